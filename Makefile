@@ -1,0 +1,39 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both install what they need into .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Further extras, for example: make test EXTRAS=tflite,mic
+EXTRAS ?=
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.train
+	rm -rf demo
+	$(BIN)/python -m crnn.synthetic demo/voices
+	$(BIN)/python train.py --config configs/demo.yaml --data synthetic:demo/voices --out demo/run --cache demo/cache
+	$(BIN)/python quantize.py demo/run --out demo/bundle --cache demo/cache --fine-tune-epochs 3
+	$(BIN)/python stream_infer.py demo/bundle demo/voices/Actor_01/03-01-05-01-01-01-01.wav
+	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
+
+test: $(VENV)/.dev
+	$(if $(EXTRAS),$(BIN)/python -m pip install -q -e '.[train,export,device,dev,$(EXTRAS)]')
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: $(VENV)/bin/python setup.py
+	$(BIN)/python -m pip install -q -e '.[train,export,device]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	$(BIN)/python -m pip install -q -e '.[train,export,device,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

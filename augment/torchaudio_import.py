@@ -1,0 +1,36 @@
+"""Import torchaudio beside a CPU-only torch. Nothing else in this project imports torchaudio directly.
+
+PyPI's torchaudio wheel links CUDA libraries; beside a CPU build of torch `import torchaudio` dies in its compiled
+extension, although everything used here (masks, mel spectrograms, resampling) is plain Python. Where, and only where,
+the extension cannot be loaded, a stand-in with the names that torchaudio's Python half asks of it takes its place.
+"""
+
+import importlib
+import sys
+import types
+
+
+def _import() -> types.ModuleType:
+    try:
+        return importlib.import_module("torchaudio")
+    except OSError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+    extension = types.ModuleType("torchaudio._extension")
+    extension._IS_TORCHAUDIO_EXT_AVAILABLE = False
+    extension._IS_ALIGN_AVAILABLE = False
+
+    def fail_if_no_align(function):
+        def fail(*args, **kwargs):
+            raise RuntimeError(
+                f"{function.__name__} needs torchaudio's compiled extension, which cannot be loaded here"
+            )
+
+        return fail
+
+    extension.fail_if_no_align = fail_if_no_align
+    sys.modules["torchaudio._extension"] = extension
+    return importlib.import_module("torchaudio")
+
+
+torchaudio = _import()

@@ -1,0 +1,371 @@
+"""Every setting, as frozen dataclasses: a unit on every field, ranges checked, unknown keys refused. No torch."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. One line that names the file or value and says what to do.
+
+    The scripts print it to stderr and exit with code 2.
+    """
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `InputError(message)` unless `condition` holds."""
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Log-mel features: frame k covers samples [k * hop_length, k * hop_length + n_fft)."""
+
+    sample_rate: int = 16000
+    """Hz, mono"""
+    n_fft: int = 800
+    """Samples per frame and per Fourier transform (50 ms)"""
+    hop_length: int = 200
+    """Samples between frames (12.5 ms)"""
+    n_mels: int = 64
+    """Mel bands"""
+    f_min: float = 50.0
+    """Hz, lower edge of the first band"""
+    f_max: float = 7600.0
+    """Hz, upper edge of the last band"""
+    log_offset: float = 1e-6
+    """Power added before the logarithm, on samples in [-1, 1]"""
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, f"features.sample_rate is {self.sample_rate}; give a rate in Hz above 0")
+        require(
+            0 < self.hop_length <= self.n_fft,
+            f"features.hop_length is {self.hop_length}; give 1 to n_fft ({self.n_fft}) samples",
+        )
+        require(self.n_mels > 0, f"features.n_mels is {self.n_mels}; give at least 1")
+        require(
+            0 <= self.f_min < self.f_max <= self.sample_rate / 2,
+            f"features.f_min, f_max are {self.f_min}, {self.f_max}; "
+            f"they must satisfy 0 <= f_min < f_max <= {self.sample_rate / 2}",
+        )
+        require(self.log_offset > 0, f"features.log_offset is {self.log_offset}; give a power above 0")
+
+    def n_frames(self, n_samples: int) -> int:
+        """Whole frames in `n_samples` samples.
+
+        >>> FeatureConfig().n_frames(16000)
+        77
+        """
+        return max(0, (n_samples - self.n_fft) // self.hop_length + 1)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """CRNN: blocks of 3x3 convolution, batch norm, ReLU and max pooling; then BiLSTM, attention, classifier."""
+
+    channels: tuple[int, ...] = (16, 32, 48, 80)
+    """Convolution channels, one number per block"""
+    pool_mels: tuple[int, ...] = (2, 2, 2, 2)
+    """Max-pooling factor along frequency, per block"""
+    pool_frames: tuple[int, ...] = (2, 2, 1, 1)
+    """Max-pooling factor along time, per block; their product is the encoder's stride in frames"""
+    lstm_units: int = 64
+    """LSTM units per direction"""
+    attention_units: int = 64
+    """Hidden units of the attention score"""
+    dropout: float = 0.3
+    """Share of encoder outputs and of pooled outputs dropped while training, 0 to 1"""
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.channels) == len(self.pool_mels) == len(self.pool_frames) > 0,
+            "model.channels, model.pool_mels and model.pool_frames need one number per block: "
+            f"got {len(self.channels)}, {len(self.pool_mels)} and {len(self.pool_frames)}",
+        )
+        for name in ("channels", "pool_mels", "pool_frames"):
+            require(min(getattr(self, name)) >= 1, f"model.{name} is {getattr(self, name)}; give numbers of at least 1")
+        require(self.lstm_units >= 1, f"model.lstm_units is {self.lstm_units}; give at least 1")
+        require(self.attention_units >= 1, f"model.attention_units is {self.attention_units}; give at least 1")
+        require(0 <= self.dropout < 1, f"model.dropout is {self.dropout}; give 0 <= dropout < 1")
+
+    @property
+    def stride_frames(self) -> int:
+        """s: frames between two encoder steps."""
+        stride = 1
+        for pool in self.pool_frames:
+            stride *= pool
+        return stride
+
+    @property
+    def receptive_frames(self) -> int:
+        """r: frames one encoder step sees; step k depends on frames [k * s, k * s + r) and nothing else."""
+        receptive, jump = 1, 1
+        for pool in self.pool_frames:
+            receptive += 2 * jump  # 3x3 convolution without padding along time
+            receptive += (pool - 1) * jump
+            jump *= pool
+        return receptive
+
+    def encoder_features(self, n_mels: int) -> int:
+        """d: values per encoder step."""
+        bands = n_mels
+        for pool in self.pool_mels:
+            bands //= pool
+        require(bands >= 1, f"model.pool_mels {self.pool_mels} pools {n_mels} mel bands down to none; pool less")
+        return self.channels[-1] * bands
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """What one decision looks at, and how often one is made."""
+
+    window_seconds: float = 3.0
+    """s of audio per decision, rounded to a whole number of hops"""
+    hop_seconds: float = 0.25
+    """s between decisions; a whole number of encoder steps"""
+
+
+@dataclass(frozen=True)
+class StreamGeometry:
+    """Samples, frames and encoder steps, tied together: the one place where they are counted.
+
+    Audio is taken in hops. Hop i (from 0) adds `hop_steps` encoder steps and can be computed as soon as
+    `first_samples + i * hop_samples` samples have arrived; a decision needs the steps of the last `window_hops` hops.
+    A window is a whole number of hops so that recomputing it from its own samples meets the same blocks: a dynamically
+    quantized encoder scales each block by its own range.
+
+    >>> g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
+    >>> g.window_steps, g.window_hops, g.hop_steps, g.hop_samples, g.first_samples
+    (55, 11, 5, 4000, 9000)
+    """
+
+    n_fft: int
+    """Samples per frame"""
+    hop_length: int
+    """Samples between frames"""
+    stride_frames: int
+    """s: frames between encoder steps"""
+    receptive_frames: int
+    """r: frames one encoder step sees"""
+    hop_steps: int
+    """Encoder steps between decisions"""
+    window_hops: int
+    """Hops per decision"""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            require(getattr(self, item.name) >= 1, f"window.{item.name} is {getattr(self, item.name)}; give at least 1")
+
+    @classmethod
+    def resolve(cls, features: FeatureConfig, model: ModelConfig, window: WindowConfig) -> "StreamGeometry":
+        """Turn seconds into steps. Raises InputError where they do not fit."""
+        step_samples = model.stride_frames * features.hop_length
+        hop_samples = window.hop_seconds * features.sample_rate
+        hop_steps = round(hop_samples / step_samples)
+        require(
+            hop_steps >= 1 and abs(hop_steps * step_samples - hop_samples) < 0.5,
+            f"window.hop_seconds is {window.hop_seconds}; it must be a whole number of encoder steps of "
+            f"{step_samples / features.sample_rate} s",
+        )
+        frames = features.n_frames(round(window.window_seconds * features.sample_rate))
+        steps = (frames - model.receptive_frames) // model.stride_frames + 1
+        require(
+            steps >= hop_steps,
+            f"window.window_seconds is {window.window_seconds}; it must be longer than a hop and than what one "
+            f"encoder step sees ({model.receptive_frames} frames)",
+        )
+        return cls(
+            features.n_fft,
+            features.hop_length,
+            model.stride_frames,
+            model.receptive_frames,
+            hop_steps,
+            round(steps / hop_steps),
+        )
+
+    @property
+    def window_steps(self) -> int:
+        """N: encoder steps per decision."""
+        return self.window_hops * self.hop_steps
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples between decisions."""
+        return self.hop_steps * self.stride_frames * self.hop_length
+
+    @property
+    def hop_frames(self) -> int:
+        """New frames per hop."""
+        return self.hop_steps * self.stride_frames
+
+    @property
+    def block_frames(self) -> int:
+        """Frames the encoder is given per hop: the new ones and the context its receptive field needs."""
+        return self.frames_for(self.hop_steps)
+
+    @property
+    def first_samples(self) -> int:
+        """Samples before the first hop can be computed; also the samples under one block of frames."""
+        return self.samples_for(self.hop_steps)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples under one decision."""
+        return self.samples_for(self.window_steps)
+
+    def frames_for(self, n_steps: int) -> int:
+        """Frames under `n_steps` consecutive encoder steps."""
+        return (n_steps - 1) * self.stride_frames + self.receptive_frames
+
+    def samples_for(self, n_steps: int) -> int:
+        """Samples under `n_steps` consecutive encoder steps."""
+        return (self.frames_for(n_steps) - 1) * self.hop_length + self.n_fft
+
+    def n_hops(self, n_samples: int) -> int:
+        """Hops after `flush`: enough to cover every sample, and to reach the first decision."""
+        covering = -(-(n_samples - self.first_samples) // self.hop_samples) + 1
+        return max(covering, self.window_hops)
+
+    def padded_samples(self, n_samples: int) -> int:
+        """Length of a clip of `n_samples` once zeros have filled its last hop: what `flush` adds."""
+        return self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Focal loss (Lin et al. 2017), multi-class, on intended labels or on crowd votes."""
+
+    gamma: float = 2.0
+    """Focusing exponent, 0 = cross-entropy"""
+    class_weights: bool = True
+    """Weigh classes by the inverse of their share in training"""
+    targets: typing.Literal["intended", "votes"] = "intended"
+    """Train on the actor's intended emotion, or on the listeners' votes (CREMA-D)"""
+
+    def __post_init__(self) -> None:
+        require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
+        require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW, ReduceLROnPlateau and early stopping on the development UAR, EMA of the weights."""
+
+    epochs: int = 70
+    """Passes over the training speakers, at most"""
+    batch_size: int = 32
+    """Clips per step and process"""
+    learning_rate: float = 2e-3
+    """AdamW step size at the start"""
+    weight_decay: float = 0.02
+    """AdamW weight decay"""
+    plateau_factor: float = 0.5
+    """Learning rate is multiplied by this when the development UAR stalls"""
+    plateau_patience: int = 6
+    """Epochs without a better development UAR before that"""
+    early_stop_patience: int = 25
+    """Epochs without a better development UAR before training ends"""
+    gradient_clip: float = 1.0
+    """Largest gradient norm"""
+    ema_decay: float = 0.99
+    """Decay per step of the averaged weights that are evaluated and shipped, 0 = no averaging"""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
+            require(getattr(self, name) > 0, f"optim.{name} is {getattr(self, name)}; give a number above 0")
+        for name in ("weight_decay", "plateau_patience", "early_stop_patience"):
+            require(getattr(self, name) >= 0, f"optim.{name} is {getattr(self, name)}; give 0 or more")
+        for name in ("plateau_factor", "ema_decay"):
+            require(0 <= getattr(self, name) < 1, f"optim.{name} is {getattr(self, name)}; give 0 to 1")
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Where training runs. Changes speed, not (beyond rounding) the result; may differ on resume."""
+
+    accelerator: str = "cpu"
+    """Lightning accelerator: cpu, gpu, auto"""
+    devices: int = 1
+    """Processes per machine (start several with torchrun)"""
+    num_nodes: int = 1
+    """Machines"""
+    precision: str = "32-true"
+    """32-true, or bf16-mixed where the processor has it"""
+    channels_last: bool = False
+    """Memory format of the convolutions"""
+    num_workers: int = 1
+    """Processes that cut and augment clips, 0 = in the training process"""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, as its run folder keeps it (`config.json`)."""
+
+    protocol: str = "ravdess-luna5"
+    """Named speaker-independent split"""
+    fold: int = 0
+    """Fold of the protocol, from 0"""
+    seed: int = 0
+    """Seeds weights, order and augmentation"""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    @property
+    def geometry(self) -> StreamGeometry:
+        return StreamGeometry.resolve(self.features, self.model, self.window)
+
+
+def from_dict(cls: type, values: object, where: str = ""):
+    """Build the dataclass `cls` from plain JSON values.
+
+    Raises InputError, naming the key, for an unknown key, a missing key or a value of another type.
+
+    >>> from_dict(WindowConfig, {"window_seconds": 2.0}).window_seconds
+    2.0
+    >>> from_dict(WindowConfig, {"windw_seconds": 2.0})
+    Traceback (most recent call last):
+    ...
+    crnn.config.InputError: unknown key windw_seconds; known: window_seconds, hop_seconds
+    """
+    label = where or cls.__name__
+    require(isinstance(values, dict), f"{label} must hold named values, not {values!r}")
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    for key in values:
+        require(key in fields, f"unknown key {prefix}{key}; known: {', '.join(fields)}")
+    arguments = {}
+    for key, value in values.items():
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            arguments[key] = from_dict(kind, value, f"{prefix}{key}")
+        else:
+            arguments[key] = _typed(kind, value, f"{prefix}{key}")
+    missing = [
+        key
+        for key, item in fields.items()
+        if key not in values and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    ]
+    require(not missing, f"{label} lacks {', '.join(missing)}")
+    return cls(**arguments)
+
+
+def _typed(kind: object, value: object, label: str) -> object:
+    """`value` as the plain type `kind`: bool, int, float, str, tuple of one of them, or a Literal."""
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        require(isinstance(value, (list, tuple)), f"{label} must be a list, not {value!r}")
+        inner = typing.get_args(kind)[0]
+        return tuple(_typed(inner, item, label) for item in value)
+    if origin is typing.Literal:
+        require(value in typing.get_args(kind), f"{label} is {value!r}; give one of {typing.get_args(kind)}")
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    require(type(value) is kind, f"{label} is {value!r}; give a value of type {getattr(kind, '__name__', kind)}")
+    return value

@@ -1,0 +1,127 @@
+"""One fit: Lightning's trainer with this project's callbacks, a checkpoint per epoch, and resume."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from crnn.data import EvalClips, TrainClips, eval_loader, train_loader
+from crnn.task import EmotionTask
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came out of one fit."""
+
+    best_checkpoint: Path
+    history: list[dict[str, float]]
+    utterances_per_second: float
+    """Training clips per second, over the epochs of this process"""
+    data_wait_share: float
+    """Share of the training time spent waiting for the loader"""
+    seconds_per_epoch: float
+    """Mean, validation included, over the epochs of this process"""
+
+
+class LoaderClock(L.Callback):
+    """Measures clips per second and the share of time spent waiting for the loader, and shows both."""
+
+    def __init__(self) -> None:
+        self.clips, self.waited, self.worked, self.epoch_seconds = 0, 0.0, 0.0, []
+        self._mark = self._epoch_start = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._mark = self._epoch_start = time.perf_counter()
+
+    def on_train_batch_start(self, trainer, task, batch, batch_idx) -> None:
+        now = time.perf_counter()
+        self.waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx) -> None:
+        now = time.perf_counter()
+        self.worked += now - self._mark
+        self.clips += len(batch[0]) * trainer.world_size
+        self._mark = now
+        task.log("utt_per_s", self.utterances_per_second, prog_bar=True)
+        task.log("data_wait", self.data_wait_share, prog_bar=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self.epoch_seconds.append(time.perf_counter() - self._epoch_start)
+
+    @property
+    def utterances_per_second(self) -> float:
+        return self.clips / max(self.waited + self.worked, 1e-9)
+
+    @property
+    def data_wait_share(self) -> float:
+        return self.waited / max(self.waited + self.worked, 1e-9)
+
+
+def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
+    """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
+
+    With `resume`, continues from `folder/last.ckpt` where there is one. Each checkpoint is written whole or not at
+    all, so the process may be killed at any point.
+    """
+    config = task.config
+    clock = LoaderClock()
+    checkpoints = ModelCheckpoint(
+        dirpath=folder, filename="best", monitor="dev_uar", mode="max", save_last=True, enable_version_counter=False
+    )
+    callbacks = [
+        checkpoints,
+        EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
+        clock,
+        TQDMProgressBar(refresh_rate=5),
+    ]
+    if config.optim.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
+    processes = config.loop.devices * config.loop.num_nodes
+    trainer = L.Trainer(
+        accelerator=config.loop.accelerator,
+        devices=config.loop.devices,
+        num_nodes=config.loop.num_nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=config.loop.precision,
+        max_epochs=config.optim.epochs,
+        gradient_clip_val=config.optim.gradient_clip,
+        logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+    )
+    last = folder / LAST
+    trainer.fit(
+        task,
+        train_loader(train, config, trainer.global_rank, trainer.world_size),
+        eval_loader(dev, config.geometry),
+        ckpt_path=last if resume and last.is_file() else None,
+        weights_only=True,
+    )
+    epochs = clock.epoch_seconds
+    return FitResult(
+        best_checkpoint=folder / BEST,
+        history=task.history,
+        utterances_per_second=clock.utterances_per_second,
+        data_wait_share=clock.data_wait_share,
+        seconds_per_epoch=sum(epochs) / max(len(epochs), 1),
+    )
+
+
+def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`; nothing is unpickled."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}

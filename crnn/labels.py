@@ -1,0 +1,78 @@
+"""Emotion names, their order, and each corpus's codes for them. No torch."""
+
+EMOTIONS = (
+    "neutral",
+    "calm",
+    "happy",
+    "sad",
+    "angry",
+    "fearful",
+    "disgust",
+    "surprised",
+    "bored",
+    "excited",
+    "frustrated",
+    "other",
+)
+"""Every emotion name this project uses; a label set is a subset in this order."""
+
+RAVDESS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+}
+CREMA_D = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry", "FEA": "fearful", "DIS": "disgust"}
+CREMA_D_VOTES = {code[0]: emotion for code, emotion in CREMA_D.items()}
+EMODB = {
+    "N": "neutral",
+    "F": "happy",
+    "T": "sad",
+    "W": "angry",
+    "A": "fearful",
+    "E": "disgust",
+    "L": "bored",
+}
+SAVEE = {
+    "n": "neutral",
+    "h": "happy",
+    "sa": "sad",
+    "a": "angry",
+    "f": "fearful",
+    "d": "disgust",
+    "su": "surprised",
+}
+TESS = {
+    "neutral": "neutral",
+    "happy": "happy",
+    "sad": "sad",
+    "angry": "angry",
+    "fear": "fearful",
+    "disgust": "disgust",
+    "ps": "surprised",
+}
+IEMOCAP = {
+    "neu": "neutral",
+    "hap": "happy",
+    "sad": "sad",
+    "ang": "angry",
+    "fea": "fearful",
+    "dis": "disgust",
+    "sur": "surprised",
+    "exc": "excited",
+    "fru": "frustrated",
+    "oth": "other",
+}
+
+
+def in_order(emotions) -> tuple[str, ...]:
+    """The emotions given, each once, in the order of `EMOTIONS`.
+
+    >>> in_order({"sad", "neutral"})
+    ('neutral', 'sad')
+    """
+    return tuple(sorted(set(emotions), key=EMOTIONS.index))

@@ -1,0 +1,49 @@
+"""Focal loss for several classes, on hard or soft targets."""
+
+import torch
+from torch import Tensor, nn
+
+
+class FocalLoss(nn.Module):
+    r"""Focal loss (Lin et al. 2017, eq. 5, one term per class), averaged over the batch:
+
+    .. math:: -\sum_c w_c \, t_c \, (1 - p_c)^\gamma \log p_c
+
+    With one-hot targets this is the usual multi-class focal loss, with gamma 0 the cross-entropy.
+
+    Args:
+        gamma: focusing exponent, 0 or more.
+        class_weights: `(n_classes,)`, or None for equal weights. As in torch, weighted terms are summed and divided
+            by the summed weights of the targets.
+
+    Shapes: `logits (batch, n_classes)`, `targets (batch, n_classes)` probabilities; returns a scalar.
+
+    >>> loss = FocalLoss(gamma=0.0)
+    >>> logits = torch.tensor([[2.0, 0.0, -1.0]])
+    >>> expected = nn.functional.cross_entropy(logits, torch.tensor([1]))
+    >>> bool(torch.isclose(loss(logits, torch.tensor([[0.0, 1.0, 0.0]])), expected))
+    True
+    """
+
+    def __init__(self, gamma: float, class_weights: Tensor | None = None) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"gamma is {gamma}; give 0 or more")
+        self.gamma = gamma
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_probs = torch.log_softmax(logits.float(), dim=-1)
+        weights = targets if self.class_weights is None else targets * self.class_weights
+        # 1 - p from the other classes' probabilities would be exact too; expm1 keeps it so where p is near 1.
+        focus = (-torch.expm1(log_probs)).clamp_min(0) ** self.gamma if self.gamma else 1.0
+        return -(weights * focus * log_probs).sum() / weights.sum()
+
+
+def balanced_class_weights(targets: Tensor) -> Tensor:
+    """`targets (n, n_classes)` -> weights `(n_classes,)`: n / (n_classes * share), as scikit-learn's "balanced".
+
+    A class without any target weighs 0.
+    """
+    counts = targets.sum(dim=0)
+    return torch.where(counts > 0, targets.sum() / (len(counts) * counts.clamp_min(1e-9)), 0.0)

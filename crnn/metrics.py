@@ -1,0 +1,98 @@
+"""WA, UAR, macro-F1, confusion matrix, calibration error, per speaker and per sex, with confidence intervals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+
+from crnn.corpora import Utterance
+
+RESAMPLES = 2000
+CALIBRATION_BINS = 15
+
+
+def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Utterance], names: Sequence[str]) -> dict:
+    """Every figure this project reports for one set of clips, as plain values.
+
+    `probs (n, n_classes)` rows that sum to 1, `labels (n,)` class indices, `utterances` the clips in that order.
+    UAR is the mean recall over the classes that occur (macro recall), WA the accuracy. `uar_ci95` and `wa_ci95` come
+    from resampling speakers with replacement (2000 times, percentiles): clips of one speaker are not independent.
+    """
+    p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()
+    n = len(names)
+    confusion = multiclass_confusion_matrix(p, y, num_classes=n).numpy()
+    speakers = sorted({u.speaker_id for u in utterances})
+    by_speaker = np.stack([_confusion(p, y, [u.speaker_id == s for u in utterances], n) for s in speakers])
+    sexes = sorted({u.sex for u in utterances if u.sex})
+    present = sorted(set(labels.tolist()))
+    return {
+        "n_clips": len(labels),
+        "uar": uar(confusion),
+        "uar_ci95": _interval(by_speaker, uar),
+        "wa": wa(confusion),
+        "wa_ci95": _interval(by_speaker, wa),
+        "macro_f1": float(multiclass_f1_score(p, y, num_classes=n, average=None)[present].mean()),
+        "ece": float(multiclass_calibration_error(p, y, num_classes=n, n_bins=CALIBRATION_BINS)),
+        "labels": list(names),
+        "recall": {name: float(r) for name, r in zip(names, _recalls(confusion), strict=True) if np.isfinite(r)},
+        "confusion": confusion.tolist(),
+        "per_speaker_uar": {s: uar(matrix) for s, matrix in zip(speakers, by_speaker, strict=True)},
+        "per_sex_uar": {sex: uar(_confusion(p, y, [u.sex == sex for u in utterances], n)) for sex in sexes},
+        "calibration": calibration_curve(probs, labels),
+    }
+
+
+def uar(confusion: np.ndarray) -> float:
+    """Mean recall over the classes that occur; rows of `confusion (n_classes, n_classes)` are the true classes."""
+    return float(np.nanmean(_recalls(confusion)))
+
+
+def wa(confusion: np.ndarray) -> float:
+    """Share of clips decided right."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def dev_uar(probs: torch.Tensor, labels: torch.Tensor) -> float:
+    """The figure that chooses epochs: UAR of `probs (n, n_classes)` against `labels (n,)`, by torchmetrics."""
+    n = probs.shape[1]
+    recalls = multiclass_accuracy(probs, labels, num_classes=n, average=None)
+    return float(recalls[labels.unique()].mean())
+
+
+def calibration_curve(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
+    """Per bin of confidence that is not empty: mean confidence, share right, number of clips."""
+    confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return [
+        {"confidence": float(confidence[m].mean()), "accuracy": float(right[m].mean()), "n_clips": int(m.sum())}
+        for m in (bins == b for b in range(CALIBRATION_BINS))
+        if m.any()
+    ]
+
+
+def _confusion(p: torch.Tensor, y: torch.Tensor, mask: list[bool], n: int) -> np.ndarray:
+    keep = torch.tensor(mask)
+    return multiclass_confusion_matrix(p[keep], y[keep], num_classes=n).numpy()
+
+
+def _recalls(confusion: np.ndarray) -> np.ndarray:
+    """Recall per class, NaN for a class without clips; works on stacks of matrices."""
+    totals = confusion.sum(axis=-1)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.where(totals > 0, hits / np.maximum(totals, 1), np.nan)
+
+
+def _interval(by_speaker: np.ndarray, statistic) -> list[float] | None:
+    """95 % interval over speakers; None with a single speaker, whose spread nobody knows."""
+    n = len(by_speaker)
+    if n < 2:
+        return None
+    draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    values = [statistic(np.tensordot(draw, by_speaker, axes=1)) for draw in draws]
+    return [float(v) for v in np.percentile(values, [2.5, 97.5])]

@@ -1,0 +1,139 @@
+"""One HTML page per run: curves, confusion matrix, per-speaker and per-sex UAR, calibration. No script, no network."""
+
+import base64
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment
+from matplotlib.figure import Figure
+
+from crnn.run import write_text
+
+matplotlib.use("Agg")
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: left }
+img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
+</style></head><body>
+<h1>{{ title }}</h1>
+{% if notice %}<p class="notice">{{ notice }}</p>{% endif %}
+<table>{% for key, value in facts %}<tr><th>{{ key }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<h2>Training</h2><img alt="learning curves" src="{{ curves }}">
+{% for part in parts %}
+<h2>{{ part.title }}</h2>
+<table><tr><th>Figure</th><th>Value</th><th>95 % interval over speakers</th></tr>
+{% for name, value, interval in part.figures %}<tr><td>{{ name }}</td><td>{{ value }}</td><td>{{ interval }}</td></tr>
+{% endfor %}</table>
+<img alt="confusion matrix" src="{{ part.confusion }}"><img alt="UAR per speaker and sex" src="{{ part.speakers }}">
+<img alt="calibration" src="{{ part.calibration }}">
+{% endfor %}
+{% if skipped %}<h2>Files left out ({{ skipped | length }})</h2>
+<table>{% for file, why in skipped %}<tr><td>{{ file }}</td><td>{{ why }}</td></tr>{% endfor %}</table>{% endif %}
+</body></html>
+"""
+
+
+def write_report(path: Path, metrics: dict) -> None:
+    """Write the page of one run from its metrics (the content of `metrics.json`)."""
+    parts = [
+        {
+            "title": f"{title} ({metrics[key]['n_clips']} clips)",
+            "figures": _figures(metrics[key]),
+            "confusion": _image(_confusion(metrics[key])),
+            "speakers": _image(_speakers(metrics[key])),
+            "calibration": _image(_calibration(metrics[key])),
+        }
+        for key, title in (("dev", "Development speakers"), ("test", "Test speakers"))
+        if key in metrics
+    ]
+    training = metrics["training"]
+    synthetic = metrics["corpus"] == "synthetic"
+    page = Environment(autoescape=True).from_string(PAGE)
+    html = page.render(
+        title=f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}",
+        notice="SYNTHETIC voices: these figures say that the machinery works, nothing about emotion."
+        if synthetic
+        else "",
+        facts=[
+            ("Split", metrics["split_hash"]),
+            ("Parameters", f"{metrics['n_params']:,}"),
+            ("Multiply-accumulates per window", f"{metrics['macs_per_window']:,}"),
+            ("Epochs", f"{len(metrics['history'])}, best {training['best_epoch']}"),
+            ("Seconds per epoch", f"{training['seconds_per_epoch']:.1f}"),
+            ("Utterances per second", f"{training['utterances_per_second']:.0f}"),
+            ("Time waiting for data", f"{training['data_wait_share']:.1%}"),
+        ],
+        curves=_image(_curves(metrics["history"])),
+        parts=parts,
+        skipped=sorted(metrics["skipped"].items()),
+    )
+    write_text(path, html)
+
+
+def _figures(part: dict) -> list[tuple[str, str, str]]:
+    def interval(key: str) -> str:
+        limits = part.get(f"{key}_ci95")
+        return f"{limits[0]:.1%} to {limits[1]:.1%}" if limits else ""
+
+    names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("ece", "Calibration error"))
+    return [(name, f"{part[key]:.1%}", interval(key)) for key, name in names]
+
+
+def _image(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _curves(history: list[dict]) -> Figure:
+    figure = Figure(figsize=(10, 3.2))
+    epochs = [row["epoch"] for row in history]
+    left, middle, right = figure.subplots(1, 3)
+    left.plot(epochs, [row["train_loss"] for row in history])
+    left.set(title="Training loss (augmented)", xlabel="epoch")
+    middle.plot(epochs, [row["dev_uar"] for row in history])
+    middle.set(title="Development UAR", xlabel="epoch")
+    right.step(epochs, [row["learning_rate"] for row in history], where="post")
+    right.set(title="Learning rate", xlabel="epoch", yscale="log")
+    return figure
+
+
+def _confusion(part: dict) -> Figure:
+    matrix = np.array(part["confusion"], dtype=float)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(6, 5))
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.5 else "black"
+        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=8)
+    ticks = range(len(part["labels"]))
+    axes.set_xticks(ticks, part["labels"], rotation=45, ha="right")
+    axes.set_yticks(ticks, part["labels"])
+    axes.set(title="Confusion, % of each true class", xlabel="decided", ylabel="true")
+    return figure
+
+
+def _speakers(part: dict) -> Figure:
+    bars = part["per_speaker_uar"] | part["per_sex_uar"]
+    figure = Figure(figsize=(5, 0.4 * len(bars) + 1))
+    axes = figure.subplots()
+    axes.barh(list(bars), list(bars.values()), color=["tab:blue"] * len(part["per_speaker_uar"]) + ["tab:orange"] * 3)
+    axes.set(xlim=(0, 1), title="UAR per speaker and sex", xlabel="UAR")
+    axes.invert_yaxis()
+    return figure
+
+
+def _calibration(part: dict) -> Figure:
+    figure = Figure(figsize=(4, 4))
+    axes = figure.subplots()
+    curve = part["calibration"]
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    axes.plot([b["confidence"] for b in curve], [b["accuracy"] for b in curve], marker="o")
+    axes.set(title="Calibration", xlabel="mean confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
+    return figure

@@ -1,0 +1,102 @@
+"""A run folder: what training leaves behind, written whole or not at all, read back without unpickling.
+
+config.json   every setting        split.json    who and what was where
+metrics.json  every figure         report.html   the same, to look at
+checkpoints/  best.ckpt, last.ckpt, logs
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crnn.config import InputError, RunConfig, from_dict, require
+from crnn.protocols import protocol_facts
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run folder, and its small files."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def exists(self) -> bool:
+        return (self.path / "config.json").is_file()
+
+    def finished(self) -> bool:
+        return (self.path / "metrics.json").is_file()
+
+    def write(self, name: str, values: dict) -> None:
+        write_text(self.path / f"{name}.json", json.dumps(values, indent=1) + "\n")
+
+    def read(self, name: str) -> dict:
+        """Raises InputError, naming the file, if it is missing or not JSON."""
+        path = self.path / f"{name}.json"
+        require(path.is_file(), f"{path}: no such file; {self.path} is not a finished run folder of train.py")
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: not valid JSON ({error})") from error
+
+    def write_config(self, config: RunConfig, data: dict[str, str], augment: dict) -> None:
+        values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}
+        self.write("config", values)
+
+    def read_config(self) -> tuple[RunConfig, dict[str, str], dict]:
+        """Configuration, corpus -> folder, and the augmentation's settings as plain values."""
+        values = self.read("config")
+        where = self.path / "config.json"
+        require(
+            values.get("schema") == SCHEMA,
+            f"{where}: schema {values.get('schema')}, this version reads {SCHEMA}; train again or use that version",
+        )
+        config = from_dict(RunConfig, values["run"])
+        protocol_facts(config.protocol)
+        return config, values["data"], values["augment"]
+
+    def check_same(self, config: RunConfig, augment: dict) -> None:
+        """Refuse to resume under other settings; where it runs (`loop`) may differ. Names every key that differs."""
+        ours, _, our_augment = self.read_config()
+        old, new = asdict(ours) | {"augment": our_augment}, asdict(config) | {"augment": augment}
+        old.pop("loop"), new.pop("loop")
+        # Through JSON, so that a tuple here equals the list on disk.
+        old, new = (_flat(json.loads(json.dumps(values))) for values in (old, new))
+        differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+        require(
+            not differing,
+            f"{self.path} was started with other settings: "
+            + "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in differing)
+            + "; give the same ones or another --out",
+        )
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

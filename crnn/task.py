@@ -1,0 +1,112 @@
+"""The training task: what one step, one validation and one checkpoint are, in Lightning's terms."""
+
+from collections.abc import Callable
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from crnn.config import RunConfig
+from crnn.frontend import LogMelFrontend
+from crnn.losses import FocalLoss
+from crnn.metrics import dev_uar
+from crnn.model import CRNN
+
+SpecAugment = Callable[[Tensor, int], Tensor]
+"""`log_mel (batch, n_mels, frames)`, seed -> masked `log_mel`"""
+
+
+class EmotionTask(L.LightningModule):
+    """Log-mel, SpecAugment, CRNN, focal loss; development UAR after every epoch.
+
+    All chance inside a step is a function of (seed, epoch, rank): a resumed run repeats an uninterrupted one.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: CRNN,
+        class_weights: Tensor | None = None,
+        spec_augment: SpecAugment | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.frontend = LogMelFrontend(config.features)
+        self.model = model.to(memory_format=torch.channels_last) if config.loop.channels_last else model
+        self.loss = FocalLoss(config.loss.gamma, class_weights)
+        self.spec_augment = spec_augment
+        self.history: list[dict[str, float]] = []
+        self._dev: list[tuple[Tensor, Tensor]] = []
+        self._losses: list[Tensor] = []
+        self._plateau_state: dict | None = None
+
+    def on_train_epoch_start(self) -> None:
+        seed = np.random.SeedSequence([self.config.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+        self._losses = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        waveform, targets = batch
+        log_mel = self.frontend(waveform)
+        if self.spec_augment is not None:
+            log_mel = self.spec_augment(log_mel, int(torch.randint(2**31, ())))
+        loss = self.loss(self.model(log_mel), targets)
+        self._losses.append(loss.detach())
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+        waveform, n_samples, labels = batch
+        logits = self.model.clip_logits(self.frontend(waveform), n_samples, self.config.geometry)
+        self._dev.append((logits, labels))
+
+    def on_validation_epoch_end(self) -> None:
+        logits, labels = (torch.cat(parts) for parts in zip(*self._dev, strict=True))
+        self._dev = []
+        # Every process evaluates all development clips, so all see the same figure and take the same decisions.
+        score = dev_uar(logits.softmax(-1), labels)
+        self.log("dev_uar", score, prog_bar=True)
+        self.log("dev_loss", torch.nn.functional.cross_entropy(logits, labels))
+        self.history.append(
+            {
+                "epoch": self.current_epoch,
+                "learning_rate": self.plateau.optimizer.param_groups[0]["lr"],
+                "train_loss": float(torch.stack(self._losses).mean()),
+                "dev_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
+                "dev_uar": score,
+            }
+        )
+        self.plateau.step(score)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW. The plateau scheduler is stepped by this class and not by Lightning, which does so only after the
+        epoch's checkpoint is written: a run resumed from it would miss that step."""
+        optim = self.config.optim
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
+        self.plateau = ReduceLROnPlateau(
+            optimizer, mode="max", factor=optim.plateau_factor, patience=optim.plateau_patience
+        )
+        if self._plateau_state is not None:
+            self.plateau.load_state_dict(self._plateau_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.history = checkpoint["history"]
+        self._plateau_state = checkpoint["plateau"]
+
+
+@torch.inference_mode()
+def predict(model: CRNN, config: RunConfig, loader) -> np.ndarray:
+    """Whole-clip logits `(n, n_classes)` float32 of `loader`'s clips (see crnn.data.eval_loader), on the CPU."""
+    was_training = model.training
+    model = model.cpu().eval()
+    frontend = LogMelFrontend(config.features)
+    logits = [model.clip_logits(frontend(waveform), n, config.geometry) for waveform, n, _ in loader]
+    model.train(was_training)
+    return torch.cat(logits).numpy()

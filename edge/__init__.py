@@ -1,0 +1,5 @@
+"""What leaves for the device.
+
+Workstation (may use torch): prune, quantize, export_onnx, export_tflite, verify.
+Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, sources, vad, decision.
+"""

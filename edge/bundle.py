@@ -1,0 +1,218 @@
+"""A bundle is all a device needs: a folder with `bundle.json`, the model files, and `golden.npz`.
+
+Loading checks every hash and replays a short golden waveform through features, encoder and head; what differs is
+named, and nothing is run. Nothing in a bundle is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import FeatureConfig, InputError, StreamGeometry, from_dict, require
+from crnn.features import LogMel
+from edge import runtimes
+from edge.decision import DecisionConfig
+from edge.streaming import StreamingRecognizer
+
+SCHEMA = 1
+MANIFEST = "bundle.json"
+GOLDEN = "golden.npz"
+
+FEATURE_TOLERANCE = 1e-4
+"""Largest difference of log-mel values from the golden ones"""
+MODEL_TOLERANCE = {"float32": 1e-3, "dynamic_int8": 5e-2}
+"""Likewise of logits, by scheme: int8 kernels round differently from processor to processor"""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The two files of one runtime."""
+
+    scheme: str
+    """float32 or dynamic_int8"""
+    encoder: str
+    """File name"""
+    head: str
+    """File name"""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `bundle.json`."""
+
+    schema: int
+    labels: tuple[str, ...]
+    features: FeatureConfig
+    geometry: StreamGeometry
+    decision: DecisionConfig
+    models: dict
+    """Runtime -> ModelFiles"""
+    files: dict
+    """File name -> {"sha256", "bytes"}"""
+    provenance: dict = field(default_factory=dict)
+    """Where it comes from: corpus, protocol, split hash, seeds, pruning, metrics with their intervals"""
+
+    def model_files(self, runtime: str) -> ModelFiles:
+        """Raises InputError, naming those there are, if the bundle has no files for this runtime."""
+        require(runtime in self.models, f"the bundle has no files for {runtime}; it has {', '.join(self.models)}")
+        return from_dict(ModelFiles, self.models[runtime], f"models.{runtime}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose manifest and hashes are checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path) -> "Bundle":
+        """Read the manifest and check every file's hash.
+
+        Raises InputError that names the file: missing, changed, from a newer version, or not listed properly.
+        """
+        path = Path(path)
+        where = path / MANIFEST
+        require(where.is_file(), f"{where}: no such file; {path} is not a bundle of quantize.py")
+        try:
+            values = json.loads(where.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{where}: not valid JSON ({error})") from error
+        require(isinstance(values, dict), f"{where}: must hold named values")
+        schema = values.get("schema")
+        require(
+            schema == SCHEMA,
+            f"{where}: schema {schema}, this version reads {SCHEMA}; "
+            + ("update this software" if isinstance(schema, int) and schema > SCHEMA else "make the bundle again"),
+        )
+        manifest = from_dict(Manifest, values, str(where))
+        for name, facts in manifest.files.items():
+            require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
+            require((path / name).is_file(), f"{path / name}: missing from the bundle; copy the whole folder again")
+            require(
+                file_hash(path / name) == facts["sha256"],
+                f"{path / name}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",
+            )
+        for runtime in manifest.models:
+            files = manifest.model_files(runtime)
+            for name in (files.encoder, files.head):
+                require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
+        return cls(path, manifest)
+
+    def default_runtime(self) -> str:
+        """The first runtime of the bundle that is installed here."""
+        found = [name for name in self.manifest.models if runtimes.installed(name)]
+        require(bool(found), f"{self.path}: none of its runtimes is installed here ({', '.join(self.manifest.models)})")
+        return found[0]
+
+    def recognizer(self, runtime: str | None = None, threads: int = 1) -> StreamingRecognizer:
+        """Load the models, replay the golden waveform, and return a recognizer ready to hear.
+
+        Raises InputError that names what differs from the golden values.
+        """
+        name = runtime or self.default_runtime()
+        recognizer = build_recognizer(self.path, self.manifest, name, threads)
+        require(GOLDEN in self.manifest.files, f"{self.path / MANIFEST}: lists no {GOLDEN}; make the bundle again")
+        with np.load(self.path / GOLDEN, allow_pickle=False) as golden:
+            expected = {key: golden[key] for key in golden.files}
+        tolerance = MODEL_TOLERANCE[self.manifest.model_files(name).scheme]
+        for what, value in replay(recognizer, expected["waveform"]).items():
+            key, limit = ("log_mel", FEATURE_TOLERANCE) if what == "log_mel" else (f"{name}_{what}", tolerance)
+            require(key in expected, f"{self.path / GOLDEN}: has no golden {key}")
+            require(
+                value.shape == expected[key].shape,
+                f"{self.path}: {what} under {name} has shape {value.shape}, golden {expected[key].shape}",
+            )
+            difference = float(np.abs(value - expected[key]).max())
+            require(
+                difference <= limit,
+                f"{self.path}: {what} under {name} differs from the golden values by {difference:.2g} "
+                f"(limit {limit:g}); refusing to run",
+            )
+        return recognizer
+
+
+def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
+    """A recognizer over the files of one runtime, their shapes checked against the geometry, nothing replayed."""
+    files = manifest.model_files(runtime)
+    require(files.scheme in MODEL_TOLERANCE, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
+    g = manifest.geometry
+    encoder = runtimes.load(runtime, folder / files.encoder, threads)
+    head = runtimes.load(runtime, folder / files.head, threads)
+    width = encoder.contract.output_shape[-1]
+    for model, file, given, made in (
+        (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.hop_steps, width)),
+        (head, files.head, (1, g.window_steps, width), (1, len(manifest.labels))),
+    ):
+        contract = model.contract
+        require(
+            (contract.input_shape, contract.output_shape) == (given, made),
+            f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
+        )
+    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision)
+
+
+def golden_waveform(manifest: Manifest) -> np.ndarray:
+    """A rising tone over soft noise, two decisions long; generated, so that no recording is ever part of a bundle."""
+    g, rate = manifest.geometry, manifest.features.sample_rate
+    time = np.arange(g.window_samples + g.hop_samples) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (150 + 80 * time) * time) * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time))
+    noise = 0.003 * np.random.default_rng(0).standard_normal(len(time))
+    return (tone + noise).astype(np.float32)
+
+
+def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, np.ndarray]:
+    """What the recognizer makes of `waveform`: its log_mel, and the logits of every decision."""
+    results = recognizer.push(waveform)
+    recognizer.reset()
+    return {
+        "log_mel": LogMel(recognizer.features)(waveform),
+        "logits": np.stack([r.logits for r in results if r.logits is not None]),
+    }
+
+
+def write_golden(folder: Path, manifest: Manifest) -> None:
+    """Write `golden.npz` from the model files in `folder`, under each runtime of the manifest."""
+    waveform = golden_waveform(manifest)
+    golden = {"waveform": waveform}
+    for runtime in manifest.models:
+        made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
+        golden |= {"log_mel": made["log_mel"], f"{runtime}_logits": made["logits"]}
+    np.savez(folder / GOLDEN, **golden)
+
+
+def list_files(folder: Path) -> dict[str, dict]:
+    """The manifest's entry for every file in `folder`."""
+    return {path.name: {"sha256": file_hash(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out` if the block ends well, and disappears if it does not.
+
+    Raises InputError if `out` exists.
+    """
+    out = Path(out)
+    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield part
+        part.chmod(0o755)
+        os.rename(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

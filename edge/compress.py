@@ -1,0 +1,215 @@
+"""From a finished run to a bundle: prune, export, quantize, hold against the trained model, and only then write."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from crnn import prepare as preparation
+from crnn.config import InputError, RunConfig, require
+from crnn.data import Augment, EvalClips, TrainClips
+from crnn.fit import model_weights
+from crnn.model import CRNN, count_macs, count_parameters
+from crnn.run import RunFolder, write_text
+from crnn.task import SpecAugment
+from edge import bundle, export_onnx, export_tflite, quantize, verify
+from edge.calibrate import choose_decision
+from edge.prune import fine_tune, prune
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("onnx", "tflite")
+SCHEMES = ("float32", "dynamic_int8")
+
+Augmentation = Callable[[dict, int], tuple[Callable[[], Augment], SpecAugment | None]]
+"""A run's augmentation settings and sample rate -> what makes the waveform chain, and the masks"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a bundle."""
+
+    prune: float = 0.25
+    """Share of the encoder's channels to drop"""
+    fine_tune_epochs: int = 8
+    """Epochs of training after pruning"""
+    scheme: str = "dynamic_int8"
+    """Which files ship"""
+    formats: tuple[str, ...] | None = None
+    """onnx, tflite; None = onnx, and tflite where its extra is installed"""
+    coverage: float = 0.9
+    """Share of decisions that are not "uncertain\""""
+    limits: verify.Limits = field(default_factory=verify.Limits)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.prune < 1, f"--prune {self.prune}: give a share from 0 to below 1")
+        require(self.fine_tune_epochs >= 0, f"--fine-tune-epochs {self.fine_tune_epochs}: give 0 or more")
+        require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
+
+    def installed_formats(self) -> tuple[str, ...]:
+        """The formats to write. Raises InputError if one is asked for whose extra is missing; logs one left out."""
+        if self.formats is not None:
+            require(
+                "tflite" not in self.formats or export_tflite.installed(),
+                "--formats tflite: the tflite extra is not installed; pip install '.[tflite]'",
+            )
+            return self.formats
+        if not export_tflite.installed():
+            log.warning("tflite is left out: its extra is not installed (pip install '.[tflite]')")
+            return ("onnx",)
+        return FORMATS
+
+
+class GateError(Exception):
+    """Exported files are past a limit; `rows` is the table all the same."""
+
+    def __init__(self, rows: list[verify.Row]) -> None:
+        super().__init__("; ".join(f"{row.files}: {reason}" for row in rows for reason in row.failures))
+        self.rows = rows
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run, read back."""
+
+    config: RunConfig
+    data: dict[str, str]
+    augment: dict
+    metrics: dict
+    model: CRNN
+
+
+def load_trained(folder: RunFolder) -> Trained:
+    """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
+    config, data, augment = folder.read_config()
+    metrics = folder.read("metrics")
+    checkpoint = folder.best_checkpoint
+    require(checkpoint.is_file(), f"{checkpoint}: no such file; train again")
+    model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
+    try:
+        model.load_state_dict(model_weights(checkpoint))
+    except (RuntimeError, KeyError, EOFError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
+    for name, value in model.state_dict().items():
+        require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
+    return Trained(config, data, augment, metrics, model.eval())
+
+
+def compress(
+    run: Path, out: Path, request: Request, augmentation: Augmentation, data: dict[str, str], cache: Path | None
+) -> tuple[list[verify.Row], bundle.Manifest]:
+    """Make the bundle `out` from the run folder `run`; returns the table and the manifest.
+
+    Raises InputError for input that cannot be used and GateError past a limit; `out` then does not exist.
+    """
+    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
+    formats = request.installed_formats()
+    trained = load_trained(RunFolder(run))
+    config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
+    prepared = preparation.without_test(preparation.prepare(config, trained.data | data, cache))
+    dev = EvalClips(prepared.cache, prepared.split.dev, labels)
+    draft = bundle.Manifest(
+        bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
+    )
+    with bundle.new_folder(out) as folder:
+        trained_uar = verify.figures_of(verify.hear_torch(trained.model, draft, dev), dev, labels)["uar"]
+        small, small_config = _shrink(trained, request, prepared, dev, augmentation)
+        reference = verify.hear_torch(small, draft, dev)
+
+        rows, shipped = [], {}
+        for runtime, scheme, encoder, head in export_all(small, small_config, formats, folder):
+            files = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
+            candidate = bundle.build_recognizer(folder, replace(draft, models={runtime: files}), runtime, threads=1)
+            row = verify.compare(candidate, dev, labels, reference, trained_uar, request.limits, scheme)
+            size = encoder.stat().st_size + head.stat().st_size
+            rows.append(replace(row, files=f"{encoder.name} + {head.name}", runtime=runtime, bytes=size))
+            if scheme == request.scheme:
+                shipped[runtime] = files
+        if any(row.failures for row in rows):
+            raise GateError(rows)
+
+        keep = {files[part] for files in shipped.values() for part in ("encoder", "head")}
+        for path in folder.iterdir():
+            if path.name not in keep:
+                path.unlink()
+        decision, coverage = choose_decision(reference.decisions, dev.labels[reference.owner], request.coverage)
+        manifest = replace(draft, models=shipped, decision=decision)
+        bundle.write_golden(folder, manifest)
+        provenance = _provenance(trained, request, small, small_config, rows) | {"decision_coverage_dev": coverage}
+        manifest = replace(manifest, files=bundle.list_files(folder), provenance=provenance)
+        write_text(folder / bundle.MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+        for runtime in shipped:
+            bundle.Bundle.open(folder).recognizer(runtime)  # what a device will do first
+    return rows, manifest
+
+
+def _shrink(
+    trained: Trained, request: Request, prepared: preparation.Prepared, dev: EvalClips, augmentation: Augmentation
+) -> tuple[CRNN, RunConfig]:
+    """Prune, and fine-tune in a scratch folder."""
+    config = trained.config
+    if request.prune == 0:
+        return trained.model, config
+    small, small_config = prune(trained.model, config, request.prune, len(prepared.split.labels))
+    log.info("pruned: channels %s -> %s", config.model.channels, small_config.model.channels)
+    if request.fine_tune_epochs:
+        make_augment, masks = augmentation(trained.augment, config.features.sample_rate)
+        train = TrainClips(prepared.cache, prepared.split, small_config, make_augment)
+        with tempfile.TemporaryDirectory() as scratch:
+            fine_tune(small, small_config, train, dev, masks, request.fine_tune_epochs, Path(scratch))
+    return small, small_config
+
+
+def export_all(
+    model: CRNN, config: RunConfig, formats: tuple[str, ...], folder: Path
+) -> list[tuple[str, str, Path, Path]]:
+    """Write encoder and head in every format and scheme; returns (runtime, scheme, encoder file, head file)."""
+    g = config.geometry
+    frames = torch.zeros(1, config.features.n_mels, g.block_frames)
+    steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
+    parts = (("encoder", model.encoder, frames, "log_mel", "steps"), ("head", model.head, steps, "steps", "logits"))
+    for kind in formats:
+        for name, module, example, given, made in parts:
+            float32, int8 = (folder / f"{name}.{scheme}.{kind}" for scheme in SCHEMES)
+            if kind == "onnx":
+                export_onnx.export(module, example, float32, given, made)
+                quantize.dynamic_int8_onnx(float32, int8)
+            else:
+                export_tflite.export(module, example, float32)
+                quantize.dynamic_int8_tflite(float32, int8)
+    return [
+        (kind, scheme, folder / f"encoder.{scheme}.{kind}", folder / f"head.{scheme}.{kind}")
+        for kind in formats
+        for scheme in SCHEMES
+    ]
+
+
+def _provenance(
+    trained: Trained, request: Request, small: CRNN, small_config: RunConfig, rows: list[verify.Row]
+) -> dict:
+    """Where the bundle comes from and what is known about it."""
+    config, metrics = trained.config, trained.metrics
+    headline = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")
+    frames = config.geometry.frames_for(config.geometry.window_steps)
+    return {
+        **{key: metrics[key] for key in ("corpus", "protocol", "fold", "split_hash", "seed")},
+        "synthetic": metrics["corpus"] == "synthetic",
+        "pruning": request.prune,
+        "channels": list(small_config.model.channels),
+        "n_params": count_parameters(small),
+        "macs_per_window": count_macs(small, config.features.n_mels, frames),
+        "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
+        # Speed is left out: a bundle describes itself, not the machine it was made on.
+        "files_on_dev": [
+            {key: value for key, value in asdict(row).items() if key not in ("ms_per_window", "rtf", "failures")}
+            for row in rows
+            if row.scheme == request.scheme
+        ],
+        "made_with": {name: version(name) for name in ("torch", "onnx", "onnxruntime")},
+    }

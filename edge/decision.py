@@ -1,0 +1,41 @@
+"""From logits to something a person can use: calibrated probabilities, a label, and the courage to abstain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crnn.config import require
+
+UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """Chosen on development speakers when the bundle is made."""
+
+    temperature: float = 1.0
+    """Logits are divided by this before the softmax (Guo et al. 2017)"""
+    min_confidence: float = 0.0
+    """Below this probability of the top emotion the answer is "uncertain\""""
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, f"decision.temperature is {self.temperature}; give a number above 0")
+        require(0 <= self.min_confidence < 1, f"decision.min_confidence is {self.min_confidence}; give 0 to 1")
+
+
+def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of `logits (..., n_classes)` at a temperature: float32, last axis sums to 1.
+
+    >>> probabilities(np.array([0.0, 0.0]), 1.0).tolist()
+    [0.5, 0.5]
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def decide(probs: np.ndarray, labels: tuple[str, ...], config: DecisionConfig) -> tuple[str, float]:
+    """The top emotion and its probability; "uncertain" in place of the emotion where that is too low."""
+    top = int(probs.argmax())
+    confidence = float(probs[top])
+    return (labels[top] if confidence >= config.min_confidence else UNCERTAIN), confidence

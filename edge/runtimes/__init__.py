@@ -1,0 +1,71 @@
+"""Inference runtimes behind one small protocol. A runtime's name appears here and in its own file, nowhere else."""
+
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from crnn.config import require
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Names and shapes of the one input and the one output of a model file; all float32."""
+
+    input_name: str
+    input_shape: tuple[int, ...]
+    output_name: str
+    output_shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.input_name} {self.input_shape} -> {self.output_name} {self.output_shape}"
+
+
+class Model(Protocol):
+    """A loaded model file."""
+
+    contract: Contract
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """One pass: float32 of the contract's input shape -> float32 of its output shape."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where a runtime's code is, what it needs and what its files are called."""
+
+    module: str
+    packages: tuple[str, ...]
+    """Any one of these does"""
+    suffix: str
+    extra: str
+    """Which of this project's extras brings it"""
+
+
+REGISTRY = {
+    "onnx": Runtime("edge.runtimes.onnx", ("onnxruntime",), ".onnx", "device"),
+    "tflite": Runtime("edge.runtimes.tflite", ("ai_edge_litert", "tflite_runtime"), ".tflite", "litert"),
+}
+
+
+def installed(name: str) -> bool:
+    """Whether the runtime `name` can be used here."""
+    return any(find_spec(package) for package in REGISTRY[name].packages)
+
+
+def load(name: str, path: Path, threads: int = 1) -> Model:
+    """Load a model file under the runtime `name` with `threads` threads.
+
+    Raises InputError for an unknown or absent runtime, naming what to install, and for a file it cannot load.
+    """
+    require(name in REGISTRY, f"unknown runtime {name}; known: {', '.join(REGISTRY)}")
+    runtime = REGISTRY[name]
+    require(
+        installed(name),
+        f"runtime {name} is not installed: pip install '.[{runtime.extra}]' (or {' or '.join(runtime.packages)})",
+    )
+    require(threads >= 1, f"threads is {threads}; give at least 1")
+    return importlib.import_module(runtime.module).load(Path(path), threads)

@@ -1,0 +1,135 @@
+"""The exact stream: samples in, one result per hop out, equal to recomputing every window from its samples.
+
+The encoder sees only new frames (and the few its receptive field needs); its steps are kept for one window; the head
+runs over them at every hop. All buffers are allocated once.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from crnn.config import FeatureConfig, StreamGeometry
+from crnn.features import LogMel
+from edge.decision import DecisionConfig, decide, probabilities
+from edge.runtimes import Model
+from edge.vad import EnergyGate, level_dbfs
+
+
+class State(StrEnum):
+    """What a hop is."""
+
+    WARMING_UP = "warming up"
+    """Less than one window has been heard: no decision yet"""
+    SPEECH = "speech"
+    SILENCE = "silence"
+
+
+@dataclass(frozen=True)
+class HopResult:
+    """What one hop gave."""
+
+    seconds: float
+    """Audio time at the end of the hop, s since the first sample"""
+    state: State
+    level_dbfs: float
+    """Level of the hop's new samples, dB relative to full scale"""
+    logits: np.ndarray | None
+    """`(n_classes,)` float32; None while warming up"""
+    probs: np.ndarray | None
+    """`(n_classes,)` float32, calibrated; None while warming up"""
+    emotion: str | None
+    """Top emotion or "uncertain"; None while warming up"""
+    confidence: float | None
+    """Probability of the top emotion; None while warming up"""
+
+
+class StreamingRecognizer:
+    """Push samples, get a result per hop; `flush` at the end of the audio, `reset` before the next.
+
+    Args:
+        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies.
+        labels: names of the logits, in order.
+    """
+
+    def __init__(
+        self,
+        encoder: Model,
+        head: Model,
+        features: FeatureConfig,
+        geometry: StreamGeometry,
+        labels: tuple[str, ...],
+        decision: DecisionConfig | None = None,
+        gate: EnergyGate | None = None,
+    ) -> None:
+        self.features, self.geometry, self.labels = features, geometry, labels
+        self._encoder, self._head = encoder, head
+        self._decision = decision or DecisionConfig()
+        self._gate = gate or EnergyGate()
+        self._log_mel = LogMel(features)
+        self._block = np.zeros(geometry.first_samples, dtype=np.float32)
+        self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
+        self._steps = np.zeros((1, geometry.window_steps, head.contract.input_shape[-1]), dtype=np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._filled = self._n_samples = self._hops = 0
+        self._ended = False
+        self._gate.reset()
+
+    def push(self, samples: np.ndarray) -> list[HopResult]:
+        """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
+
+        Returns the results of the hops they complete. Raises ValueError for another shape, and RuntimeError after
+        `flush`.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"samples have shape {samples.shape}; give one dimension, mono")
+        if self._ended:
+            raise RuntimeError("the stream has ended with flush(); call reset() before the next push()")
+        results = []
+        at = 0
+        while at < len(samples):
+            taken = min(len(samples) - at, len(self._block) - self._filled)
+            self._block[self._filled : self._filled + taken] = samples[at : at + taken]
+            self._filled += taken
+            at += taken
+            if self._filled == len(self._block):
+                results.append(self._hop())
+        self._n_samples += len(samples)
+        return results
+
+    def flush(self) -> list[HopResult]:
+        """End the stream: zeros complete the last hop, and the first window of a clip shorter than one.
+
+        Every sample pushed is then inside a result; a stream that heard nothing gives none.
+        """
+        missing = self.geometry.padded_samples(self._n_samples) - self._n_samples if self._n_samples else 0
+        results = self.push(np.zeros(missing, dtype=np.float32))
+        self._ended = True
+        return results
+
+    def _hop(self) -> HopResult:
+        g = self.geometry
+        known = 0 if self._hops == 0 else g.block_frames - g.hop_frames
+        self._frames[:, :, :known] = self._frames[:, :, g.block_frames - known :]
+        self._frames[0, :, known:] = self._log_mel(self._block[known * g.hop_length :])
+        self._steps[:, : -g.hop_steps] = self._steps[:, g.hop_steps :]
+        self._steps[:, -g.hop_steps :] = self._encoder.run(self._frames)
+
+        heard = self._block if self._hops == 0 else self._block[-g.hop_samples :]
+        level = level_dbfs(heard)
+        speech = self._gate.update(heard)
+        seconds = (g.first_samples + self._hops * g.hop_samples) / self.features.sample_rate
+        warm = self._hops + 1 >= g.window_hops
+        self._block[: -g.hop_samples] = self._block[g.hop_samples :]
+        self._filled -= g.hop_samples
+        self._hops += 1
+        if not warm:
+            return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)
+        logits = self._head.run(self._steps)[0]
+        probs = probabilities(logits, self._decision.temperature)
+        emotion, confidence = decide(probs, self.labels, self._decision)
+        return HopResult(seconds, State.SPEECH if speech else State.SILENCE, level, logits, probs, emotion, confidence)

@@ -1,0 +1,101 @@
+"""Recognize emotion on a file, on standard input or on the microphone, without PyTorch.
+
+python stream_infer.py BUNDLE recording.wav
+arecord -t raw -f S16_LE -r 16000 | python stream_infer.py BUNDLE -
+python stream_infer.py BUNDLE --mic
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import InputError, require
+from edge import sources
+from edge.bundle import Bundle
+from edge.streaming import HopResult, StreamingRecognizer
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stream_infer.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
+    source = parser.add_argument_group("audio (one of them)")
+    source.add_argument("file", nargs="?", help="recording (WAV, FLAC, OGG ...), or - for raw s16le on standard input")
+    source.add_argument("--mic", action="store_true", help="listen to a microphone (PyAudio), until Ctrl-C")
+    source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
+    source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
+    source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
+    parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
+    return parser
+
+
+def chunks(args: argparse.Namespace, sample_rate: int) -> Iterator[np.ndarray]:
+    require(args.mic != bool(args.file), "name one source: a recording, - for standard input, or --mic (see --help)")
+    if args.mic:
+        return sources.from_microphone(sample_rate, args.device)
+    if args.file == "-":
+        return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate)
+    return sources.from_file(Path(args.file), sample_rate)
+
+
+def results(recognizer: StreamingRecognizer, audio: Iterator[np.ndarray]) -> Iterator[HopResult]:
+    """Results as they come; Ctrl-C ends the audio, not the program."""
+    try:
+        for samples in audio:
+            yield from recognizer.push(samples)
+    except KeyboardInterrupt:
+        logging.getLogger("stream_infer").info("stopped")
+    yield from recognizer.flush()
+
+
+def as_text(result: HopResult, labels: tuple[str, ...]) -> str:
+    line = f"{result.seconds:8.2f} s  {result.state.value:10}  {result.level_dbfs:6.1f} dBFS"
+    if result.probs is None:
+        return line
+    probs = "  ".join(f"{name} {p:.2f}" for name, p in zip(labels, result.probs, strict=True))
+    return f"{line}  {result.emotion:10} {result.confidence:.2f}  | {probs}"
+
+
+def as_json(result: HopResult, labels: tuple[str, ...]) -> str:
+    values = {
+        "seconds": round(result.seconds, 4),
+        "state": result.state.value,
+        "level_dbfs": round(result.level_dbfs, 2),
+    }
+    if result.probs is not None:
+        probs = {name: round(float(p), 6) for name, p in zip(labels, result.probs, strict=True)}
+        values |= {"emotion": result.emotion, "confidence": round(result.confidence, 6), "probs": probs}
+    return json.dumps(values)
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    args = build_parser().parse_args(argv)
+    show = as_json if args.json else as_text
+    try:
+        recognizer = Bundle.open(args.bundle).recognizer(args.runtime, args.threads)  # before any device is opened
+        for result in results(recognizer, chunks(args, recognizer.features.sample_rate)):
+            sys.stdout.write(show(result, recognizer.labels) + "\n")
+            sys.stdout.flush()
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Who may import whom, held by reading the code; and the device half where torch cannot be imported."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = {"train", "quantize", "stream_infer"}
+DEVICE = {"bundle", "streaming", "sources", "vad", "decision", "runtimes", "__init__"}
+DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
+NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file; `from a import b` counts as a and a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [("augment", {"crnn", "edge"}), ("crnn", {"augment", "edge"}), ("edge", {"augment"})],
+)
+def test_packages_import_in_one_direction(package, forbidden):
+    for path in files(package):
+        assert not tops(imported(path)) & forbidden, path
+
+
+def test_nothing_imports_the_scripts():
+    for package in ("augment", "crnn", "edge", "benchmarks"):
+        for path in files(package):
+            assert not tops(imported(path)) & SCRIPTS, path
+
+
+def device_files() -> list[Path]:
+    return [path for path in files("edge") if path.relative_to(ROOT / "edge").parts[0].removesuffix(".py") in DEVICE]
+
+
+def test_device_half_uses_little():
+    assert len(device_files()) >= 8
+    allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
+    one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
+    audio = {"sources.py": {"soundfile", "soxr", "pyaudio"}}
+    for path in device_files():
+        names = imported(path)
+        assert tops(names) <= allowed | one_runtime.get(path.name, set()) | audio.get(path.name, set()), path
+        for name in names:
+            if name.startswith("crnn"):
+                assert any(name == may or name.startswith(may + ".") for may in DEVICE_MAY), (path, name)
+            if name.startswith("edge."):
+                assert name.split(".")[1] in DEVICE, (path, name)
+
+
+def test_only_one_module_imports_torchaudio():
+    for package in ("augment", "crnn", "edge"):
+        for path in files(package):
+            if path.name != "torchaudio_import.py":
+                assert "torchaudio" not in tops(imported(path)), path
+
+
+def test_device_half_imports_without_torch():
+    modules = [module_name(path) for path in device_files() if path.name not in ("tflite.py",)]
+    code = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa"):
+            raise ImportError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Block())
+import importlib
+for name in {modules + sorted(NO_TORCH) + ["stream_infer"]!r}:
+    importlib.import_module(name)
+assert "torch" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,204 @@
+"""Train a log-mel CRNN under a named speaker-independent protocol.
+
+SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-luna5 fold 0
+python train.py --protocol emodb-loso --data emodb:FOLDER
+python train.py --out runs/mine --resume                     after an interruption
+"""
+
+import json
+import logging
+import os
+import sys
+import warnings
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from augment.pipeline import AugmentConfig, WaveformAugment, spec_augment
+from crnn.config import InputError, RunConfig, require
+
+
+def build_parser() -> ArgumentParser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog="train.py", description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML or JSON file with any of the settings below")
+    parser.add_argument(
+        "--data",
+        nargs="*",
+        default=[],
+        metavar="CORPUS:FOLDER",
+        help="where the recordings are; empty = $SER_DATA/CORPUS",
+    )
+    parser.add_argument("--out", type=str, default="", help="run folder; empty = runs/PROTOCOL-foldN-seedN")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last epoch")
+    parser.add_argument("--test", type=bool, default=True, help="read the test fold once, at the end")
+    parser.add_argument("--cache", type=str, default="", help="folder for decoded audio; empty = ~/.cache/ser")
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    parser.add_class_arguments(RunConfig)
+    parser.add_argument("--augment", type=AugmentConfig, default=AugmentConfig())
+    return parser
+
+
+def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig]:
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    try:
+        values = parser.instantiate(args)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    config = RunConfig(**{name: values[name] for name in RunConfig.__dataclass_fields__})
+    return args, config, default_folders(values.augment)
+
+
+def default_folders(augment: AugmentConfig) -> AugmentConfig:
+    """Empty noise and room folders mean those of $SER_DATA; made absolute, so that the run folder is exact."""
+    base = os.environ.get("SER_DATA")
+
+    def folder(given: str, name: str) -> str:
+        return str(Path(given).resolve()) if given else str((Path(base) / name).resolve()) if base else ""
+
+    return replace(
+        augment,
+        noise_dir=folder(augment.noise_dir, "noise") if augment.noise else "",
+        room_dir=folder(augment.room_dir, "rir") if augment.room else "",
+    )
+
+
+def data_folders(entries: list[str]) -> dict[str, str]:
+    """`["ravdess:/recordings"]` -> `{"ravdess": "/recordings"}`."""
+    for entry in entries:
+        require(":" in entry, f"--data {entry}: give CORPUS:FOLDER, for example ravdess:/recordings/ravdess")
+    return dict(entry.split(":", 1) for entry in entries)
+
+
+def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | None:
+    """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
+    # Imported here so that `train.py --help` and a mistyped option answer at once.
+    import numpy as np
+    import torch
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+    from scipy.special import softmax
+
+    from crnn import prepare as preparation
+    from crnn.data import EvalClips, TrainClips, band_statistics, eval_loader
+    from crnn.features import LogMel
+    from crnn.fit import fit, model_weights
+    from crnn.losses import balanced_class_weights
+    from crnn.metrics import summarize
+    from crnn.model import CRNN, count_macs, count_parameters
+    from crnn.report import write_report
+    from crnn.run import RunFolder
+    from crnn.task import EmotionTask, predict
+
+    log = logging.getLogger("train")
+    geometry = config.geometry
+    data = preparation.locate_data(config.protocol, data_folders(args.data))
+    folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
+    first = rank_zero_only.rank == 0
+    if folder.exists() and first:
+        require(args.resume, f"{folder.path}: holds a run already; add --resume to continue it, or give another --out")
+        folder.check_same(config, asdict(augment))
+        if folder.finished():
+            log.info("%s is finished; its figures:", folder.path)
+            return folder.read("metrics")
+
+    prepared = preparation.prepare(config, data, Path(args.cache) if args.cache else None)
+    split, cache = prepared.split, prepared.cache
+    make_augment = partial(WaveformAugment, augment, config.features.sample_rate)
+    try:
+        make_augment()
+    except OSError as error:
+        raise InputError(str(error)) from error
+    train = TrainClips(cache, split, config, make_augment)
+    torch.manual_seed(config.seed)
+    model = CRNN(config.features, config.model, len(split.labels))
+    mean, scale = band_statistics(cache, split, LogMel(config.features))
+    model.encoder.band_mean.copy_(torch.from_numpy(mean))
+    model.encoder.band_scale.copy_(torch.from_numpy(scale))
+    macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
+    log.info(
+        "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
+        "receptive field %d frames",
+        count_parameters(model),
+        macs / 1e6,
+        geometry.window_samples,
+        geometry.window_steps,
+        geometry.stride_frames,
+        geometry.receptive_frames,
+    )
+    if first and not folder.exists():
+        folder.write("split", split.describe())
+        folder.write_config(config, data, asdict(augment))
+
+    weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
+    task = EmotionTask(config, model, weights, spec_augment(augment))
+    result = fit(task, train, EvalClips(cache, split.dev, split.labels), folder.checkpoints, resume=args.resume)
+    if not first:
+        return None
+
+    model.load_state_dict(model_weights(result.best_checkpoint))
+    metrics = {
+        "protocol": config.protocol,
+        "split_hash": split.hash,
+        "corpus": next(iter(data)),
+        "fold": config.fold,
+        "seed": config.seed,
+        "n_params": count_parameters(model),
+        "macs_per_window": macs,
+        "training": {
+            "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],
+            "seconds_per_epoch": result.seconds_per_epoch,
+            "utterances_per_second": result.utterances_per_second,
+            "data_wait_share": result.data_wait_share,
+        },
+        "history": result.history,
+        "skipped": prepared.skipped,
+    }
+    for part in ("dev", "test") if args.test else ("dev",):
+        clips = EvalClips(cache, getattr(split, part), split.labels)
+        probs = softmax(predict(model, config, eval_loader(clips, geometry)).astype(np.float64), axis=1)
+        metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+    write_report(folder.report, metrics)
+    folder.write("metrics", metrics)  # last: its presence says that the run is finished
+    log.info("report: %s", folder.report)
+    return metrics
+
+
+def text(metrics: dict) -> str:
+    lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
+    for part in ("dev", "test"):
+        if part in metrics:
+            figures = metrics[part]
+            low, high = figures["uar_ci95"] or (float("nan"), float("nan"))
+            lines.append(
+                f"{part:4}  UAR {figures['uar']:.1%} (95 % interval over speakers {low:.1%} to {high:.1%})  "
+                f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
+            )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Lightning advises more loader processes than a small machine has cores, and warns of its own deprecated calls.
+    warnings.filterwarnings("ignore", module="lightning")
+    try:
+        args, config, augment = parse(argv)
+        metrics = run(args, config, augment)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; continue with --resume\n")
+        return 130
+    if metrics is not None:
+        sys.stdout.write((json.dumps(metrics) if args.json else text(metrics)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
