@@ -30,7 +30,7 @@ class AugmentConfig:
     """dB"""
     room: bool = True
     """Room impulse responses"""
-    room_p: float = 0.2
+    room_p: float = 0.15
     """Share of clips"""
     room_dir: str = ""
     """Folder of impulse responses; empty = $SER_DATA/rir"""
@@ -38,7 +38,7 @@ class AugmentConfig:
     """Patterns of files kept for robustness tests"""
     noise: bool = True
     """Background noise"""
-    noise_p: float = 0.3
+    noise_p: float = 0.2
     """Share of clips"""
     min_snr_db: float = 5.0
     """dB, loudest noise"""
@@ -50,9 +50,9 @@ class AugmentConfig:
     """Patterns of files kept for robustness tests"""
     spec: bool = True
     """SpecAugment masks"""
-    freq_mask_param: int = 12
+    freq_mask_param: int = 8
     """Widest band mask, mel bands"""
-    time_mask_param: int = 32
+    time_mask_param: int = 24
     """Longest time mask, frames"""
 
     def __post_init__(self) -> None:

@@ -74,7 +74,7 @@ class ModelConfig:
     """LSTM units per direction"""
     attention_units: int = 64
     """Hidden units of the attention score"""
-    dropout: float = 0.3
+    dropout: float = 0.15
     """Share of encoder outputs and of pooled outputs dropped while training, 0 to 1"""
 
     def __post_init__(self) -> None:
@@ -252,9 +252,9 @@ class LossConfig:
 class OptimConfig:
     """AdamW, ReduceLROnPlateau and early stopping on the development UAR, EMA of the weights."""
 
-    epochs: int = 70
+    epochs: int = 60
     """Passes over the training speakers, at most"""
-    batch_size: int = 32
+    batch_size: int = 16
     """Clips per step and process"""
     learning_rate: float = 2e-3
     """AdamW step size at the start"""
@@ -264,7 +264,7 @@ class OptimConfig:
     """Learning rate is multiplied by this when the development UAR stalls"""
     plateau_patience: int = 6
     """Epochs without a better development UAR before that"""
-    early_stop_patience: int = 25
+    early_stop_patience: int = 20
     """Epochs without a better development UAR before training ends"""
     gradient_clip: float = 1.0
     """Largest gradient norm"""

@@ -76,11 +76,10 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     """
     config = task.config
     clock = LoaderClock()
-    checkpoints = ModelCheckpoint(
-        dirpath=folder, filename="best", monitor="dev_uar", mode="max", save_last=True, enable_version_counter=False
-    )
     callbacks = [
-        checkpoints,
+        # Two of them: with save_last, Lightning writes last.ckpt only in epochs that are a new best.
+        ModelCheckpoint(folder, Path(BEST).stem, monitor="dev_uar", mode="max", enable_version_counter=False),
+        ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
         clock,
         TQDMProgressBar(refresh_rate=5),
@@ -103,12 +102,17 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         log_every_n_steps=10,
         enable_model_summary=False,
     )
-    last = folder / LAST
+    last = folder / LAST if resume and (folder / LAST).is_file() else None
+    loader = train_loader(train, config, trainer.global_rank, trainer.world_size)
+    if last is not None:
+        # Lightning makes the first iterator before it tells the sampler the epoch: a resumed epoch would repeat the
+        # order of epoch 0.
+        loader.sampler.set_epoch(torch.load(last, map_location="cpu", weights_only=True)["epoch"] + 1)
     trainer.fit(
         task,
-        train_loader(train, config, trainer.global_rank, trainer.world_size),
+        loader,
         eval_loader(dev, config.geometry),
-        ckpt_path=last if resume and last.is_file() else None,
+        ckpt_path=last,
         weights_only=True,
     )
     epochs = clock.epoch_seconds

@@ -21,7 +21,7 @@ SpecAugment = Callable[[Tensor, int], Tensor]
 class EmotionTask(L.LightningModule):
     """Log-mel, SpecAugment, CRNN, focal loss; development UAR after every epoch.
 
-    All chance inside a step is a function of (seed, epoch, rank): a resumed run repeats an uninterrupted one.
+    All chance inside a step is a function of (seed, epoch, batch, process): a resumed run repeats an uninterrupted one.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class EmotionTask(L.LightningModule):
         self._plateau_state: dict | None = None
 
     def on_train_epoch_start(self) -> None:
-        seed = np.random.SeedSequence([self.config.seed, self.current_epoch, self.global_rank])
-        torch.manual_seed(int(seed.generate_state(1)[0]))
         self._losses = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
         waveform, targets = batch
         log_mel = self.frontend(waveform)
         if self.spec_augment is not None:

@@ -123,6 +123,10 @@ class Bundle:
         require(GOLDEN in self.manifest.files, f"{self.path / MANIFEST}: lists no {GOLDEN}; make the bundle again")
         with np.load(self.path / GOLDEN, allow_pickle=False) as golden:
             expected = {key: golden[key] for key in golden.files}
+        require(
+            tuple(expected.get("labels", ())) == recognizer.labels,
+            f"{self.path / MANIFEST}: labels {recognizer.labels} are not those the bundle was made with",
+        )
         tolerance = MODEL_TOLERANCE[self.manifest.model_files(name).scheme]
         for what, value in replay(recognizer, expected["waveform"]).items():
             key, limit = ("log_mel", FEATURE_TOLERANCE) if what == "log_mel" else (f"{name}_{what}", tolerance)
@@ -182,7 +186,7 @@ def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, n
 def write_golden(folder: Path, manifest: Manifest) -> None:
     """Write `golden.npz` from the model files in `folder`, under each runtime of the manifest."""
     waveform = golden_waveform(manifest)
-    golden = {"waveform": waveform}
+    golden = {"waveform": waveform, "labels": np.array(manifest.labels)}
     for runtime in manifest.models:
         made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
         golden |= {"log_mel": made["log_mel"], f"{runtime}_logits": made["logits"]}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers import broken_files, tone
 
 from crnn.audio import audio_hash, read_audio
 from crnn.cache import open_cache
@@ -12,11 +13,6 @@ from crnn.config import InputError
 from crnn.corpora import Utterance
 
 RATE = 16000
-
-
-def tone(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
-    wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
-    return np.repeat(wave[:, None], channels, axis=1)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
@@ -30,35 +26,6 @@ def test_reads_anything(tmp_path, subtype, rate, channels):
     assert waveform.shape == (RATE // 2,)
     inner = slice(RATE // 10, -RATE // 10)
     assert np.abs(waveform[inner] - tone(0.5, RATE)[inner, 0]).max() < (0.01 if subtype == "PCM_U8" else 2e-3)
-
-
-def broken_files(folder: Path) -> dict[str, str]:
-    """File name -> what must be said of it. Shared by the tests of training and of streaming."""
-    folder.mkdir(parents=True, exist_ok=True)
-    good = tone(1.0, RATE)
-    soundfile.write(folder / "good.wav", good, RATE)
-    soundfile.write(folder / "good.flac", good, RATE)
-    data, packed = (folder / "good.wav").read_bytes(), (folder / "good.flac").read_bytes()
-    (folder / "empty.wav").write_bytes(b"")
-    (folder / "cut.wav").write_bytes(data[: len(data) // 2])
-    (folder / "cut_header.wav").write_bytes(data[:20])
-    (folder / "cut.flac").write_bytes(packed[: len(packed) // 2])
-    soundfile.write(folder / "nothing.wav", np.zeros((0, 1)), RATE)
-    holed = good.copy()
-    holed[100] = np.nan
-    soundfile.write(folder / "nan.wav", holed, RATE, subtype="FLOAT")
-    (folder / "text.wav").write_text("this is not audio, whatever its name says\n" * 20)
-    for name in ("good.wav", "good.flac"):
-        (folder / name).unlink()
-    return {
-        "empty.wav": "empty",
-        "cut.wav": "truncated",
-        "cut_header.wav": "",
-        "cut.flac": "",
-        "nothing.wav": "no samples",
-        "nan.wav": "NaN",
-        "text.wav": "not readable as audio",
-    }
 
 
 def test_refuses_broken_files_by_name(tmp_path):

@@ -77,7 +77,13 @@ def test_iemocap_takes_labels_from_the_evaluations(tmp_path):
 
 
 def test_crema_d_votes_and_twins(tmp_path):
-    touch(tmp_path / "AudioWAV", "1001_IEO_NEU_XX.wav", "1017_IWW_ANG_XX.wav", "1017_IWW_FEA_XX.wav", "1002_IEO_HAP_LO.wav")
+    touch(
+        tmp_path / "AudioWAV",
+        "1001_IEO_NEU_XX.wav",
+        "1017_IWW_ANG_XX.wav",
+        "1017_IWW_FEA_XX.wav",
+        "1002_IEO_HAP_LO.wav",
+    )
     (tmp_path / "VideoDemographics.csv").write_text('"ActorID","Age","Sex"\n1001,51,"Male"\n1002,21,"Female"\n')
     folder = tmp_path / "processedResults"
     folder.mkdir()
@@ -97,7 +103,15 @@ def test_crema_d_votes_and_twins(tmp_path):
 
 
 def test_unknown_codes_and_foreign_names_are_reported(tmp_path):
-    touch(tmp_path, "03-01-09-01-01-01-01.wav", "03-02-01-01-01-01-01.wav", "01-01-01-01-01-01-01.wav", "song.wav", "03-01-01-01-01-01-01.wav", "notes.txt")
+    touch(
+        tmp_path,
+        "03-01-09-01-01-01-01.wav",
+        "03-02-01-01-01-01-01.wav",
+        "01-01-01-01-01-01-01.wav",
+        "song.wav",
+        "03-01-01-01-01-01-01.wav",
+        "notes.txt",
+    )
     corpus = read_corpus("ravdess", tmp_path)
     assert len(corpus.utterances) == 1
     reasons = " / ".join(corpus.skipped.values())

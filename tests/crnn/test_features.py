@@ -50,7 +50,9 @@ def test_three_implementations_agree(config):
 
 
 def test_three_implementations_agree_on_real_recordings(recordings):
-    files = sorted((recordings / "ravdess").rglob("*.flac"))[::97] + sorted((recordings / "emodb").rglob("*.flac"))[::60]
+    files = (
+        sorted((recordings / "ravdess").rglob("*.flac"))[::97] + sorted((recordings / "emodb").rglob("*.flac"))[::60]
+    )
     assert len(files) > 20
     for file in files:
         check(read_audio(file, 16000))

@@ -20,9 +20,7 @@ def people(protocol: str) -> list[Utterance]:
     if facts.get("open"):
         speakers += [f"{n:02d}" for n in range(5, 13)]
     return [
-        Utterance(
-            Path(f"/x/{s}.wav"), facts["corpus"], s, "female" if n % 2 else "male", EMOTIONS[facts["corpus"]]
-        )
+        Utterance(Path(f"/x/{s}.wav"), facts["corpus"], s, "female" if n % 2 else "male", EMOTIONS[facts["corpus"]])
         for n, s in enumerate(speakers)
     ]
 

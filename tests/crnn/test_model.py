@@ -1,0 +1,92 @@
+"""The model: its budget, its receptive field, and that what it says of a clip is what the stream will say."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from crnn.config import FeatureConfig, InputError, ModelConfig, RunConfig
+from crnn.model import CRNN, count_macs, count_parameters
+
+CONFIG = RunConfig()
+N_MELS = CONFIG.features.n_mels
+
+
+def make(config: ModelConfig = CONFIG.model) -> CRNN:
+    torch.manual_seed(0)
+    return CRNN(CONFIG.features, config, 8).eval()
+
+
+def test_default_budget():
+    g = CONFIG.geometry
+    assert g.window_samples >= 3.0 * CONFIG.features.sample_rate
+    assert count_parameters(make()) <= 700_000
+    assert count_macs(make(), N_MELS, g.frames_for(g.window_steps)) <= 60_000_000
+
+
+def test_macs_of_convolutions_and_linear_layers_are_torchs():
+    model, frames = make(), CONFIG.geometry.frames_for(CONFIG.geometry.window_steps)
+    lstm = model.head.lstm
+    recurrent = CONFIG.geometry.window_steps * sum(p.numel() for n, p in lstm.named_parameters() if "weight" in n)
+    model.head.lstm = nn.Identity()  # torch's counter does not see inside the fused LSTM
+    model.head.attention[0] = nn.Linear(lstm.input_size, 64)
+    model.head.classifier = nn.Linear(lstm.input_size, 8)
+    model.head.attend = lambda steps: (steps, torch.softmax(model.head.attention(steps), dim=1))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, N_MELS, frames))
+    ours = count_macs(model, N_MELS, frames)
+    assert 2 * ours == counter.get_total_flops()
+    assert recurrent + ours > count_macs(make(), N_MELS, frames) > recurrent
+
+
+shapes = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from([1, 2]), st.sampled_from([1, 2, 3])), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes, st.integers(0, 3))
+def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k):
+    channels, pool_mels, pool_frames = (tuple(column) for column in zip(*blocks, strict=True))
+    config = ModelConfig(channels, pool_mels, pool_frames, lstm_units=4, attention_units=4, dropout=0)
+    torch.manual_seed(0)
+    encoder = CRNN(FeatureConfig(n_mels=16), config, 3).eval().encoder
+    s, r = config.stride_frames, config.receptive_frames
+    frames = (k + 2) * s + r
+    x = torch.randn(1, 16, frames, requires_grad=True)
+    steps = encoder(x)
+    assert steps.shape == (1, (frames - r) // s + 1, config.encoder_features(16))
+    # A smooth stand-in for ReLU and max pooling would be needed for exact support; so test by replacing the outside.
+    outside = torch.ones(frames, dtype=torch.bool)
+    outside[k * s : k * s + r] = False
+    y = x.detach().clone()
+    y[:, :, outside] = 100 * torch.randn(1, 16, int(outside.sum()))
+    assert torch.equal(encoder(y)[:, k], steps[:, k])
+    inside = x.detach().clone()
+    for edge in (k * s, k * s + r - 1):
+        inside[:, :, edge] += 10 * torch.randn(16)
+    assert steps[:, k].shape[-1] < 4 or not torch.equal(encoder(inside)[:, k], steps[:, k])
+
+
+@pytest.mark.parametrize("lengths", [[1600], [49000, 49001, 16000], [80000, 52999, 53000, 53001]])
+def test_clip_logits_are_the_mean_over_the_streams_windows(lengths):
+    model, g = make(), CONFIG.geometry
+    rng = torch.Generator().manual_seed(1)
+    frames = CONFIG.features.n_frames(g.padded_samples(max(lengths)))
+    log_mel = torch.randn(len(lengths), N_MELS, frames, generator=rng)
+    with torch.no_grad():
+        together = model.clip_logits(log_mel, torch.tensor(lengths), g)
+        for row, length in enumerate(lengths):
+            windows = [
+                log_mel[row : row + 1, :, first : first + g.frames_for(g.window_steps)]
+                for first in range(0, (g.n_hops(length) - g.window_hops + 1) * g.hop_frames, g.hop_frames)
+            ]
+            expected = torch.stack([model(window)[0] for window in windows]).mean(dim=0)
+            assert torch.allclose(together[row], expected, atol=1e-5)
+
+
+def test_pooling_away_all_bands_is_refused():
+    with pytest.raises(InputError, match="pool_mels"):
+        make(ModelConfig(pool_mels=(4, 4, 4, 4)))

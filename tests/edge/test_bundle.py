@@ -1,0 +1,123 @@
+"""A bundle that was changed, cut, mixed up or made by a newer version is refused, and what is wrong is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from crnn.config import InputError
+from edge.bundle import Bundle, new_folder
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
+
+
+def edit(folder, change) -> None:
+    values = json.loads((folder / "bundle.json").read_text())
+    change(values)
+    (folder / "bundle.json").write_text(json.dumps(values))
+
+
+def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):
+    bundle = Bundle.open(bundle_path)
+    provenance = bundle.manifest.provenance
+    assert provenance["synthetic"] is True
+    assert provenance["protocol"] == "synthetic-demo"
+    assert len(provenance["split_hash"]) == 12
+    assert provenance["trained_model"]["test"]["uar_ci95"]
+    assert provenance["channels"] == [4, 4, 4, 4]
+    assert bundle.manifest.decision.temperature > 0
+    assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
+    assert all("dynamic_int8" in n or n == "golden.npz" for n in bundle.manifest.files)
+    assert bundle.recognizer().labels == bundle.manifest.labels
+
+
+def test_any_changed_byte_is_found(copy):
+    for path in sorted(copy.iterdir()):
+        if path.name == "bundle.json":
+            continue
+        data = path.read_bytes()
+        for at in (0, len(data) // 2, len(data) - 1):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+            with pytest.raises(InputError, match=f"{path.name}: its hash"):
+                Bundle.open(copy)
+        path.write_bytes(data)
+    Bundle.open(copy)
+
+
+def test_a_missing_file_is_named(copy):
+    (copy / "head.dynamic_int8.onnx").unlink()
+    with pytest.raises(InputError, match=r"head\.dynamic_int8\.onnx: missing"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v.update(schema=99), "schema 99, this version reads 1; update this software"),
+        (lambda v: v.update(schema=0), "make the bundle again"),
+        (lambda v: v.update(colour="red"), "unknown key .*colour"),
+        (lambda v: v.pop("labels"), "lacks labels"),
+        (lambda v: v["features"].update(n_mels="64"), "n_mels"),
+        (lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}), "leads out of the bundle"),
+        (lambda v: v["files"].pop("encoder.dynamic_int8.onnx"), "not listed with a hash"),
+        (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
+    ],
+)
+def test_a_manifest_that_lies_is_refused(copy, change, part):
+    edit(copy, change)
+    with pytest.raises(InputError, match=part):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v["features"].update(f_max=7000.0), "log_mel under onnx differs"),
+        (lambda v: v["features"].update(log_offset=1e-3), "log_mel under onnx differs"),
+        (lambda v: v["geometry"].update(window_hops=10), "need"),
+        (lambda v: v["labels"].reverse(), "labels"),
+        (lambda v: v["labels"].append("other"), "need"),
+        (lambda v: v["models"]["onnx"].update(head="encoder.dynamic_int8.onnx"), "need"),
+        (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
+    ],
+)
+def test_the_golden_waveform_finds_what_hashes_cannot(copy, change, part):
+    edit(copy, change)
+    with pytest.raises(InputError, match=part):
+        Bundle.open(copy).recognizer("onnx")
+
+
+def test_other_golden_logits_are_refused(copy):
+    with np.load(copy / "golden.npz") as golden:
+        values = dict(golden)
+    values["onnx_logits"] = values["onnx_logits"] + 0.2
+    np.savez(copy / "golden.npz", **values)
+    from edge.bundle import list_files
+
+    edit(copy, lambda v: v["files"].update({"golden.npz": list_files(copy)["golden.npz"]}))
+    with pytest.raises(InputError, match=r"logits under onnx differs from the golden values by 0\.2"):
+        Bundle.open(copy).recognizer("onnx")
+
+
+def test_not_a_bundle(tmp_path):
+    with pytest.raises(InputError, match="not a bundle"):
+        Bundle.open(tmp_path)
+    (tmp_path / "bundle.json").write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        Bundle.open(tmp_path)
+
+
+def test_new_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / "out"):
+        pass

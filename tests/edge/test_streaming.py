@@ -1,0 +1,159 @@
+"""The exact stream: for every chunking, every decision equals the one recomputed from the window's own samples."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crnn.config import RunConfig
+from crnn.features import LogMel
+from crnn.model import CRNN
+from edge import runtimes
+from edge.bundle import Bundle
+from edge.export_tflite import installed as tflite_extra
+from edge.streaming import State, StreamingRecognizer
+from edge.vad import EnergyGate
+from edge.verify import TorchModel
+
+TOLERANCE = 1e-5
+CHUNKS = (1, 7, 160, 1600, 16000, 16001, 10**9)
+
+
+@pytest.fixture(scope="module", params=["onnx", "tflite"])
+def recognizer(request, bundle_path):
+    if request.param == "tflite" and not tflite_extra():
+        pytest.skip("needs the tflite extra: make test EXTRAS=tflite")
+    return Bundle.open(bundle_path).recognizer(request.param)
+
+
+def voice(n_samples: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    time = np.arange(n_samples) / 16000
+    tone = np.sin(2 * np.pi * (120 + 60 * np.sin(3 * time)) * time) * (np.sin(2 * np.pi * time) > -0.3)
+    return (0.2 * tone + 0.01 * rng.standard_normal(n_samples)).astype(np.float32)
+
+
+def stream(recognizer: StreamingRecognizer, waveform: np.ndarray, chunk: int) -> list:
+    recognizer.reset()
+    results = []
+    for start in range(0, len(waveform), chunk):
+        results += recognizer.push(waveform[start : start + chunk])
+    return results + recognizer.flush()
+
+
+def recomputed(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[np.ndarray]:
+    """Every decision anew, from nothing but the samples of its window."""
+    g = recognizer.geometry
+    padded = np.pad(waveform, (0, g.padded_samples(len(waveform)) - len(waveform)))
+    log_mel = LogMel(recognizer.features)
+    decisions = []
+    for start in range(0, len(padded) - g.window_samples + 1, g.hop_samples):
+        frames = log_mel(padded[start : start + g.window_samples])[None]
+        blocks = [
+            recognizer._encoder.run(np.ascontiguousarray(frames[:, :, at : at + g.block_frames]))
+            for at in range(0, g.window_hops * g.hop_frames, g.hop_frames)
+        ]
+        decisions.append(recognizer._head.run(np.concatenate(blocks, axis=1))[0])
+    return decisions
+
+
+def check(recognizer, waveform, chunk) -> None:
+    results = stream(recognizer, waveform, chunk)
+    g = recognizer.geometry
+    assert len(results) == g.n_hops(len(waveform))
+    assert [r.seconds for r in results] == [(g.first_samples + i * g.hop_samples) / 16000 for i in range(len(results))]
+    decided = [r for r in results if r.logits is not None]
+    assert all(r.state is State.WARMING_UP for r in results[: g.window_hops - 1])
+    expected = recomputed(recognizer, waveform)
+    assert len(decided) == len(expected)
+    for result, logits in zip(decided, expected, strict=True):
+        assert np.abs(result.logits - logits).max() <= TOLERANCE
+        assert result.probs.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_stream_equals_recomputing_every_window(recognizer, chunk):
+    check(recognizer, voice(60_123), chunk)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    n_samples=st.integers(1, 90_000),
+    chunk=st.sampled_from(CHUNKS[2:]) | st.integers(50, 70_000),
+    seed=st.integers(0, 99),
+)
+def test_stream_equals_recomputing_for_any_length_and_chunk(recognizer, n_samples, chunk, seed):
+    check(recognizer, voice(n_samples, seed), chunk)
+
+
+def test_stream_equals_the_trained_model_over_the_whole_window():
+    """The encoder on hop-sized blocks against one pass of the torch model over all the window's frames."""
+    config = RunConfig()
+    torch.manual_seed(0)
+    model = CRNN(config.features, config.model, 8).eval()
+    g = config.geometry
+    encoder = TorchModel(model.encoder, torch.zeros(1, config.features.n_mels, g.block_frames))
+    head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    recognizer = StreamingRecognizer(encoder, head, config.features, g, tuple("abcdefgh"))
+    waveform = voice(80_000)
+    decided = [r.logits for r in stream(recognizer, waveform, 1600) if r.logits is not None]
+    padded = np.pad(waveform, (0, g.padded_samples(len(waveform)) - len(waveform)))
+    log_mel = LogMel(config.features)
+    with torch.inference_mode():
+        for i, logits in enumerate(decided):
+            window = padded[i * g.hop_samples : i * g.hop_samples + g.window_samples]
+            expected = model(torch.from_numpy(log_mel(window))[None])[0].numpy()
+            assert np.abs(logits - expected).max() <= TOLERANCE
+        clip = model.clip_logits(torch.from_numpy(log_mel(padded))[None], torch.tensor([len(waveform)]), g)[0].numpy()
+    assert np.abs(np.mean(decided, axis=0) - clip).max() <= TOLERANCE, "whole-clip evaluation is the stream's mean"
+
+
+def test_reset_forgets_and_flush_ends(recognizer):
+    first = stream(recognizer, voice(50_000), 4000)
+    stream(recognizer, voice(70_000, seed=5), 999)
+    again = stream(recognizer, voice(50_000), 4000)
+    assert all(np.array_equal(a.logits, b.logits) for a, b in zip(first, again, strict=True) if a.logits is not None)
+    with pytest.raises(RuntimeError, match="reset"):
+        recognizer.push(voice(100))
+    recognizer.reset()
+    assert recognizer.flush() == []
+    with pytest.raises(ValueError, match="one dimension"):
+        recognizer.reset() or recognizer.push(np.zeros((2, 100), np.float32))
+
+
+def test_buffers_do_not_grow(recognizer):
+    recognizer.reset()
+    sizes = [value.nbytes for value in vars(recognizer).values() if isinstance(value, np.ndarray)]
+    for _ in range(40):
+        recognizer.push(voice(16_000))
+    assert [value.nbytes for value in vars(recognizer).values() if isinstance(value, np.ndarray)] == sizes
+
+
+def test_states_follow_the_voice(recognizer):
+    quiet = np.zeros(5 * 16000, np.float32)
+    results = stream(recognizer, np.concatenate([voice(5 * 16000), quiet]), 1600)
+    at = {round(r.seconds, 1): r.state for r in results}
+    assert at[4.6] is State.SPEECH
+    assert at[9.1] is State.SILENCE
+
+
+def test_gate_has_hysteresis_and_hold():
+    gate = EnergyGate(open_dbfs=-30, close_dbfs=-40, hold_hops=1)
+
+    def hop(dbfs: float) -> bool:
+        return gate.update(np.full(100, 10 ** (dbfs / 20), np.float32))
+
+    assert [hop(x) for x in (-35, -25, -35, -50, -50, -35, -25)] == [False, True, True, True, False, False, True]
+
+
+def test_unknown_and_absent_runtimes_are_named(bundle_path, monkeypatch):
+    from crnn.config import InputError
+
+    with pytest.raises(InputError, match="no files for openvino"):
+        Bundle.open(bundle_path).recognizer("openvino")
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="none of its runtimes is installed"):
+        Bundle.open(bundle_path).recognizer()
+    with pytest.raises(InputError, match="pip install"):
+        runtimes.load("onnx", bundle_path / "encoder.dynamic_int8.onnx")

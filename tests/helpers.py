@@ -1,0 +1,78 @@
+"""Running the scripts as a user would, and making files that are broken on purpose."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = [
+    "--protocol", "synthetic-demo", "--augment.noise", "false", "--augment.room", "false",
+    "--model.channels", "[8,8,8,8]", "--model.lstm_units", "16", "--model.attention_units", "8",
+    "--optim.batch_size", "16", "--optim.ema_decay", "0.8", "--loop.num_workers", "0",
+]  # fmt: skip
+
+
+def script(name: str, *arguments, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
+    """Run one of the three scripts as a user would, and return what it printed."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / name), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=options.pop("text", True),
+        timeout=600,
+        check=False,
+        **options,
+    )
+
+
+def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
+    """Bad input: exit code 2, no traceback, a last line that names what is wrong."""
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 2, result.stderr[-2000:]
+    assert "Traceback" not in result.stderr
+    assert last.startswith("error: "), result.stderr[-2000:]
+    for part in parts:
+        assert part in last, last
+
+
+def make_bundle(run: Path, out: Path, cache: Path, *arguments) -> subprocess.CompletedProcess:
+    return script(
+        "quantize.py", run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments
+    )
+
+
+def tone(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+    return np.repeat(wave[:, None], channels, axis=1)
+
+
+def broken_files(folder: Path) -> dict[str, str]:
+    """File name -> what must be said of it. Shared by the tests of training and of streaming."""
+    folder.mkdir(parents=True, exist_ok=True)
+    good = tone(1.0, 16000)
+    soundfile.write(folder / "good.wav", good, 16000)
+    soundfile.write(folder / "good.flac", good, 16000)
+    data, packed = (folder / "good.wav").read_bytes(), (folder / "good.flac").read_bytes()
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "cut.wav").write_bytes(data[: len(data) // 2])
+    (folder / "cut_header.wav").write_bytes(data[:20])
+    (folder / "cut.flac").write_bytes(packed[: len(packed) // 2])
+    soundfile.write(folder / "nothing.wav", np.zeros((0, 1)), 16000)
+    holed = good.copy()
+    holed[100] = np.nan
+    soundfile.write(folder / "nan.wav", holed, 16000, subtype="FLOAT")
+    (folder / "text.wav").write_text("this is not audio, whatever its name says\n" * 20)
+    for name in ("good.wav", "good.flac"):
+        (folder / name).unlink()
+    return {
+        "empty.wav": "empty",
+        "cut.wav": "truncated",
+        "cut_header.wav": "",
+        "cut.flac": "",
+        "nothing.wav": "no samples",
+        "nan.wav": "NaN",
+        "text.wav": "not readable as audio",
+    }

@@ -1,0 +1,112 @@
+"""stream_infer.py as a user runs it, without torch: files, standard input, bad input."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import ROOT, broken_files, one_clear_line, script, tone
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """An environment in which torch cannot be imported: a folder with a torch.py that refuses, first on the path."""
+    folder = tmp_path_factory.mktemp("no_torch")
+    for name in ("torch", "torchaudio", "lightning", "scipy", "librosa"):
+        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not on the device')\n")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def clip(voices):
+    return next(voices.glob("Actor_01/03-01-05-*"))
+
+
+def test_a_line_per_hop(bundle_path, clip, environment):
+    result = script("stream_infer.py", bundle_path, clip, env=environment)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) >= 11
+    assert all("warming up" in line for line in lines[:10])
+    assert "dBFS" in lines[-1]
+    assert "angry" in lines[-1]
+
+
+def test_json_lines_from_file_and_standard_input_agree(bundle_path, clip, environment):
+    from_file = script("stream_infer.py", bundle_path, clip, "--json", env=environment)
+    samples, rate = soundfile.read(clip, dtype="int16")
+    assert rate == 16000
+    piped = script(
+        "stream_infer.py",
+        bundle_path,
+        "-",
+        "--json",
+        env=environment,
+        text=False,
+        input=samples.astype("<i2").tobytes(),
+    )
+    assert from_file.returncode == piped.returncode == 0
+    ours, theirs = ([json.loads(line) for line in text.splitlines()] for text in (from_file.stdout, piped.stdout))
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a["seconds"], a["state"]) == (b["seconds"], b["state"])
+        if "probs" in a:
+            assert a["probs"] == pytest.approx(b["probs"], abs=1e-4)
+            assert sum(a["probs"].values()) == pytest.approx(1, abs=1e-4)
+            assert a["confidence"] == max(a["probs"].values())
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 600])
+def test_any_length_streams(bundle_path, environment, tmp_path, seconds):
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(int(seconds * 16000)), 16000)
+    result = script("stream_infer.py", bundle_path, path, "--json", env=environment)
+    assert result.returncode == 0, result.stderr
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["seconds"] >= seconds
+    assert "probs" in last
+
+
+@pytest.mark.parametrize(
+    ("subtype", "rate", "channels"), [("PCM_U8", 8000, 1), ("PCM_24", 96000, 2), ("FLOAT", 44100, 6)]
+)
+def test_any_format_streams(bundle_path, environment, tmp_path, subtype, rate, channels):
+    soundfile.write(tmp_path / "a.wav", tone(1.0, rate, channels), rate, subtype=subtype)
+    result = script("stream_infer.py", bundle_path, tmp_path / "a.wav", env=environment)
+    assert result.returncode == 0, result.stderr
+
+
+def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path):
+    for name, part in (broken_files(tmp_path / "broken") | {"missing.wav": "no such file"}).items():
+        result = script("stream_infer.py", bundle_path, tmp_path / "broken" / name, env=environment)
+        one_clear_line(result, name, part)
+    cases = [
+        ([bundle_path], "name one source"),
+        ([bundle_path, clip, "--mic"], "name one source"),
+        ([tmp_path, clip], "not a bundle"),
+        ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
+        ([bundle_path, clip, "--threads", "0"], "threads is 0"),
+        ([bundle_path, "-", "--rate", "0"], "must be above 0"),
+        ([bundle_path, "-"], "no samples"),
+    ]
+    for arguments, part in cases:
+        one_clear_line(script("stream_infer.py", *arguments, env=environment, input=""), part)
+
+
+def test_a_damaged_bundle_gives_one_clear_line(bundle_path, clip, environment, tmp_path):
+    folder = shutil.copytree(bundle_path, tmp_path / "b")
+    data = bytearray((folder / "head.dynamic_int8.onnx").read_bytes())
+    data[100] ^= 0xFF
+    (folder / "head.dynamic_int8.onnx").write_bytes(bytes(data))
+    one_clear_line(script("stream_infer.py", folder, clip, env=environment), "head.dynamic_int8.onnx", "hash")
+
+
+def test_a_reader_that_leaves_is_no_crash(bundle_path, clip, environment):
+    command = f"{sys.executable} {ROOT / 'stream_infer.py'} {bundle_path} {clip} | head -n 1"
+    result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in result.stderr
+    assert len(result.stdout.splitlines()) == 1

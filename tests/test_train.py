@@ -1,0 +1,209 @@
+"""train.py as a user runs it: to the end, after kill -9, on two processes, and on bad input."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from helpers import ROOT, SMALL, broken_files, one_clear_line, script
+
+from crnn.fit import model_weights
+
+
+def test_help_is_grouped_with_units_and_defaults():
+    shown = script("train.py", "--help").stdout
+    for part in (
+        "--features.sample_rate",
+        "Hz, mono (type: int, default: 16000)",
+        "--augment.min_snr_db",
+        "SpecAugment",
+    ):
+        assert part in shown
+
+
+def test_run_folder_holds_everything(small_run):
+    assert {p.name for p in small_run.iterdir()} == {
+        "config.json", "split.json", "metrics.json", "report.html", "checkpoints",
+    }  # fmt: skip
+    metrics = json.loads((small_run / "metrics.json").read_text())
+    split = json.loads((small_run / "split.json").read_text())
+    assert metrics["split_hash"] == split["split_hash"]
+    assert set(split["speakers"]["test"]) == {"01", "02", "03", "04"}
+    assert metrics["test"]["n_clips"] == 64
+    assert metrics["test"]["uar_ci95"][0] <= metrics["test"]["uar"] <= metrics["test"]["uar_ci95"][1]
+    assert metrics["training"]["utterances_per_second"] > 0
+    assert 0 <= metrics["training"]["data_wait_share"] < 1
+    assert [row["epoch"] for row in metrics["history"]] == [0, 1]
+    logs = {p.suffix for p in (small_run / "checkpoints" / "logs").rglob("*.*")}
+    assert ".csv" in logs
+    assert any("tfevents" in p.name for p in small_run.rglob("*"))
+    report = (small_run / "report.html").read_text()
+    assert report.count("data:image/png;base64,") == 1 + 2 * 3
+    assert "SYNTHETIC" in report
+    assert "<script" not in report
+
+
+def arguments(voices, cache, out, epochs=3):
+    return [*SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out, "--optim.epochs", epochs]
+
+
+def test_killed_and_resumed_ends_with_the_same_weights(voices, cache, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = script("train.py", *arguments(voices, cache, whole), "--loop.num_workers", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    command = [sys.executable, ROOT / "train.py", *arguments(voices, cache, killed), "--loop.num_workers", "1"]
+    process = subprocess.Popen(
+        [*map(str, command)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(killed / "checkpoints" / "last.ckpt", process)
+    time.sleep(0.15)  # into the next epoch
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "metrics.json").exists()
+
+    refused = script("train.py", *arguments(voices, cache, killed))
+    one_clear_line(refused, "holds a run already", "--resume")
+    resumed = script("train.py", *arguments(voices, cache, killed), "--loop.num_workers", "1", "--resume")
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    ours, theirs = (model_weights(run / "checkpoints" / "last.ckpt") for run in (killed, whole))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+    histories = [json.loads((run / "metrics.json").read_text())["history"] for run in (killed, whole)]
+    assert histories[0] == histories[1]
+
+    again = script("train.py", *arguments(voices, cache, killed), "--resume", "--json")
+    assert json.loads(again.stdout)["history"] == histories[0], "a finished run is reported, not trained again"
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never appeared")
+
+
+def test_resume_under_other_settings_is_refused_by_key(small_run, voices, cache):
+    changed = script(
+        "train.py", *arguments(voices, cache, small_run, 2), "--resume", "--optim.learning_rate", "0.5", "--augment.gain", "false"
+    )  # fmt: skip
+    one_clear_line(changed, "optim.learning_rate was 0.002, now 0.5", "augment.gain was True, now False")
+
+
+def test_two_processes_train_together(voices, cache, tmp_path):
+    """DDP over gloo under torchrun, as on two machines."""
+    out = tmp_path / "ddp"
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        "29511",
+        ROOT / "train.py",
+    ]
+    command += [*arguments(voices, cache, out, 2), "--loop.devices", "2", "--json"]
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    assert len(lines) == 1, "one process reports"
+    metrics = json.loads(lines[0])
+    assert len(metrics["history"]) == 2
+    assert (out / "report.html").exists()
+
+
+BAD = {
+    "unknown protocol": (["--protocol", "random-split"], ["unknown protocol random-split", "ravdess-luna5"]),
+    "fold out of range": (["--fold", "9"], ["folds 0 to 0"]),
+    "another corpus": (["--data", "emodb:/x"], ["synthetic-demo uses synthetic alone"]),
+    "no colon": (["--data", "/x"], ["CORPUS:FOLDER"]),
+    "missing folder": (["--data", "synthetic:/nowhere/at/all"], ["/nowhere/at/all", "no such folder"]),
+    "bad value": (["--optim.learning_rate", "-1"], ["optim.learning_rate is -1"]),
+    "no votes": (["--loss.targets", "votes"], ["no listeners' votes", "--loss.targets intended"]),
+    "no noise folder": (["--augment.noise", "true", "--augment.noise_dir", "/nowhere"], ["/nowhere", "--augment.noise false"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_clear_line_and_nothing_written(case, voices, cache, tmp_path):
+    extra, parts = BAD[case]
+    out = tmp_path / "out"
+    environment = {key: value for key, value in os.environ.items() if key != "SER_DATA"}
+    result = script("train.py", *arguments(voices, cache, out), *extra, env=environment)
+    one_clear_line(result, *parts)
+    assert not out.exists()
+
+
+def test_unknown_key_is_refused(tmp_path):
+    for source in (["--optim.epoch", "3"], ["--config", tmp_path / "c.yaml"]):
+        (tmp_path / "c.yaml").write_text("optim:\n  epoch: 3\n")
+        result = script("train.py", *source)
+        assert result.returncode == 2
+        assert "optim.epoch" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_no_recordings_given_says_what_to_do():
+    environment = {key: value for key, value in os.environ.items() if key != "SER_DATA"}
+    one_clear_line(script("train.py", env=environment), "--data ravdess:FOLDER", "SER_DATA")
+
+
+def test_folder_without_known_names(tmp_path, cache):
+    soundfile.write(tmp_path / "song.wav", [0.1] * 16000, 16000)
+    result = script("train.py", *arguments(tmp_path, cache, tmp_path / "out"))
+    one_clear_line(result, str(tmp_path), "no usable synthetic recording")
+
+
+def test_a_leaking_corpus_is_refused(voices, cache, tmp_path):
+    """A test speaker's recording under a training speaker's name."""
+    folder = shutil.copytree(voices, tmp_path / "voices")
+    shutil.copy(folder / "Actor_01/03-01-05-01-01-01-01.wav", folder / "Actor_08/03-01-05-01-01-01-08.wav")
+    result = script("train.py", *arguments(folder, cache, tmp_path / "out"))
+    one_clear_line(result, "refusing to train", "03-01-05-01-01-01-01", "03-01-05-01-01-01-08", "same audio")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_file_is_reported_and_counted(voices, tmp_path, cache):
+    folder = shutil.copytree(voices, tmp_path / "voices")
+    made = tmp_path / "broken"
+    names = sorted(broken_files(made))
+    clips = sorted((folder / "Actor_08").iterdir())
+    for name, clip in zip(names, clips, strict=False):
+        clip.unlink()
+        shutil.copy(made / name, clip.with_suffix(Path(name).suffix))
+    result = script("train.py", *arguments(folder, cache, tmp_path / "out", 1))
+    assert result.returncode == 0, result.stderr[-2000:]
+    skipped = json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"]
+    assert len(skipped) == len(names)
+    assert f"{len(names)} files left out" in result.stderr
+    assert all(Path(file).name in result.stderr for file in skipped)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_full_and_read_only_disks(voices, cache, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting is not allowed here: {mounted.stderr.decode().strip()}")
+    try:
+        full = script("train.py", *arguments(voices, cache, disk / "run", 1))
+        one_clear_line(full, "No space left")
+        assert not list(disk.rglob("*.part"))
+        assert not (disk / "run" / "metrics.json").exists()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        one_clear_line(script("train.py", *arguments(voices, cache, disk / "other", 1)), "Read-only file system")
+    finally:
+        subprocess.run(["umount", disk], check=True)
