@@ -1,6 +1,7 @@
 """One fit: Lightning's trainer with this project's callbacks, a checkpoint per epoch, and resume."""
 
 import logging
+import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from crnn.config import InputError, require
 from crnn.data import EvalClips, TrainClips, eval_loader, train_loader
 from crnn.task import EmotionTask
 
@@ -107,7 +109,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     if last is not None:
         # Lightning makes the first iterator before it tells the sampler the epoch: a resumed epoch would repeat the
         # order of epoch 0.
-        loader.sampler.set_epoch(torch.load(last, map_location="cpu", weights_only=True)["epoch"] + 1)
+        loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
     trainer.fit(
         task,
         loader,
@@ -125,7 +127,17 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     )
 
 
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint of `fit`; nothing in it is unpickled. Raises InputError if the file is not one."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); train again") from error
+    require(isinstance(checkpoint, dict) and "state_dict" in checkpoint, f"{path}: not a checkpoint of train.py")
+    return checkpoint
+
+
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`; nothing is unpickled."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`."""
+    state = read_checkpoint(checkpoint)["state_dict"]
     return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}

@@ -77,7 +77,7 @@ def no_scale(model):
 def transposed_gates(model):
     weight = model.head.lstm.weight_ih_l0.data
     n = CONFIG.model.lstm_units
-    weight[:n], weight[n : 2 * n] = weight[n : 2 * n].clone(), weight[:n].clone()
+    weight[:n], weight[2 * n : 3 * n] = weight[2 * n : 3 * n].clone(), weight[:n].clone()
 
 
 def per_channel_scale(model):
