@@ -6,6 +6,7 @@ Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -89,7 +90,8 @@ def main(argv: list[str] | None = None) -> int:
             Limits(**{item.name: getattr(args, item.name) for item in fields(Limits)}),
         )
         data = dict([args.data.split(":", 1)]) if args.data else {}
-        rows, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
+        with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
+            rows, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
     except GateError as error:
         sys.stdout.write(table(error.rows) + "\n")
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")

@@ -165,20 +165,22 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
 
 
 def golden_waveform(manifest: Manifest) -> np.ndarray:
-    """A rising tone over soft noise, two decisions long; generated, so that no recording is ever part of a bundle."""
+    """A rising tone over soft noise, two decisions long, int16 `(time,)`; generated, so that no recording is ever part
+    of a bundle."""
     g, rate = manifest.geometry, manifest.features.sample_rate
     time = np.arange(g.window_samples + g.hop_samples) / rate
     tone = 0.3 * np.sin(2 * np.pi * (150 + 80 * time) * time) * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time))
     noise = 0.003 * np.random.default_rng(0).standard_normal(len(time))
-    return (tone + noise).astype(np.float32)
+    return np.round((tone + noise) * 32768).astype(np.int16)
 
 
 def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, np.ndarray]:
-    """What the recognizer makes of `waveform`: its log_mel, and the logits of every decision."""
-    results = recognizer.push(waveform)
+    """What the recognizer makes of `waveform` (int16): log_mel of its first hop, and the logits of every decision."""
+    samples = waveform.astype(np.float32) / 32768
+    results = recognizer.push(samples)
     recognizer.reset()
     return {
-        "log_mel": LogMel(recognizer.features)(waveform),
+        "log_mel": LogMel(recognizer.features)(samples[: recognizer.geometry.first_samples]),
         "logits": np.stack([r.logits for r in results if r.logits is not None]),
     }
 
@@ -190,7 +192,7 @@ def write_golden(folder: Path, manifest: Manifest) -> None:
     for runtime in manifest.models:
         made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
         golden |= {"log_mel": made["log_mel"], f"{runtime}_logits": made["logits"]}
-    np.savez(folder / GOLDEN, **golden)
+    np.savez_compressed(folder / GOLDEN, **golden)
 
 
 def list_files(folder: Path) -> dict[str, dict]:

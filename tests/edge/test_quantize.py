@@ -24,6 +24,14 @@ def test_table_names_every_file(small_run, cache, tmp_path):
         one_clear_line(result, "pip install '.[tflite]'")
 
 
+def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
+    """Also with the TFLite converters, which print as they go."""
+    result = make_bundle(small_run, tmp_path / "b", cache, "--prune", "0", "--json")
+    rows = json.loads(result.stdout)["rows"]
+    assert {(row["runtime"], row["scheme"]) for row in rows} >= {("onnx", "float32"), ("onnx", "dynamic_int8")}
+    assert len(rows) == (4 if tflite_extra() else 2)
+
+
 def test_int8_is_in_the_file(bundle_path):
     """The scheme's name is read off the tensors, not off the file name."""
     head = onnx.load(bundle_path / "head.dynamic_int8.onnx")
