@@ -71,14 +71,26 @@ def main() -> None:
         add_row(
             args.out,
             {
-                "protocol": args.protocol, "split_hash": split.hash, "corpus": next(iter(data)),
-                "model": "eGeMAPSv02 + RBF-SVM", "scheme": "float32", "mode": "whole", "fold": fold, "seed": None,
-                "uar": figures["uar"], "uar_ci95": figures["uar_ci95"], "wa": figures["wa"],
-                "macro_f1": figures["macro_f1"], "n_clips": figures["n_clips"], "n_params": None, "macs_per_window": None,
-                "C": best, "dev_uar": scores[best],
+                "protocol": args.protocol,
+                "split_hash": split.hash,
+                "corpus": next(iter(data)),
+                "model": "eGeMAPSv02 + RBF-SVM",
+                "scheme": "float32",
+                "mode": "whole",
+                "fold": fold,
+                "seed": None,
+                "uar": figures["uar"],
+                "uar_ci95": figures["uar_ci95"],
+                "wa": figures["wa"],
+                "macro_f1": figures["macro_f1"],
+                "n_clips": figures["n_clips"],
+                "n_params": None,
+                "macs_per_window": None,
+                "C": best,
+                "dev_uar": scores[best],
             },
             ("protocol", "model", "fold"),
-        )  # fmt: skip
+        )
         log.info("fold %d: test UAR %.1f %% (C = %g by development UAR)", fold, 100 * figures["uar"], best)
 
 

@@ -32,7 +32,8 @@ def commit() -> str:
     """Short hash of HEAD, with + where the working tree differs from it."""
     git = ["git", "-C", str(Path(__file__).parent)]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode
+    outside_results = ["--", ".", ":!benchmarks/results"]
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", *outside_results], check=False).returncode
     return head.strip() + ("+" if changed else "")
 
 

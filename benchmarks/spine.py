@@ -54,10 +54,16 @@ def stream_rows(bundle: Path, run: RunFolder, python: str, count: int) -> list[d
         top = max(mean, key=mean.get)
         rows.append(
             {
-                "clip": clip.name, "speaker": speaker, "intended": clip.emotion, "hops": len(lines),
-                "decisions": len(decided), "decided": top, "probability": mean[top], "last": decided[-1]["emotion"],
+                "clip": clip.name,
+                "speaker": speaker,
+                "intended": clip.emotion,
+                "hops": len(lines),
+                "decisions": len(decided),
+                "decided": top,
+                "probability": mean[top],
+                "last": decided[-1]["emotion"],
             }
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -75,7 +81,7 @@ def main() -> None:
     run, bundle = RunFolder(Path("runs") / name), Path("bundles") / name
     call(
         "train.py", "--protocol", args.protocol, "--fold", args.fold, "--seed", args.seed, "--out", run.path, "--resume"
-    )  # fmt: skip
+    )
     add_row(
         RESULTS / "accuracy.json", accuracy_row(run.read("metrics")), ("protocol", "fold", "seed", "model", "scheme")
     )
@@ -84,9 +90,10 @@ def main() -> None:
         manifest = json.loads((bundle / "bundle.json").read_text())
         for row in made["rows"]:
             compression = {
-                "bundle": name, "pruning": manifest["provenance"]["pruning"],
+                "bundle": name,
+                "pruning": manifest["provenance"]["pruning"],
                 "macs_per_window": manifest["provenance"]["macs_per_window"],
-            }  # fmt: skip
+            }
             add_row(RESULTS / "compression.json", compression | row, ("bundle", "runtime", "scheme"))
     for row in stream_rows(bundle, run, args.device_python, 5):
         add_row(RESULTS / "streamed.json", {"bundle": name} | row, ("bundle", "clip"))

@@ -106,12 +106,12 @@ def _build(utterances: list[Utterance], sample_rate: int, stem: Path) -> None:
                 total += len(waveform)
             file.close()
             if clips:
-                os.replace(file.name, stem.with_suffix(".f32"))
+                Path(file.name).replace(stem.with_suffix(".f32"))
         finally:
             Path(file.name).unlink(missing_ok=True)
     index = stem.with_suffix(".json.part")
     index.write_text(json.dumps({"clips": clips, "skipped": skipped}), encoding="utf-8")
-    os.replace(index, stem.with_suffix(".json"))
+    index.replace(stem.with_suffix(".json"))
 
 
 def _usable(path: Path, sample_rate: int) -> np.ndarray:

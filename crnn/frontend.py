@@ -26,7 +26,7 @@ class LogMelFrontend(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, waveform: Tensor) -> Tensor:
-        # Clip by clip: in float64 a whole batch of frames does not fit the processor's cache, which costs 3 times as much.
+        # Clip by clip: in float64 the frames of a whole batch leave the processor's cache, at 3 times the cost.
         return torch.stack([self._log_mel(clip) for clip in waveform])
 
     def _log_mel(self, waveform: Tensor) -> Tensor:

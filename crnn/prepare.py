@@ -34,7 +34,7 @@ def locate_data(protocol: str, given: dict[str, str]) -> dict[str, str]:
         base = os.environ.get("SER_DATA")
         require(
             bool(base),
-            f"no recordings for {protocol}: pass --data {corpus}:FOLDER, or set SER_DATA to a folder that holds {corpus}/",
+            f"no recordings for {protocol}: pass --data {corpus}:FOLDER, or set SER_DATA to the folder above {corpus}/",
         )
         given = given | {corpus: str(Path(base) / corpus)}
     require(set(given) == {corpus}, f"{protocol} uses {corpus} alone; --data names {', '.join(sorted(given))}")

@@ -6,7 +6,6 @@ named, and nothing is run. Nothing in a bundle is ever unpickled.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -219,6 +218,6 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o755)
-        os.rename(part, out)
+        part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -30,8 +30,12 @@ def test_help_is_grouped_with_units_and_defaults():
 
 def test_run_folder_holds_everything(small_run):
     assert {p.name for p in small_run.iterdir()} == {
-        "config.json", "split.json", "metrics.json", "report.html", "checkpoints",
-    }  # fmt: skip
+        "config.json",
+        "split.json",
+        "metrics.json",
+        "report.html",
+        "checkpoints",
+    }
     metrics = json.loads((small_run / "metrics.json").read_text())
     split = json.loads((small_run / "split.json").read_text())
     assert metrics["split_hash"] == split["split_hash"]
@@ -94,8 +98,14 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 def test_resume_under_other_settings_is_refused_by_key(small_run, voices, cache):
     changed = script(
-        "train.py", *arguments(voices, cache, small_run, 2), "--resume", "--optim.learning_rate", "0.5", "--augment.gain", "false"
-    )  # fmt: skip
+        "train.py",
+        *arguments(voices, cache, small_run, 2),
+        "--resume",
+        "--optim.learning_rate",
+        "0.5",
+        "--augment.gain",
+        "false",
+    )
     one_clear_line(changed, "optim.learning_rate was 0.002, now 0.5", "augment.gain was True, now False")
 
 
@@ -130,8 +140,11 @@ BAD = {
     "missing folder": (["--data", "synthetic:/nowhere/at/all"], ["/nowhere/at/all", "no such folder"]),
     "bad value": (["--optim.learning_rate", "-1"], ["optim.learning_rate is -1"]),
     "no votes": (["--loss.targets", "votes"], ["no listeners' votes", "--loss.targets intended"]),
-    "no noise folder": (["--augment.noise", "true", "--augment.noise_dir", "/nowhere"], ["/nowhere", "--augment.noise false"]),
-}  # fmt: skip
+    "no noise folder": (
+        ["--augment.noise", "true", "--augment.noise_dir", "/nowhere"],
+        ["/nowhere", "--augment.noise false"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD)

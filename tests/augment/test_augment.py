@@ -42,9 +42,15 @@ def sounds(tmp_path):
 
 def everything(folder, **changes) -> AugmentConfig:
     return AugmentConfig(
-        noise_dir=str(folder / "noise"), room_dir=str(folder / "rir"), noise_exclude=("dog/*",), room_exclude=("hall*",),
-        gain_p=1.0, room_p=1.0, noise_p=1.0, **changes,
-    )  # fmt: skip
+        noise_dir=str(folder / "noise"),
+        room_dir=str(folder / "rir"),
+        noise_exclude=("dog/*",),
+        room_exclude=("hall*",),
+        gain_p=1.0,
+        room_p=1.0,
+        noise_p=1.0,
+        **changes,
+    )
 
 
 def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(sounds):

@@ -22,7 +22,7 @@ def touch(root: Path, *names: str) -> Path:
 CASES = {
     "ravdess": (
         "Actor_02/03-01-06-02-01-02-02.wav",
-        {"speaker_id": "02", "sex": "female", "emotion": "fearful", "intensity": "strong", "sentence": "01", "take": "02"},
+        {"speaker_id": "02", "sex": "female", "emotion": "fearful", "intensity": "strong", "take": "02"},
     ),
     "crema_d": (
         "1001_IEO_ANG_HI.flac",
@@ -38,7 +38,7 @@ CASES = {
         {"speaker_id": "YAF", "sex": "female", "emotion": "surprised", "sentence": "dog"},
     ),
     "synthetic": ("Actor_01/03-01-01-01-01-01-01.wav", {"speaker_id": "01", "sex": "male", "emotion": "neutral"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("corpus", CASES)

@@ -18,10 +18,18 @@ TOLERANCE = 1e-4
 
 def torchaudio_log_mel(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     mel = torchaudio.transforms.MelSpectrogram(
-        config.sample_rate, n_fft=config.n_fft, hop_length=config.hop_length, f_min=config.f_min, f_max=config.f_max,
-        n_mels=config.n_mels, center=False, power=2.0, norm=None, mel_scale="slaney",
+        config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        f_min=config.f_min,
+        f_max=config.f_max,
+        n_mels=config.n_mels,
+        center=False,
+        power=2.0,
+        norm=None,
+        mel_scale="slaney",
         wkwargs={"dtype": torch.float64},
-    ).double()  # fmt: skip
+    ).double()
     return torch.log(mel(torch.from_numpy(waveform).double()) + config.log_offset).numpy()
 
 
@@ -43,8 +51,12 @@ def speechlike(seconds: float, level: float = 0.1) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "config",
-    [CONFIG, FeatureConfig(n_fft=512, hop_length=160, n_mels=40, f_min=0, f_max=8000), FeatureConfig(sample_rate=8000, f_max=3800)],
-)  # fmt: skip
+    [
+        CONFIG,
+        FeatureConfig(n_fft=512, hop_length=160, n_mels=40, f_min=0, f_max=8000),
+        FeatureConfig(sample_rate=8000, f_max=3800),
+    ],
+)
 def test_three_implementations_agree(config):
     check(speechlike(2.0), config)
 

@@ -25,9 +25,19 @@ def speaker(request, tmp_path_factory):
     environment = os.environ | {"XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder), "HOME": str(folder)}
     sink = f"module-null-sink sink_name=speaker rate={rate} channels={channels} norewinds=1"
     server = subprocess.Popen(
-        ["pulseaudio", "-n", "--exit-idle-time=-1", "--log-level=error", "-L", "module-native-protocol-unix", "-L", sink],
-        env=environment, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            "pulseaudio",
+            "-n",
+            "--exit-idle-time=-1",
+            "--log-level=error",
+            "-L",
+            "module-native-protocol-unix",
+            "-L",
+            sink,
+        ],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(100):
             ready = subprocess.run(

@@ -89,7 +89,7 @@ BROKEN = {
         lambda run: edit_config(run, lambda v: v.update(data={"synthetic": "/nowhere"})),
         ["/nowhere", "no such folder"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
