@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -74,7 +73,6 @@ def table(rows: list) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    warnings.filterwarnings("ignore", module="lightning")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     from edge.compress import GateError, Request, compress  # after the arguments: torch takes seconds

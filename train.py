@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -181,8 +180,6 @@ def text(metrics: dict) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # Lightning advises more loader processes than a small machine has cores, and warns of its own deprecated calls.
-    warnings.filterwarnings("ignore", module="lightning")
     try:
         args, config, augment = parse(argv)
         metrics = run(args, config, augment)

@@ -3,6 +3,7 @@
 import logging
 import pickle
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,19 @@ class LoaderClock(L.Callback):
         return self.waited / max(self.waited + self.worked, 1e-9)
 
 
+def quieten_lightning() -> None:
+    """Progress and this project's own lines are what a user needs; Lightning adds advice on hardware and services."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
 def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
     """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
 
     With `resume`, continues from `folder/last.ckpt` where there is one. Each checkpoint is written whole or not at
     all, so the process may be killed at any point.
     """
+    quieten_lightning()
     config = task.config
     clock = LoaderClock()
     callbacks = [

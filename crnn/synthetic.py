@@ -91,7 +91,7 @@ def synthesize(emotion: str, speaker: int, seconds: float, rng: np.random.Genera
     return np.clip(clip, -1, 1).astype(np.float32)
 
 
-def write_corpus(folder: Path, speakers: int = 12, takes: int = 2, seed: int = 0, seconds: float = 1.8) -> int:
+def write_corpus(folder: Path, speakers: int = 12, takes: int = 2, seed: int = 0, seconds: float = 2.8) -> int:
     """Write 2 sentences x `takes` takes x 8 emotions x `speakers` 16-bit wav files; returns how many.
 
     Raises InputError if the folder already holds something else.
