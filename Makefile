@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Further extras, for example: make test EXTRAS=tflite,mic
 EXTRAS ?=
+comma := ,
+ALL := train,export,device,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
 
 .PHONY: demo test lint clean
 
@@ -17,7 +19,7 @@ demo: $(VENV)/.train
 	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
 
 test: $(VENV)/.dev
-	$(if $(EXTRAS),$(BIN)/python -m pip install -q -e '.[train,export,device,dev,$(EXTRAS)]')
+	$(if $(EXTRAS),$(BIN)/python -m pip install -q -e '.[$(ALL)]')
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
