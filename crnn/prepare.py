@@ -30,14 +30,14 @@ def locate_data(protocol: str, given: dict[str, str]) -> dict[str, str]:
     Raises InputError that says how to name the folder.
     """
     corpus = protocol_facts(protocol)["corpus"]
-    if corpus not in given:
+    require(set(given) <= {corpus}, f"{protocol} uses {corpus} alone; --data names {', '.join(sorted(given))}")
+    if not given:
         base = os.environ.get("SER_DATA")
         require(
             bool(base),
             f"no recordings for {protocol}: pass --data {corpus}:FOLDER, or set SER_DATA to the folder above {corpus}/",
         )
-        given = given | {corpus: str(Path(base) / corpus)}
-    require(set(given) == {corpus}, f"{protocol} uses {corpus} alone; --data names {', '.join(sorted(given))}")
+        given = {corpus: str(Path(base) / corpus)}
     return {corpus: str(Path(given[corpus]).resolve())}
 
 
