@@ -99,9 +99,9 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     if folder.exists() and first:
         require(args.resume, f"{folder.path}: holds a run already; add --resume to continue it, or give another --out")
         folder.check_same(config, asdict(augment))
-        if folder.finished():
-            log.info("%s is finished; its figures:", folder.path)
-            return folder.read("metrics")
+    if folder.finished():
+        log.info("%s is finished", folder.path)
+        return folder.read("metrics") if first else None
 
     prepared = preparation.prepare(config, data, Path(args.cache) if args.cache else None)
     split, cache = prepared.split, prepared.cache

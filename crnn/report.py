@@ -91,7 +91,7 @@ def _image(figure: Figure) -> str:
 
 
 def _curves(history: list[dict]) -> Figure:
-    figure = Figure(figsize=(10, 3.2))
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
     left, middle, right = figure.subplots(1, 3)
     left.plot(epochs, [row["train_loss"] for row in history])

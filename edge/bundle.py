@@ -44,6 +44,16 @@ class ModelFiles:
 
 
 @dataclass(frozen=True)
+class FileFacts:
+    """What the manifest knows of a file."""
+
+    sha256: str
+    """Hexadecimal"""
+    bytes: int
+    """Size"""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of `bundle.json`."""
 
@@ -55,7 +65,7 @@ class Manifest:
     models: dict
     """Runtime -> ModelFiles"""
     files: dict
-    """File name -> {"sha256", "bytes"}"""
+    """File name -> FileFacts"""
     provenance: dict = field(default_factory=dict)
     """Where it comes from: corpus, protocol, split hash, seeds, pruning, metrics with their intervals"""
 
@@ -97,7 +107,7 @@ class Bundle:
             require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
             require((path / name).is_file(), f"{path / name}: missing from the bundle; copy the whole folder again")
             require(
-                file_hash(path / name) == facts["sha256"],
+                file_hash(path / name) == from_dict(FileFacts, facts, f"files.{name}").sha256,
                 f"{path / name}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",
             )
         for runtime in manifest.models:

@@ -103,6 +103,8 @@ def from_microphone(sample_rate: int, device: str | None = None, queue_seconds: 
 
         def heard(data, n_frames, timing, status):
             nonlocal dropped
+            if status & pyaudio.paInputOverflow:
+                dropped += 1
             try:
                 chunks.put_nowait(data)
             except queue.Full:
@@ -133,7 +135,7 @@ def from_microphone(sample_rate: int, device: str | None = None, queue_seconds: 
                         f"microphone {info['name']}: no samples for 5 s; check that it is connected"
                     ) from None
                 if dropped > reported:
-                    log.warning("microphone: %d chunks of %g s lost, the consumer is too slow", dropped, CHUNK_SECONDS)
+                    log.warning("microphone: samples lost %d times, this machine is too slow", dropped)
                     reported = dropped
                 yield resample(np.frombuffer(data, dtype=np.int16).reshape(-1, channels).astype(np.float32) / 32768)
         finally:

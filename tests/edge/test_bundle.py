@@ -65,6 +65,7 @@ def test_a_missing_file_is_named(copy):
         (lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}), "leads out of the bundle"),
         (lambda v: v["files"].pop("encoder.dynamic_int8.onnx"), "not listed with a hash"),
         (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
+        (lambda v: v["files"].update({"golden.npz": {}}), "files.golden.npz lacks sha256, bytes"),
     ],
 )
 def test_a_manifest_that_lies_is_refused(copy, change, part):

@@ -118,8 +118,9 @@ def test_reset_forgets_and_flush_ends(recognizer):
         recognizer.push(voice(100))
     recognizer.reset()
     assert recognizer.flush() == []
+    recognizer.reset()
     with pytest.raises(ValueError, match="one dimension"):
-        recognizer.reset() or recognizer.push(np.zeros((2, 100), np.float32))
+        recognizer.push(np.zeros((2, 100), np.float32))
 
 
 def test_buffers_do_not_grow(recognizer):
