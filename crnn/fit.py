@@ -118,13 +118,10 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         # Lightning makes the first iterator before it tells the sampler the epoch: a resumed epoch would repeat the
         # order of epoch 0.
         loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
-    trainer.fit(
-        task,
-        loader,
-        eval_loader(dev, config.geometry),
-        ckpt_path=last,
-        weights_only=True,
-    )
+    try:
+        trainer.fit(task, loader, eval_loader(dev, config.geometry), ckpt_path=last, weights_only=True)
+    except SystemExit as error:  # Lightning tidies up after Ctrl-C and then exits; the script says how to go on
+        raise KeyboardInterrupt from error
     epochs = clock.epoch_seconds
     return FitResult(
         best_checkpoint=folder / BEST,

@@ -87,6 +87,16 @@ def test_killed_and_resumed_ends_with_the_same_weights(voices, cache, tmp_path):
     assert json.loads(again.stdout)["history"] == histories[0], "a finished run is reported, not trained again"
 
 
+def test_ctrl_c_says_how_to_go_on(voices, cache, tmp_path):
+    command = [sys.executable, ROOT / "train.py", *arguments(voices, cache, tmp_path / "run", 500)]
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    wait_for(tmp_path / "run" / "checkpoints" / "last.ckpt", process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1] == "interrupted; continue with --resume"
+
+
 def wait_for(path: Path, process: subprocess.Popen) -> None:
     for _ in range(1200):
         if path.exists():

@@ -22,7 +22,7 @@ def test_voices_repeat_and_stay_in_range():
     assert np.array_equal(one, same)
     assert one.dtype == np.float32
     assert 0.01 < np.abs(one).max() <= 1
-    assert not np.array_equal(one[:4000], synthesize("sad", 3, 0.5, np.random.default_rng(1))[:4000])
+    assert not np.array_equal(one, synthesize("sad", 3, 0.5, np.random.default_rng(1)))
 
 
 def test_refuses_a_folder_with_something_else(tmp_path):
