@@ -5,6 +5,7 @@ python train.py --protocol emodb-loso --data emodb:FOLDER
 python train.py --out runs/mine --resume                     after an interruption
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -182,7 +183,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         args, config, augment = parse(argv)
-        metrics = run(args, config, augment)
+        with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
+            metrics = run(args, config, augment)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
