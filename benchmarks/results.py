@@ -30,7 +30,7 @@ def module_and_arguments() -> list[str]:
 
 def commit() -> str:
     """Short hash of HEAD, with + where the working tree differs from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    git = ["git", "-C", str(Path(__file__).resolve().parents[1])]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     outside_results = ["--", ".", ":!benchmarks/results"]
     changed = subprocess.run([*git, "diff", "--quiet", "HEAD", *outside_results], check=False).returncode

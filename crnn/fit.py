@@ -1,5 +1,6 @@
 """One fit: Lightning's trainer with this project's callbacks, a checkpoint per epoch, and resume."""
 
+import contextlib
 import logging
 import pickle
 import time
@@ -71,6 +72,14 @@ class LoaderClock(L.Callback):
         return self.waited / max(self.waited + self.worked, 1e-9)
 
 
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, which ends its line also when training ends with an error: the error has a line of its own."""
+
+    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
+        with contextlib.suppress(TypeError):  # raised where no bar has been started yet
+            self.train_progress_bar.close()
+
+
 def quieten_lightning() -> None:
     """Progress and this project's own lines are what a user needs; Lightning adds advice on hardware and services."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -92,7 +101,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
         clock,
-        TQDMProgressBar(refresh_rate=5),
+        ProgressBar(refresh_rate=5),
     ]
     if config.optim.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
