@@ -17,7 +17,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from augment.pipeline import AugmentConfig, WaveformAugment, spec_augment
-from crnn.config import InputError, RunConfig, require
+from crnn.config import InputError, require
+from crnn.run_config import RunConfig
 
 
 def build_parser() -> ArgumentParser:

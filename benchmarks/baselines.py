@@ -20,8 +20,8 @@ from sklearn.svm import SVC
 
 from benchmarks.results import add_row
 from crnn import prepare as preparation
-from crnn.config import RunConfig
 from crnn.metrics import summarize
+from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")
 

@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from crnn.cache import AudioCache
-from crnn.config import LossConfig, RunConfig, StreamGeometry, require
+from crnn.config import StreamGeometry, require
 from crnn.corpora import Utterance
 from crnn.features import LogMel
 from crnn.protocols import Split
+from crnn.run_config import LossConfig, RunConfig
 
 Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
 """`waveform (time,)`, seed -> another waveform, of any length"""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crnn.cache import AudioCache, open_cache
-from crnn.config import RunConfig, require
+from crnn.config import require
 from crnn.corpora import read_corpus
 from crnn.protocols import Split, check_leaks, make_split, protocol_facts
+from crnn.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from crnn.config import InputError, RunConfig, from_dict, require
+from crnn.config import InputError, from_dict, require
 from crnn.protocols import protocol_facts
+from crnn.run_config import RunConfig
 
 SCHEMA = 1
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from crnn.config import RunConfig
 from crnn.frontend import LogMelFrontend
 from crnn.losses import FocalLoss
 from crnn.metrics import dev_uar
 from crnn.model import CRNN
+from crnn.run_config import RunConfig
 
 SpecAugment = Callable[[Tensor, int], Tensor]
 """`log_mel (batch, n_mels, frames)`, seed -> masked `log_mel`"""

@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from crnn import prepare as preparation
-from crnn.config import InputError, RunConfig, require
+from crnn.config import InputError, require
 from crnn.data import Augment, EvalClips, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, count_macs, count_parameters
 from crnn.run import RunFolder, write_text
+from crnn.run_config import RunConfig
 from crnn.task import SpecAugment
 from edge import bundle, export_onnx, export_tflite, quantize, verify
 from edge.calibrate import choose_decision

@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crnn.config import RunConfig, require
+from crnn.config import require
 from crnn.data import EvalClips, TrainClips
 from crnn.fit import fit, model_weights
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
+from crnn.run_config import RunConfig
 from crnn.task import EmotionTask, SpecAugment
 
 FINE_TUNE_RATE = 0.25

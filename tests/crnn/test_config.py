@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crnn.config
-from crnn.config import FeatureConfig, InputError, ModelConfig, RunConfig, StreamGeometry, WindowConfig, from_dict
+import crnn.run_config
+from crnn.config import FeatureConfig, InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict
+from crnn.run_config import RunConfig
 
 GEOMETRY = RunConfig().geometry
 
@@ -41,8 +43,8 @@ def test_refuses_by_name(values, part):
 
 def test_every_setting_is_described():
     """A unit on every field: each plain field of a settings class is followed by its docstring."""
-    tree = ast.parse(inspect.getsource(crnn.config))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Config")]
+    sources = inspect.getsource(crnn.config) + inspect.getsource(crnn.run_config)
+    classes = [n for n in ast.parse(sources).body if isinstance(n, ast.ClassDef) and n.name.endswith("Config")]
     assert len(classes) >= 6
     for cls in classes:
         for field, following in zip(cls.body, [*cls.body[1:], None], strict=True):

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from augment.pipeline import AugmentConfig, WaveformAugment
 from crnn.cache import open_cache
-from crnn.config import InputError, LoopConfig, LossConfig, OptimConfig, RunConfig
+from crnn.config import InputError
 from crnn.corpora import Utterance, read_corpus
 from crnn.data import EvalClips, TrainClips, band_statistics, eval_loader, fit_length, target_matrix, train_loader
 from crnn.features import LogMel
 from crnn.protocols import make_split
+from crnn.run_config import LoopConfig, LossConfig, OptimConfig, RunConfig
 
 NAMES = ("neutral", "happy", "sad")
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from crnn.config import FeatureConfig, InputError, ModelConfig, RunConfig
+from crnn.config import FeatureConfig, InputError, ModelConfig
 from crnn.model import CRNN, count_macs, count_parameters
+from crnn.run_config import RunConfig
 
 CONFIG = RunConfig()
 N_MELS = CONFIG.features.n_mels

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crnn.config import InputError, ModelConfig, RunConfig
+from crnn.config import InputError, ModelConfig
 from crnn.model import CRNN, count_macs, count_parameters
+from crnn.run_config import RunConfig
 from edge.prune import prune
 
 CONFIG = replace(RunConfig(), model=ModelConfig(channels=(8, 12, 16, 10), lstm_units=16, attention_units=8))

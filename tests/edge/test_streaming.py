@@ -6,9 +6,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crnn.config import RunConfig
 from crnn.features import LogMel
 from crnn.model import CRNN
+from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.bundle import Bundle
 from edge.export_tflite import installed as tflite_extra

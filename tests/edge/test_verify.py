@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from crnn.cache import open_cache
-from crnn.config import RunConfig
 from crnn.corpora import read_corpus
 from crnn.data import EvalClips, band_statistics
 from crnn.features import LogMel
 from crnn.model import CRNN
 from crnn.protocols import make_split
+from crnn.run_config import RunConfig
 from edge import verify
 from edge.bundle import DecisionConfig, Manifest
 from edge.calibrate import choose_decision
