@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,3 +111,19 @@ def test_a_reader_that_leaves_is_no_crash(bundle_path, clip, environment):
     result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr
     assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_full_disk_under_the_output_is_named(bundle_path, clip, environment):
+    command = f"{sys.executable} {ROOT / 'stream_infer.py'} {bundle_path} {clip} > /dev/full"
+    result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    one_clear_line(result, "No space left on device")
+
+
+def test_console_commands_answer(environment):
+    for name in ("ser-train", "ser-quantize", "ser-stream"):
+        command = shutil.which(name, path=str(Path(sys.executable).parent))
+        if command is None:
+            pytest.skip("the project is not installed in this environment (make test installs it)")
+        result = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        assert "usage:" in result.stdout
