@@ -107,6 +107,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
 
     prepared = preparation.prepare(config, data, Path(args.cache) if args.cache else None)
     split, cache = prepared.split, prepared.cache
+    if folder.exists():
+        folder.check_split(split)
     make_augment = partial(WaveformAugment, augment, config.features.sample_rate)
     try:
         make_augment()

@@ -18,7 +18,7 @@ from crnn.corpora import Utterance
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 MIN_SECONDS = 0.2
 MAX_SECONDS = 60.0
 
@@ -69,7 +69,8 @@ def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path |
         if not stem.with_suffix(".json").is_file():
             _build(utterances, sample_rate, stem)
     index = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-    skipped = index["skipped"]
+    # By name in the file, by path here: the same recordings may lie in another folder now.
+    skipped = {str(u.path): index["skipped"][u.name] for u in utterances if u.name in index["skipped"]}
     for path, reason in skipped.items():
         log.warning("left out %s (%s)", path, reason)
     require(len(index["clips"]) > 0, f"none of the {len(utterances)} recordings is usable; first: {_first(skipped)}")
@@ -99,7 +100,7 @@ def _build(utterances: list[Utterance], sample_rate: int, stem: Path) -> None:
                 try:
                     waveform = _usable(u.path, sample_rate)
                 except InputError as error:
-                    skipped[str(u.path)] = str(error).removeprefix(f"{u.path}: ")
+                    skipped[u.name] = str(error).removeprefix(f"{u.path}: ")
                     continue
                 file.write(np.ascontiguousarray(waveform, dtype=np.float32).tobytes())
                 clips[u.name] = (total, len(waveform), audio_hash(waveform))

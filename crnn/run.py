@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crnn.config import InputError, from_dict, require
-from crnn.protocols import protocol_facts
+from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
 
 SCHEMA = 1
@@ -81,6 +81,15 @@ class RunFolder:
             f"{self.path} was started with other settings: "
             + "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in differing)
             + "; give the same ones or another --out",
+        )
+
+    def check_split(self, split: Split) -> None:
+        """Refuse recordings that are not those this run was trained and judged on."""
+        recorded = self.read("split")["split_hash"]
+        require(
+            recorded == split.hash,
+            f"{self.path} belongs to split {recorded}, but these recordings give {split.hash}: files were added, "
+            "removed or can no longer be read; restore them, or train again",
         )
 
 

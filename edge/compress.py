@@ -113,7 +113,9 @@ def compress(
     formats = request.installed_formats()
     trained = load_trained(RunFolder(run))
     config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
-    prepared = preparation.without_test(preparation.prepare(config, trained.data | data, cache))
+    prepared = preparation.prepare(config, trained.data | data, cache)
+    RunFolder(run).check_split(prepared.split)
+    prepared = preparation.without_test(prepared)
     dev = EvalClips(prepared.cache, prepared.split.dev, labels)
     draft = bundle.Manifest(
         bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}

@@ -119,6 +119,14 @@ def test_resume_under_other_settings_is_refused_by_key(small_run, voices, cache)
     one_clear_line(changed, "optim.learning_rate was 0.002, now 0.5", "augment.gain was True, now False")
 
 
+def test_resume_on_other_recordings_is_refused(small_run, voices, cache, tmp_path):
+    run, folder = shutil.copytree(small_run, tmp_path / "run"), shutil.copytree(voices, tmp_path / "voices")
+    (run / "metrics.json").unlink()
+    next((folder / "Actor_08").iterdir()).unlink()
+    result = script("train.py", *arguments(folder, cache, run, 2), "--resume")
+    one_clear_line(result, "belongs to split", "files were added, removed")
+
+
 def test_two_processes_train_together(voices, cache, tmp_path):
     """DDP over gloo under torchrun, as on two machines."""
     out = tmp_path / "ddp"

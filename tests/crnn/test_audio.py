@@ -93,6 +93,16 @@ def test_cache_is_keyed_by_content_and_settings(tmp_path):
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
+def test_cache_names_a_bad_file_where_it_is_now(tmp_path):
+    folder = tmp_path / "before"
+    folder.mkdir()
+    soundfile.write(folder / "a.wav", tone(0.5, RATE), RATE)
+    soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
+    open_cache(utterances(folder), RATE, tmp_path / "cache")
+    moved = folder.rename(tmp_path / "after")
+    assert list(open_cache(utterances(moved), RATE, tmp_path / "cache").skipped) == [str(moved / "silent.wav")]
+
+
 def test_cache_refuses_nothing_usable_and_copies(tmp_path):
     folder = tmp_path / "audio"
     broken_files(folder)

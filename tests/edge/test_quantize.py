@@ -85,6 +85,10 @@ BROKEN = {
         lambda run: edit_weights(run, lambda s: s["model.head.classifier.bias"].fill_(float("nan"))),
         ["best.ckpt", "head.classifier.bias", "NaN"],
     ),
+    "other recordings": (
+        lambda run: (run / "split.json").write_text(json.dumps({"split_hash": "000000000000"})),
+        ["belongs to split 000000000000", "train again"],
+    ),
     "moved recordings": (
         lambda run: edit_config(run, lambda v: v.update(data={"synthetic": "/nowhere"})),
         ["/nowhere", "no such folder"],
