@@ -38,9 +38,6 @@ class AudioCache:
         start, length, _ = self.clips[name]
         return self.samples[start : start + length]
 
-    def seconds(self, name: str, sample_rate: int) -> float:
-        return self.clips[name][1] / sample_rate
-
     @property
     def hashes(self) -> dict[str, str]:
         return {name: digest for name, (_, _, digest) in self.clips.items()}

@@ -26,7 +26,7 @@ class LogMelFrontend(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, waveform: Tensor) -> Tensor:
-        # Clip by clip: in float64 the frames of a whole batch leave the processor's cache, at 3 times the cost.
+        # Clip by clip: in float64 the frames of a whole batch leave the processor's cache and take longer.
         return torch.stack([self._log_mel(clip) for clip in waveform])
 
     def _log_mel(self, waveform: Tensor) -> Tensor:

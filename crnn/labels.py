@@ -67,12 +67,3 @@ IEMOCAP = {
     "fru": "frustrated",
     "oth": "other",
 }
-
-
-def in_order(emotions) -> tuple[str, ...]:
-    """The emotions given, each once, in the order of `EMOTIONS`.
-
-    >>> in_order({"sad", "neutral"})
-    ('neutral', 'sad')
-    """
-    return tuple(sorted(set(emotions), key=EMOTIONS.index))

@@ -14,6 +14,6 @@ def installed() -> bool:
 
 def export(module: nn.Module, example: torch.Tensor, path: Path) -> None:
     """Write `module` to `path` for inputs of exactly the example's shape. The LSTM is unrolled over its steps."""
-    import litert_torch  # 10 s and 1.2 GB: only where it is used
+    import litert_torch  # large and slow to load: only where it is used
 
     litert_torch.convert(module.eval(), (example,)).export(str(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 def dynamic_int8_onnx(float32: Path, int8: Path) -> None:
     """MatMul, Gemm and LSTM weights to int8 per tensor.
 
-    Convolutions stay float32: ONNX Runtime's ConvInteger made the whole model 5 times slower than float32.
+    Convolutions stay float32: ONNX Runtime's ConvInteger makes the whole model slower than float32.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -112,7 +112,7 @@ def compare(
             ("UAR drop", drop, limits.max_uar_drop),
             ("calibration error rise", rise, limits.max_ece_rise),
         )
-        if value > most
+        if not value <= most  # so that a limit of NaN lets nothing pass
     ]
     window, hop = cost(candidate)
     return Row(

@@ -1,5 +1,6 @@
 """Running the scripts as a user would, and making files that are broken on purpose."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,10 @@ def broken_files(folder: Path) -> dict[str, str]:
         "nan.wav": "NaN",
         "text.wav": "not readable as audio",
     }
+
+
+def edit_json(path: Path, change) -> None:
+    """Let `change` alter the values of a JSON file in place."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))

@@ -1,10 +1,10 @@
 """A bundle that was changed, cut, mixed up or made by a newer version is refused, and what is wrong is named."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
+from helpers import edit_json
 
 from crnn.config import InputError
 from edge.bundle import Bundle, new_folder
@@ -16,9 +16,7 @@ def copy(bundle_path, tmp_path):
 
 
 def edit(folder, change) -> None:
-    values = json.loads((folder / "bundle.json").read_text())
-    change(values)
-    (folder / "bundle.json").write_text(json.dumps(values))
+    edit_json(folder / "bundle.json", change)
 
 
 def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):

@@ -6,7 +6,7 @@ import shutil
 import onnx
 import pytest
 import torch
-from helpers import make_bundle, one_clear_line, script
+from helpers import edit_json, make_bundle, one_clear_line, script
 from onnx import TensorProto
 
 from edge.export_tflite import installed as tflite_extra
@@ -59,9 +59,7 @@ def run_copy(small_run, tmp_path):
 
 
 def edit_config(run, change) -> None:
-    values = json.loads((run / "config.json").read_text())
-    change(values)
-    (run / "config.json").write_text(json.dumps(values))
+    edit_json(run / "config.json", change)
 
 
 def edit_weights(run, change) -> None:

@@ -48,13 +48,15 @@ def copy(model: CRNN) -> CRNN:
     return twin
 
 
-def judge(world, model: CRNN, features=CONFIG.features, scheme="float32") -> tuple[str, ...]:
+def judge(
+    world, model: CRNN, features=CONFIG.features, scheme="float32", limits: Limits | None = None
+) -> tuple[str, ...]:
     _, manifest, clips, reference, uar = world
     g = CONFIG.geometry
     encoder = verify.TorchModel(model.encoder, torch.zeros(1, features.n_mels, g.block_frames))
     head = verify.TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     candidate = StreamingRecognizer(encoder, head, features, g, manifest.labels)
-    return verify.compare(candidate, clips, manifest.labels, reference, uar, Limits(), scheme).failures
+    return verify.compare(candidate, clips, manifest.labels, reference, uar, limits or Limits(), scheme).failures
 
 
 def test_the_same_model_passes(world):
@@ -96,6 +98,10 @@ def test_a_wrong_export_is_caught(world, mutate):
     wrong = copy(world[0])
     mutate(wrong)
     assert judge(world, wrong), mutate.__name__
+
+
+def test_a_limit_that_is_no_number_lets_nothing_pass(world):
+    assert judge(world, copy(world[0]), limits=Limits(max_uar_drop=float("nan")))
 
 
 def test_other_features_are_caught(world):
