@@ -12,11 +12,11 @@ import logging
 import os
 import sys
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 
-from augment.pipeline import AugmentConfig, WaveformAugment, spec_augment
-from crnn.config import InputError, from_dict, require
+from augment.pipeline import AugmentConfig, Chains, chains
+from crnn.config import InputError, from_dict
+from crnn.run_config import RunConfig
 from edge.limits import Limits
 
 
@@ -26,7 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, help="run folder made by train.py")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
-    parser.add_argument("--data", metavar="CORPUS:FOLDER", help="recordings, if they have moved since training")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings, if they have moved since training"
+    )
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--prune", type=float, default=0.25, help="share of encoder channels to drop (default: 0.25)")
     parser.add_argument("--fine-tune-epochs", type=int, default=8, help="epochs after pruning (default: 8)")
@@ -43,10 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def augmentation(settings: dict, sample_rate: int):
+def augmentation(settings: dict, run: RunConfig) -> Chains:
     """The run's own augmentation, for fine-tuning."""
     config = from_dict(AugmentConfig, settings, "augment")
-    return partial(WaveformAugment, config, sample_rate), spec_augment(config)
+    return chains(config, run.features.sample_rate, run.geometry.window_samples, run.features.log_offset)
 
 
 def table(rows: list) -> str:
@@ -75,10 +77,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
-    from edge.compress import GateError, Request, compress  # after the arguments: torch takes seconds
+    from crnn.prepare import given_folders  # after the arguments: torch takes seconds
+    from edge.compress import GateError, Request, compress
 
     try:
-        require(not args.data or ":" in args.data, f"--data {args.data}: give CORPUS:FOLDER")
         request = Request(
             args.prune,
             args.fine_tune_epochs,
@@ -87,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             args.coverage,
             Limits(**{item.name: getattr(args, item.name) for item in fields(Limits)}),
         )
-        data = dict([args.data.split(":", 1)]) if args.data else {}
+        data = given_folders(args.data)
         with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
             rows, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
     except GateError as error:

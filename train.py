@@ -11,12 +11,11 @@ import logging
 import os
 import sys
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from augment.pipeline import AugmentConfig, WaveformAugment, spec_augment
+from augment.pipeline import AugmentConfig, chains
 from crnn.config import InputError, require
 from crnn.run_config import RunConfig
 
@@ -67,13 +66,6 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
     )
 
 
-def data_folders(entries: list[str]) -> dict[str, str]:
-    """`["ravdess:/recordings"]` -> `{"ravdess": "/recordings"}`."""
-    for entry in entries:
-        require(":" in entry, f"--data {entry}: give CORPUS:FOLDER, for example ravdess:/recordings/ravdess")
-    return dict(entry.split(":", 1) for entry in entries)
-
-
 def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
@@ -83,19 +75,20 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     from scipy.special import softmax
 
     from crnn import prepare as preparation
-    from crnn.data import EvalClips, TrainClips, band_statistics, eval_loader
-    from crnn.features import LogMel
+    from crnn.data import EvalClips, TrainClips, eval_loader, first_views
     from crnn.fit import fit, model_weights
     from crnn.losses import balanced_class_weights
-    from crnn.metrics import summarize
+    from crnn.metrics import summarize, summarize_by_corpus
     from crnn.model import CRNN, count_macs, count_parameters
     from crnn.report import write_report
     from crnn.run import RunFolder
     from crnn.task import EmotionTask, predict
+    from crnn.transfer import start_from
+    from crnn.views import open_views
 
     log = logging.getLogger("train")
     geometry = config.geometry
-    data = preparation.locate_data(config.protocol, data_folders(args.data))
+    data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     first = rank_zero_only.rank == 0
     if folder.exists() and first:
@@ -105,21 +98,25 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         log.info("%s is finished", folder.path)
         return folder.read("metrics") if first else None
 
-    prepared = preparation.prepare(config, data, Path(args.cache) if args.cache else None)
+    cache_folder = Path(args.cache) if args.cache else None
+    prepared = preparation.prepare(config, data, cache_folder)
     split, cache = prepared.split, prepared.cache
     if folder.exists():
         folder.check_split(split)
-    make_augment = partial(WaveformAugment, augment, config.features.sample_rate)
+    features = config.features
+    chain = chains(augment, features.sample_rate, geometry.window_samples, features.log_offset)
     try:
-        make_augment()
+        views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    train = TrainClips(cache, split, config, make_augment)
+    train = TrainClips(views, split, config)
+    dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
-    mean, scale = band_statistics(cache, split, LogMel(config.features))
-    model.encoder.band_mean.copy_(torch.from_numpy(mean))
-    model.encoder.band_scale.copy_(torch.from_numpy(scale))
+    if config.init:
+        start_from(model, Path(config.init), split)
+    else:
+        model.encoder.learn_bands(first_views(views, split))
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(
         "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
@@ -136,8 +133,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         folder.write_config(config, data, asdict(augment))
 
     weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
-    task = EmotionTask(config, model, weights, spec_augment(augment))
-    result = fit(task, train, EvalClips(cache, split.dev, split.labels), folder.checkpoints, resume=args.resume)
+    task = EmotionTask(config, model, weights, chain.batch, dev.corpora)
+    result = fit(task, train, dev, folder.checkpoints, resume=args.resume)
     if not first:
         return None
 
@@ -145,7 +142,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     metrics = {
         "protocol": config.protocol,
         "split_hash": split.hash,
-        "corpus": next(iter(data)),
+        "corpus": "+".join(split.corpora),
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),
@@ -159,10 +156,14 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         "history": result.history,
         "skipped": prepared.skipped,
     }
-    for part in ("dev", "test") if args.test else ("dev",):
-        clips = EvalClips(cache, getattr(split, part), split.labels)
-        probs = softmax(predict(model, config, eval_loader(clips, geometry)).astype(np.float64), axis=1)
+    for part, members in split.sets():
+        if part == "train" or not members or (part == "test" and not args.test):
+            continue
+        clips = dev if part == "dev" else EvalClips(cache, members, split.labels, config)
+        probs = softmax(predict(model, config, eval_loader(clips, config)).astype(np.float64), axis=1)
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+        if part == "test":
+            metrics["test_by_corpus"] = summarize_by_corpus(probs, clips.labels, clips.utterances, split.labels)
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished
     log.info("report: %s", folder.report)
@@ -171,12 +172,12 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
 
 def text(metrics: dict) -> str:
     lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
-    for part in ("dev", "test"):
+    for part in ("dev", "probe", "test"):
         if part in metrics:
             figures = metrics[part]
             low, high = figures["uar_ci95"] or (float("nan"), float("nan"))
             lines.append(
-                f"{part:4}  UAR {figures['uar']:.1%} (95 % interval over speakers {low:.1%} to {high:.1%})  "
+                f"{part:5}  UAR {figures['uar']:.1%} (95 % interval over speakers {low:.1%} to {high:.1%})  "
                 f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
             )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Background noise at a drawn signal-to-noise ratio, gain, and rooms, by audiomentations."""
+"""Background noise at a drawn signal-to-noise ratio, and rooms, by audiomentations."""
 
 import logging
 from collections.abc import Sequence
@@ -24,13 +24,6 @@ class Transform:
         """`waveform (time,)` float32 -> the same shape."""
         with seeded(rng):
             return self._transform(waveform, self._sample_rate)
-
-
-def gain(min_db: float, max_db: float, p: float, sample_rate: int) -> Transform:
-    """Level change drawn between `min_db` and `max_db` decibels."""
-    if min_db > max_db:
-        raise ValueError(f"min_db {min_db} is above max_db {max_db}")
-    return Transform(audiomentations.Gain(min_gain_db=min_db, max_gain_db=max_db, p=p), sample_rate)
 
 
 def background_noise(

@@ -1,45 +1,51 @@
-"""Every augmentation's settings and switches, and the chain they make."""
+"""Every augmentation's settings and switches, and the two chains they make.
+
+Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.views`); level,
+channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from augment.spec_augment import SpecAugment
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """What happens to a training clip; each part can be switched off."""
 
+    views: int = 8
+    """Augmented versions of each recording, computed once; every epoch draws one of them"""
     speed: bool = True
-    """Speed perturbation"""
-    speed_factors: tuple[float, ...] = (0.9, 1.0, 1.1)
+    """Speed perturbation, into views"""
+    speed_factors: tuple[float, ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
     """Playing speeds to draw from (length and pitch change)"""
-    gain: bool = True
-    """Level changes"""
-    gain_p: float = 0.5
-    """Share of clips"""
-    min_gain_db: float = -10.0
-    """dB"""
-    max_gain_db: float = 10.0
-    """dB"""
+    surround: bool = True
+    """Cut the silence around speech and put speech into a longer silence with a faint noise floor, into views"""
+    min_floor_db: float = -75.0
+    """dB below the speech, faintest noise floor"""
+    max_floor_db: float = -25.0
+    """dB below the speech, loudest noise floor"""
     room: bool = True
-    """Room impulse responses"""
-    room_p: float = 0.15
-    """Share of clips"""
+    """Room impulse responses, into views"""
+    room_p: float = 0.25
+    """Share of views"""
     room_dir: str = ""
     """Folder of impulse responses; empty = $SER_DATA/rir"""
     room_exclude: tuple[str, ...] = ("*hall*", "*stairway*")
     """Patterns of files kept for robustness tests"""
     noise: bool = True
-    """Background noise"""
-    noise_p: float = 0.2
-    """Share of clips"""
+    """Background noise, into views"""
+    noise_p: float = 0.3
+    """Share of views"""
     min_snr_db: float = 5.0
     """dB, loudest noise"""
     max_snr_db: float = 30.0
@@ -48,46 +54,104 @@ class AugmentConfig:
     """Folder of noise recordings; empty = $SER_DATA/noise"""
     noise_exclude: tuple[str, ...] = ("*Dog_bark*", "*Chainsaw*", "*Rooster*", "*exercise_bike*")
     """Patterns of files kept for robustness tests"""
+    microphone: bool = True
+    """Other microphones and lines, into views: equalizer, band limits, clipping"""
+    microphone_p: float = 0.4
+    """Share of views"""
+    gain: bool = True
+    """Level changes, in every step"""
+    min_gain_db: float = -30.0
+    """dB"""
+    max_gain_db: float = 10.0
+    """dB"""
+    style: bool = True
+    """Long-term spectra of other clips, in every step"""
+    style_p: float = 0.5
+    """Share of clips"""
+    style_strength: float = 0.8
+    """Largest share that is lent, 0 to 1"""
+    mixup: bool = True
+    """Mixup, in every step"""
+    mixup_alpha: float = 0.3
+    """Beta(alpha, alpha) draws the share of the other clip"""
+    mixup_p: float = 0.5
+    """Share of steps"""
     spec: bool = True
-    """SpecAugment masks"""
+    """SpecAugment masks, in every step"""
     freq_mask_param: int = 8
     """Widest band mask, mel bands"""
     time_mask_param: int = 24
     """Longest time mask, frames"""
 
     def __post_init__(self) -> None:
-        for name in ("gain_p", "room_p", "noise_p"):
+        if self.views < 1:
+            raise ValueError(f"augment.views is {self.views}; give at least 1")
+        for name in ("room_p", "noise_p", "microphone_p", "style_p", "style_strength", "mixup_p"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
         if self.min_gain_db > self.max_gain_db or self.min_snr_db > self.max_snr_db:
             raise ValueError("augment: min_gain_db, min_snr_db must not be above max_gain_db, max_snr_db")
 
 
-class WaveformAugment:
-    """The chain on waveforms: speed, room, noise, gain, each with a generator of its own."""
+@dataclass(frozen=True)
+class Chains:
+    """What training needs of a configuration."""
 
-    def __init__(self, config: AugmentConfig, sample_rate: int) -> None:
+    view_settings: dict
+    """Everything that decides what a view is, as plain values"""
+    make_view_augment: Callable[[], ViewAugment]
+    """Makes the waveform chain, in the process that uses it"""
+    batch: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+    """The chain on batches of features"""
+
+
+def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
+    """Both chains of a configuration; views get at least `min_samples`, `log_offset` is that of the features."""
+    groups = (
+        "views",
+        "speed",
+        "surround",
+        "min_floor",
+        "max_floor",
+        "room",
+        "noise",
+        "microphone",
+        "min_snr",
+        "max_snr",
+    )
+    settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
+    make = partial(ViewAugment, config, sample_rate, min_samples)
+    return Chains(settings | {"min_samples": min_samples}, make, batch_augment(config, log_offset))
+
+
+class ViewAugment:
+    """The chain on waveforms: speed, silence around short clips, room, noise, microphone, each with its own generator.
+
+    Args:
+        min_samples: shorter clips are placed among zeros, at a drawn place, before rooms and noise reach them.
+    """
+
+    def __init__(self, config: AugmentConfig, sample_rate: int, min_samples: int) -> None:
         from augment import noise
+        from augment.microphone import Microphone
         from augment.speed import SpeedPerturbation
+        from augment.surround import Surround, place
 
+        rooms = (Path(config.room_dir), config.room_exclude, "room")
+        noises = (Path(config.noise_dir), config.noise_exclude, "noise")
         # A part that is switched off keeps its place, so that the others draw the same numbers with and without it.
         self._parts = (
             SpeedPerturbation(config.speed_factors) if config.speed else None,
-            noise.Room(
-                noise.audio_files(Path(config.room_dir), config.room_exclude, "room"), config.room_p, sample_rate
-            )
-            if config.room
-            else None,
+            Surround(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
+            if config.surround
+            else partial(place, min_samples=min_samples),
+            noise.Room(noise.audio_files(*rooms), config.room_p, sample_rate) if config.room else None,
             noise.background_noise(
-                noise.audio_files(Path(config.noise_dir), config.noise_exclude, "noise"),
-                config.min_snr_db,
-                config.max_snr_db,
-                config.noise_p,
-                sample_rate,
+                noise.audio_files(*noises), config.min_snr_db, config.max_snr_db, config.noise_p, sample_rate
             )
             if config.noise
             else None,
-            noise.gain(config.min_gain_db, config.max_gain_db, config.gain_p, sample_rate) if config.gain else None,
+            Microphone(config.microphone_p, sample_rate) if config.microphone else None,
         )
 
     def __call__(self, waveform: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
@@ -98,10 +162,28 @@ class WaveformAugment:
         return np.clip(waveform, -1.0, 1.0).astype(np.float32)
 
 
-def spec_augment(config: AugmentConfig) -> SpecAugment | None:
-    """The masks on log-mel features, or None where they are switched off."""
-    if not config.spec:
-        return None
+def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]:
+    """The chain on batches of features: `log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)` and a seed ->
+    both again."""
+    import torch
+
+    from augment.level import Gain, StyleMix
+    from augment.mix import Mixup
     from augment.spec_augment import SpecAugment
 
-    return SpecAugment(config.freq_mask_param, config.time_mask_param)
+    style = StyleMix(config.style_p, config.style_strength) if config.style else None
+    gain = Gain(config.min_gain_db, config.max_gain_db, log_offset) if config.gain else None
+    mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
+    masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None
+
+    def augment(log_mel: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        if style is not None:
+            log_mel = style(log_mel, generator)
+        if gain is not None:
+            log_mel = gain(log_mel, generator)
+        if mixup is not None:
+            log_mel, targets = mixup(log_mel, targets, generator)
+        return (log_mel if masks is None else masks(log_mel, generator)), targets
+
+    return augment

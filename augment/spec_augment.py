@@ -24,12 +24,12 @@ class SpecAugment:
                 raise ValueError(f"{name} is {value}; give 0 or more")
         self._axes = [(2, freq_mask_param)] * n_freq_masks + [(3, time_mask_param)] * n_time_masks
 
-    def __call__(self, log_mel: Tensor, seed: int) -> Tensor:
-        """`log_mel (batch, n_mels, frames)` -> the same shape; `seed` decides every mask."""
+    def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
+        """`log_mel (batch, n_mels, frames)` -> the same shape."""
         mean = log_mel.mean(dim=(1, 2), keepdim=True)
         masked = (log_mel - mean).unsqueeze(1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):  # torchaudio draws from the global generator
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
             for axis, width in self._axes:
                 masked = torchaudio.functional.mask_along_axis_iid(masked, width, 0.0, axis)
         return masked.squeeze(1) + mean

@@ -1,26 +1,31 @@
-"""eGeMAPS + SVM on a fold of a protocol: the classical baseline, measured on the same split as the models.
+"""openSMILE functionals + SVM on folds of a protocol: the classical baseline, on the same splits as the models.
 
-    SER_DATA=FOLDER python -m benchmarks.baselines --protocol ravdess-luna5 --folds 0
+    SER_DATA=FOLDER python -m benchmarks.baselines --protocol ravdess-luna5 --folds 0 1 2 3 4
 
-openSMILE's eGeMAPSv02 functionals (Eyben et al. 2016), scaled by the training speakers, RBF-SVM with balanced classes;
-C chosen on the development speakers. Writes one row per fold to benchmarks/results/baselines.json.
+Functionals are scaled by the training speakers; RBF-SVM with balanced classes, C chosen on the development speakers.
+Across corpora every clip is first brought to one level. Writes one row per fold and set of functionals to
+benchmarks/results/baselines.json.
 """
 
 import argparse
 import logging
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import opensmile
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from benchmarks import corpora
+from benchmarks.functionals import SETS, functionals
+from benchmarks.pooled import pooled
 from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.metrics import summarize
+from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")
@@ -28,70 +33,85 @@ log = logging.getLogger("baselines")
 C_VALUES = (0.3, 1, 3, 10, 30, 100)
 
 
-def functionals(prepared: preparation.Prepared, sample_rate: int) -> dict[str, np.ndarray]:
-    """Utterance name -> 88 eGeMAPSv02 functionals."""
-    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
-    values = {}
-    for number, name in enumerate(prepared.cache.clips):
-        values[name] = smile.process_signal(np.array(prepared.cache.waveform(name)), sample_rate).to_numpy()[0]
-        if number % 200 == 0:
-            log.info("eGeMAPS: %d of %d clips", number, len(prepared.cache.clips))
-    return values
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
-    parser.add_argument("--folds", type=int, nargs="+", default=[0])
+    parser.add_argument("--folds", type=int, nargs="+")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/baselines.json"))
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    features = None
-    for fold in args.folds:
-        config = replace(RunConfig(), protocol=args.protocol, fold=fold)
-        data = preparation.locate_data(args.protocol, {})
-        prepared = preparation.prepare(config, data)
-        features = features or functionals(prepared, config.features.sample_rate)
-        split = prepared.split
-        sets = {
-            part: (
-                np.stack([features[u.name] for u in members]),
-                np.array([split.labels.index(u.emotion) for u in members]),
-            )
-            for part, members in split.sets()
-        }
-        scores = {}
-        for c in C_VALUES:
-            model = make_pipeline(StandardScaler(), SVC(C=c, class_weight="balanced")).fit(*sets["train"])
-            scores[c] = balanced_accuracy_score(sets["dev"][1], model.predict(sets["dev"][0]))
-        best = max(scores, key=scores.get)
-        model = make_pipeline(StandardScaler(), SVC(C=best, class_weight="balanced")).fit(*sets["train"])
-        decided = model.predict(sets["test"][0])
-        figures = summarize(np.eye(len(split.labels))[decided], sets["test"][1], split.test, split.labels)
-        add_row(
-            args.out,
-            {
-                "protocol": args.protocol,
-                "split_hash": split.hash,
-                "corpus": next(iter(data)),
-                "model": "eGeMAPSv02 + RBF-SVM",
-                "scheme": "float32",
-                "mode": "whole",
-                "fold": fold,
-                "seed": None,
-                "uar": figures["uar"],
-                "uar_ci95": figures["uar_ci95"],
-                "wa": figures["wa"],
-                "macro_f1": figures["macro_f1"],
-                "n_clips": figures["n_clips"],
-                "n_params": None,
-                "macs_per_window": None,
-                "C": best,
-                "dev_uar": scores[best],
-            },
-            ("protocol", "model", "fold"),
-        )
-        log.info("fold %d: test UAR %.1f %% (C = %g by development UAR)", fold, 100 * figures["uar"], best)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    facts = protocol_facts(args.protocol)
+    all_folds = range(len(facts.get("folds") or facts["test"]))
+    for name in args.sets:
+        made = [run_fold(args.protocol, fold, name, "folds" in facts, args.out) for fold in args.folds or all_folds]
+        if len(made) == len(all_folds):
+            row = {"protocol": args.protocol, "model": f"{name} + RBF-SVM", "scheme": "float32", "mode": "whole"}
+            figures = pooled(made) | {"seeds": [], "uar_mean": pooled(made)["uar"]}
+            add_row(args.out.with_name("accuracy_pooled.json"), row | figures, ("protocol", "model", "scheme", "mode"))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the classical baseline made of the test speakers of one fold."""
+
+    split: Split
+    data: dict[str, str]
+    model: str
+    probs: np.ndarray
+    """One-hot decisions `(n_test, n_classes)`: an SVM gives no probabilities"""
+    c: float
+    dev_uar: float
+
+
+def decide(protocol: str, fold: int, name: str, same_level: bool) -> Decided:
+    """Train on the training speakers, choose C on the development speakers, decide on the test speakers."""
+    config = replace(RunConfig(), protocol=protocol, fold=fold)
+    data = corpora.folders(protocol, fold)
+    prepared = preparation.prepare(config, data)
+    split = prepared.split
+    values = {}
+    for corpus in data:
+        values |= functionals(prepared.cache, corpus, name, config.features.sample_rate, same_level)
+
+    def table(part: str) -> tuple[np.ndarray, np.ndarray]:
+        members = getattr(split, part)
+        return np.stack([values[u.name] for u in members]), np.array([split.labels.index(u.emotion) for u in members])
+
+    train, dev = table("train"), table("dev")
+    models = {c: make_pipeline(StandardScaler(), SVC(C=c, class_weight="balanced")).fit(*train) for c in C_VALUES}
+    scores = {c: balanced_accuracy_score(dev[1], model.predict(dev[0])) for c, model in models.items()}
+    best = max(scores, key=scores.get)
+    probs = np.eye(len(split.labels))[models[best].predict(table("test")[0])]
+    title = f"{name}{', same level' if same_level else ''} + RBF-SVM"
+    return Decided(split, data, title, probs, best, scores[best])
+
+
+def run_fold(protocol: str, fold: int, name: str, same_level: bool, out: Path) -> dict[str, list]:
+    """Returns the confusion matrix of every test speaker."""
+    made = decide(protocol, fold, name, same_level)
+    split = made.split
+    truth = np.array([split.labels.index(u.emotion) for u in split.test])
+    figures = summarize(made.probs, truth, split.test, split.labels)
+    row = {
+        "protocol": protocol,
+        "split_hash": split.hash,
+        "corpus": corpora.titles(made.data),
+        "model": made.model,
+        "scheme": "float32",
+        "mode": "whole",
+        "fold": fold,
+        "seed": None,
+        **{key: figures[key] for key in ("uar", "uar_ci95", "wa", "macro_f1", "n_clips")},
+        "n_params": None,
+        "macs_per_window": None,
+        "C": made.c,
+        "dev_uar": made.dev_uar,
+    }
+    add_row(out, row, ("protocol", "model", "fold"))
+    log.info("%s fold %d %s: test UAR %.1f %%", protocol, fold, row["model"], 100 * figures["uar"])
+    return figures["confusion_by_speaker"]
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ MAX_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class AudioCache:
-    """Waveforms by utterance name, float32 in one memory-mapped file."""
+    """Waveforms by utterance name, float32, memory-mapped per corpus."""
 
-    samples: np.memmap
+    samples: dict[str, np.memmap]
+    """Corpus -> all its samples"""
     clips: dict[str, tuple[int, int, str]]
     """Name -> (first sample, number of samples, hash of the samples)"""
     skipped: dict[str, str]
@@ -36,11 +37,21 @@ class AudioCache:
     def waveform(self, name: str) -> np.ndarray:
         """`(time,)` float32, read-only."""
         start, length, _ = self.clips[name]
-        return self.samples[start : start + length]
+        return self.samples[name.split("/")[0]][start : start + length]
 
     @property
     def hashes(self) -> dict[str, str]:
         return {name: digest for name, (_, _, digest) in self.clips.items()}
+
+
+def merged(caches: Iterable[AudioCache]) -> AudioCache:
+    """Several corpora's caches as one."""
+    samples, clips, skipped = {}, {}, {}
+    for cache in caches:
+        samples |= cache.samples
+        clips |= cache.clips
+        skipped |= cache.skipped
+    return AudioCache(samples, clips, skipped)
 
 
 def default_folder() -> Path:
@@ -49,7 +60,7 @@ def default_folder() -> Path:
 
 
 def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path | None = None) -> AudioCache:
-    """Open the cache of these recordings, decoding them first if their content or the settings are new.
+    """Open the cache of these recordings of one corpus, decoding them first if their content or the settings are new.
 
     A recording that cannot be decoded, is silent throughout, or is shorter than 0.2 s or longer than 60 s is left
     out, logged and listed in `skipped`. Several processes may call this at once: one decodes, the others wait.
@@ -72,7 +83,9 @@ def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path |
         log.warning("left out %s (%s)", path, reason)
     require(len(index["clips"]) > 0, f"none of the {len(utterances)} recordings is usable; first: {_first(skipped)}")
     samples = np.memmap(stem.with_suffix(".f32"), dtype=np.float32, mode="r")
-    return AudioCache(samples, {name: tuple(clip) for name, clip in index["clips"].items()}, skipped)
+    return AudioCache(
+        {utterances[0].corpus: samples}, {name: tuple(clip) for name, clip in index["clips"].items()}, skipped
+    )
 
 
 def _first(skipped: dict[str, str]) -> str:

@@ -64,6 +64,10 @@ class FeatureConfig:
         return max(0, (n_samples - self.n_fft) // self.hop_length + 1)
 
 
+PLANES = ("level", "shape", "local", "contrast", "change")
+STEMS, HEADS = ("pool", "stride"), ("lstm", "pool", "both")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """CRNN: blocks of 3x3 convolution, batch norm, ReLU and max pooling; then BiLSTM, attention, classifier."""
@@ -80,6 +84,18 @@ class ModelConfig:
     """Hidden units of the attention score"""
     dropout: float = 0.15
     """Share of encoder outputs and of pooled outputs dropped while training, 0 to 1"""
+    planes: tuple[str, ...] = ("local", "change")
+    """What the first convolution sees, side by side: `level` log-mel as it is; and what a change of level leaves as it
+    is: `shape` bands relative to their frame's power, `local` to the power of the last `context_frames`, `contrast` to
+    their own power over these, `change` over `change_frames`"""
+    context_frames: int = 40
+    """Frames that `local` and `contrast` compare with, the current one included"""
+    change_frames: int = 2
+    """Frames between the two values whose difference is `change`"""
+    stem: typing.Literal["pool", "stride"] = "stride"
+    """How the first block shrinks its input: 3x3 and max pooling, or 5x5 and the convolution's own stride (cheaper)"""
+    head: typing.Literal["lstm", "pool", "both"] = "lstm"
+    """What attention looks at: BiLSTM states, encoder steps, or both"""
 
     def __post_init__(self) -> None:
         require(
@@ -92,6 +108,15 @@ class ModelConfig:
         require(self.lstm_units >= 1, f"model.lstm_units is {self.lstm_units}; give at least 1")
         require(self.attention_units >= 1, f"model.attention_units is {self.attention_units}; give at least 1")
         require(0 <= self.dropout < 1, f"model.dropout is {self.dropout}; give 0 <= dropout < 1")
+        require(self.change_frames >= 1, f"model.change_frames is {self.change_frames}; give at least 1")
+        require(self.context_frames >= 1, f"model.context_frames is {self.context_frames}; give at least 1")
+        unknown = [name for name in self.planes if name not in PLANES]
+        require(
+            len(self.planes) > 0 and not unknown,
+            f"model.planes is {self.planes}; give one or more of {', '.join(PLANES)}",
+        )
+        for name, known in (("stem", STEMS), ("head", HEADS)):
+            require(getattr(self, name) in known, f"model.{name} is {getattr(self, name)}; give {' or '.join(known)}")
 
     @property
     def stride_frames(self) -> int:
@@ -102,12 +127,20 @@ class ModelConfig:
         return stride
 
     @property
+    def lookback_frames(self) -> int:
+        """Earlier frames that the planes compare a frame with."""
+        context = self.context_frames - 1 if {"local", "contrast"} & set(self.planes) else 0
+        return max(context, self.change_frames if "change" in self.planes else 0)
+
+    @property
     def receptive_frames(self) -> int:
         """r: frames one encoder step sees; step k depends on frames [k * s, k * s + r) and nothing else."""
-        receptive, jump = 1, 1
-        for pool in self.pool_frames:
-            receptive += 2 * jump  # 3x3 convolution without padding along time
-            receptive += (pool - 1) * jump
+        receptive, jump = 1 + self.lookback_frames, 1
+        for number, pool in enumerate(self.pool_frames):
+            if number == 0 and self.stem == "stride":
+                receptive += 4 * jump  # 5x5 without padding along time; its stride replaces the pooling
+            else:
+                receptive += 2 * jump + (pool - 1) * jump  # 3x3 likewise, then pooling
             jump *= pool
         return receptive
 
@@ -135,9 +168,9 @@ class StreamGeometry:
     """Samples, frames and encoder steps, tied together: the one place where they are counted.
 
     Audio is taken in hops. Hop i (from 0) adds `hop_steps` encoder steps and can be computed as soon as
-    `first_samples + i * hop_samples` samples have arrived; a decision needs the steps of the last `window_hops` hops.
-    A window is a whole number of hops so that recomputing it from its own samples meets the same blocks: a dynamically
-    quantized encoder scales each block by its own range.
+    `first_samples - lead_samples + i * hop_samples` samples have arrived; a decision needs the steps of
+    the last `window_hops` hops. A window is a whole number of hops so that recomputing it from its own samples meets
+    the same blocks: a dynamically quantized encoder scales each block by its own range.
 
     >>> g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
     >>> g.window_steps, g.window_hops, g.hop_steps, g.hop_samples, g.first_samples
@@ -156,10 +189,15 @@ class StreamGeometry:
     """Encoder steps between decisions"""
     window_hops: int
     """Hops per decision"""
+    lead_frames: int = 0
+    """Frames of digital silence that are taken to have been before the first sample: what the encoder's planes look
+    back on, so that the first words of a clip are not spent as context"""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
-            require(getattr(self, item.name) >= 1, f"window.{item.name} is {getattr(self, item.name)}; give at least 1")
+            least = 0 if item.name == "lead_frames" else 1
+            value = getattr(self, item.name)
+            require(value >= least, f"window.{item.name} is {value}; give at least {least}")
 
     @classmethod
     def resolve(cls, features: FeatureConfig, model: ModelConfig, window: WindowConfig) -> "StreamGeometry":
@@ -173,7 +211,7 @@ class StreamGeometry:
             f"{step_samples / features.sample_rate} s",
         )
         frames = features.n_frames(round(window.window_seconds * features.sample_rate))
-        steps = (frames - model.receptive_frames) // model.stride_frames + 1
+        steps = (frames + model.lookback_frames - model.receptive_frames) // model.stride_frames + 1
         require(
             steps >= hop_steps,
             f"window.window_seconds is {window.window_seconds}; it must be longer than a hop and than what one "
@@ -186,6 +224,7 @@ class StreamGeometry:
             model.receptive_frames,
             hop_steps,
             round(steps / hop_steps),
+            model.lookback_frames,
         )
 
     @property
@@ -226,14 +265,20 @@ class StreamGeometry:
         """Samples under `n_steps` consecutive encoder steps."""
         return (self.frames_for(n_steps) - 1) * self.hop_length + self.n_fft
 
+    @property
+    def lead_samples(self) -> int:
+        """Zeros before the first sample."""
+        return self.lead_frames * self.hop_length
+
     def n_hops(self, n_samples: int) -> int:
         """Hops after `flush`: enough to cover every sample, and to reach the first decision."""
-        covering = -(-(n_samples - self.first_samples) // self.hop_samples) + 1
+        covering = -(-(self.lead_samples + n_samples - self.first_samples) // self.hop_samples) + 1
         return max(covering, self.window_hops)
 
-    def padded_samples(self, n_samples: int) -> int:
-        """Length of a clip of `n_samples` once zeros have filled its last hop: what `flush` adds."""
-        return self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
+    def padding(self, n_samples: int) -> tuple[int, int]:
+        """Zeros before and after a clip of `n_samples`: the lead, and what `flush` adds to fill the last hop."""
+        total = self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
+        return self.lead_samples, total - self.lead_samples - n_samples
 
 
 def from_dict(cls: type, values: object, where: str = ""):

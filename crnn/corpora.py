@@ -37,6 +37,11 @@ class Utterance:
         """Corpus and file name without folder and extension: the same for wav and flac."""
         return f"{self.corpus}/{self.path.stem}"
 
+    @property
+    def speaker(self) -> str:
+        """Corpus and speaker: two corpora may both have a speaker 03."""
+        return f"{self.corpus}:{self.speaker_id}"
+
 
 @dataclass(frozen=True)
 class Corpus:

@@ -1,31 +1,35 @@
-"""Datasets and loaders over cached recordings."""
+"""Datasets and loaders: windows of views to train on, whole clips to evaluate."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from crnn.cache import AudioCache
-from crnn.config import StreamGeometry, require
+from crnn.config import require
 from crnn.corpora import Utterance
 from crnn.features import LogMel
 from crnn.protocols import Split
 from crnn.run_config import LossConfig, RunConfig
-
-Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
-"""`waveform (time,)`, seed -> another waveform, of any length"""
+from crnn.views import Views
 
 
 def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: LossConfig) -> Tensor:
     """Target probabilities `(n, n_classes)` float32: one-hot intended labels, or the listeners' votes.
 
-    Raises InputError if votes are asked for and a recording has none inside the label set.
+    Where votes are asked for, recordings of corpora without votes keep their intended label. Raises InputError if no
+    recording has votes, or one of a corpus that has them has none inside the label set.
     """
     matrix = torch.zeros(len(utterances), len(labels))
+    voted = {u.corpus for u in utterances if u.votes}
+    require(
+        loss.targets == "intended" or bool(voted),
+        f"{utterances[0].path}: no listeners' votes, nor with any other recording; train with --loss.targets intended",
+    )
     for row, u in enumerate(utterances):
-        if loss.targets == "intended":
+        if loss.targets == "intended" or u.corpus not in voted:
             matrix[row, labels.index(u.emotion)] = 1
             continue
         inside = {emotion: share for emotion, share in u.votes or () if emotion in labels}
@@ -36,83 +40,94 @@ def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: 
 
 
 class TrainClips(Dataset):
-    """One window per recording and epoch, cut at random and augmented.
+    """One window of one view per item, cut at random.
 
-    An item is asked for as `(epoch, index)`; all its chance comes from (seed, epoch, index), so that it is the same in
-    whichever process, order or resumed run it is made.
+    An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
+    epoch, place), so that it is the same in whichever process or resumed run it is made.
     """
 
-    def __init__(
-        self, cache: AudioCache, split: Split, config: RunConfig, augment: Callable[[], Augment] | None
-    ) -> None:
-        self._cache = cache
+    def __init__(self, views: Views, split: Split, config: RunConfig) -> None:
+        self._views = views
         self._utterances = split.train
         self.targets = target_matrix(split.train, split.labels, config.loss)
-        self._length = config.geometry.window_samples
+        self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
+        self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._seed = config.seed
-        self._make_augment = augment
-        self._augment: Augment | None = None
 
     def __len__(self) -> int:
         return len(self._utterances)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """`waveform (window_samples,)` float32 and `target (n_classes,)`."""
-        epoch, index = item
-        cut_seed, augment_seed = np.random.SeedSequence([self._seed, epoch, index]).spawn(2)
-        waveform = np.array(self._cache.waveform(self._utterances[index].name))
-        if self._make_augment is not None:
-            if self._augment is None:  # built in the process that uses it: it holds open files and decoded noise
-                self._augment = self._make_augment()
-            waveform = self._augment(waveform, augment_seed)
-        return torch.from_numpy(fit_length(waveform, self._length, np.random.default_rng(cut_seed))), self.targets[
-            index
-        ]
+    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """`log_mel (n_mels, frames under one window)` float32 and `target (n_classes,)`."""
+        epoch, place, index = item
+        rng = np.random.default_rng([self._seed, epoch, place])
+        name = self._utterances[index].name
+        log_mel = self._views.log_mel(name, int(rng.integers(self._views.count(name))))
+        at = int(rng.integers(0, len(log_mel) - self._length + 1))
+        window = np.array(log_mel[at : at + self._length].T, dtype=np.float32, order="C")
+        return torch.from_numpy(window), self.targets[index]
 
 
-def fit_length(waveform: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut `length` samples at a drawn place, or place a shorter waveform among zeros at a drawn place."""
-    spare = len(waveform) - length
-    at = int(rng.integers(0, abs(spare) + 1))
-    if spare >= 0:
-        return waveform[at : at + length]
-    return np.pad(waveform, (at, -spare - at))
+class EpochSampler(Sampler):
+    """The order of an epoch, as `(epoch, place, index)`: this process's share of it.
 
+    `groups (n,)` names the corpus of each clip. An epoch has `n_items`; corpus c gets a share of them proportional to
+    n_c ** (1 - balance), its clips in random order, repeated where it must.
+    """
 
-class EpochSampler(DistributedSampler):
-    """Torch's distributed sampler (one process is the case of 1) that hands out `(epoch, index)`."""
+    def __init__(
+        self, groups: np.ndarray, balance: float, n_items: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._groups, self._seed, self._rank, self._world_size = groups, seed, rank, world_size
+        counts = np.bincount(groups)
+        shares = np.where(counts > 0, counts, 0.0) ** (1 - balance) * (counts > 0)
+        self._items = np.floor(n_items * shares / shares.sum()).astype(int)
+        self._items[counts.argmax()] += n_items - self._items.sum()
+        self.epoch = 0
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in super().__iter__())
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return int(self._items.sum()) // self._world_size
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        rng = np.random.default_rng([self._seed, self.epoch])
+        order = []
+        for group, items in enumerate(self._items):
+            members = np.flatnonzero(self._groups == group)
+            rounds = -(-items // max(len(members), 1))
+            order += [rng.permutation(members) for _ in range(rounds - 1)]
+            if rounds:
+                order.append(rng.permutation(members)[: items - (rounds - 1) * len(members)])
+        order = rng.permutation(np.concatenate(order))
+        for place in range(self._rank, len(self) * self._world_size, self._world_size):
+            yield self.epoch, place, int(order[place])
 
 
 def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int) -> DataLoader:
-    """Batches `(waveform (batch, window_samples), target (batch, n_classes))`, this process's share of them."""
-    sampler = EpochSampler(clips, num_replicas=world_size, rank=rank, shuffle=True, seed=config.seed)
-    workers = config.loop.num_workers
-    return DataLoader(
-        clips,
-        batch_size=config.optim.batch_size,
-        sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
-        drop_last=len(clips) // world_size > config.optim.batch_size,
-    )
+    """Batches `(log_mel (batch, n_mels, frames), target (batch, n_classes))`, this process's share of them.
 
-
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)
+    Made in the training process: an item is a copy of 30 kB from a memory-mapped file.
+    """
+    n_items = config.optim.epoch_clips or len(clips)
+    sampler = EpochSampler(clips.corpora, config.optim.corpus_balance, n_items, config.seed, rank, world_size)
+    batch_size = config.optim.batch_size
+    return DataLoader(clips, batch_size=batch_size, sampler=sampler, drop_last=len(sampler) > batch_size)
 
 
 class EvalClips(Dataset):
-    """Whole recordings, longest first so that a batch holds similar lengths."""
+    """Whole recordings, longest first so that a batch holds similar lengths; their features are computed once."""
 
-    def __init__(self, cache: AudioCache, utterances: Sequence[Utterance], labels: Sequence[str]) -> None:
-        self._cache = cache
+    def __init__(
+        self, cache: AudioCache, utterances: Sequence[Utterance], labels: Sequence[str], config: RunConfig
+    ) -> None:
+        self._cache, self._log_mel, self._geometry = cache, LogMel(config.features), config.geometry
         self.utterances = sorted(utterances, key=lambda u: (-cache.clips[u.name][1], u.name))
         self.labels = np.array([labels.index(u.emotion) for u in self.utterances])
+        corpora = sorted({u.corpus for u in self.utterances})
+        self.corpora = np.array([corpora.index(u.corpus) for u in self.utterances])
+        self._features: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -120,35 +135,29 @@ class EvalClips(Dataset):
     def waveform(self, index: int) -> np.ndarray:
         return self._cache.waveform(self.utterances[index].name)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(np.array(self.waveform(index))), int(self.labels[index])
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        """`log_mel (n_mels, frames)` of the clip between the zeros of the stream, its number of samples, its label."""
+        waveform = self.waveform(index)
+        if index not in self._features:
+            padded = np.pad(waveform, self._geometry.padding(len(waveform)))
+            self._features[index] = torch.from_numpy(self._log_mel(padded))
+        return self._features[index], len(waveform), int(self.labels[index])
 
 
-def eval_loader(clips: EvalClips, geometry: StreamGeometry, batch_size: int = 16) -> DataLoader:
-    """Batches `(waveform (batch, time), n_samples (batch,), label (batch,))`, zero-padded as `flush` pads."""
+def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> DataLoader:
+    """Batches `(log_mel (batch, n_mels, frames), n_samples (batch,), label (batch,))`, padded with digital silence."""
+    silence = float(np.log(config.features.log_offset))
 
-    def collate(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        lengths = torch.tensor([len(waveform) for waveform, _ in items])
-        padded = torch.zeros(len(items), geometry.padded_samples(int(lengths.max())))
-        for row, (waveform, _) in zip(padded, items, strict=True):
-            row[: len(waveform)] = waveform
-        return padded, lengths, torch.tensor([label for _, label in items])
+    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+        log_mels, lengths, labels = zip(*items, strict=True)
+        padded = torch.full((len(items), log_mels[0].shape[0], max(x.shape[1] for x in log_mels)), silence)
+        for row, log_mel in zip(padded, log_mels, strict=True):
+            row[:, : log_mel.shape[1]] = log_mel
+        return padded, torch.tensor(lengths), torch.tensor(labels)
 
     return DataLoader(clips, batch_size=batch_size, collate_fn=collate)
 
 
-def band_statistics(cache: AudioCache, split: Split, log_mel: LogMel) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and 1 / standard deviation of each mel band over the training speakers: two `(n_mels, 1)` float32."""
-    count, total, square = 0, 0.0, 0.0
-    for u in split.train:
-        waveform = cache.waveform(u.name)
-        if len(waveform) < log_mel.config.n_fft:
-            continue
-        values = log_mel(waveform).astype(np.float64)
-        count += values.shape[1]
-        total = total + values.sum(axis=1, keepdims=True)
-        square = square + (values**2).sum(axis=1, keepdims=True)
-    require(count > 0, "the training recordings are all shorter than one frame")
-    mean = total / count
-    deviation = np.sqrt(np.maximum(square / count - mean**2, 1e-6))
-    return mean.astype(np.float32), (1 / deviation).astype(np.float32)
+def first_views(views: Views, split: Split) -> Iterator[Tensor]:
+    """One view `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
+    return (torch.from_numpy(np.array(views.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)

@@ -118,6 +118,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
         callbacks=callbacks,
         num_sanity_val_steps=0,
+        check_val_every_n_epoch=config.optim.eval_every,
         log_every_n_steps=10,
         enable_model_summary=False,
     )
@@ -128,7 +129,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         # order of epoch 0.
         loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
     try:
-        trainer.fit(task, loader, eval_loader(dev, config.geometry), ckpt_path=last, weights_only=True)
+        trainer.fit(task, loader, eval_loader(dev, config), ckpt_path=last, weights_only=True)
     except SystemExit as error:  # Lightning tidies up after Ctrl-C and then exits; the script says how to go on
         raise KeyboardInterrupt from error
     epochs = clock.epoch_seconds

@@ -15,6 +15,7 @@ class FocalLoss(nn.Module):
         gamma: focusing exponent, 0 or more.
         class_weights: `(n_classes,)`, or None for equal weights. As in torch, weighted terms are summed and divided
             by the summed weights of the targets.
+        label_smoothing: share of every target spread over all classes (Szegedy et al. 2016), 0 to below 1.
 
     Shapes: `logits (batch, n_classes)`, `targets (batch, n_classes)` probabilities; returns a scalar.
 
@@ -25,15 +26,19 @@ class FocalLoss(nn.Module):
     True
     """
 
-    def __init__(self, gamma: float, class_weights: Tensor | None = None) -> None:
+    def __init__(self, gamma: float, class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if gamma < 0:
             raise ValueError(f"gamma is {gamma}; give 0 or more")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; give 0 <= label_smoothing < 1")
         self.gamma = gamma
+        self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         log_probs = torch.log_softmax(logits.float(), dim=-1)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
         weights = targets if self.class_weights is None else targets * self.class_weights
         # 1 - p from the other classes' probabilities would be exact too; expm1 keeps it so where p is near 1.
         focus = (-torch.expm1(log_probs)).clamp_min(0) ** self.gamma if self.gamma else 1.0

@@ -27,25 +27,41 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
     p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()
     n = len(names)
     confusion = multiclass_confusion_matrix(p, y, num_classes=n).numpy()
-    speakers = sorted({u.speaker_id for u in utterances})
-    by_speaker = np.stack([_confusion(p, y, [u.speaker_id == s for u in utterances], n) for s in speakers])
+    corpora = sorted({u.corpus for u in utterances})
+    voices = [u.speaker if len(corpora) > 1 else u.speaker_id for u in utterances]
+    speakers = sorted(set(voices))
+    by_speaker = np.stack([_confusion(p, y, [voice == s for voice in voices], n) for s in speakers])
     sexes = sorted({u.sex for u in utterances if u.sex})
     present = sorted(set(labels.tolist()))
     return {
         "n_clips": len(labels),
         "uar": uar(confusion),
-        "uar_ci95": _interval(by_speaker, uar),
+        "uar_ci95": speaker_interval(by_speaker, uar),
         "wa": wa(confusion),
-        "wa_ci95": _interval(by_speaker, wa),
+        "wa_ci95": speaker_interval(by_speaker, wa),
         "macro_f1": float(multiclass_f1_score(p, y, num_classes=n, average=None)[present].mean()),
         "ece": float(multiclass_calibration_error(p, y, num_classes=n, n_bins=CALIBRATION_BINS)),
         "labels": list(names),
         "recall": {name: float(r) for name, r in zip(names, _recalls(confusion), strict=True) if np.isfinite(r)},
         "confusion": confusion.tolist(),
         "per_speaker_uar": {s: uar(matrix) for s, matrix in zip(speakers, by_speaker, strict=True)},
+        "per_corpus_uar": {c: uar(_confusion(p, y, [u.corpus == c for u in utterances], n)) for c in corpora},
         "per_sex_uar": {sex: uar(_confusion(p, y, [u.sex == sex for u in utterances], n)) for sex in sexes},
+        "confusion_by_speaker": {s: matrix.tolist() for s, matrix in zip(speakers, by_speaker, strict=True)},
         "calibration": calibration_curve(probs, labels),
     }
+
+
+def summarize_by_corpus(
+    probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Utterance], names: Sequence[str]
+) -> dict[str, dict]:
+    """Corpus -> `summarize` of its clips."""
+    made = {}
+    for corpus in sorted({u.corpus for u in utterances}):
+        keep = np.array([u.corpus == corpus for u in utterances])
+        members = [u for u in utterances if u.corpus == corpus]
+        made[corpus] = summarize(probs[keep], labels[keep], members, names)
+    return made
 
 
 def uar(confusion: np.ndarray) -> float:
@@ -58,10 +74,13 @@ def wa(confusion: np.ndarray) -> float:
     return float(np.trace(confusion) / confusion.sum())
 
 
-def dev_uar(probs: torch.Tensor, labels: torch.Tensor) -> float:
-    """The figure that chooses epochs: UAR of `probs (n, n_classes)` against `labels (n,)`, by torchmetrics."""
-    n = probs.shape[1]
-    recalls = multiclass_accuracy(probs, labels, num_classes=n, average=None)
+def dev_uar(probs: torch.Tensor, labels: torch.Tensor, groups: np.ndarray | None = None) -> float:
+    """The figure that chooses epochs: UAR of `probs (n, n_classes)` against `labels (n,)`, by torchmetrics; with
+    `groups (n,)` (corpora), the mean of the groups' UARs."""
+    if groups is not None:
+        masks = [torch.from_numpy(groups == group) for group in np.unique(groups)]
+        return float(np.mean([dev_uar(probs[mask], labels[mask]) for mask in masks]))
+    recalls = multiclass_accuracy(probs, labels, num_classes=probs.shape[1], average=None)
     return float(recalls[labels.unique()].mean())
 
 
@@ -88,7 +107,7 @@ def _recalls(confusion: np.ndarray) -> np.ndarray:
     return np.where(totals > 0, hits / np.maximum(totals, 1), np.nan)
 
 
-def _interval(by_speaker: np.ndarray, statistic) -> list[float] | None:
+def speaker_interval(by_speaker: np.ndarray, statistic) -> list[float] | None:
     """95 % interval over speakers; None with a single speaker, whose spread nobody knows."""
     n = len(by_speaker)
     if n < 2:

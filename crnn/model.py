@@ -1,5 +1,7 @@
 """The CRNN: an encoder that streams exactly, and a head that decides over a window of its steps."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -21,58 +23,127 @@ class ConvBlock(nn.Sequential):
         )
 
 
+class StridedBlock(nn.Sequential):
+    """5x5 convolution (padded along frequency only) that shrinks by its own stride, batch norm, ReLU.
+
+    `(batch, channels_in, bands, frames)` -> `(batch, channels_out, bands // mels, (frames - 5) // frames + 1)`: nothing
+    is computed at full resolution, which is where a pooled first block spends its time.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, mels: int, frames: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, 5, stride=(mels, frames), padding=(2, 0), bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+        )
+
+
+class Planes(nn.Module):
+    """`log_mel (batch, n_mels, frames)` -> `(batch, n_planes, n_mels, frames - lookback_frames)`, what the first
+    convolution sees: see `ModelConfig.planes`.
+
+    All but `level` are differences of log-mel values, so that a change of level cancels; they never look ahead.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        lookback, context = self.config.lookback_frames, self.config.context_frames
+        now = log_mel[..., lookback:]
+        made = []
+        for name in self.config.planes:
+            if name == "level":
+                made.append(now)
+            elif name == "shape":
+                made.append(now - now.exp().mean(dim=1, keepdim=True).log())
+            elif name == "change":
+                start = lookback - self.config.change_frames
+                made.append(now - log_mel[..., start : start + now.shape[-1]])
+            else:
+                power = log_mel[..., lookback - context + 1 :].exp()
+                power = power.mean(dim=1, keepdim=True) if name == "local" else power
+                made.append(now - nn.functional.avg_pool1d(power, context, 1).log())
+        return torch.stack(made, dim=1)
+
+
 class Encoder(nn.Module):
     """`log_mel (batch, n_mels, frames)` -> `steps (batch, n_steps, d)`.
 
     No padding along time, so step k depends on frames [k * s, k * s + r) and on nothing else (s: stride, r: receptive
-    field, both from ModelConfig). The fixed per-band mean and scale are the first operation, so that they travel with
-    the weights and no runtime can apply others.
+    field, both from ModelConfig). The fixed mean and scale of every band of every plane travel with the weights: no
+    runtime can apply others.
     """
 
     def __init__(self, n_mels: int, config: ModelConfig) -> None:
         super().__init__()
-        self.register_buffer("band_mean", torch.zeros(n_mels, 1))
-        self.register_buffer("band_scale", torch.ones(n_mels, 1))
-        channels = (1, *config.channels)
+        self.planes = Planes(config)
+        self.register_buffer("band_mean", torch.zeros(len(config.planes), n_mels, 1))
+        self.register_buffer("band_scale", torch.ones(len(config.planes), n_mels, 1))
+        channels = (len(config.planes), *config.channels)
+        shapes = zip(channels, config.channels, config.pool_mels, config.pool_frames, strict=False)
         self.blocks = nn.Sequential(
             *(
-                ConvBlock(*shape)
-                for shape in zip(channels, config.channels, config.pool_mels, config.pool_frames, strict=False)
+                (StridedBlock if number == 0 and config.stem == "stride" else ConvBlock)(*shape)
+                for number, shape in enumerate(shapes)
             )
         )
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        x = ((log_mel - self.band_mean) * self.band_scale).unsqueeze(1)
-        x = self.blocks(x)
+        x = self.blocks((self.planes(log_mel) - self.band_mean) * self.band_scale)
         return self.dropout(x.permute(0, 3, 1, 2).flatten(2))
+
+    @torch.no_grad()
+    def learn_bands(self, log_mels: Iterable[Tensor]) -> None:
+        """Set the mean and scale of every band of every plane from recordings, each `(n_mels, frames)`."""
+        count, total, square = 0, 0.0, 0.0
+        for log_mel in log_mels:
+            values = self.planes(log_mel[None].float())[0].double()
+            count += values.shape[-1]
+            total = total + values.sum(dim=-1, keepdim=True)
+            square = square + values.square().sum(dim=-1, keepdim=True)
+        mean = total / count
+        self.band_mean.copy_(mean)
+        self.band_scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())
 
 
 class Head(nn.Module):
     """`steps (batch, window_steps, d)` -> `logits (batch, n_classes)`.
 
-    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier.
+    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier. With `head="pool"` attention
+    looks at the encoder's steps themselves, with `"both"` at steps and states side by side.
     """
 
     def __init__(self, encoder_features: int, config: ModelConfig, n_classes: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(encoder_features, config.lstm_units, batch_first=True, bidirectional=True)
+        self.kind = config.head
+        width = 0
+        if config.head != "pool":
+            self.lstm = nn.LSTM(encoder_features, config.lstm_units, batch_first=True, bidirectional=True)
+            width += 2 * config.lstm_units
+        if config.head != "lstm":
+            width += encoder_features
         self.attention = nn.Sequential(
-            nn.Linear(2 * config.lstm_units, config.attention_units),
+            nn.Linear(width, config.attention_units),
             nn.Tanh(),
             nn.Linear(config.attention_units, 1, bias=False),
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(2 * config.lstm_units, n_classes)
+        self.classifier = nn.Linear(width, n_classes)
 
     def attend(self, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states `(batch, window_steps, 2 * lstm_units)` and their weights `(batch, window_steps, 1)`."""
-        hidden, _ = self.lstm(steps)
-        return hidden, torch.softmax(self.attention(hidden), dim=1)
+        """What is looked at `(batch, window_steps, width)` and its weights `(batch, window_steps, 1)`."""
+        seen = steps
+        if self.kind != "pool":
+            hidden, _ = self.lstm(steps)
+            seen = hidden if self.kind == "lstm" else torch.cat([hidden, steps], dim=-1)
+        return seen, torch.softmax(self.attention(seen), dim=1)
 
     def forward(self, steps: Tensor) -> Tensor:
-        hidden, weights = self.attend(steps)
-        return self.classifier(self.dropout((hidden * weights).sum(dim=1)))
+        seen, weights = self.attend(steps)
+        return self.classifier(self.dropout((seen * weights).sum(dim=1)))
 
 
 class CRNN(nn.Module):
@@ -90,8 +161,8 @@ class CRNN(nn.Module):
     def clip_logits(self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
         """Logits of whole clips: the mean over the decisions that the stream makes on each, `flush` included.
 
-        `log_mel (batch, n_mels, frames)` of clips zero-padded to a common length of at least
-        `geometry.padded_samples` of the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`.
+        `log_mel (batch, n_mels, frames)` of clips between the zeros that the stream puts around them, filled up to
+        the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`.
         """
         steps = self.encoder(log_mel)
         windows = steps.unfold(1, geometry.window_steps, geometry.hop_steps).transpose(2, 3)

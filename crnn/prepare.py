@@ -1,4 +1,4 @@
-"""From a folder of recordings to a leak-checked split over decoded audio: the same steps for training and export."""
+"""From folders of recordings to a leak-checked split over decoded audio: the same steps for training and export."""
 
 import logging
 import os
@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crnn.cache import AudioCache, open_cache
+from crnn.cache import AudioCache, merged, open_cache
 from crnn.config import require
-from crnn.corpora import read_corpus
-from crnn.protocols import Split, check_leaks, make_split, protocol_facts
+from crnn.corpora import Corpus, read_corpus
+from crnn.protocols import Split, check_leaks, corpora_of, make_split
 from crnn.run_config import RunConfig
 
 log = logging.getLogger(__name__)
@@ -25,30 +25,46 @@ class Prepared:
     """File -> why it takes no part"""
 
 
-def locate_data(protocol: str, given: dict[str, str]) -> dict[str, str]:
-    """Corpus -> folder: `given`, or $SER_DATA/CORPUS for the protocol's corpus.
+def given_folders(entries: list[str]) -> dict[str, str]:
+    """What `--data` was given: `["ravdess:/recordings"]` -> `{"ravdess": "/recordings"}`."""
+    for entry in entries:
+        require(":" in entry, f"--data {entry}: give CORPUS:FOLDER, for example ravdess:/recordings/ravdess")
+    return dict(entry.split(":", 1) for entry in entries)
 
-    Raises InputError that says how to name the folder.
+
+def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, str]:
+    """Corpus -> folder, for every corpus of the fold: `given`, or $SER_DATA/CORPUS.
+
+    Raises InputError that says how to name a folder.
     """
-    corpus = protocol_facts(protocol)["corpus"]
-    require(set(given) <= {corpus}, f"{protocol} uses {corpus} alone; --data names {', '.join(sorted(given))}")
-    if not given:
-        base = os.environ.get("SER_DATA")
+    corpora = corpora_of(protocol, fold)
+    foreign = sorted(set(given) - set(corpora))
+    require(not foreign, f"{protocol} uses {', '.join(corpora)} alone; --data names {', '.join(foreign)}")
+    base = os.environ.get("SER_DATA")
+    folders = {}
+    for corpus in corpora:
         require(
-            bool(base),
+            corpus in given or bool(base),
             f"no recordings for {protocol}: pass --data {corpus}:FOLDER, or set SER_DATA to the folder above {corpus}/",
         )
-        given = {corpus: str(Path(base) / corpus)}
-    return {corpus: str(Path(given[corpus]).resolve())}
+        folders[corpus] = str(Path(given[corpus] if corpus in given else Path(base) / corpus).resolve())
+    return folders
+
+
+def open_corpus(name: str, root: Path, sample_rate: int, cache_folder: Path | None = None) -> tuple[Corpus, AudioCache]:
+    """Read a corpus and decode it (cached)."""
+    corpus = read_corpus(name, root)
+    return corpus, open_cache(corpus.utterances, sample_rate, cache_folder)
 
 
 def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None = None) -> Prepared:
-    """Read the corpus, decode it (cached), split it by the protocol, and refuse leaks."""
-    ((name, root),) = data.items()
-    corpus = read_corpus(name, Path(root))
-    cache = open_cache(corpus.utterances, config.features.sample_rate, cache_folder)
-    skipped = corpus.skipped | cache.skipped
-    usable = [u for u in corpus.utterances if u.name in cache.clips]
+    """Read and decode the corpora, split them by the protocol, and refuse leaks."""
+    opened = [
+        open_corpus(name, Path(root), config.features.sample_rate, cache_folder) for name, root in sorted(data.items())
+    ]
+    cache = merged(cache for _, cache in opened)
+    skipped = {file: why for corpus, _ in opened for file, why in corpus.skipped.items()} | cache.skipped
+    usable = [u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips]
     split = make_split(config.protocol, config.fold, usable)
     for repeat in check_leaks(split, cache.hashes):
         log.warning("%s", repeat)
@@ -69,4 +85,4 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
 
 def without_test(prepared: Prepared) -> Prepared:
     """The same, with the test recordings out of reach: for every step that may only see development speakers."""
-    return replace(prepared, split=replace(prepared.split, test=()))
+    return replace(prepared, split=replace(prepared.split, test=(), probe=()))

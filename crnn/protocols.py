@@ -5,9 +5,12 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 - ``corpus``, ``labels``: the corpus and the label set, in order; ``merge`` renames emotions first;
 - ``test``: the test speakers of each fold; ``dev``, ``train``: likewise where the source names them;
 - ``together``: speakers who are heard in each other's recordings and are never parted;
-- ``open``: speakers the lists do not name are training or development speakers, not an error.
+- ``open``: speakers the lists do not name are training or development speakers, not an error;
+- ``folds``: across corpora, the corpora trained on and tested on in each fold.
 
-Where the source names no development speakers they are cut from the training speakers by `_cut_dev`.
+Where the source names no development speakers they are cut from the training speakers by `_cut_dev`. Across corpora
+each corpus has its own fixed development speakers: they choose epochs where their corpus is trained on, and recipes
+(as the `probe`) where it is held out; no figure about a held-out corpus includes them.
 """
 
 import hashlib
@@ -24,7 +27,7 @@ from crnn.corpora import Utterance
 DEV_SHARE = 0.2
 """Share of the training speakers who become development speakers (at least one of each sex)."""
 
-SETS = ("train", "dev", "test")
+SETS = ("train", "dev", "test", "probe")
 
 
 class LeakError(InputError):
@@ -41,12 +44,21 @@ class Split:
     train: tuple[Utterance, ...]
     dev: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
+    probe: tuple[Utterance, ...] = ()
+    """Development speakers of held-out corpora: recipes may be chosen on them, epochs and thresholds not"""
 
     def sets(self) -> Iterable[tuple[str, tuple[Utterance, ...]]]:
-        return ((name, getattr(self, name)) for name in SETS)
+        return ((name, getattr(self, name)) for name in SETS if name != "probe" or self.probe)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Corpora trained on, in order of name."""
+        return tuple(sorted({u.corpus for u in self.train}))
 
     def speakers(self, name: str) -> tuple[str, ...]:
-        return tuple(sorted({u.speaker_id for u in getattr(self, name)}))
+        members = getattr(self, name)
+        several = len({u.corpus for _, part in self.sets() for u in part}) > 1
+        return tuple(sorted({u.speaker if several else u.speaker_id for u in members}))
 
     @property
     def hash(self) -> str:
@@ -63,7 +75,8 @@ class Split:
             "fold": self.fold,
             "split_hash": self.hash,
             "labels": list(self.labels),
-            "speakers": {name: list(self.speakers(name)) for name in SETS},
+            "speakers": {name: list(self.speakers(name)) for name, _ in self.sets()},
+            "heard": {name: sorted({u.speaker for u in getattr(self, name)}) for name in ("train", "dev")},
             "clips": {name: [u.name for u in members] for name, members in self.sets()},
         }
 
@@ -83,18 +96,30 @@ def protocol_facts(name: str) -> dict:
     return _protocols()[name]
 
 
+def corpora_of(name: str, fold: int) -> tuple[str, ...]:
+    """Every corpus whose recordings the fold needs. Raises InputError for an unknown protocol or fold."""
+    facts = protocol_facts(name)
+    folds = facts.get("folds") or facts["test"]
+    require(0 <= fold < len(folds), f"{name} has folds 0 to {len(folds) - 1}, not {fold}")
+    if "folds" in facts:
+        return tuple(sorted({*folds[fold]["train"], *folds[fold]["test"]}))
+    return (facts["corpus"],)
+
+
 def make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
-    """Divide a corpus under fold `fold` of the protocol `name`.
+    """Divide one or several corpora under fold `fold` of the protocol `name`.
 
     Emotions outside the protocol's label set are left out. Raises InputError if the fold does not exist, a set is
     empty, or the recordings hold a speaker that the protocol does not know.
     """
     facts = protocol_facts(name)
-    require(0 <= fold < len(facts["test"]), f"{name} has folds 0 to {len(facts['test']) - 1}, not {fold}")
+    corpora_of(name, fold)
     merge = facts.get("merge", {})
     usable = [_renamed(u, merge) for u in utterances]
     usable = [u for u in usable if u.emotion in facts["labels"]]
-    known = {speaker for key in SETS for speakers in facts.get(key, ()) for speaker in speakers}
+    if "folds" in facts:
+        return _cross_split(name, fold, facts, usable)
+    known = {speaker for key in SETS[:3] for speakers in facts.get(key, ()) for speaker in speakers}
     unknown = sorted({u.speaker_id for u in usable} - known)
     require(
         facts.get("open", False) or not unknown,
@@ -108,7 +133,29 @@ def make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
     parts = defaultdict(list)
     for u in usable:
         parts["test" if u.speaker_id in test else "dev" if u.speaker_id in dev else "train"].append(u)
-    for part in SETS:
+    return _complete(name, fold, facts, parts)
+
+
+def _cross_split(name: str, fold: int, facts: dict, usable: list[Utterance]) -> Split:
+    """Train on some corpora, test on others."""
+    corpora = facts["folds"][fold]
+    share = facts.get("dev_share", DEV_SHARE)
+    dev = {
+        (corpus, speaker)
+        for corpus in corpora_of(name, fold)
+        for speaker in _cut_dev(f"dev:{corpus}", [u for u in usable if u.corpus == corpus], (), share)
+    }
+    parts = defaultdict(list)
+    for u in usable:
+        names = ("dev", "train") if u.corpus in corpora["train"] else ("probe", "test")
+        if u.corpus in corpora["train"] or u.corpus in corpora["test"]:
+            parts[names[0] if (u.corpus, u.speaker_id) in dev else names[1]].append(u)
+    return _complete(name, fold, facts, parts)
+
+
+def _complete(name: str, fold: int, facts: dict, parts: Mapping[str, list[Utterance]]) -> Split:
+    needed = ["train", "dev", *(["test"] if "folds" not in facts or facts["folds"][fold]["test"] else [])]
+    for part in needed:
         require(len(parts[part]) > 0, f"{name} fold {fold}: no {part} recordings; the corpus is incomplete")
     return Split(name, fold, tuple(facts["labels"]), *(tuple(parts[part]) for part in SETS))
 
@@ -119,14 +166,16 @@ def _renamed(utterance: Utterance, merge: Mapping[str, str]) -> Utterance:
     return Utterance(**(vars(utterance) | {"emotion": merge[utterance.emotion]}))
 
 
-def _cut_dev(seed: str, utterances: list[Utterance], together: Iterable[Iterable[str]]) -> set[str]:
+def _cut_dev(
+    seed: str, utterances: list[Utterance], together: Iterable[Iterable[str]], share: float = DEV_SHARE
+) -> set[str]:
     """Development speakers: women and men in turn, each sex in the order of a hash, until the share is reached."""
     sexes = {u.speaker_id: u.sex or "unknown" for u in utterances}
     group = {speaker: tuple(members) for members in together for speaker in members}
     waiting = defaultdict(list)
     for speaker in sorted(sexes, key=lambda s: hashlib.sha256(f"{seed}:{s}".encode()).hexdigest()):
         waiting[sexes[speaker]].append(speaker)
-    target = max(2, round(DEV_SHARE * len(sexes)))
+    target = max(2, round(share * len(sexes)))
     dev: set[str] = set()
     while len(dev) < target and any(waiting.values()):
         for sex in sorted(waiting):

@@ -48,7 +48,11 @@ def write_report(path: Path, metrics: dict) -> None:
             "speakers": _image(_speakers(metrics[key])),
             "calibration": _image(_calibration(metrics[key])),
         }
-        for key, title in (("dev", "Development speakers"), ("test", "Test speakers"))
+        for key, title in (
+            ("dev", "Development speakers"),
+            ("probe", "Development speakers, held-out corpora"),
+            ("test", "Test speakers"),
+        )
         if key in metrics
     ]
     training = metrics["training"]

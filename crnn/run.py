@@ -13,7 +13,7 @@ from crnn.config import InputError, from_dict, require
 from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -12,28 +12,35 @@ class LossConfig:
 
     gamma: float = 2.0
     """Focusing exponent, 0 = cross-entropy"""
+    label_smoothing: float = 0.0
+    """Share of every target spread over all classes"""
     class_weights: bool = True
     """Weigh classes by the inverse of their share in training"""
     targets: typing.Literal["intended", "votes"] = "intended"
-    """Train on the actor's intended emotion, or on the listeners' votes (CREMA-D)"""
+    """Train on the actor's intended emotion, or on the listeners' votes where a recording has them (CREMA-D)"""
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
+        require(0 <= self.label_smoothing < 1, f"loss.label_smoothing is {self.label_smoothing}; give 0 to below 1")
         require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW, ReduceLROnPlateau and early stopping on the development UAR, EMA of the weights."""
+    """AdamW, a falling learning rate, early stopping on the development UAR, EMA of the weights."""
 
     epochs: int = 60
     """Passes over the training speakers, at most"""
     batch_size: int = 16
     """Clips per step and process"""
     learning_rate: float = 2e-3
-    """AdamW step size at the start"""
+    """AdamW step size at its highest"""
     weight_decay: float = 0.02
     """AdamW weight decay"""
+    schedule: typing.Literal["plateau", "cosine"] = "plateau"
+    """ReduceLROnPlateau on the development UAR, or a cosine to zero over `epochs`"""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate rises from zero"""
     plateau_factor: float = 0.5
     """Learning rate is multiplied by this when the development UAR stalls"""
     plateau_patience: int = 6
@@ -44,14 +51,22 @@ class OptimConfig:
     """Largest gradient norm"""
     ema_decay: float = 0.99
     """Decay per step of the averaged weights that are evaluated and shipped, 0 = no averaging"""
+    epoch_clips: int = 0
+    """Clips per epoch, drawn anew each time; 0 = as many as there are"""
+    eval_every: int = 1
+    """Epochs between two looks at the development speakers"""
+    corpus_balance: float = 0.5
+    """With several corpora: 0 = clips as they come, 1 = as many of each corpus"""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
+        for name in ("epochs", "eval_every", "batch_size", "learning_rate", "gradient_clip"):
             require(getattr(self, name) > 0, f"optim.{name} is {getattr(self, name)}; give a number above 0")
-        for name in ("weight_decay", "plateau_patience", "early_stop_patience"):
+        for name in ("weight_decay", "plateau_patience", "early_stop_patience", "warmup_epochs", "epoch_clips"):
             require(getattr(self, name) >= 0, f"optim.{name} is {getattr(self, name)}; give 0 or more")
         for name in ("plateau_factor", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"optim.{name} is {getattr(self, name)}; give 0 to 1")
+        require(0 <= self.corpus_balance <= 1, f"optim.corpus_balance is {self.corpus_balance}; give 0 to 1")
+        require(self.schedule in ("plateau", "cosine"), f"optim.schedule is {self.schedule}; give plateau or cosine")
 
 
 @dataclass(frozen=True)
@@ -68,8 +83,6 @@ class LoopConfig:
     """32-true, or bf16-mixed where the processor has it"""
     channels_last: bool = False
     """Memory format of the convolutions"""
-    num_workers: int = 1
-    """Processes that cut and augment clips, 0 = in the training process"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,8 @@ class RunConfig:
     """Fold of the protocol, from 0"""
     seed: int = 0
     """Seeds weights, order and augmentation"""
+    init: str = ""
+    """Run folder whose weights training starts from; empty = random weights"""
     features: FeatureConfig = field(default_factory=FeatureConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     window: WindowConfig = field(default_factory=WindowConfig)

@@ -1,5 +1,6 @@
 """The training task: what one step, one validation and one checkpoint are, in Lightning's terms."""
 
+import math
 from collections.abc import Callable
 
 import lightning as L
@@ -8,20 +9,22 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from crnn.frontend import LogMelFrontend
 from crnn.losses import FocalLoss
 from crnn.metrics import dev_uar
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 
-SpecAugment = Callable[[Tensor, int], Tensor]
-"""`log_mel (batch, n_mels, frames)`, seed -> masked `log_mel`"""
+BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both again"""
 
 
 class EmotionTask(L.LightningModule):
-    """Log-mel, SpecAugment, CRNN, focal loss; development UAR after every epoch.
+    """Augmented features, CRNN, focal loss; development UAR after every epoch.
 
     All chance inside a step is a function of (seed, epoch, batch, process): a resumed run repeats an uninterrupted one.
+
+    `dev_groups (n_dev,)` names the corpus of each development clip, in the loader's order: with several corpora the
+    development UAR is the mean of theirs, so that the largest does not choose alone.
     """
 
     def __init__(
@@ -29,14 +32,15 @@ class EmotionTask(L.LightningModule):
         config: RunConfig,
         model: CRNN,
         class_weights: Tensor | None = None,
-        spec_augment: SpecAugment | None = None,
+        augment: BatchAugment | None = None,
+        dev_groups: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.config = config
-        self.frontend = LogMelFrontend(config.features)
         self.model = model.to(memory_format=torch.channels_last) if config.loop.channels_last else model
-        self.loss = FocalLoss(config.loss.gamma, class_weights)
-        self.spec_augment = spec_augment
+        self.loss = FocalLoss(config.loss.gamma, class_weights, config.loss.label_smoothing)
+        self.augment = augment
+        self.dev_groups = dev_groups
         self.history: list[dict[str, float]] = []
         self._dev: list[tuple[Tensor, Tensor]] = []
         self._losses: list[Tensor] = []
@@ -45,28 +49,38 @@ class EmotionTask(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._losses = []
 
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Warm-up and cosine are functions of the step, so there is nothing of theirs to save."""
+        optim, steps = self.config.optim, self.trainer.num_training_batches
+        epoch = self.current_epoch + batch_idx / steps
+        factor = min(1.0, (epoch + 1 / steps) / optim.warmup_epochs) if optim.warmup_epochs else 1.0
+        if optim.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * min(epoch / optim.epochs, 1.0)))
+        elif epoch >= optim.warmup_epochs:
+            return  # the plateau scheduler has it
+        for group in self.plateau.optimizer.param_groups:
+            group["lr"] = optim.learning_rate * factor
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        waveform, targets = batch
-        log_mel = self.frontend(waveform)
-        if self.spec_augment is not None:
-            log_mel = self.spec_augment(log_mel, int(torch.randint(2**31, ())))
+        log_mel, targets = batch
+        if self.augment is not None:
+            log_mel, targets = self.augment(log_mel, targets, int(torch.randint(2**31, ())))
         loss = self.loss(self.model(log_mel), targets)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
-        waveform, n_samples, labels = batch
-        logits = self.model.clip_logits(self.frontend(waveform), n_samples, self.config.geometry)
-        self._dev.append((logits, labels))
+        log_mel, n_samples, labels = batch
+        self._dev.append((self.model.clip_logits(log_mel, n_samples, self.config.geometry), labels))
 
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(parts) for parts in zip(*self._dev, strict=True))
         self._dev = []
         # Every process evaluates all development clips, so all see the same figure and take the same decisions.
-        score = dev_uar(logits.softmax(-1), labels)
+        score = dev_uar(logits.softmax(-1), labels, self.dev_groups)
         self.log("dev_uar", score, prog_bar=True)
         self.log("dev_loss", torch.nn.functional.cross_entropy(logits, labels))
         self.history.append(
@@ -78,7 +92,8 @@ class EmotionTask(L.LightningModule):
                 "dev_uar": score,
             }
         )
-        self.plateau.step(score)
+        if self.config.optim.schedule == "plateau":
+            self.plateau.step(score)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW. The plateau scheduler is stepped by this class and not by Lightning, which does so only after the
@@ -106,7 +121,6 @@ def predict(model: CRNN, config: RunConfig, loader) -> np.ndarray:
     """Whole-clip logits `(n, n_classes)` float32 of `loader`'s clips (see crnn.data.eval_loader), on the CPU."""
     was_training = model.training
     model = model.cpu().eval()
-    frontend = LogMelFrontend(config.features)
-    logits = [model.clip_logits(frontend(waveform), n, config.geometry) for waveform, n, _ in loader]
+    logits = [model.clip_logits(log_mel, n, config.geometry) for log_mel, n, _ in loader]
     model.train(was_training)
     return torch.cat(logits).numpy()

@@ -21,7 +21,7 @@ from edge import runtimes
 from edge.decision import DecisionConfig
 from edge.streaming import StreamingRecognizer
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "bundle.json"
 GOLDEN = "golden.npz"
 
@@ -185,11 +185,12 @@ def golden_waveform(manifest: Manifest) -> np.ndarray:
 
 def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, np.ndarray]:
     """What the recognizer makes of `waveform` (int16): log_mel of its first hop, and the logits of every decision."""
+    g = recognizer.geometry
     samples = waveform.astype(np.float32) / 32768
     results = recognizer.push(samples)
     recognizer.reset()
     return {
-        "log_mel": LogMel(recognizer.features)(samples[: recognizer.geometry.first_samples]),
+        "log_mel": LogMel(recognizer.features)(np.pad(samples, (g.lead_samples, 0))[: g.first_samples]),
         "logits": np.stack([r.logits for r in results if r.logits is not None]),
     }
 

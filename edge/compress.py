@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from crnn import prepare as preparation
 from crnn.config import InputError, require
-from crnn.data import Augment, EvalClips, TrainClips
+from crnn.data import EvalClips, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, count_macs, count_parameters
 from crnn.run import RunFolder, write_text
 from crnn.run_config import RunConfig
-from crnn.task import SpecAugment
+from crnn.task import BatchAugment
+from crnn.views import Augment as ViewAugment
+from crnn.views import open_views
 from edge import bundle, export_onnx, export_tflite, quantize, verify
 from edge.calibrate import choose_decision
 from edge.prune import fine_tune, prune
@@ -27,8 +30,16 @@ log = logging.getLogger(__name__)
 FORMATS = ("onnx", "tflite")
 SCHEMES = ("float32", "dynamic_int8")
 
-Augmentation = Callable[[dict, int], tuple[Callable[[], Augment], SpecAugment | None]]
-"""A run's augmentation settings and sample rate -> what makes the waveform chain, and the masks"""
+Augmentation = Callable[[dict, RunConfig], "Chains"]
+"""A run's augmentation settings and its configuration -> both chains"""
+
+
+class Chains(Protocol):
+    """What `augment.pipeline.chains` makes; this package may not import it."""
+
+    view_settings: dict
+    make_view_augment: Callable[[], ViewAugment]
+    batch: BatchAugment
 
 
 @dataclass(frozen=True)
@@ -116,13 +127,13 @@ def compress(
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
-    dev = EvalClips(prepared.cache, prepared.split.dev, labels)
+    dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     draft = bundle.Manifest(
         bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
     )
     with bundle.new_folder(out) as folder:
         trained_uar = verify.figures_of(verify.hear_torch(trained.model, draft, dev), dev, labels)["uar"]
-        small, small_config = _shrink(trained, request, prepared, dev, augmentation)
+        small, small_config = _shrink(trained, request, prepared, dev, augmentation, cache)
         reference = verify.hear_torch(small, draft, dev)
 
         rows, shipped = [], {}
@@ -153,7 +164,12 @@ def compress(
 
 
 def _shrink(
-    trained: Trained, request: Request, prepared: preparation.Prepared, dev: EvalClips, augmentation: Augmentation
+    trained: Trained,
+    request: Request,
+    prepared: preparation.Prepared,
+    dev: EvalClips,
+    augmentation: Augmentation,
+    cache: Path | None,
 ) -> tuple[CRNN, RunConfig]:
     """Prune, and fine-tune in a scratch folder."""
     config = trained.config
@@ -162,10 +178,14 @@ def _shrink(
     small, small_config = prune(trained.model, config, request.prune, len(prepared.split.labels))
     log.info("pruned: channels %s -> %s", config.model.channels, small_config.model.channels)
     if request.fine_tune_epochs:
-        make_augment, masks = augmentation(trained.augment, config.features.sample_rate)
-        train = TrainClips(prepared.cache, prepared.split, small_config, make_augment)
+        chain = augmentation(trained.augment, config)
+        split = prepared.split
+        views = open_views(
+            prepared.cache, split.corpora, config.features, chain.view_settings, chain.make_view_augment, cache
+        )
+        train = TrainClips(views, split, small_config)
         with tempfile.TemporaryDirectory() as scratch:
-            fine_tune(small, small_config, train, dev, masks, request.fine_tune_epochs, Path(scratch))
+            fine_tune(small, small_config, train, dev, chain.batch, request.fine_tune_epochs, Path(scratch))
     return small, small_config
 
 

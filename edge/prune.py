@@ -12,7 +12,7 @@ from crnn.fit import fit, model_weights
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
-from crnn.task import EmotionTask, SpecAugment
+from crnn.task import BatchAugment, EmotionTask
 
 FINE_TUNE_RATE = 0.25
 """Share of the original learning rate that fine-tuning starts with"""
@@ -32,7 +32,7 @@ def prune(model: CRNN, config: RunConfig, amount: float, n_classes: int) -> tupl
     smaller = CRNN(config.features, smaller_config.model, n_classes)
 
     state = model.state_dict()
-    inputs = torch.arange(1)
+    inputs = torch.arange(state["encoder.blocks.0.0.weight"].shape[1])
     for number, outputs in enumerate(kept):
         prefix = f"encoder.blocks.{number}"
         state[f"{prefix}.0.weight"] = state[f"{prefix}.0.weight"][outputs][:, inputs]
@@ -42,7 +42,13 @@ def prune(model: CRNN, config: RunConfig, amount: float, n_classes: int) -> tupl
     bands = config.model.encoder_features(config.features.n_mels) // config.model.channels[-1]
     columns = (kept[-1][:, None] * bands + torch.arange(bands)).flatten()  # the encoder flattens (channel, band)
     for name in ("head.lstm.weight_ih_l0", "head.lstm.weight_ih_l0_reverse"):
-        state[name] = state[name][:, columns]
+        if name in state:
+            state[name] = state[name][:, columns]
+    if config.model.head != "lstm":  # attention and classifier see the steps themselves, after any LSTM states
+        states = 0 if config.model.head == "pool" else 2 * config.model.lstm_units
+        seen = torch.cat([torch.arange(states), states + columns])
+        for name in ("head.attention.0.weight", "head.classifier.weight"):
+            state[name] = state[name][:, seen]
     smaller.load_state_dict(state)
     return smaller.eval(), smaller_config
 
@@ -60,7 +66,7 @@ def fine_tune(
     config: RunConfig,
     train: TrainClips,
     dev: EvalClips,
-    spec_augment: SpecAugment | None,
+    augment: BatchAugment,
     epochs: int,
     folder: Path,
 ) -> CRNN:
@@ -68,6 +74,6 @@ def fine_tune(
     optim = replace(config.optim, epochs=epochs, learning_rate=config.optim.learning_rate * FINE_TUNE_RATE)
     config = replace(config, optim=optim)
     weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
-    result = fit(EmotionTask(config, model, weights, spec_augment), train, dev, folder)
+    result = fit(EmotionTask(config, model, weights, augment, dev.corpora), train, dev, folder)
     model.load_state_dict(model_weights(result.best_checkpoint))
     return model.eval()

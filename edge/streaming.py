@@ -73,8 +73,10 @@ class StreamingRecognizer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard."""
-        self._filled = self._n_samples = self._hops = 0
+        """Forget everything heard: before the first sample there was silence."""
+        self._n_samples = self._hops = 0
+        self._filled = self.geometry.lead_samples
+        self._block[: self._filled] = 0
         self._ended = False
         self._gate.reset()
 
@@ -106,7 +108,7 @@ class StreamingRecognizer:
 
         Every sample pushed is then inside a result; a stream that heard nothing gives none.
         """
-        missing = self.geometry.padded_samples(self._n_samples) - self._n_samples if self._n_samples else 0
+        missing = self.geometry.padding(self._n_samples)[1] if self._n_samples else 0
         results = self.push(np.zeros(missing, dtype=np.float32))
         self._ended = True
         return results
@@ -119,10 +121,11 @@ class StreamingRecognizer:
         self._steps[:, : -g.hop_steps] = self._steps[:, g.hop_steps :]
         self._steps[:, -g.hop_steps :] = self._encoder.run(self._frames)
 
-        heard = self._block if self._hops == 0 else self._block[-g.hop_samples :]
+        heard = self._block[g.lead_samples if self._hops == 0 else -g.hop_samples :]
         level = level_dbfs(heard)
         speech = self._gate.update(heard)
-        seconds = (g.first_samples + self._hops * g.hop_samples) / self.features.sample_rate
+        samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
+        seconds = samples / self.features.sample_rate
         warm = self._hops + 1 >= g.window_hops
         self._block[: -g.hop_samples] = self._block[g.hop_samples :]
         self._filled -= g.hop_samples

@@ -60,9 +60,9 @@ def arguments(voices, cache, out, epochs=3):
 
 def test_killed_and_resumed_ends_with_the_same_weights(voices, cache, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = script("train.py", *arguments(voices, cache, whole), "--loop.num_workers", "1")
+    done = script("train.py", *arguments(voices, cache, whole))
     assert done.returncode == 0, done.stderr[-2000:]
-    command = [sys.executable, ROOT / "train.py", *arguments(voices, cache, killed), "--loop.num_workers", "1"]
+    command = [sys.executable, ROOT / "train.py", *arguments(voices, cache, killed)]
     process = subprocess.Popen(
         [*map(str, command)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -74,7 +74,7 @@ def test_killed_and_resumed_ends_with_the_same_weights(voices, cache, tmp_path):
 
     refused = script("train.py", *arguments(voices, cache, killed))
     one_clear_line(refused, "holds a run already", "--resume")
-    resumed = script("train.py", *arguments(voices, cache, killed), "--loop.num_workers", "1", "--resume")
+    resumed = script("train.py", *arguments(voices, cache, killed), "--resume")
     assert resumed.returncode == 0, resumed.stderr[-2000:]
     ours, theirs = (model_weights(run / "checkpoints" / "last.ckpt") for run in (killed, whole))
     assert ours.keys() == theirs.keys()

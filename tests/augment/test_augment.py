@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment import noise
-from augment.pipeline import AugmentConfig, WaveformAugment, spec_augment
+from augment.level import Gain, StyleMix
+from augment.microphone import Microphone
+from augment.mix import Mixup
+from augment.pipeline import AugmentConfig, ViewAugment, batch_augment
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation
+from augment.surround import Surround, trim
+from crnn.config import FeatureConfig
+from crnn.features import LogMel
 
 RATE = 16000
 
@@ -40,41 +46,65 @@ def sounds(tmp_path):
     return tmp_path
 
 
+MIN_SAMPLES = 3 * RATE
+
+
 def everything(folder, **changes) -> AugmentConfig:
     return AugmentConfig(
         noise_dir=str(folder / "noise"),
         room_dir=str(folder / "rir"),
         noise_exclude=("dog/*",),
         room_exclude=("hall*",),
-        gain_p=1.0,
-        room_p=1.0,
-        noise_p=1.0,
-        **changes,
+        **({"room_p": 1.0, "noise_p": 1.0, "microphone_p": 1.0} | changes),
     )
 
 
 def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(sounds):
-    chain, again = (WaveformAugment(everything(sounds), RATE) for _ in range(2))
+    chain, again = (ViewAugment(everything(sounds), RATE, MIN_SAMPLES) for _ in range(2))
     random.seed(5)
     np.random.seed(5)
     before = random.getstate(), np.random.get_state()[1].tolist()
     first = chain(speech(), np.random.SeedSequence(7))
     chain(speech(), np.random.SeedSequence(8))
     assert np.array_equal(first, again(speech(), np.random.SeedSequence(7)))
-    assert not np.array_equal(first, again(speech(), np.random.SeedSequence(9)))
+    other = again(speech(), np.random.SeedSequence(9))
+    assert len(first) != len(other) or not np.array_equal(first, other)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     assert first.dtype == np.float32
     assert np.abs(first).max() <= 1.0
+    assert len(first) >= MIN_SAMPLES
 
 
-@pytest.mark.parametrize("part", ["speed", "gain", "room", "noise"])
-def test_each_part_is_a_switch_that_does_not_move_the_others(sounds, part):
-    off = {name: name == part for name in ("speed", "gain", "room", "noise")}
-    nothing = WaveformAugment(everything(sounds, speed=False, gain=False, room=False, noise=False), RATE)
-    assert np.array_equal(nothing(speech(), np.random.SeedSequence(1)), speech())
-    alone = WaveformAugment(everything(sounds, **off), RATE)
-    seeds = [np.random.SeedSequence(s) for s in range(6)]
-    assert any(not np.array_equal(alone(speech(), s), speech()) for s in seeds)
+PARTS = ("speed", "surround", "room", "noise", "microphone")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_is_a_switch(sounds, part):
+    long = speech(3.0)
+    nothing = ViewAugment(everything(sounds, **dict.fromkeys(PARTS, False)), RATE, MIN_SAMPLES)
+    assert np.array_equal(nothing(long, np.random.SeedSequence(1)), long)
+    alone = ViewAugment(everything(sounds, **{name: name == part for name in PARTS}), RATE, MIN_SAMPLES)
+    made = [alone(long, np.random.SeedSequence(s)) for s in range(6)]
+    assert any(len(x) != len(long) or not np.array_equal(x, long) for x in made)
+
+
+def test_surround_keeps_the_speech_and_forgets_the_silence_around_it():
+    time = np.arange(RATE) / RATE
+    word = (0.2 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+    silence = np.zeros(RATE, np.float32)
+    clip = np.concatenate([silence, word, silence, silence])
+    assert len(trim(clip, RATE)) == pytest.approx(1.2 * RATE, abs=0.05 * RATE), "a margin of 0.1 s stays"
+    starts = []
+    for seed in range(8):
+        made = Surround(3 * RATE, RATE, -60, -60)(clip, np.random.default_rng(seed))
+        assert len(made) == 3 * RATE
+        heard = np.flatnonzero(np.abs(made) > 0.1)
+        starts.append(heard[0])
+        assert heard[-1] - heard[0] == pytest.approx(RATE, abs=100)
+        floor = np.delete(made, np.arange(max(heard[0] - 2000, 0), heard[-1] + 2000))
+        assert 20 * np.log10(rms(floor) / rms(trim(clip, RATE))) == pytest.approx(-60, abs=6)
+    assert max(starts) - min(starts) > RATE / 2
+    assert len(trim(silence, RATE)) == len(silence)
 
 
 def test_noise_is_added_at_the_drawn_ratio(sounds):
@@ -85,9 +115,12 @@ def test_noise_is_added_at_the_drawn_ratio(sounds):
         assert 20 * np.log10(rms(speech()) / rms(made - speech())) == pytest.approx(snr, abs=0.1)
 
 
-def test_gain_and_rooms_keep_what_they_promise(sounds):
-    louder = noise.gain(6.0, 6.0, 1.0, RATE)(speech(), np.random.default_rng(0))
-    assert 20 * np.log10(rms(louder) / rms(speech())) == pytest.approx(6.0, abs=0.01)
+def test_rooms_and_microphones_keep_the_level(sounds):
+    for seed in range(5):
+        heard = Microphone(1.0, RATE)(speech(), np.random.default_rng(seed))
+        assert heard.shape == speech().shape
+        assert rms(heard) == pytest.approx(rms(speech()), rel=1e-3)
+        assert not np.allclose(heard, speech())
     room = noise.Room(noise.audio_files(sounds / "rir", ("hall*",), "room"), 1.0, RATE)
     reverberant = room(speech(), np.random.default_rng(0))
     assert reverberant.shape == speech().shape
@@ -106,15 +139,19 @@ def test_speed_changes_length_and_pitch_together(factor, n_samples):
     assert peak == pytest.approx(400 * factor, abs=3)
 
 
+def chance(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 20), st.integers(0, 40), st.integers(0, 2**31 - 1))
 def test_masks_are_no_wider_than_said_and_repeat(bands, frames, seed):
     x = torch.randn(3, 40, 100)
     masks = SpecAugment(bands, frames, n_freq_masks=1, n_time_masks=1)
     state = torch.random.get_rng_state()
-    y = masks(x, seed)
+    y = masks(x, chance(seed))
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert torch.equal(y, masks(x, seed))
+    assert torch.equal(y, masks(x, chance(seed)))
     for before, after in zip(x, y, strict=True):
         masked = torch.isclose(after, before.mean(), atol=1e-5)
         full_bands, full_frames = masked.all(dim=1), masked.all(dim=0)
@@ -124,18 +161,63 @@ def test_masks_are_no_wider_than_said_and_repeat(bands, frames, seed):
 
 
 def test_masks_differ_between_clips():
-    y = SpecAugment(10, 30)(torch.randn(1, 40, 100).expand(2, -1, -1), seed=3)
+    y = SpecAugment(10, 30)(torch.randn(1, 40, 100).expand(2, -1, -1), chance(3))
     assert not torch.equal(y[0], y[1])
+
+
+@pytest.mark.parametrize("decibels", [-30.0, -6.0, 10.0])
+def test_gain_on_features_is_gain_on_the_waveform(decibels):
+    config = FeatureConfig()
+    log_mel = LogMel(config)
+    quiet = 0.1 * speech()
+    expected = log_mel((quiet * 10 ** (decibels / 20)).astype(np.float32))
+    made = Gain(decibels, decibels, config.log_offset)(torch.from_numpy(log_mel(quiet))[None], chance())[0]
+    assert np.abs(made.numpy() - expected).max() < 1e-3
+
+
+def test_style_moves_the_mean_of_bands_and_nothing_else():
+    x = torch.randn(8, 40, 60) + torch.randn(8, 40, 1) * 3
+    y = StyleMix(1.0, 1.0)(x, chance())
+    assert not torch.allclose(x.mean(dim=2), y.mean(dim=2), atol=0.1)
+    assert torch.allclose(x - x.mean(dim=2, keepdim=True), y - y.mean(dim=2, keepdim=True), atol=1e-5)
+    assert torch.equal(StyleMix(0.0, 1.0)(x, chance()), x)
+
+
+def test_mixup_blends_clips_and_targets_alike_and_the_clip_itself_weighs_most():
+    targets = torch.eye(8)
+    x = targets[:, :, None].expand(-1, -1, 5).clone()
+    mixed, mixed_targets = Mixup(0.5, 1.0)(x, targets, chance(1))
+    assert torch.allclose(mixed[:, :, 0], mixed_targets, atol=1e-6)
+    assert torch.allclose(mixed_targets.sum(dim=1), torch.ones(8), atol=1e-6)
+    assert (mixed_targets.diag() >= 0.5 - 1e-6).all()
+    assert (mixed_targets.diag() < 0.999).any()
+    untouched, _ = Mixup(0.5, 0.0)(x, targets, chance(1))
+    assert torch.equal(untouched, x)
+
+
+def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
+    x, targets = torch.randn(4, 64, 90), torch.eye(4)
+    chain = batch_augment(AugmentConfig(), 1e-6)
+    one, other = chain(x, targets, 5), chain(x, targets, 5)
+    assert torch.equal(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+    assert not torch.equal(one[0], chain(x, targets, 6)[0])
+    off = batch_augment(AugmentConfig(style=False, gain=False, mixup=False, spec=False), 1e-6)
+    assert torch.equal(off(x, targets, 5)[0], x)
 
 
 @pytest.mark.parametrize(
     ("make", "part"),
     [
         (lambda: AugmentConfig(noise_p=1.5), "noise_p is 1.5"),
+        (lambda: AugmentConfig(views=0), "views is 0"),
         (lambda: AugmentConfig(min_snr_db=30, max_snr_db=5), "min_snr_db"),
         (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
-        (lambda: noise.gain(5, -5, 1.0, RATE), "above max_db"),
+        (lambda: Gain(5, -5, 1e-6), "above max_db"),
+        (lambda: Mixup(0.0, 0.5), "alpha is 0"),
+        (lambda: StyleMix(0.5, 2.0), "strength is 2"),
+        (lambda: Surround(1, RATE, 5, -5), "above max_floor_db"),
     ],
 )
 def test_ranges_are_checked_by_name(make, part):
@@ -146,7 +228,3 @@ def test_ranges_are_checked_by_name(make, part):
 def test_missing_recordings_say_how_to_go_on(tmp_path):
     with pytest.raises(FileNotFoundError, match="--augment.noise false"):
         noise.audio_files(tmp_path, (), "noise")
-
-
-def test_masks_can_be_switched_off():
-    assert spec_augment(AugmentConfig(spec=False)) is None

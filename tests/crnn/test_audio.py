@@ -84,11 +84,17 @@ def test_cache_is_keyed_by_content_and_settings(tmp_path):
     folder.mkdir()
     soundfile.write(folder / "a.wav", tone(0.5, RATE), RATE)
     first = open_cache(utterances(folder), RATE, tmp_path / "cache")
-    assert open_cache(utterances(folder), RATE, tmp_path / "cache").samples.filename == first.samples.filename
-    assert open_cache(utterances(folder), 8000, tmp_path / "cache").samples.filename != first.samples.filename
+    assert (
+        open_cache(utterances(folder), RATE, tmp_path / "cache").samples["ravdess"].filename
+        == first.samples["ravdess"].filename
+    )
+    assert (
+        open_cache(utterances(folder), 8000, tmp_path / "cache").samples["ravdess"].filename
+        != first.samples["ravdess"].filename
+    )
     soundfile.write(folder / "a.wav", 0.5 * tone(0.5, RATE), RATE)
     second = open_cache(utterances(folder), RATE, tmp_path / "cache")
-    assert second.samples.filename != first.samples.filename
+    assert second.samples["ravdess"].filename != first.samples["ravdess"].filename
     assert second.hashes != first.hashes
     assert not list((tmp_path / "cache").glob("*.part"))
 

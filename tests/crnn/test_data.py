@@ -1,7 +1,5 @@
 """Datasets: targets, cutting, and clips that are the same in whichever process they are made."""
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment.pipeline import AugmentConfig, WaveformAugment
+from augment.pipeline import AugmentConfig, chains
 from crnn.cache import open_cache
-from crnn.config import InputError
+from crnn.config import InputError, ModelConfig
 from crnn.corpora import Utterance, read_corpus
-from crnn.data import EvalClips, TrainClips, band_statistics, eval_loader, fit_length, target_matrix, train_loader
+from crnn.data import EpochSampler, EvalClips, TrainClips, eval_loader, first_views, target_matrix, train_loader
 from crnn.features import LogMel
+from crnn.model import CRNN
 from crnn.protocols import make_split
-from crnn.run_config import LoopConfig, LossConfig, OptimConfig, RunConfig
+from crnn.run_config import LossConfig, OptimConfig, RunConfig
+from crnn.views import open_views
 
 NAMES = ("neutral", "happy", "sad")
 
@@ -36,13 +36,9 @@ def test_targets_are_intended_or_voted():
             target_matrix([without], NAMES, votes)
 
 
-@given(st.integers(1, 500), st.integers(1, 500), st.integers(0, 99))
-def test_fit_length_cuts_or_pads_without_losing_order(n, length, seed):
-    made = fit_length(np.arange(1, n + 1, dtype=np.float32), length, np.random.default_rng(seed))
-    assert len(made) == length
-    kept = made[made > 0]
-    assert len(kept) == min(n, length)
-    assert np.array_equal(np.diff(kept), np.ones(len(kept) - 1))
+CONFIG = RunConfig(optim=OptimConfig(batch_size=4))
+G = CONFIG.geometry
+AUGMENT = AugmentConfig(noise=False, room=False, views=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,48 +47,98 @@ def world(voices, cache):
     return open_cache(utterances, 16000, cache), make_split("synthetic-demo", 0, utterances)
 
 
-def loader_for(world, workers: int, rank: int = 0, world_size: int = 1):
-    config = replace(RunConfig(), loop=LoopConfig(num_workers=workers), optim=OptimConfig(batch_size=4))
-    augment = AugmentConfig(noise=False, room=False, gain_p=1.0)
-    return train_loader(TrainClips(*world, config, partial(WaveformAugment, augment, 16000)), config, rank, world_size)
+def views_of(world, folder: Path, config: AugmentConfig = AUGMENT):
+    chain = chains(config, 16000, G.window_samples, CONFIG.features.log_offset)
+    audio, split = world
+    return open_views(audio, split.corpora, CONFIG.features, chain.view_settings, chain.make_view_augment, folder)
 
 
-def test_a_clip_is_the_same_in_whichever_process_it_is_made(world):
-    here, elsewhere = (list(loader_for(world, workers)) for workers in (0, 2))
-    assert len(here) == len(elsewhere) > 3
-    for (a, target_a), (b, target_b) in zip(here, elsewhere, strict=True):
-        assert torch.equal(a, b)
-        assert torch.equal(target_a, target_b)
+@pytest.fixture(scope="module")
+def views(world, cache):
+    return views_of(world, cache)
 
 
-def test_epochs_differ_and_processes_share_the_clips(world):
-    loader = loader_for(world, 0)
+def loader_for(world, views, rank: int = 0, world_size: int = 1):
+    return train_loader(TrainClips(views, world[1], CONFIG), CONFIG, rank, world_size)
+
+
+def test_views_are_the_same_wherever_they_are_computed_and_differ_from_each_other(world, views, tmp_path):
+    again = views_of(world, tmp_path)
+    for u in world[1].train:
+        assert views.count(u.name) == 2
+        first, second = (np.array(views.log_mel(u.name, view)) for view in (0, 1))
+        assert np.array_equal(first, again.log_mel(u.name, 0))
+        assert len(first) != len(second) or not np.array_equal(first, second)
+        assert len(first) >= G.frames_for(G.window_steps)
+
+
+def test_views_are_computed_once_per_setting(world, cache, views, tmp_path):
+    stored = {path.name for path in cache.glob("views-*.f16")}
+    views_of(world, cache)
+    assert {path.name for path in cache.glob("views-*.f16")} == stored
+    views_of(world, cache, AugmentConfig(noise=False, room=False, views=2, min_floor_db=-60))
+    assert len({path.name for path in cache.glob("views-*.f16")} - stored) == 1
+    assert not list(cache.glob("*.part"))
+
+
+def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, views):
+    clips = TrainClips(views, world[1], CONFIG)
+    one, other = clips[(3, 17, 5)], TrainClips(views, world[1], CONFIG)[(3, 17, 5)]
+    assert torch.equal(one[0], other[0])
+    assert one[0].shape == (64, G.frames_for(G.window_steps))
+    assert one[0].dtype == torch.float32
+    assert any(not torch.equal(one[0], clips[(epoch, 17, 5)][0]) for epoch in range(4, 8))
+
+
+def test_epochs_differ_and_processes_share_the_clips(world, views):
+    loader = loader_for(world, views)
     first = next(iter(loader))[0]
     loader.sampler.set_epoch(1)
     assert not torch.equal(first, next(iter(loader))[0])
-    shares = [{index for _, index in loader_for(world, 0, rank, 2).sampler} for rank in (0, 1)]
+    shares = [{index for _, _, index in loader_for(world, views, rank, 2).sampler} for rank in (0, 1)]
     assert shares[0] | shares[1] == set(range(len(world[1].train)))
-    assert len(shares[0] & shares[1]) <= 1
+    assert not shares[0] & shares[1]
 
 
-def test_evaluation_sees_every_clip_whole_and_padded_as_flush_pads(world):
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(8, 60),
+    st.integers(0, 9),
+)
+def test_corpora_take_their_share_of_an_epoch(counts, balance, n_items, epoch):
+    groups = np.repeat(np.arange(len(counts)), counts)
+    sampler = EpochSampler(groups, balance, n_items, seed=0)
+    sampler.set_epoch(epoch)
+    items = [index for _, _, index in sampler]
+    assert len(items) == n_items == len(sampler)
+    drawn = np.bincount(groups[items], minlength=len(counts))
+    shares = np.array(counts, dtype=float) ** (1 - balance)
+    assert np.abs(drawn - n_items * shares / shares.sum()).max() <= len(counts)
+    for group, count in enumerate(counts):  # nothing is repeated before everything has been heard
+        times = np.bincount(items, minlength=len(groups))[groups == group]
+        assert times.max() - times.min() <= 1, (count, times)
+
+
+def test_evaluation_sees_every_clip_whole_between_the_streams_zeros(world):
     cache, split = world
-    clips, g = EvalClips(cache, split.dev, split.labels), RunConfig().geometry
+    clips = EvalClips(cache, split.dev, split.labels, CONFIG)
+    log_mel, silence = LogMel(CONFIG.features), np.log(CONFIG.features.log_offset)
     seen = 0
-    for waveforms, lengths, labels in eval_loader(clips, g, batch_size=5):
-        assert waveforms.shape[1] == g.padded_samples(int(lengths.max()))
-        for waveform, length, label in zip(waveforms, lengths, labels, strict=True):
-            assert np.array_equal(waveform[:length].numpy(), clips.waveform(seen))
-            assert not waveform[length:].any()
+    for features, lengths, labels in eval_loader(clips, CONFIG, batch_size=5):
+        for row, length, label in zip(features.numpy(), lengths, labels, strict=True):
+            expected = log_mel(np.pad(clips.waveform(seen), G.padding(int(length))))
+            assert np.array_equal(row[:, : expected.shape[1]], expected)
+            assert row[:, expected.shape[1] :] == pytest.approx(silence)
             assert split.labels[label] == clips.utterances[seen].emotion
             seen += 1
     assert seen == len(split.dev)
 
 
-def test_band_statistics_are_of_the_training_speakers(world):
-    cache, split = world
-    log_mel = LogMel(RunConfig().features)
-    mean, scale = band_statistics(cache, split, log_mel)
-    everything = np.concatenate([log_mel(cache.waveform(u.name)) for u in split.train], axis=1)
-    assert mean[:, 0] == pytest.approx(everything.mean(axis=1), abs=1e-3)
-    assert 1 / scale[:, 0] == pytest.approx(everything.std(axis=1), rel=1e-3)
+def test_bands_are_learned_from_the_training_speakers(world, views):
+    encoder = CRNN(CONFIG.features, ModelConfig(planes=("level", "change")), 8).encoder
+    encoder.learn_bands(first_views(views, world[1]))
+    everything = [encoder.planes(log_mel[None])[0] for log_mel in first_views(views, world[1])]
+    together = torch.cat(everything, dim=-1)
+    assert encoder.band_mean[..., 0].numpy() == pytest.approx(together.mean(dim=-1).numpy(), abs=1e-3)
+    assert 1 / encoder.band_scale[..., 0].numpy() == pytest.approx(together.std(dim=-1).numpy(), rel=1e-2)

@@ -48,10 +48,25 @@ shapes = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes, st.integers(0, 3))
-def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k):
+@given(
+    shapes,
+    st.integers(0, 3),
+    st.sampled_from(["pool", "stride"]),
+    st.sampled_from([("level",), ("contrast", "change")]),
+)
+def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem, planes):
     channels, pool_mels, pool_frames = (tuple(column) for column in zip(*blocks, strict=True))
-    config = ModelConfig(channels, pool_mels, pool_frames, lstm_units=4, attention_units=4, dropout=0)
+    config = ModelConfig(
+        channels,
+        pool_mels,
+        pool_frames,
+        lstm_units=4,
+        attention_units=4,
+        dropout=0,
+        stem=stem,
+        planes=planes,
+        context_frames=5,
+    )
     torch.manual_seed(0)
     encoder = CRNN(FeatureConfig(n_mels=16), config, 3).eval().encoder
     s, r = config.stride_frames, config.receptive_frames
@@ -65,9 +80,12 @@ def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k):
     y[:, :, outside] = 100 * torch.randn(1, 16, int(outside.sum()))
     assert torch.equal(encoder(y)[:, k], steps[:, k])
     # No frame inside is ignored: with positive weights and mean pooling nothing can cancel or be masked.
+    if planes != ("level",):
+        return  # differences do cancel
     for block in encoder.blocks:
         block[0].weight.data.abs_()
-        block[3] = nn.AvgPool2d(block[3].kernel_size)
+        if len(block) == 4:
+            block[3] = nn.AvgPool2d(block[3].kernel_size)
     z = torch.rand(1, 16, frames, requires_grad=True)
     encoder(z)[:, k].sum().backward()
     assert torch.equal(z.grad[0].abs().sum(dim=0) > 0, ~outside)
@@ -77,7 +95,7 @@ def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k):
 def test_clip_logits_are_the_mean_over_the_streams_windows(lengths):
     model, g = make(), CONFIG.geometry
     rng = torch.Generator().manual_seed(1)
-    frames = CONFIG.features.n_frames(g.padded_samples(max(lengths)))
+    frames = CONFIG.features.n_frames(max(lengths) + sum(g.padding(max(lengths))))
     log_mel = torch.randn(len(lengths), N_MELS, frames, generator=rng)
     with torch.no_grad():
         together = model.clip_logits(log_mel, torch.tensor(lengths), g)
@@ -93,3 +111,23 @@ def test_clip_logits_are_the_mean_over_the_streams_windows(lengths):
 def test_pooling_away_all_bands_is_refused():
     with pytest.raises(InputError, match="pool_mels"):
         make(ModelConfig(pool_mels=(4, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("planes", [("shape",), ("local", "change"), ("contrast",)])
+def test_a_change_of_level_leaves_relative_planes_as_they_are(planes):
+    encoder = make(ModelConfig(planes=planes)).encoder
+    log_mel = torch.randn(1, N_MELS, 120)
+    with torch.no_grad():
+        assert torch.allclose(encoder(log_mel), encoder(log_mel - 4.6), atol=1e-4), "20 dB softer"
+        level = make(ModelConfig(planes=("level",))).encoder
+        assert not torch.allclose(level(log_mel), level(log_mel - 4.6), atol=1e-2)
+
+
+@pytest.mark.parametrize("head", ["lstm", "pool", "both"])
+def test_heads_give_logits_and_weights_that_sum_to_one(head):
+    model = make(ModelConfig(head=head))
+    steps = model.encoder(torch.randn(2, N_MELS, 150))
+    seen, weights = model.head.attend(steps)
+    assert model.head(steps).shape == (2, 8)
+    assert seen.shape[:2] == weights.shape[:2]
+    assert torch.allclose(weights.sum(dim=1), torch.ones(2, 1), atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 
 from crnn.config import InputError
 from crnn.corpora import Utterance, read_corpus
-from crnn.protocols import LeakError, check_leaks, make_split, protocol_facts, protocol_names
+from crnn.protocols import LeakError, check_leaks, corpora_of, make_split, protocol_facts, protocol_names
 
 EMOTIONS = {"ravdess": "neutral", "crema_d": "happy", "emodb": "bored", "iemocap": "excited", "synthetic": "calm"}
 
@@ -25,7 +25,11 @@ def people(protocol: str) -> list[Utterance]:
     ]
 
 
-@pytest.mark.parametrize("protocol", protocol_names())
+WITHIN = [name for name in protocol_names() if "folds" not in protocol_facts(name)]
+ACROSS = [name for name in protocol_names() if "folds" in protocol_facts(name)]
+
+
+@pytest.mark.parametrize("protocol", WITHIN)
 def test_every_fold_is_speaker_independent(protocol):
     utterances = people(protocol)
     folds = protocol_facts(protocol)["test"]
@@ -38,6 +42,41 @@ def test_every_fold_is_speaker_independent(protocol):
         assert split.hash == make_split(protocol, fold, reversed(utterances)).hash
     if not protocol_facts(protocol).get("open") and "train" not in protocol_facts(protocol):
         assert Counter(s for fold in folds for s in fold) == Counter(u.speaker_id for u in utterances)
+
+
+def crowd(corpora: tuple[str, ...], speakers: int = 20) -> list[Utterance]:
+    """The same speaker numbers in every corpus, as RAVDESS and EmoDB have them."""
+    return [
+        Utterance(Path(f"/x/{n:02d}.wav"), corpus, f"{n:02d}", "female" if n % 2 else "male", "sad")
+        for corpus in corpora
+        for n in range(speakers)
+    ]
+
+
+@pytest.mark.parametrize("protocol", ACROSS)
+def test_across_corpora_everyone_has_one_place(protocol):
+    for fold, facts in enumerate(protocol_facts(protocol)["folds"]):
+        utterances = crowd(corpora_of(protocol, fold))
+        split = make_split(protocol, fold, utterances)
+        assert sorted(u.speaker for _, members in split.sets() for u in members) == sorted(
+            u.speaker for u in utterances
+        )
+        assert {u.corpus for u in split.train} == {u.corpus for u in split.dev} == set(facts["train"])
+        assert {u.corpus for u in split.test} == {u.corpus for u in split.probe} == set(facts["test"])
+        assert split.corpora == tuple(sorted(facts["train"]))
+        check_leaks(split, {u.name: u.speaker for u in utterances})
+
+
+def test_development_speakers_of_a_corpus_are_the_same_in_every_cross_protocol():
+    chosen = {}
+    for protocol in ("cross-leave-one-out", "cross-single"):
+        for fold in range(3):
+            split = make_split(protocol, fold, crowd(corpora_of(protocol, fold)))
+            for u in (*split.dev, *split.probe):
+                chosen.setdefault(u.corpus, set()).add((protocol, fold, u.speaker_id))
+    for members in chosen.values():
+        speakers = [{s for p, f, s in members if (p, f) == run} for run in {(p, f) for p, f, _ in members}]
+        assert all(group == speakers[0] for group in speakers)
 
 
 def test_published_actor_lists():

@@ -45,7 +45,7 @@ def stream(recognizer: StreamingRecognizer, waveform: np.ndarray, chunk: int) ->
 def recomputed(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[np.ndarray]:
     """Every decision anew, from nothing but the samples of its window."""
     g = recognizer.geometry
-    padded = np.pad(waveform, (0, g.padded_samples(len(waveform)) - len(waveform)))
+    padded = np.pad(waveform, g.padding(len(waveform)))
     log_mel = LogMel(recognizer.features)
     decisions = []
     for start in range(0, len(padded) - g.window_samples + 1, g.hop_samples):
@@ -62,7 +62,8 @@ def check(recognizer, waveform, chunk) -> None:
     results = stream(recognizer, waveform, chunk)
     g = recognizer.geometry
     assert len(results) == g.n_hops(len(waveform))
-    assert [r.seconds for r in results] == [(g.first_samples + i * g.hop_samples) / 16000 for i in range(len(results))]
+    first = g.first_samples - g.lead_samples
+    assert [r.seconds for r in results] == [(first + i * g.hop_samples) / 16000 for i in range(len(results))]
     decided = [r for r in results if r.logits is not None]
     assert all(r.state is State.WARMING_UP for r in results[: g.window_hops - 1])
     expected = recomputed(recognizer, waveform)
@@ -98,7 +99,7 @@ def test_stream_equals_the_trained_model_over_the_whole_window():
     recognizer = StreamingRecognizer(encoder, head, config.features, g, tuple("abcdefgh"))
     waveform = voice(80_000)
     decided = [r.logits for r in stream(recognizer, waveform, 1600) if r.logits is not None]
-    padded = np.pad(waveform, (0, g.padded_samples(len(waveform)) - len(waveform)))
+    padded = np.pad(waveform, g.padding(len(waveform)))
     log_mel = LogMel(config.features)
     with torch.inference_mode():
         for i, logits in enumerate(decided):

@@ -8,7 +8,7 @@ import torch
 
 from crnn.cache import open_cache
 from crnn.corpora import read_corpus
-from crnn.data import EvalClips, band_statistics
+from crnn.data import EvalClips
 from crnn.features import LogMel
 from crnn.model import CRNN
 from crnn.protocols import make_split
@@ -31,11 +31,9 @@ def world(voices, cache):
     split = make_split("synthetic-demo", 0, utterances)
     torch.manual_seed(0)
     model = CRNN(CONFIG.features, CONFIG.model, 8).eval()
-    mean, scale = band_statistics(audio, split, LogMel(CONFIG.features))
-    model.encoder.band_mean.copy_(torch.from_numpy(mean))
-    model.encoder.band_scale.copy_(torch.from_numpy(scale))
+    model.encoder.learn_bands(torch.from_numpy(LogMel(CONFIG.features)(audio.waveform(u.name))) for u in split.train)
     model.head.classifier.weight.data *= 20
-    clips = EvalClips(audio, split.dev, split.labels)
+    clips = EvalClips(audio, split.dev, split.labels, CONFIG)
     manifest = Manifest(1, split.labels, CONFIG.features, CONFIG.geometry, DecisionConfig(), {}, {})
     reference = verify.hear_torch(model, manifest, clips)
     uar = verify.figures_of(reference, clips, split.labels)["uar"]

@@ -1,0 +1,38 @@
+"""Where the benchmarks find the recordings, and what their figures call them."""
+
+import os
+from pathlib import Path
+
+from crnn.cache import AudioCache
+from crnn.config import require
+from crnn.corpora import Corpus
+from crnn.prepare import open_corpus
+from crnn.protocols import corpora_of
+
+RECONSTRUCTED = "crema_d_reconstructed"
+
+
+def folders(protocol: str, fold: int) -> dict[str, str]:
+    """Corpus -> folder below $SER_DATA. CREMA-D's reconstruction stands in where the real corpus is not there."""
+    return {corpus: str(_folder(corpus)) for corpus in corpora_of(protocol, fold)}
+
+
+def _folder(corpus: str) -> Path:
+    require("SER_DATA" in os.environ, "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ...")
+    base = Path(os.environ["SER_DATA"]).resolve()
+    found = base / corpus
+    return base / RECONSTRUCTED if corpus == "crema_d" and not found.is_dir() else found
+
+
+def title(folder: str | Path) -> str:
+    """How a figure names its corpus: nothing measured on the reconstruction may pass as measured on CREMA-D."""
+    name = Path(folder).name
+    return "CREMA-D (reconstructed)" if name == RECONSTRUCTED else name
+
+
+def titles(data: dict[str, str]) -> str:
+    return " + ".join(title(folder) for folder in data.values())
+
+
+def open_one(corpus: str, sample_rate: int) -> tuple[Corpus, AudioCache]:
+    return open_corpus(corpus, _folder(corpus), sample_rate)

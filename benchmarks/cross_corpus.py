@@ -1,0 +1,73 @@
+"""Across corpora: trained on some, tested on another, in every direction, against the classical baseline.
+
+    SER_DATA=FOLDER python -m benchmarks.cross_corpus --seeds 0 1 2
+
+Protocols cross-leave-one-out and cross-single, six shared emotions, RAVDESS, EmoDB and CREMA-D. The baseline is
+eGeMAPS + SVM on clips brought to one level, trained and chosen on the same speakers. Resumable; a row per direction,
+model and seed to benchmarks/results/cross_corpus.json.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import corpora, recipes
+from benchmarks.accuracy import KEYS
+from benchmarks.baselines import decide
+from benchmarks.jobs import metrics, run_all
+from benchmarks.results import add_row
+from crnn.metrics import summarize_by_corpus
+
+RESULTS = Path("benchmarks/results")
+PROTOCOLS = (recipes.CROSS, "cross-single")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default="final")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--baseline", action="store_true", help="the classical baseline in place of the recipe")
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    folds = [(protocol, fold) for protocol in args.protocols for fold in range(recipes.n_folds(protocol))]
+    if args.baseline:
+        for protocol, fold in folds:
+            made = decide(protocol, fold, "eGeMAPSv02", same_level=True)
+            truth = np.array([made.split.labels.index(u.emotion) for u in made.split.test])
+            by_corpus = summarize_by_corpus(made.probs, truth, made.split.test, made.split.labels)
+            for corpus, figures in by_corpus.items():
+                write(made.data, made.split.corpora, corpus, made.model, None, protocol, made.split.hash, figures)
+        return
+    jobs = [recipes.job(args.recipe, protocol, fold, seed) for seed in args.seeds for protocol, fold in folds]
+    for job in run_all(jobs, args.processes):
+        made = metrics(job)
+        _, data, _ = job.folder.read_config()
+        for corpus, figures in made["test_by_corpus"].items():
+            trained_on = made["corpus"].split("+")
+            write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
+
+
+def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) -> None:
+    row = {
+        "train": " + ".join(corpora.title(data[name]) for name in trained_on),
+        "test": corpora.title(data[corpus]),
+        "labels": figures["labels"],
+        "model": model,
+        "seed": seed,
+        "protocol": protocol,
+        "split_hash": split_hash,
+        **{key: figures[key] for key in KEYS},
+        "per_sex_uar": figures["per_sex_uar"],
+        "recall": figures["recall"],
+    }
+    add_row(RESULTS / "cross_corpus.json", row, ("train", "test", "model", "seed"))
+    print(f"{row['train']:35} -> {row['test']:25} {model:32} UAR {row['uar']:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

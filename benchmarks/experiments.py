@@ -1,0 +1,41 @@
+"""Every recipe that was tried, by name: settings of train.py on top of the defaults."""
+
+
+def _schedule(epochs: int, *extra: str, batch_size: int = 32, rate: str = "3e-3") -> tuple[str, ...]:
+    return (
+        *("--optim.schedule", "cosine", "--optim.warmup_epochs", "1", "--optim.epochs", str(epochs)),
+        *("--optim.batch_size", str(batch_size), "--optim.learning_rate", rate),
+        *("--optim.early_stop_patience", "1000", *extra),
+    )
+
+
+SCREEN = _schedule(12, "--optim.epoch_clips", "2000", "--optim.eval_every", "3")
+"""Enough to tell recipes far apart from each other, not to finish"""
+
+CROSS = {
+    "base": (),
+    "planes-level": ("--model.planes", "[level]"),
+    "planes-shape-change": ("--model.planes", "[shape,change]"),
+    "planes-contrast": ("--model.planes", "[contrast]"),
+    "planes-local": ("--model.planes", "[local]"),
+    "planes-local-contrast": ("--model.planes", "[local,contrast]"),
+    "no-surround": ("--augment.surround", "false"),
+    "head-both": ("--model.head", "both"),
+    "head-pool": ("--model.head", "pool"),
+    "no-style": ("--augment.style", "false"),
+    "no-mixup": ("--augment.mixup", "false"),
+    "no-masks": ("--augment.spec", "false"),
+    "clean-views": (
+        *("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
+        *("--augment.speed", "false", "--augment.views", "1"),
+    ),
+    "cross-entropy-smoothed": ("--loss.gamma", "0", "--loss.label_smoothing", "0.1"),
+    "votes": ("--loss.targets", "votes"),
+    "balance-0": ("--optim.corpus_balance", "0"),
+    "balance-1": ("--optim.corpus_balance", "1"),
+    "no-ema": ("--optim.ema_decay", "0"),
+    "dropout-0.3": ("--model.dropout", "0.3"),
+    "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
+}
+
+EXPERIMENTS = {"cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}, "luna5": {}}

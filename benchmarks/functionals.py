@@ -1,0 +1,54 @@
+"""openSMILE functionals of whole corpora, computed once and kept in ~/.cache/ser: what the classical baselines see.
+
+eGeMAPSv02 (Eyben et al. 2016, 88 values) and ComParE_2016 (Schuller et al. 2016, 6373 values).
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import opensmile
+
+from crnn.cache import AudioCache, default_folder
+
+log = logging.getLogger("baselines")
+
+SETS = ("eGeMAPSv02", "ComParE_2016")
+LEVEL = 0.05
+"""Root mean square of every clip where all are brought to the same level"""
+
+
+def functionals(
+    cache: AudioCache, corpus: str, name: str, sample_rate: int, same_level: bool = False
+) -> dict[str, np.ndarray]:
+    """Utterance name -> functionals of the set `name`, for every clip of one corpus.
+
+    `same_level` first brings every clip to one root mean square: recording levels differ between corpora, and the level
+    functionals of one mean nothing in another.
+    """
+    names = sorted(clip for clip in cache.clips if clip.startswith(f"{corpus}/"))
+    content = " ".join([name, str(same_level), *(cache.hashes[clip] for clip in names)])
+    file = default_folder() / f"functionals-{hashlib.sha256(content.encode()).hexdigest()[:24]}.npy"
+    if not file.is_file():
+        smile = opensmile.Smile(opensmile.FeatureSet[name], opensmile.FeatureLevel.Functionals)
+        rows = []
+        for number, clip in enumerate(names):
+            waveform = np.array(cache.waveform(clip))
+            rows.append(smile.process_signal(at_level(waveform) if same_level else waveform, sample_rate).to_numpy()[0])
+            if number % 1000 == 0:
+                log.info("%s of %s: %d of %d clips", name, corpus, number, len(names))
+        _write(file, np.nan_to_num(np.stack(rows).astype(np.float32)))
+    return dict(zip(names, np.load(file), strict=True))
+
+
+def _write(file: Path, values: np.ndarray) -> None:
+    part = file.with_suffix(".part.npy")
+    np.save(part, values)
+    part.replace(file)
+
+
+def at_level(waveform: np.ndarray, rms: float = LEVEL) -> np.ndarray:
+    """`waveform (time,)` scaled to a root mean square of `rms`; silence stays silent."""
+    level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
+    return waveform * np.float32(rms / level) if level > 0 else waveform

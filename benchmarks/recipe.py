@@ -1,0 +1,72 @@
+"""Which recipe: one factor at a time, judged on development speakers. The test folds are not read.
+
+    SER_DATA=FOLDER python -m benchmarks.recipe --bench cross --experiments base level
+
+`cross` trains on two corpora and asks the development speakers of the third, for each of the three (protocol
+cross-leave-one-out); `luna5` asks the development speakers of two folds of ravdess-luna5, starting from the cross run
+that has not heard RAVDESS where an experiment says so. Writes rows to benchmarks/results/recipe.json.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+from benchmarks.experiments import EXPERIMENTS
+from benchmarks.jobs import Job, metrics, run_all
+from benchmarks.results import add_row
+
+BENCHES = {
+    "cross": [("cross-leave-one-out", fold) for fold in (0, 1, 2)],
+    "luna5": [("ravdess-luna5", fold) for fold in (0, 2)],
+}
+
+
+def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
+    settings = ("--test", "false", *EXPERIMENTS[bench][experiment])
+    return [Job(f"try-{experiment}", protocol, fold, seed, settings) for protocol, fold in BENCHES[bench]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--bench", choices=BENCHES, default="cross")
+    parser.add_argument("--experiments", nargs="+", default=["base"])
+    parser.add_argument("--folds", nargs="+", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/recipe.json"))
+    args = parser.parse_args()
+    wanted = [job for name in args.experiments for job in jobs(args.bench, name, args.seed)]
+    wanted = [job for job in wanted if args.folds is None or job.fold in args.folds]
+    scores: dict[str, list[float]] = {}
+    for job in run_all(wanted, args.processes):
+        made = metrics(job)
+        name = job.recipe.removeprefix("try-")
+        figure = made.get("probe", made["dev"])["uar"]
+        scores.setdefault(name, []).append(figure)
+        row = {
+            "experiment": name,
+            "bench": args.bench,
+            "protocol": job.protocol,
+            "split_hash": made["split_hash"],
+            "fold": job.fold,
+            "seed": job.seed,
+            "dev_uar": made["dev"]["uar"],
+            "probe_uar": made.get("probe", {}).get("uar"),
+            "probe_per_corpus": made.get("probe", {}).get("per_corpus_uar"),
+            "epochs": len(made["history"]),
+            "best_epoch": made["training"]["best_epoch"],
+            "seconds_per_epoch": made["training"]["seconds_per_epoch"],
+            "data_wait_share": made["training"]["data_wait_share"],
+            "n_params": made["n_params"],
+            "macs_per_window": made["macs_per_window"],
+            "settings": " ".join(EXPERIMENTS[args.bench][name]),
+        }
+        add_row(args.out, row, ("experiment", "bench", "protocol", "fold", "seed"))
+        probe = "" if row["probe_uar"] is None else f"  probe {row['probe_uar']:.3f}"
+        print(f"{job.name:50} dev {row['dev_uar']:.3f}{probe}", flush=True)
+    for name, figures in scores.items():
+        print(f"{args.bench} {name}: mean {statistics.mean(figures):.3f} over {len(figures)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The recipes whose test folds are read: the one that ships, and the one it is compared with."""
+
+from benchmarks.jobs import Job
+from crnn.protocols import protocol_facts
+
+CROSS = "cross-leave-one-out"
+HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(CROSS)["folds"])}
+"""Corpus -> fold of cross-leave-one-out that has not heard it"""
+
+
+def n_folds(protocol: str) -> int:
+    facts = protocol_facts(protocol)
+    return len(facts.get("folds") or facts["test"])
+
+
+RECIPES: dict[str, tuple[str, ...]] = {"final": ()}
+"""Name -> settings of train.py for the cross runs and from scratch"""
+TUNE: dict[str, tuple[str, ...]] = {"final": ()}
+"""Name -> settings of train.py where it goes on from a cross run"""
+
+
+def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
+    """The run of a recipe on one fold; within a corpus it goes on from the cross run that has not heard the corpus."""
+    facts = protocol_facts(protocol)
+    settings = ("--test", "false")
+    if "folds" in facts:
+        return Job(recipe, protocol, fold, seed, RECIPES[recipe])
+    if recipe not in TUNE:
+        return Job(recipe, protocol, fold, seed, (*settings, *RECIPES[recipe]))
+    return Job(
+        recipe, protocol, fold, seed, (*settings, *TUNE[recipe]), job(recipe, CROSS, HELD_OUT[facts["corpus"]], seed)
+    )
