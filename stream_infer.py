@@ -1,8 +1,9 @@
 """Recognize emotion on a file, on standard input or on the microphone, without PyTorch.
 
+python stream_infer.py recording.wav                      with the model that ships
 python stream_infer.py BUNDLE recording.wav
-arecord -t raw -f S16_LE -r 16000 | python stream_infer.py BUNDLE -
-python stream_infer.py BUNDLE --mic
+arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
+python stream_infer.py --mic
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 
 from crnn.config import InputError, require
 from edge import sources
-from edge.bundle import Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.streaming import HopResult, StreamingRecognizer
 
 
@@ -24,9 +25,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stream_infer.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
-    source = parser.add_argument_group("audio (one of them)")
-    source.add_argument("file", nargs="?", help="recording (WAV, FLAC, OGG ...), or - for raw s16le on standard input")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="[BUNDLE] [FILE]",
+        help="bundle folder made by quantize.py (default: the int8 model that ships with this project), and a recording "
+        "(WAV, FLAC, OGG ...) or - for raw s16le on standard input",
+    )
+    source = parser.add_argument_group("audio")
     source.add_argument("--mic", action="store_true", help="listen to a microphone (PyAudio), until Ctrl-C")
     source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
     source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
@@ -37,13 +43,24 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chunks(args: argparse.Namespace, sample_rate: int) -> Iterator[np.ndarray]:
-    require(args.mic != bool(args.file), "name one source: a recording, - for standard input, or --mic (see --help)")
-    if args.mic:
+def bundle_and_file(args: argparse.Namespace) -> tuple[Path, str | None]:
+    """What the names mean: the last one is the recording unless --mic listens, one before it the bundle."""
+    names = list(args.names)
+    file = None if args.mic or not names else names.pop()
+    require(
+        args.mic or (file is not None and not Path(file).is_dir()),
+        "name one source: a recording, - for standard input, or --mic (see --help)",
+    )
+    require(len(names) <= 1, f"too many names: {' '.join(args.names)}; give a bundle and one source (see --help)")
+    return (Path(names[0]) if names else PRETRAINED), file
+
+
+def chunks(args: argparse.Namespace, file: str | None, sample_rate: int) -> Iterator[np.ndarray]:
+    if file is None:
         return sources.from_microphone(sample_rate, args.device)
-    if args.file == "-":
+    if file == "-":
         return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate)
-    return sources.from_file(Path(args.file), sample_rate)
+    return sources.from_file(Path(file), sample_rate)
 
 
 def results(recognizer: StreamingRecognizer, audio: Iterator[np.ndarray]) -> Iterator[HopResult]:
@@ -81,8 +98,9 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     show = as_json if args.json else as_text
     try:
-        recognizer = Bundle.open(args.bundle).recognizer(args.runtime, args.threads)  # before any device is opened
-        for result in results(recognizer, chunks(args, recognizer.features.sample_rate)):
+        path, file = bundle_and_file(args)
+        recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
+        for result in results(recognizer, chunks(args, file, recognizer.features.sample_rate)):
             sys.stdout.write(show(result, recognizer.labels) + "\n")
             sys.stdout.flush()
     except InputError as error:

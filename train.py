@@ -78,7 +78,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     from crnn.data import EvalClips, TrainClips, eval_loader, first_views
     from crnn.fit import fit, model_weights
     from crnn.losses import balanced_class_weights
-    from crnn.metrics import summarize, summarize_by_corpus
+    from crnn.metrics import summarize
     from crnn.model import CRNN, count_macs, count_parameters
     from crnn.report import write_report
     from crnn.run import RunFolder
@@ -162,8 +162,6 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         clips = dev if part == "dev" else EvalClips(cache, members, split.labels, config)
         probs = softmax(predict(model, config, eval_loader(clips, config)).astype(np.float64), axis=1)
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
-        if part == "test":
-            metrics["test_by_corpus"] = summarize_by_corpus(probs, clips.labels, clips.utterances, split.labels)
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished
     log.info("report: %s", folder.report)

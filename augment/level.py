@@ -1,28 +1,41 @@
-"""Level and channel, changed where it is exact and costs nothing: on log-mel features."""
+"""Level, channel and voice, changed where it costs nothing: on log-mel features."""
+
+import math
 
 import torch
 from torch import Tensor
 
 
 class Gain:
-    """Play each clip louder or softer by a number of decibels drawn between the two.
+    """Play each clip louder or softer, and through a line with another frequency response.
 
-    Exact: power is scaled and the features' offset is put back, so quiet bands sink into it as on the device.
+    Power is scaled and the features' offset is put back, so quiet bands sink into it as on the device. A gain alone is
+    exact; a response is exact as far as it is flat within a band.
 
     Args:
-        min_db, max_db: dB.
+        min_db, max_db: dB, the gain is drawn between them.
+        response_db: dB, standard deviation of each of the four cosines over the mel axis whose sum is the response.
         log_offset: the features' own (`crnn.config.FeatureConfig.log_offset`).
     """
 
-    def __init__(self, min_db: float, max_db: float, log_offset: float) -> None:
+    COSINES = 4
+
+    def __init__(self, min_db: float, max_db: float, response_db: float, log_offset: float) -> None:
         if min_db > max_db:
             raise ValueError(f"min_db {min_db} is above max_db {max_db}")
-        self._range, self._offset = (min_db, max_db), log_offset
+        if response_db < 0:
+            raise ValueError(f"response_db is {response_db}; give 0 or more")
+        self._range, self._response, self._offset = (min_db, max_db), response_db, log_offset
 
     def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
         """`log_mel (batch, n_mels, frames)` -> the same shape."""
+        n, n_mels, _ = log_mel.shape
         low, high = self._range
-        decibels = low + (high - low) * torch.rand(len(log_mel), 1, 1, generator=generator)
+        decibels = low + (high - low) * torch.rand(n, 1, 1, generator=generator)
+        bands = math.pi * (torch.arange(n_mels) + 0.5) / n_mels
+        cosines = torch.cos(torch.arange(1, self.COSINES + 1)[:, None] * bands)
+        weights = self._response * torch.randn(n, self.COSINES, generator=generator)
+        decibels = decibels + (weights @ cosines)[:, :, None]
         power = (log_mel.exp() - self._offset).clamp_min(0) * 10 ** (decibels / 10)
         return (power + self._offset).log()
 
@@ -50,3 +63,23 @@ class StyleMix:
         share = torch.rand(n, 1, 1, generator=generator) * self._strength
         share = share * (torch.rand(n, 1, 1, generator=generator) < self._p)
         return log_mel + share * (mean[torch.randperm(n, generator=generator)] - mean)
+
+
+class BandShift:
+    """Move each clip's spectrum up or down by a drawn number of bands, about a longer or shorter vocal tract.
+
+    Args:
+        max_bands: largest shift, bands; the outermost band is repeated where nothing comes in.
+    """
+
+    def __init__(self, max_bands: int) -> None:
+        if max_bands < 0:
+            raise ValueError(f"max_shift_bands is {max_bands}; give 0 or more")
+        self._max = max_bands
+
+    def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
+        """`log_mel (batch, n_mels, frames)` -> the same shape."""
+        batch, n_mels, frames = log_mel.shape
+        shift = torch.randint(-self._max, self._max + 1, (batch, 1), generator=generator)
+        source = (torch.arange(n_mels) - shift).clamp(0, n_mels - 1)
+        return log_mel.gather(1, source[:, :, None].expand(-1, -1, frames))

@@ -64,12 +64,18 @@ class AugmentConfig:
     """dB"""
     max_gain_db: float = 10.0
     """dB"""
+    response_db: float = 0.0
+    """dB, standard deviation of each component of a random frequency response that comes with the gain"""
     style: bool = True
     """Long-term spectra of other clips, in every step"""
     style_p: float = 0.5
     """Share of clips"""
     style_strength: float = 0.8
     """Largest share that is lent, 0 to 1"""
+    shift: bool = False
+    """Spectra moved up or down by whole bands, in every step"""
+    max_shift_bands: int = 4
+    """Largest shift, mel bands"""
     mixup: bool = True
     """Mixup, in every step"""
     mixup_alpha: float = 0.3
@@ -167,12 +173,13 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
     both again."""
     import torch
 
-    from augment.level import Gain, StyleMix
+    from augment.level import BandShift, Gain, StyleMix
     from augment.mix import Mixup
     from augment.spec_augment import SpecAugment
 
     style = StyleMix(config.style_p, config.style_strength) if config.style else None
-    gain = Gain(config.min_gain_db, config.max_gain_db, log_offset) if config.gain else None
+    shift = BandShift(config.max_shift_bands) if config.shift else None
+    gain = Gain(config.min_gain_db, config.max_gain_db, config.response_db, log_offset) if config.gain else None
     mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
     masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None
 
@@ -180,6 +187,8 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
         generator = torch.Generator().manual_seed(seed)
         if style is not None:
             log_mel = style(log_mel, generator)
+        if shift is not None:
+            log_mel = shift(log_mel, generator)
         if gain is not None:
             log_mel = gain(log_mel, generator)
         if mixup is not None:

@@ -8,6 +8,7 @@ model and seed to benchmarks/results/cross_corpus.json.
 """
 
 import argparse
+import json
 import logging
 import sys
 from pathlib import Path
@@ -17,9 +18,15 @@ import numpy as np
 from benchmarks import corpora, recipes
 from benchmarks.accuracy import KEYS
 from benchmarks.baselines import decide
-from benchmarks.jobs import metrics, run_all
+from benchmarks.jobs import Job, metrics, run_all
 from benchmarks.results import add_row
+from crnn import prepare as preparation
+from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize_by_corpus
+from crnn.run import write_text
+from crnn.task import predict
+from edge.compress import load_trained
+from edge.decision import probabilities
 
 RESULTS = Path("benchmarks/results")
 PROTOCOLS = (recipes.CROSS, "cross-single")
@@ -47,9 +54,23 @@ def main() -> None:
     for job in run_all(jobs, args.processes):
         made = metrics(job)
         _, data, _ = job.folder.read_config()
-        for corpus, figures in made["test_by_corpus"].items():
+        for corpus, figures in evaluated(job).items():
             trained_on = made["corpus"].split("+")
             write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
+
+
+def evaluated(job: Job) -> dict[str, dict]:
+    """Corpus -> figures on the test speakers of a finished run; read from its folder where they have been made."""
+    done = job.folder.path / "evaluation.json"
+    if not done.is_file():
+        trained = load_trained(job.folder)
+        prepared = preparation.prepare(trained.config, trained.data)
+        job.folder.check_split(prepared.split)
+        clips = EvalClips(prepared.cache, prepared.split.test, prepared.split.labels, trained.config)
+        probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
+        figures = summarize_by_corpus(probs, clips.labels, clips.utterances, prepared.split.labels)
+        write_text(done, json.dumps(figures))
+    return json.loads(done.read_text(encoding="utf-8"))
 
 
 def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) -> None:

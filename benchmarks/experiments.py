@@ -33,9 +33,34 @@ CROSS = {
     "votes": ("--loss.targets", "votes"),
     "balance-0": ("--optim.corpus_balance", "0"),
     "balance-1": ("--optim.corpus_balance", "1"),
+    "shift": ("--augment.shift", "true"),
+    "response-4": ("--augment.response_db", "4"),
+    "contrast-response-4": ("--model.planes", "[contrast]", "--augment.response_db", "4"),
+    "local-wide-context": ("--model.context_frames", "160"),
+    "contrast-wide-context": ("--model.planes", "[contrast,change]", "--model.context_frames", "160"),
     "no-ema": ("--optim.ema_decay", "0"),
     "dropout-0.3": ("--model.dropout", "0.3"),
     "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
 }
 
-EXPERIMENTS = {"cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}, "luna5": {}}
+NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
+ON_NARROW = {
+    "no-style": ("--augment.style", "false"),
+    "no-mixup": ("--augment.mixup", "false"),
+    "no-masks": ("--augment.spec", "false"),
+    "no-gain": ("--augment.gain", "false"),
+    "votes": ("--loss.targets", "votes"),
+    "cross-entropy-smoothed": ("--loss.gamma", "0", "--loss.label_smoothing", "0.1"),
+    "shift": ("--augment.shift", "true"),
+    "dropout-0.4": ("--model.dropout", "0.4"),
+    "head-pool": ("--model.head", "pool"),
+    "balance-1": ("--optim.corpus_balance", "1"),
+    "long": ("--optim.epochs", "30"),
+    "decay-0.2": ("--optim.weight_decay", "0.2"),
+}
+
+EXPERIMENTS = {
+    "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
+    | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()},
+    "luna5": {},
+}

@@ -1,112 +1,102 @@
-"""What noise, rooms, levels, lines and other speeds cost: a trained bundle on test speakers, clean and spoiled.
+"""What noise, rooms, levels, lines and other speeds cost: trained runs on their test speakers, clean and spoiled.
 
-    SER_DATA=FOLDER python -m benchmarks.robustness --protocol cross-leave-one-out --seeds 0
+    SER_DATA=FOLDER python -m benchmarks.robustness --protocol ravdess-luna5 --seed 0
 
-Noise files and rooms are those held out of training; chance comes from a fixed seed per clip. Writes rows to
-benchmarks/results/robustness.json and the plot docs/robustness.png.
+All folds of the protocol together, from the runs that benchmarks.accuracy has trained. Noise files and rooms are those
+held out of training; what is drawn depends on the clip alone. Writes rows to benchmarks/results/robustness.json and the
+plot docs/robustness.png.
 """
 
-import io
-from collections.abc import Callable
+import argparse
+import hashlib
+import logging
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
-from scipy.signal import butter, firwin2, oaconvolve, sosfilt
+import torch
+from matplotlib.figure import Figure
 
-from augment.noise import audio_files
-from augment.pipeline import AugmentConfig
-from crnn.audio import read_audio
-
-Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""`waveform (time,)` float32, chance -> spoiled waveform"""
-
-RATE = 16000
-HELD_OUT = AugmentConfig()
-
-
-def noise(files: list[np.ndarray], snr_db: float) -> Condition:
-    def spoil(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        sound = files[int(rng.integers(len(files)))]
-        start = int(rng.integers(len(sound)))
-        stretch = np.resize(np.roll(sound, -start), len(waveform))
-        level = np.sqrt(np.mean(np.square(waveform)) / max(np.mean(np.square(stretch)), 1e-12))
-        return waveform + np.float32(level * 10 ** (-snr_db / 20)) * stretch
-
-    return spoil
+from benchmarks import corpora, recipes
+from benchmarks.conditions import Condition, conditions
+from benchmarks.pooled import pooled
+from benchmarks.results import add_row
+from crnn import prepare as preparation
+from crnn.cache import AudioCache
+from crnn.data import EvalClips, eval_loader
+from crnn.metrics import summarize
+from crnn.task import predict
+from edge.compress import Trained, load_trained
+from edge.decision import probabilities
 
 
-def room(response: np.ndarray) -> Condition:
-    response = response / np.sqrt(np.sum(np.square(response)))
-    return lambda waveform, rng: oaconvolve(waveform, response)[: len(waveform)].astype(np.float32)
+class Spoiled:
+    """A cache whose waveforms have gone through a condition."""
+
+    def __init__(self, cache: AudioCache, condition: Condition) -> None:
+        self.clips, self._cache, self._condition = cache.clips, cache, condition
+
+    def waveform(self, name: str) -> np.ndarray:
+        seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+        return self._condition(np.array(self._cache.waveform(name)), np.random.default_rng(seed)).astype(np.float32)
 
 
-def gain(decibels: float) -> Condition:
-    return lambda waveform, rng: np.clip(waveform * np.float32(10 ** (decibels / 20)), -1, 1)
-
-
-def clipping(share: float) -> Condition:
-    """Peaks cut so that `share` of the samples are at the limit."""
-
-    def spoil(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        limit = np.quantile(np.abs(waveform), 1 - share)
-        return np.clip(waveform, -limit, limit)
-
-    return spoil
-
-
-def telephone(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """300 to 3400 Hz at 8 kHz, and back."""
-    narrow = soxr.resample(waveform, RATE, 8000)
-    narrow = sosfilt(butter(4, (300, 3400), "bandpass", fs=8000, output="sos"), narrow)
-    return soxr.resample(narrow, 8000, RATE).astype(np.float32)
-
-
-def coded(kind: str, subtype: str, level: float) -> Condition:
-    """Through a lossy codec (libsndfile) and back."""
-
-    def spoil(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        buffer = io.BytesIO()
-        soundfile.write(buffer, np.clip(waveform, -1, 1), RATE, format=kind, subtype=subtype, compression_level=level)
-        buffer.seek(0)
-        return soundfile.read(buffer, dtype="float32")[0]
-
-    return spoil
-
-
-def microphone(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A cheap electret: no bass, a broad peak of 8 dB near 3 kHz, falling above 5 kHz."""
-    frequencies = np.array([0, 80, 200, 400, 1000, 2000, 3000, 4500, 6000, 8000]) / 8000
-    decibels = np.array([-40, -24, -9, -2, 0, 4, 8, 2, -8, -20])
-    return oaconvolve(waveform, firwin2(511, frequencies, 10 ** (decibels / 20)), mode="same").astype(np.float32)
-
-
-def speed(factor: float) -> Condition:
-    return lambda waveform, rng: soxr.resample(waveform, factor, 1.0).astype(np.float32)
-
-
-def conditions(data: Path) -> dict[tuple[str, str], Condition]:
-    """(condition, level) -> what it does."""
-    held = {
-        kind: [f for f in audio_files(data / folder, (), kind) if any(f.match(p) for p in patterns)]
-        for kind, folder, patterns in (
-            ("noise", "noise", HELD_OUT.noise_exclude),
-            ("room", "rir", HELD_OUT.room_exclude),
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--protocol", default="ravdess-luna5")
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default="final")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))
+    parser.add_argument("--plot", type=Path, default=Path("docs/robustness.png"))
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    folds = []
+    for fold in range(recipes.n_folds(args.protocol)):
+        trained = load_trained(recipes.job(args.recipe, args.protocol, fold, args.seed).folder)
+        folds.append((trained, preparation.prepare(trained.config, trained.data)))
+    rows = []
+    for (name, level), condition in conditions(Path(os.environ["SER_DATA"])).items():
+        figures = pooled([heard(trained, prepared, condition) for trained, prepared in folds])
+        clean = rows[0]["uar"] if rows else figures["uar"]
+        rows.append(
+            {
+                "protocol": args.protocol,
+                "corpus": corpora.titles(folds[0][0].data),
+                "model": f"crnn {args.recipe}",
+                "seed": args.seed,
+                "condition": name,
+                "level": level,
+                "uar_clean": clean,
+                "uar_lost": clean - figures["uar"],
+                **{key: figures[key] for key in ("uar", "uar_ci95", "wa", "n_clips", "worst_speaker")},
+            }
         )
-    }
-    sounds = [read_audio(f, RATE) for f in held["noise"]]
-    made: dict[tuple[str, str], Condition] = {("clean", ""): lambda waveform, rng: waveform}
-    made |= {("noise", f"{snr} dB"): noise(sounds, snr) for snr in (20, 10, 5, 0)}
-    made |= {("room", f.stem): room(read_audio(f, RATE)) for f in held["room"]}
-    made |= {("gain", f"{db:+d} dB"): gain(db) for db in (-30, -20, -10, 10)}
-    made |= {("clipping", f"{share:.0%}"): clipping(share) for share in (0.01, 0.1)}
-    made |= {
-        ("telephone", "8 kHz"): telephone,
-        ("codec", "MP3, lowest rate"): coded("MP3", "MPEG_LAYER_III", 0.99),
-        ("codec", "Opus, lowest rate"): coded("OGG", "OPUS", 0.99),
-        ("microphone", "electret"): microphone,
-        ("speed", "-10 %"): speed(0.9),
-        ("speed", "+10 %"): speed(1.1),
-    }
-    return made
+        add_row(args.out, rows[-1], ("protocol", "model", "seed", "condition", "level"))
+        print(f"{name:12} {level:18} UAR {figures['uar']:.3f}  lost {clean - figures['uar']:+.3f}", flush=True)
+    plot(rows, args.plot)
+
+
+@torch.inference_mode()
+def heard(trained: Trained, prepared: preparation.Prepared, condition: Condition) -> dict[str, list]:
+    """Confusion matrix of every test speaker under the condition."""
+    split = prepared.split
+    clips = EvalClips(Spoiled(prepared.cache, condition), split.test, split.labels, trained.config)
+    probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
+    return summarize(probs, clips.labels, clips.utterances, split.labels)["confusion_by_speaker"]
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    figure = Figure(figsize=(8, 0.3 * len(rows) + 1), layout="constrained")
+    axes = figure.subplots()
+    names = [f"{row['condition']} {row['level']}" for row in rows]
+    errors = np.abs(np.array([row["uar_ci95"] for row in rows]).T - [row["uar"] for row in rows])
+    axes.barh(names, [row["uar"] for row in rows], xerr=errors, color="tab:blue", ecolor="grey")
+    axes.axvline(rows[0]["uar"], color="black", linestyle=":")
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="UAR, 95 % interval over speakers", title=f"{rows[0]['protocol']}, {rows[0]['model']}")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

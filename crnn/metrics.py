@@ -40,7 +40,7 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
         "wa": wa(confusion),
         "wa_ci95": speaker_interval(by_speaker, wa),
         "macro_f1": float(multiclass_f1_score(p, y, num_classes=n, average=None)[present].mean()),
-        "ece": float(multiclass_calibration_error(p, y, num_classes=n, n_bins=CALIBRATION_BINS)),
+        "ece": calibration_error(probs, labels),
         "labels": list(names),
         "recall": {name: float(r) for name, r in zip(names, _recalls(confusion), strict=True) if np.isfinite(r)},
         "confusion": confusion.tolist(),
@@ -72,6 +72,12 @@ def uar(confusion: np.ndarray) -> float:
 def wa(confusion: np.ndarray) -> float:
     """Share of clips decided right."""
     return float(np.trace(confusion) / confusion.sum())
+
+
+def calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error (Guo et al. 2017) over 15 bins: `probs (n, n_classes)`, `labels (n,)`."""
+    p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()
+    return float(multiclass_calibration_error(p, y, num_classes=probs.shape[1], n_bins=CALIBRATION_BINS))
 
 
 def dev_uar(probs: torch.Tensor, labels: torch.Tensor, groups: np.ndarray | None = None) -> float:

@@ -24,6 +24,8 @@ from edge.streaming import StreamingRecognizer
 SCHEMA = 2
 MANIFEST = "bundle.json"
 GOLDEN = "golden.npz"
+PRETRAINED = Path(__file__).parent / "pretrained" / "int8"
+"""The bundle that ships with the project; its model card stands beside it"""
 
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""

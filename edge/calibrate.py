@@ -1,16 +1,21 @@
-"""Temperature and the abstention threshold, chosen on development speakers."""
+"""Temperature and the abstention threshold, chosen on development speakers, and what they are worth."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from crnn.metrics import calibration_error
 from edge.decision import DecisionConfig, probabilities
 
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
-def choose_decision(logits: np.ndarray, labels: np.ndarray, coverage: float) -> tuple[DecisionConfig, float]:
-    """Fit both to the decisions of the stream: `logits (n, n_classes)`, `labels (n,)`.
+
+def choose_decision(logits: np.ndarray, labels: np.ndarray, coverage: float) -> DecisionConfig:
+    """Fit both to decisions of development speakers: `logits (n, n_classes)`, `labels (n,)`.
 
     The temperature minimizes the negative log-likelihood (Guo et al. 2017); the threshold is the confidence that the
-    share `coverage` of the decisions reaches. Returns the settings and the coverage they give.
+    share `coverage` of the decisions reaches.
     """
 
     def loss(log_temperature: float) -> float:
@@ -20,4 +25,38 @@ def choose_decision(logits: np.ndarray, labels: np.ndarray, coverage: float) -> 
     temperature = float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
     confidence = probabilities(logits, temperature).max(axis=1)
     threshold = float(np.quantile(confidence, 1 - coverage)) if coverage < 1 else 0.0
-    return DecisionConfig(temperature, threshold), float((confidence >= threshold).mean())
+    return DecisionConfig(temperature, threshold)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far the probabilities of some decisions can be believed."""
+
+    ece_before: float
+    """Expected calibration error (15 bins) of the softmax at temperature 1"""
+    ece: float
+    """Likewise at the chosen temperature"""
+    coverage: float
+    """Share of decisions that reach the threshold"""
+    accuracy: float
+    """Share right of all decisions"""
+    accuracy_covered: float
+    """Share right of those that reach the threshold; NaN if none does"""
+    curve: tuple[tuple[float, float], ...]
+    """(coverage, share right of the most confident so many), from 1.0 down"""
+
+
+def judge_decision(logits: np.ndarray, labels: np.ndarray, decision: DecisionConfig) -> Confidence:
+    """Temperature and threshold on decisions, theirs or others': `logits (n, n_classes)`, `labels (n,)`."""
+    probs = probabilities(logits, decision.temperature)
+    confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
+    order = right[np.argsort(-confidence, kind="stable")]
+    covered = confidence >= decision.min_confidence
+    return Confidence(
+        ece_before=calibration_error(probabilities(logits, 1.0), labels),
+        ece=calibration_error(probs, labels),
+        coverage=float(covered.mean()),
+        accuracy=float(right.mean()),
+        accuracy_covered=float(right[covered].mean()) if covered.any() else float("nan"),
+        curve=tuple((share, float(order[: max(1, round(share * len(order)))].mean())) for share in COVERAGES),
+    )

@@ -22,7 +22,7 @@ from crnn.task import BatchAugment
 from crnn.views import Augment as ViewAugment
 from crnn.views import open_views
 from edge import bundle, export_onnx, export_tflite, quantize, verify
-from edge.calibrate import choose_decision
+from edge.calibrate import choose_decision, judge_decision
 from edge.prune import fine_tune, prune
 
 log = logging.getLogger(__name__)
@@ -152,10 +152,12 @@ def compress(
         for path in folder.iterdir():
             if path.name not in keep:
                 path.unlink()
-        decision, coverage = choose_decision(reference.decisions, dev.labels[reference.owner], request.coverage)
+        truth = dev.labels[reference.owner]
+        decision = choose_decision(reference.decisions, truth, request.coverage)
+        confidence = judge_decision(reference.decisions, truth, decision)
         manifest = replace(draft, models=shipped, decision=decision)
         bundle.write_golden(folder, manifest)
-        provenance = _provenance(trained, request, small, small_config, rows) | {"decision_coverage_dev": coverage}
+        provenance = _provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
         manifest = replace(manifest, files=bundle.list_files(folder), provenance=provenance)
         write_text(folder / bundle.MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
         for runtime in shipped:

@@ -87,7 +87,8 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         one_clear_line(result, name, part)
     cases = [
         ([bundle_path], "name one source"),
-        ([bundle_path, clip, "--mic"], "name one source"),
+        ([bundle_path, clip, "--mic"], "too many names"),
+        ([bundle_path, bundle_path, clip], "too many names"),
         ([tmp_path, clip], "not a bundle"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),

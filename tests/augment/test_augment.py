@@ -171,7 +171,7 @@ def test_gain_on_features_is_gain_on_the_waveform(decibels):
     log_mel = LogMel(config)
     quiet = 0.1 * speech()
     expected = log_mel((quiet * 10 ** (decibels / 20)).astype(np.float32))
-    made = Gain(decibels, decibels, config.log_offset)(torch.from_numpy(log_mel(quiet))[None], chance())[0]
+    made = Gain(decibels, decibels, 0.0, config.log_offset)(torch.from_numpy(log_mel(quiet))[None], chance())[0]
     assert np.abs(made.numpy() - expected).max() < 1e-3
 
 
@@ -214,7 +214,7 @@ def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
         (lambda: AugmentConfig(min_snr_db=30, max_snr_db=5), "min_snr_db"),
         (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
-        (lambda: Gain(5, -5, 1e-6), "above max_db"),
+        (lambda: Gain(5, -5, 0.0, 1e-6), "above max_db"),
         (lambda: Mixup(0.0, 0.5), "alpha is 0"),
         (lambda: StyleMix(0.5, 2.0), "strength is 2"),
         (lambda: Surround(1, RATE, 5, -5), "above max_floor_db"),

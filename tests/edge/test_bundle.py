@@ -55,7 +55,7 @@ def test_a_missing_file_is_named(copy):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=99), "schema 99, this version reads 1; update this software"),
+        (lambda v: v.update(schema=99), "schema 99, this version reads 2; update this software"),
         (lambda v: v.update(schema=0), "make the bundle again"),
         (lambda v: v.update(colour="red"), "unknown key .*colour"),
         (lambda v: v.pop("labels"), "lacks labels"),

@@ -15,7 +15,7 @@ from crnn.protocols import make_split
 from crnn.run_config import RunConfig
 from edge import verify
 from edge.bundle import DecisionConfig, Manifest
-from edge.calibrate import choose_decision
+from edge.calibrate import choose_decision, judge_decision
 from edge.decision import probabilities
 from edge.limits import Limits
 from edge.streaming import StreamingRecognizer
@@ -119,7 +119,12 @@ def test_temperature_and_threshold_are_chosen_on_what_is_given():
     labels = rng.integers(0, 4, 4000)
     true_logits = rng.normal(size=(4000, 4)) * 2
     labels = np.array([rng.choice(4, p=p / p.sum()) for p in probabilities(true_logits, 1.0).astype(float)])
-    decision, coverage = choose_decision(3 * true_logits, labels, 0.8)
+    decision = choose_decision(3 * true_logits, labels, 0.8)
     assert decision.temperature == pytest.approx(3.0, rel=0.1), "overconfident by a factor of 3"
-    assert coverage == pytest.approx(0.8, abs=0.01)
-    assert choose_decision(true_logits, labels, 1.0)[0].min_confidence == 0.0
+    assert choose_decision(true_logits, labels, 1.0).min_confidence == 0.0
+    worth = judge_decision(3 * true_logits, labels, decision)
+    assert worth.coverage == pytest.approx(0.8, abs=0.01)
+    assert worth.ece < 0.03 < worth.ece_before
+    assert worth.accuracy_covered > worth.accuracy == worth.curve[0][1]
+    accuracies = [accuracy for _, accuracy in worth.curve]
+    assert accuracies == sorted(accuracies), "with true probabilities, the surer the righter"

@@ -1,0 +1,34 @@
+"""Train the runs of a recipe, and nothing else: their test speakers stay unread until a benchmark asks for them.
+
+SER_DATA=FOLDER python -m benchmarks.train_runs --protocols cross-leave-one-out --seeds 0
+"""
+
+import argparse
+
+from benchmarks import recipes
+from benchmarks.jobs import metrics, run_all
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--protocols", nargs="+", required=True)
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default="final")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--folds", nargs="+", type=int)
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    wanted = [
+        recipes.job(args.recipe, protocol, fold, seed)
+        for seed in args.seeds
+        for protocol in args.protocols
+        for fold in range(recipes.n_folds(protocol))
+        if args.folds is None or fold in args.folds
+    ]
+    for job in run_all(wanted, args.processes):
+        made = metrics(job)
+        probe = f"  probe {made['probe']['uar']:.3f}" if "probe" in made else ""
+        print(f"{job.name:50} dev {made['dev']['uar']:.3f}{probe}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
