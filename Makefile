@@ -8,14 +8,19 @@ EXTRAS ?=
 comma := ,
 ALL := train,export,device,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
 
-.PHONY: demo test lint clean
+.PHONY: demo demo-train test lint clean
 
-demo: $(VENV)/.train
+demo: $(VENV)/.device
+	$(BIN)/python stream_infer.py edge/pretrained/synthetic_voice.flac
+	@echo "A SYNTHETIC voice: it shows the shipped model at work, not how well it hears people. Try your own recording:"
+	@echo "    $(BIN)/python stream_infer.py recording.wav"
+
+demo-train: $(VENV)/.train
 	rm -rf demo
 	$(BIN)/python -m crnn.synthetic demo/voices
 	$(BIN)/python train.py --config configs/demo.yaml --data synthetic:demo/voices --out demo/run --cache demo/cache
 	$(BIN)/python quantize.py demo/run --out demo/bundle --cache demo/cache --fine-tune-epochs 3
-	$(BIN)/python stream_infer.py demo/bundle demo/voices/Actor_02/03-01-05-01-02-02-02.wav
+	$(BIN)/python stream_infer.py demo/bundle demo/voices/Actor_02/03-01-05-01-01-02-02.wav
 	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
 
 test: $(VENV)/.dev
@@ -28,6 +33,10 @@ lint: $(VENV)/.dev
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.device: $(VENV)/bin/python setup.py
+	$(BIN)/python -m pip install -q -e '.[device]'
+	touch $@
 
 $(VENV)/.train: $(VENV)/bin/python setup.py
 	$(BIN)/python -m pip install -q -e '.[train,export,device]'

@@ -45,7 +45,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["crnn", "augment", "edge", "edge.runtimes"],
-    package_data={"crnn": ["protocols.json"]},
+    package_data={"crnn": ["protocols.json"], "edge": ["pretrained/*.*", "pretrained/*/*"]},
     py_modules=["train", "quantize", "stream_infer"],
     install_requires=["numpy>=1.26"],
     extras_require=EXTRAS,

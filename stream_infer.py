@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         "names",
         nargs="*",
         metavar="[BUNDLE] [FILE]",
-        help="bundle folder made by quantize.py (default: the int8 model that ships with this project), and a recording "
+        help="bundle folder made by quantize.py (default: the int8 model that ships), and a recording "
         "(WAV, FLAC, OGG ...) or - for raw s16le on standard input",
     )
     source = parser.add_argument_group("audio")

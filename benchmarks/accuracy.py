@@ -14,6 +14,7 @@ import json
 import logging
 import sys
 import tempfile
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,21 @@ from benchmarks.jobs import RUNS, Job, metrics, run_all
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
 from crnn import prepare as preparation
+from crnn.cache import AudioCache
 from crnn.corpora import Utterance
 from crnn.metrics import summarize
 from crnn.protocols import protocol_facts
 from crnn.run import write_text
 from edge import bundle
+from edge.calibrate import choose_decision, judge_decision
 from edge.compress import export_all, load_trained
 from edge.decision import DecisionConfig, probabilities
 from edge.streaming import State, StreamingRecognizer
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")
+COVERAGE = 0.9
+CONFIDENCE = ("temperature", "ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
 KEYS = ("uar", "uar_ci95", "wa", "macro_f1", "ece", "n_clips")
 
 
@@ -81,44 +86,65 @@ def rows(job: Job) -> list[dict]:
             "seconds_per_epoch": trained["training"]["seconds_per_epoch"],
             "data_wait_share": trained["training"]["data_wait_share"],
         }
-        for scheme, modes in made.items()
+        for scheme, modes in made["figures"].items()
         for mode, figures in modes.items()
     ]
 
 
-def evaluate(job: Job) -> dict[str, dict[str, dict]]:
-    """Scheme -> mode -> figures on the test speakers, from the exported files."""
+def evaluate(job: Job) -> dict[str, dict]:
+    """Figures on the test speakers by scheme and mode, from the exported files; and what confidence is worth there."""
     trained = load_trained(job.folder)
     prepared = preparation.prepare(trained.config, trained.data)
-    job.folder.check_split(prepared.split)
-    labels, test = prepared.split.labels, prepared.split.test
-    draft = bundle.Manifest(
-        bundle.SCHEMA, labels, trained.config.features, trained.config.geometry, DecisionConfig(), {}, {}
-    )
+    split, cache = prepared.split, prepared.cache
+    job.folder.check_split(split)
+    config = trained.config
+    draft = bundle.Manifest(bundle.SCHEMA, split.labels, config.features, config.geometry, DecisionConfig(), {}, {})
     figures = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for runtime, scheme, encoder, head in export_all(trained.model, trained.config, ("onnx",), Path(scratch)):
+        for runtime, scheme, encoder, head in export_all(trained.model, config, ("onnx",), Path(scratch)):
             files = {runtime: {"scheme": scheme, "encoder": encoder.name, "head": head.name}}
-            manifest = bundle.Manifest(**(vars(draft) | {"models": files}))
-            recognizer = bundle.build_recognizer(Path(scratch), manifest, runtime, threads=1)
-            figures[scheme] = play(recognizer, test, prepared.cache, labels)
-    return figures
+            recognizer = bundle.build_recognizer(Path(scratch), replace(draft, models=files), runtime, threads=1)
+            test = play(recognizer, split.test, cache, split.labels)
+            figures[scheme] = {
+                mode: summarize(probabilities(logits, 1.0), test.truth, split.test, split.labels)
+                for mode, logits in (("whole", test.whole), ("stream", test.stream))
+            }
+            if scheme == "float32":
+                dev = play(recognizer, split.dev, cache, split.labels)
+                decision = choose_decision(dev.decisions, dev.truth[dev.owner], COVERAGE)
+                worth = judge_decision(test.decisions, test.truth[test.owner], decision)
+    return {"figures": figures, "confidence": asdict(decision) | asdict(worth)}
 
 
-def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache, labels: tuple[str, ...]) -> dict:
-    """Mode -> figures of clips played through the stream hop by hop."""
-    logits = {mode: [] for mode in MODES}
+@dataclass(frozen=True)
+class Played:
+    """What the stream made of some clips; logits `(n, n_classes)`."""
+
+    truth: np.ndarray
+    whole: np.ndarray
+    stream: np.ndarray
+    decisions: np.ndarray
+    """Of every hop that decides"""
+    owner: np.ndarray
+    """Clip of each decision"""
+
+
+def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: AudioCache, labels) -> Played:
+    """Play clips through the stream, hop by hop."""
+    whole, stream, decisions, owner = [], [], [], []
     hop = recognizer.geometry.hop_samples
-    for u in clips:
+    for index, u in enumerate(clips):
         recognizer.reset()
         waveform = cache.waveform(u.name)
         results = [r for start in range(0, len(waveform), hop) for r in recognizer.push(waveform[start : start + hop])]
         decided = [r for r in results + recognizer.flush() if r.logits is not None]
-        spoken = [r.logits for r in decided if r.state is State.SPEECH]
-        logits["whole"].append(np.mean([r.logits for r in decided], axis=0))
-        logits["stream"].append(np.mean(spoken, axis=0) if spoken else logits["whole"][-1])
+        spoken = [r for r in decided if r.state is State.SPEECH] or decided
+        whole.append(np.mean([r.logits for r in decided], axis=0))
+        stream.append(np.mean([r.logits for r in spoken], axis=0))
+        decisions += [r.logits for r in decided]
+        owner += [index] * len(decided)
     truth = np.array([labels.index(u.emotion) for u in clips])
-    return {mode: summarize(probabilities(np.stack(made), 1.0), truth, clips, labels) for mode, made in logits.items()}
+    return Played(truth, np.stack(whole), np.stack(stream), np.stack(decisions), np.array(owner))
 
 
 def pool(recipe: str, protocol: str) -> None:
@@ -131,29 +157,27 @@ def pool(recipe: str, protocol: str) -> None:
     whole = {seed: made for seed, made in seeds.items() if set(made) == set(folds)}
     if not whole:
         return
+    for seed, made in whole.items():
+        values = {key: float(np.mean([fold["confidence"][key] for fold in made.values()])) for key in CONFIDENCE}
+        curves = np.mean([fold["confidence"]["curve"] for fold in made.values()], axis=0)
+        row = {"protocol": protocol, "model": f"crnn {recipe}", "seed": seed, **values, "curve": curves.tolist()}
+        add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed"))
     for scheme in ("float32", "dynamic_int8"):
         for mode in MODES:
-            per_seed = {
-                seed: pooled([fold[scheme][mode]["confusion_by_speaker"] for fold in made.values()])
-                for seed, made in sorted(whole.items())
-            }
-            together = pooled(
-                fold[scheme][mode]["confusion_by_speaker"] for made in whole.values() for fold in made.values()
-            )
-            uars = [figures["uar"] for figures in per_seed.values()]
+            figures = {seed: [fold["figures"][scheme][mode] for fold in made.values()] for seed, made in whole.items()}
+            confusions = {seed: [fold["confusion_by_speaker"] for fold in made] for seed, made in figures.items()}
+            uars = [pooled(folds)["uar"] for folds in confusions.values()]
             row = {
                 "protocol": protocol,
-                "corpus": protocol_facts(protocol).get("corpus"),
+                "corpus": protocol_facts(protocol)["corpus"],
                 "model": f"crnn {recipe}",
                 "scheme": scheme,
                 "mode": mode,
                 "seeds": sorted(whole),
-                **together,
+                **pooled(fold for folds in confusions.values() for fold in folds),
                 "uar_mean": float(np.mean(uars)),
                 "uar_sd_over_seeds": float(np.std(uars, ddof=1)) if len(uars) > 1 else None,
-                "uar_fold_mean": float(
-                    np.mean([fold[scheme][mode]["uar"] for made in whole.values() for fold in made.values()])
-                ),
+                "uar_fold_mean": float(np.mean([fold["uar"] for made in figures.values() for fold in made])),
             }
             add_row(RESULTS / "accuracy_pooled.json", row, ("protocol", "model", "scheme", "mode"))
 

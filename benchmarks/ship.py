@@ -4,7 +4,8 @@
 
 Protocol all-corpora: RAVDESS, EmoDB and CREMA-D on the six emotions they share; a tenth of the speakers of each chooses
 the epoch, the temperature and the threshold and passes the export, all others train. `--quantize-python` names the
-Python of an environment with the tflite extra (both runtimes then ship). The model card is made from the result files.
+Python of an environment with the tflite extra (both runtimes then ship). Also writes the clip that `make demo` plays.
+The model card is made afterwards by benchmarks.tables.
 """
 
 import argparse
@@ -14,11 +15,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import soundfile
+
 from benchmarks import recipes
 from benchmarks.corpora import folders
 from benchmarks.jobs import run_all
+from crnn.synthetic import SAMPLE_RATE, demo_clip
 
 PRETRAINED = Path("edge/pretrained")
+
+
+DEMO_CLIP = PRETRAINED / "synthetic_voice.flac"
 
 
 def main() -> None:
@@ -30,6 +37,8 @@ def main() -> None:
     job = recipes.job(args.recipe, "all-corpora", 0, args.seed)
     for _ in run_all([job], 1):
         pass
+    PRETRAINED.mkdir(parents=True, exist_ok=True)
+    soundfile.write(DEMO_CLIP, demo_clip(), SAMPLE_RATE)
     data = [f"{corpus}:{folder}" for corpus, folder in folders(job.protocol, job.fold).items()]
     for name, scheme in (("float32", "float32"), ("int8", "dynamic_int8")):
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)

@@ -118,6 +118,14 @@ def write_corpus(folder: Path, speakers: int = 12, takes: int = 2, seed: int = 0
     return written
 
 
+def demo_clip() -> np.ndarray:
+    """Three "sentences" of one voice, one after another: what `make demo` plays; `(time,)` float32 at 16 kHz."""
+    sentences = (
+        (emotion, np.random.default_rng([0, number])) for number, emotion in enumerate(("calm", "angry", "sad"))
+    )
+    return np.concatenate([synthesize(emotion, 2, 3.0, rng) for emotion, rng in sentences])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m crnn.synthetic", description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="where to write; new, empty, or an earlier synthetic corpus")
