@@ -59,8 +59,22 @@ ON_NARROW = {
     "decay-0.2": ("--optim.weight_decay", "0.2"),
 }
 
+TUNE = ("--config", "configs/tune.yaml")
+ON_TUNE = {
+    "tune": (),
+    "tune-no-mixup": ("--augment.mixup", "false"),
+    "tune-no-style": ("--augment.style", "false"),
+    "tune-light": (
+        *("--augment.mixup", "false", "--augment.style", "false"),
+        *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
+    ),
+    "tune-60": ("--optim.epochs", "60"),
+    "tune-batch-16": ("--optim.batch_size", "16"),
+    "tune-batch-16-rate-4e-3": ("--optim.batch_size", "16", "--optim.learning_rate", "0.004"),
+}
+
 EXPERIMENTS = {
     "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
     | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()},
-    "luna5": {},
+    "luna5": {name: (*TUNE, *settings) for name, settings in ON_TUNE.items()},
 }

@@ -11,6 +11,7 @@ import argparse
 import statistics
 from pathlib import Path
 
+from benchmarks import recipes
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.jobs import Job, metrics, run_all
 from benchmarks.results import add_row
@@ -23,7 +24,8 @@ BENCHES = {
 
 def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
     settings = ("--test", "false", *EXPERIMENTS[bench][experiment])
-    return [Job(f"try-{experiment}", protocol, fold, seed, settings) for protocol, fold in BENCHES[bench]]
+    start = recipes.job("final", recipes.CROSS, recipes.HELD_OUT["ravdess"], seed) if bench == "luna5" else None
+    return [Job(f"try-{experiment}", protocol, fold, seed, settings, start) for protocol, fold in BENCHES[bench]]
 
 
 def main() -> None:

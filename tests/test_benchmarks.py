@@ -1,0 +1,95 @@
+"""What the benchmarks compute themselves: pooled figures, conditions, and that documents are made from result files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from benchmarks import tables
+from benchmarks.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
+from benchmarks.corpora import title
+from benchmarks.pooled import pooled
+
+
+def test_pooled_figures_are_those_of_all_clips_together():
+    rng = np.random.default_rng(0)
+    truth, decided = rng.integers(0, 4, (2, 300))
+    speakers = rng.integers(0, 6, 300)
+    folds = [{}, {}]
+    for s in range(6):
+        matrix = np.zeros((4, 4), int)
+        np.add.at(matrix, (truth[speakers == s], decided[speakers == s]), 1)
+        folds[s % 2][str(s)] = matrix.tolist()
+    figures = pooled(folds)
+    assert figures["uar"] == pytest.approx(balanced_accuracy_score(truth, decided))
+    assert figures["wa"] == pytest.approx((truth == decided).mean())
+    assert figures["macro_f1"] == pytest.approx(f1_score(truth, decided, average="macro"))
+    assert figures["n_clips"] == 300
+    assert figures["n_speakers"] == 6
+    low, high = figures["uar_ci95"]
+    assert low <= figures["uar"] <= high
+    again = pooled([*folds, *folds])
+    assert again["uar"] == pytest.approx(figures["uar"]), "two seeds of the same are one"
+    assert again["uar_ci95"] == pytest.approx(figures["uar_ci95"])
+
+
+def voice(seconds: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (0.1 * rng.standard_normal(int(seconds * RATE))).astype(np.float32)
+
+
+def level(x: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(x))))
+
+
+def test_conditions_do_what_their_names_say():
+    x, rng = voice(), np.random.default_rng(1)
+    hum = np.sin(np.arange(RATE) / 9).astype(np.float32)
+    for snr in (20, 0):
+        assert level(x) - level(noise([hum], snr)(x, rng) - x) == pytest.approx(snr, abs=0.2)
+    assert level(gain(-30)(x, rng)) == pytest.approx(level(x) - 30, abs=0.01)
+    assert np.mean(np.abs(clipping(0.1)(x, rng)) >= np.abs(clipping(0.1)(x, rng)).max() - 1e-9) == pytest.approx(
+        0.1, abs=0.01
+    )
+    spectrum = np.abs(np.fft.rfft(telephone(x, rng)))
+    frequencies = np.fft.rfftfreq(len(telephone(x, rng)), 1 / RATE)
+    assert spectrum[frequencies > 4200].mean() < 0.01 * spectrum[(frequencies > 500) & (frequencies < 3000)].mean()
+    spectrum = np.abs(np.fft.rfft(microphone(x, rng)))
+    frequencies = np.fft.rfftfreq(len(x), 1 / RATE)
+    assert spectrum[frequencies < 60].mean() < 0.1 * spectrum[(frequencies > 900) & (frequencies < 1100)].mean()
+    assert len(speed(1.1)(x, rng)) == pytest.approx(len(x) / 1.1, abs=1)
+    assert len(room(np.exp(-np.arange(3000) / 400))(x, rng)) == len(x)
+
+
+@pytest.mark.parametrize("kind", [("MP3", "MPEG_LAYER_III"), ("OGG", "OPUS")])
+def test_codecs_return_speech_of_about_the_same_length(kind):
+    time = np.arange(2 * RATE) / RATE
+    x = (0.3 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+    made = coded(*kind, 0.99)(x, np.random.default_rng(0))
+    assert abs(len(made) - len(x)) < 0.2 * RATE
+    assert level(made) == pytest.approx(level(x), abs=3)
+
+
+def test_the_reconstruction_never_passes_as_the_corpus():
+    assert title("/data/crema_d_reconstructed") == "CREMA-D (reconstructed)"
+    assert title("/data/crema_d") == "crema_d"
+
+
+def test_documents_are_made_from_the_result_files(tmp_path, monkeypatch):
+    root = Path(tables.__file__).resolve().parents[1]
+    monkeypatch.chdir(root)
+    pages = {name: tmp_path / name for name in tables.PAGES}
+    committed = {name: path.read_text() for name, path in tables.PAGES.items()}
+    monkeypatch.setattr(tables, "PAGES", pages)
+    tables.main()
+    for name, path in pages.items():
+        assert path.read_text() == committed[name], f"{name} is not what python -m benchmarks.tables makes"
+
+
+def test_result_files_say_how_they_were_made():
+    for path in (Path(tables.__file__).resolve().parent / "results").glob("*.json"):
+        values = json.loads(path.read_text())
+        assert set(values) == {"command", "commit", "machine", "date", "rows"}, path
+        assert values["rows"], path
