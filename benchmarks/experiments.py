@@ -59,7 +59,7 @@ ON_NARROW = {
     "decay-0.2": ("--optim.weight_decay", "0.2"),
 }
 
-TUNE = ("--config", "configs/tune.yaml")
+TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
     "tune": (),
     "tune-no-mixup": ("--augment.mixup", "false"),

@@ -27,10 +27,9 @@ def start_from(model: CRNN, run: Path, split: Split) -> None:
             raise LeakError(f"--init {run}: it has heard {', '.join(shared[:5])}, who are {part} here; use another run")
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
     weights, ours = model_weights(folder.best_checkpoint), model.state_dict()
-    labels = theirs["labels"]
-    for name, value in weights.items():
-        if name.startswith("head.classifier."):
-            weights[name] = _by_label(ours[name], value, split.labels, labels)
+    for name in ("head.classifier.weight", "head.classifier.bias"):
+        if weights[name].shape[1:] == ours[name].shape[1:]:
+            weights[name] = _by_label(ours[name], weights[name], split.labels, theirs["labels"])
     require(
         {name: value.shape for name, value in weights.items()} == {name: value.shape for name, value in ours.items()},
         f"--init {run}: its model has another shape; give the same --model settings",
