@@ -113,8 +113,9 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
+    before: list[str] = []
     if config.init:
-        start_from(model, Path(config.init), split)
+        before = start_from(model, Path(config.init), split)
     else:
         model.encoder.learn_bands(first_views(views, split))
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
@@ -129,7 +130,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         geometry.receptive_frames,
     )
     if first and not folder.exists():
-        folder.write("split", split.describe())
+        folder.write("split", split.describe(before))
         folder.write_config(config, data, asdict(augment))
 
     weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
@@ -143,6 +144,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         "protocol": config.protocol,
         "split_hash": split.hash,
         "corpus": "+".join(split.corpora),
+        "corpora_heard": sorted({*split.corpora, *(speaker.split(":")[0] for speaker in before)}),
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),

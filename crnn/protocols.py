@@ -68,15 +68,16 @@ class Split:
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
-    def describe(self) -> dict:
-        """Plain values for the run folder (`split.json`)."""
+    def describe(self, before: Iterable[str] = ()) -> dict:
+        """Plain values for the run folder (`split.json`); `before`: speakers whom the initial weights have heard."""
         return {
             "protocol": self.protocol,
             "fold": self.fold,
             "split_hash": self.hash,
             "labels": list(self.labels),
             "speakers": {name: list(self.speakers(name)) for name, _ in self.sets()},
-            "heard": {name: sorted({u.speaker for u in getattr(self, name)}) for name in ("train", "dev")},
+            "heard": {name: sorted({u.speaker for u in getattr(self, name)}) for name in ("train", "dev")}
+            | {"before": sorted(before)},
             "clips": {name: [u.name for u in members] for name, members in self.sets()},
         }
 

@@ -11,16 +11,17 @@ from crnn.protocols import LeakError, Split
 from crnn.run import RunFolder
 
 
-def start_from(model: CRNN, run: Path, split: Split) -> None:
+def start_from(model: CRNN, run: Path, split: Split) -> list[str]:
     """Copy the weights of the finished run `run` into `model`; classifier rows by the names of their emotions, rows
-    without a namesake stay as they are.
+    without a namesake stay as they are. Returns every speaker ("corpus:speaker") that those weights have learned from
+    or been chosen by, those of the runs before `run` included.
 
     Raises InputError if the run is unfinished or of another shape, LeakError if it was trained, or its epoch chosen, on
     a speaker whom `split` uses to develop or test.
     """
     folder = RunFolder(run)
     theirs = folder.read("split")
-    heard = {speaker for part in ("train", "dev") for speaker in theirs["heard"][part]}
+    heard = {speaker for speakers in theirs["heard"].values() for speaker in speakers}
     for part in ("dev", "test", "probe"):
         shared = sorted({u.speaker for u in getattr(split, part)} & heard)
         if shared:
@@ -35,6 +36,7 @@ def start_from(model: CRNN, run: Path, split: Split) -> None:
         f"--init {run}: its model has another shape; give the same --model settings",
     )
     model.load_state_dict(weights)
+    return sorted(heard)
 
 
 def _by_label(ours: Tensor, theirs: Tensor, our_labels: tuple[str, ...], their_labels: list[str]) -> Tensor:

@@ -223,7 +223,7 @@ def _provenance(
     headline = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")
     frames = config.geometry.frames_for(config.geometry.window_steps)
     return {
-        **{key: metrics[key] for key in ("corpus", "protocol", "fold", "split_hash", "seed")},
+        **{key: metrics[key] for key in ("corpus", "corpora_heard", "protocol", "fold", "split_hash", "seed")},
         "synthetic": metrics["corpus"] == "synthetic",
         "pruning": request.prune,
         "channels": list(small_config.model.channels),

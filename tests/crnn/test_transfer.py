@@ -29,7 +29,8 @@ def model_like(run) -> CRNN:
 def test_weights_are_copied_and_classes_matched_by_name(run):
     split = Split("other", 0, ("angry", "bored", "neutral"), (), (), ())
     model, untouched = model_like(run), model_like(run)
-    start_from(model, run, split)
+    heard = start_from(model, run, split)
+    assert "synthetic:05" in heard
     weights, labels = model_weights(run / "checkpoints" / "best.ckpt"), RunFolder(run).read("split")["labels"]
     assert torch.equal(model.encoder.blocks[0][0].weight, weights["encoder.blocks.0.0.weight"])
     rows, theirs = model.head.classifier.weight, weights["head.classifier.weight"]
@@ -49,7 +50,7 @@ def test_a_run_that_has_heard_a_judge_is_refused(run, voices, cache, tmp_path):
 
 def test_a_run_that_has_not_is_where_training_starts(run, voices, cache, tmp_path):
     split = json.loads((run / "split.json").read_text())
-    split["heard"] = {"train": ["synthetic:elsewhere"], "dev": []}
+    split["heard"] = {"train": ["synthetic:elsewhere"], "dev": [], "before": []}
     (run / "split.json").write_text(json.dumps(split))
     result = script(
         *("train.py", *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out", "--json"),
@@ -59,6 +60,8 @@ def test_a_run_that_has_not_is_where_training_starts(run, voices, cache, tmp_pat
     before = json.loads((run / "metrics.json").read_text())["history"]
     after = json.loads(result.stdout)["history"]
     assert after[0]["train_loss"] < before[0]["train_loss"]
+    remembered = json.loads((tmp_path / "out" / "split.json").read_text())["heard"]["before"]
+    assert remembered == ["synthetic:elsewhere"], "a third run must know of it too"
 
 
 def test_what_cannot_be_started_from_is_named(run, tmp_path):
