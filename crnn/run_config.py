@@ -65,6 +65,10 @@ class OptimConfig:
             require(getattr(self, name) >= 0, f"optim.{name} is {getattr(self, name)}; give 0 or more")
         for name in ("plateau_factor", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"optim.{name} is {getattr(self, name)}; give 0 to 1")
+        require(
+            self.epochs % self.eval_every == 0,
+            f"optim.eval_every is {self.eval_every}; it must divide optim.epochs ({self.epochs}), or the last are lost",
+        )
         require(0 <= self.corpus_balance <= 1, f"optim.corpus_balance is {self.corpus_balance}; give 0 to 1")
         require(self.schedule in ("plateau", "cosine"), f"optim.schedule is {self.schedule}; give plateau or cosine")
 

@@ -71,7 +71,8 @@ def fine_tune(
     folder: Path,
 ) -> CRNN:
     """Train the pruned model for a few epochs more, as the run was trained; the best epoch by development UAR."""
-    optim = replace(config.optim, epochs=epochs, learning_rate=config.optim.learning_rate * FINE_TUNE_RATE)
+    rate = config.optim.learning_rate * FINE_TUNE_RATE
+    optim = replace(config.optim, epochs=epochs, eval_every=1, learning_rate=rate)
     config = replace(config, optim=optim)
     weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
     result = fit(EmotionTask(config, model, weights, augment, dev.corpora), train, dev, folder)
