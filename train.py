@@ -144,7 +144,6 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         "protocol": config.protocol,
         "split_hash": split.hash,
         "corpus": "+".join(split.corpora),
-        "corpora_heard": sorted({*split.corpora, *(speaker.split(":")[0] for speaker in before)}),
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),

@@ -93,6 +93,8 @@ class Trained:
     data: dict[str, str]
     augment: dict
     metrics: dict
+    corpora_heard: frozenset[str]
+    """Those of the runs that this one started from included"""
     model: CRNN
 
 
@@ -110,7 +112,9 @@ def load_trained(folder: RunFolder) -> Trained:
         raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
     for name, value in model.state_dict().items():
         require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
-    return Trained(config, data, augment, metrics, model.eval())
+    heard = [speaker for speakers in folder.read("split")["heard"].values() for speaker in speakers]
+    corpora = frozenset(speaker.split(":")[0] for speaker in heard)
+    return Trained(config, data, augment, metrics, corpora, model.eval())
 
 
 def compress(
@@ -223,7 +227,8 @@ def _provenance(
     headline = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")
     frames = config.geometry.frames_for(config.geometry.window_steps)
     return {
-        **{key: metrics[key] for key in ("corpus", "corpora_heard", "protocol", "fold", "split_hash", "seed")},
+        **{key: metrics[key] for key in ("corpus", "protocol", "fold", "split_hash", "seed")},
+        "corpora_heard": sorted(trained.corpora_heard),
         "synthetic": metrics["corpus"] == "synthetic",
         "pruning": request.prune,
         "channels": list(small_config.model.channels),
