@@ -82,7 +82,7 @@ def rows(job: Job) -> list[dict]:
             "mode": mode,
             **{key: figures[key] for key in KEYS},
             "dev_uar": trained["dev"]["uar"],
-            "epochs": len(trained["history"]),
+            "epochs": trained["history"][-1]["epoch"] + 1,
             "seconds_per_epoch": trained["training"]["seconds_per_epoch"],
             "data_wait_share": trained["training"]["data_wait_share"],
         }

@@ -55,7 +55,7 @@ def main() -> None:
             "dev_uar": made["dev"]["uar"],
             "probe_uar": made.get("probe", {}).get("uar"),
             "probe_per_corpus": made.get("probe", {}).get("per_corpus_uar"),
-            "epochs": len(made["history"]),
+            "epochs": made["history"][-1]["epoch"] + 1,
             "best_epoch": made["training"]["best_epoch"],
             "seconds_per_epoch": made["training"]["seconds_per_epoch"],
             "data_wait_share": made["training"]["data_wait_share"],

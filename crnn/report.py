@@ -67,7 +67,7 @@ def write_report(path: Path, metrics: dict) -> None:
             ("Split", metrics["split_hash"]),
             ("Parameters", f"{metrics['n_params']:,}"),
             ("Multiply-accumulates per window", f"{metrics['macs_per_window']:,}"),
-            ("Epochs", f"{len(metrics['history'])}, best {training['best_epoch']}"),
+            ("Epochs", f"{metrics['history'][-1]['epoch'] + 1}, best {training['best_epoch']}"),
             ("Seconds per epoch", f"{training['seconds_per_epoch']:.1f}"),
             ("Utterances per second", f"{training['utterances_per_second']:.0f}"),
             ("Time waiting for data", f"{training['data_wait_share']:.1%}"),
