@@ -174,7 +174,7 @@ class StreamGeometry:
 
     >>> g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
     >>> g.window_steps, g.window_hops, g.hop_steps, g.hop_samples, g.first_samples
-    (55, 11, 5, 4000, 9000)
+    (55, 11, 5, 4000, 17000)
     """
 
     n_fft: int

@@ -83,6 +83,15 @@ class RunFolder:
             + "; give the same ones or another --out",
         )
 
+    def heard(self) -> list[str]:
+        """Every speaker ("corpus:speaker") that the weights have learned from or been chosen by, those of the runs
+        before this one included. Raises InputError if the run does not say."""
+        heard = self.read("split").get("heard")
+        require(
+            isinstance(heard, dict), f"{self.path / 'split.json'}: does not say whom the run has heard; train again"
+        )
+        return sorted({speaker for speakers in heard.values() for speaker in speakers})
+
     def check_split(self, split: Split) -> None:
         """Refuse recordings that are not those this run was trained and judged on."""
         recorded = self.read("split")["split_hash"]

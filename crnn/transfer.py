@@ -20,10 +20,9 @@ def start_from(model: CRNN, run: Path, split: Split) -> list[str]:
     a speaker whom `split` uses to develop or test.
     """
     folder = RunFolder(run)
-    theirs = folder.read("split")
-    heard = {speaker for speakers in theirs["heard"].values() for speaker in speakers}
+    theirs, heard = folder.read("split"), folder.heard()
     for part in ("dev", "test", "probe"):
-        shared = sorted({u.speaker for u in getattr(split, part)} & heard)
+        shared = sorted({u.speaker for u in getattr(split, part)} & set(heard))
         if shared:
             raise LeakError(f"--init {run}: it has heard {', '.join(shared[:5])}, who are {part} here; use another run")
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
@@ -36,7 +35,7 @@ def start_from(model: CRNN, run: Path, split: Split) -> list[str]:
         f"--init {run}: its model has another shape; give the same --model settings",
     )
     model.load_state_dict(weights)
-    return sorted(heard)
+    return heard
 
 
 def _by_label(ours: Tensor, theirs: Tensor, our_labels: tuple[str, ...], their_labels: list[str]) -> Tensor:

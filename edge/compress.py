@@ -112,8 +112,7 @@ def load_trained(folder: RunFolder) -> Trained:
         raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
     for name, value in model.state_dict().items():
         require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
-    heard = [speaker for speakers in folder.read("split")["heard"].values() for speaker in speakers]
-    corpora = frozenset(speaker.split(":")[0] for speaker in heard)
+    corpora = frozenset(speaker.split(":")[0] for speaker in folder.heard())
     return Trained(config, data, augment, metrics, corpora, model.eval())
 
 

@@ -84,8 +84,12 @@ BROKEN = {
         ["best.ckpt", "head.classifier.bias", "NaN"],
     ),
     "other recordings": (
-        lambda run: (run / "split.json").write_text(json.dumps({"split_hash": "000000000000"})),
+        lambda run: edit_json(run / "split.json", lambda v: v.update(split_hash="000000000000")),
         ["belongs to split 000000000000", "train again"],
+    ),
+    "nobody heard": (
+        lambda run: edit_json(run / "split.json", lambda v: v.pop("heard")),
+        ["split.json", "does not say whom the run has heard"],
     ),
     "moved recordings": (
         lambda run: edit_config(run, lambda v: v.update(data={"synthetic": "/nowhere"})),
