@@ -51,13 +51,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    wanted = [
-        recipes.job(args.recipe, protocol, fold, seed)
-        for seed in args.seeds
-        for protocol in args.protocols
-        for fold in range(recipes.n_folds(protocol))
-        if args.folds is None or fold in args.folds
-    ]
+    wanted = recipes.jobs(args.recipe, args.protocols, args.seeds, args.folds)
     for job in run_all(wanted, args.processes):
         for row in rows(job):
             add_row(RESULTS / "accuracy.json", row, ("protocol", "fold", "seed", "model", "scheme", "mode"))

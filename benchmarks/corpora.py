@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-from crnn.cache import AudioCache
 from crnn.config import require
-from crnn.corpora import Corpus
-from crnn.prepare import open_corpus
 from crnn.protocols import corpora_of
 
 RECONSTRUCTED = "crema_d_reconstructed"
@@ -32,7 +29,3 @@ def title(folder: str | Path) -> str:
 
 def titles(data: dict[str, str]) -> str:
     return " + ".join(title(folder) for folder in data.values())
-
-
-def open_one(corpus: str, sample_rate: int) -> tuple[Corpus, AudioCache]:
-    return open_corpus(corpus, _folder(corpus), sample_rate)

@@ -41,17 +41,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    folds = [(protocol, fold) for protocol in args.protocols for fold in range(recipes.n_folds(protocol))]
     if args.baseline:
-        for protocol, fold in folds:
+        for protocol, fold in ((name, fold) for name in args.protocols for fold in range(recipes.n_folds(name))):
             made = decide(protocol, fold, "eGeMAPSv02", same_level=True)
             truth = np.array([made.split.labels.index(u.emotion) for u in made.split.test])
             by_corpus = summarize_by_corpus(made.probs, truth, made.split.test, made.split.labels)
             for corpus, figures in by_corpus.items():
                 write(made.data, made.split.corpora, corpus, made.model, None, protocol, made.split.hash, figures)
         return
-    jobs = [recipes.job(args.recipe, protocol, fold, seed) for seed in args.seeds for protocol, fold in folds]
-    for job in run_all(jobs, args.processes):
+    for job in run_all(recipes.jobs(args.recipe, args.protocols, args.seeds), args.processes):
         made = metrics(job)
         _, data, _ = job.folder.read_config()
         for corpus, figures in evaluated(job).items():

@@ -1,5 +1,7 @@
 """The recipes whose test folds are read: the one that ships, and the one it is compared with."""
 
+from collections.abc import Iterable
+
 from benchmarks.jobs import Job
 from crnn.protocols import protocol_facts
 
@@ -17,6 +19,17 @@ RECIPES: dict[str, tuple[str, ...]] = {"final": ("--config", "configs/recipe.yam
 """Name -> settings of train.py for the cross runs and from scratch"""
 TUNE: dict[str, tuple[str, ...]] = {"final": ("--config", "configs/tune.yaml")}
 """Name -> settings of train.py where it goes on from a cross run"""
+
+
+def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Iterable[int] | None = None) -> list[Job]:
+    """The runs of a recipe on all folds, or these, of some protocols; whole seeds first."""
+    return [
+        job(recipe, protocol, fold, seed)
+        for seed in seeds
+        for protocol in protocols
+        for fold in range(n_folds(protocol))
+        if folds is None or fold in folds
+    ]
 
 
 def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
