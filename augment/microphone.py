@@ -3,7 +3,7 @@
 import audiomentations
 import numpy as np
 
-from augment.noise import Transform
+from augment.noise import Transform, at_level_of
 
 
 class Microphone:
@@ -28,8 +28,7 @@ class Microphone:
         """`waveform (time,)` float32 -> the same shape and root mean square."""
         if rng.random() >= self._p or not waveform.any():
             return waveform
-        level = np.sqrt(np.mean(np.square(waveform)))
+        changed = waveform
         for part in self._parts:
-            waveform = part(waveform, rng)
-        new_level = np.sqrt(np.mean(np.square(waveform)))
-        return waveform * np.float32(level / new_level) if new_level > 0 else waveform
+            changed = part(changed, rng)
+        return at_level_of(waveform, changed)

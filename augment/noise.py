@@ -1,6 +1,5 @@
 """Background noise at a drawn signal-to-noise ratio, and rooms, by audiomentations."""
 
-import logging
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,8 +8,6 @@ import audiomentations
 import numpy as np
 
 from augment.seeding import seeded
-
-log = logging.getLogger(__name__)
 
 
 class Transform:
@@ -50,9 +47,13 @@ class Room:
 
     def __call__(self, waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """`waveform (time,)` float32 -> the same shape and root mean square."""
-        result = self._transform(waveform, rng)
-        level, new_level = (float(np.sqrt(np.mean(np.square(x)))) for x in (waveform, result))
-        return result * np.float32(level / new_level) if new_level > 0 else waveform
+        return at_level_of(waveform, self._transform(waveform, rng))
+
+
+def at_level_of(waveform: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """`changed (time,)` at the root mean square of `waveform`; `waveform` itself where nothing is left of it."""
+    level, new_level = (float(np.sqrt(np.mean(np.square(x)))) for x in (waveform, changed))
+    return changed * np.float32(level / new_level) if new_level > 0 else waveform
 
 
 def audio_files(folder: Path, exclude: Sequence[str], what: str) -> list[Path]:

@@ -134,7 +134,7 @@ class ViewAugment:
     """The chain on waveforms: speed, silence around short clips, room, noise, microphone, each with its own generator.
 
     Args:
-        min_samples: shorter clips are placed among zeros, at a drawn place, before rooms and noise reach them.
+        min_samples: shorter clips are placed among silence, at a drawn place, before rooms and noise reach them.
     """
 
     def __init__(self, config: AugmentConfig, sample_rate: int, min_samples: int) -> None:
