@@ -43,6 +43,13 @@ CROSS = {
     "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
 }
 
+WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
+RECIPE = ("--config", "configs/recipe.yaml")
+FULL = {
+    "full-wide": (*RECIPE, *WIDE),
+}
+"""At the full length of configs/recipe.yaml"""
+
 NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
 ON_NARROW = {
     "no-style": ("--augment.style", "false"),
@@ -59,22 +66,34 @@ ON_NARROW = {
     "decay-0.2": ("--optim.weight_decay", "0.2"),
 }
 
+LIGHT = (
+    *("--augment.mixup", "false", "--augment.style", "false"),
+    *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
+)
 TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
     "tune": (),
     "tune-no-mixup": ("--augment.mixup", "false"),
     "tune-no-style": ("--augment.style", "false"),
-    "tune-light": (
-        *("--augment.mixup", "false", "--augment.style", "false"),
-        *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
-    ),
+    "tune-light": LIGHT,
     "tune-60": ("--optim.epochs", "60"),
     "tune-batch-16": ("--optim.batch_size", "16"),
     "tune-batch-16-rate-4e-3": ("--optim.batch_size", "16", "--optim.learning_rate", "0.004"),
+    "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
+    "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
+    "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
 }
+STARTS: dict[str, str | None] = {
+    "tune-wide-60": "full-wide",
+    "tune-wide-60-light": "full-wide",
+    "tune-wide-60-level": None,
+}
+"""The cross experiment whose weights an experiment within a corpus starts from (None: random ones), where it is not the
+final recipe's"""
 
 EXPERIMENTS = {
     "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
-    | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()},
+    | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()}
+    | FULL,
     "luna5": {name: (*TUNE, *settings) for name, settings in ON_TUNE.items()},
 }

@@ -12,7 +12,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks import recipes
-from benchmarks.experiments import EXPERIMENTS
+from benchmarks.experiments import EXPERIMENTS, STARTS
 from benchmarks.jobs import Job, metrics, run_all
 from benchmarks.results import add_row
 
@@ -24,8 +24,18 @@ BENCHES = {
 
 def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
     settings = ("--test", "false", *EXPERIMENTS[bench][experiment])
-    start = recipes.job("final", recipes.CROSS, recipes.HELD_OUT["ravdess"], seed) if bench == "luna5" else None
+    start = start_of(experiment, seed) if bench == "luna5" else None
     return [Job(f"try-{experiment}", protocol, fold, seed, settings, start) for protocol, fold in BENCHES[bench]]
+
+
+def start_of(experiment: str, seed: int) -> Job | None:
+    """The cross run, deaf to RAVDESS, whose weights an experiment on RAVDESS starts from; None: from scratch."""
+    unheard = recipes.HELD_OUT["ravdess"]
+    if experiment not in STARTS:
+        return recipes.job("final", recipes.CROSS, unheard, seed)
+    if STARTS[experiment] is None:
+        return None
+    return next(job for job in jobs("cross", STARTS[experiment], seed) if job.fold == unheard)
 
 
 def main() -> None:
