@@ -15,10 +15,20 @@ def n_folds(protocol: str) -> int:
     return len(facts.get("folds") or facts["test"])
 
 
-RECIPES: dict[str, tuple[str, ...]] = {"final": ("--config", "configs/recipe.yaml")}
+RECIPES: dict[str, tuple[str, ...]] = {
+    "final": ("--config", "configs/recipe.yaml"),
+    "spine": ("--config", "configs/spine.yaml"),
+}
 """Name -> settings of train.py for the cross runs and from scratch"""
-TUNE: dict[str, tuple[str, ...]] = {"final": ("--config", "configs/tune.yaml")}
+TUNE: dict[str, tuple[str, ...]] = {
+    "final": ("--config", "configs/tune.yaml"),
+    "final-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
+}
 """Name -> settings of train.py where it goes on from a cross run"""
+STARTS = {"final": "final", "final-votes": "final"}
+"""Whose cross run that is"""
+OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
+"""An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
 
 def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Iterable[int] | None = None) -> list[Job]:
@@ -38,8 +48,8 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     Training leaves the test speakers unread: the benchmarks read them, once the recipe is final.
     """
     facts = protocol_facts(protocol)
-    unread = ("--test", "false")
+    common = ("--test", "false", *OF_PROTOCOL.get(protocol, ()))
     if "folds" in facts or recipe not in TUNE:
-        return Job(recipe, protocol, fold, seed, (*unread, *RECIPES[recipe]))
-    start = job(recipe, CROSS, HELD_OUT[facts["corpus"]], seed)
-    return Job(recipe, protocol, fold, seed, (*unread, *TUNE[recipe]), start)
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
+    start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
+    return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start)
