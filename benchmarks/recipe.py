@@ -32,7 +32,7 @@ def start_of(experiment: str, seed: int) -> Job | None:
     """The cross run, deaf to RAVDESS, whose weights an experiment on RAVDESS starts from; None: from scratch."""
     unheard = recipes.HELD_OUT["ravdess"]
     if experiment not in STARTS:
-        return recipes.job("final", recipes.CROSS, unheard, seed)
+        return recipes.job("narrow", recipes.CROSS, unheard, seed)
     if STARTS[experiment] is None:
         return None
     return next(job for job in jobs("cross", STARTS[experiment], seed) if job.fold == unheard)

@@ -17,15 +17,17 @@ def n_folds(protocol: str) -> int:
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "final": ("--config", "configs/recipe.yaml"),
+    "narrow": ("--config", "configs/narrow.yaml"),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
 TUNE: dict[str, tuple[str, ...]] = {
     "final": ("--config", "configs/tune.yaml"),
+    "narrow": ("--config", "configs/narrow-tune.yaml"),
     "final-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
-STARTS = {"final": "final", "final-votes": "final"}
+STARTS = {"final": "final", "narrow": "narrow", "final-votes": "final"}
 """Whose cross run that is"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
