@@ -66,7 +66,7 @@ def find(devices: list[Device], wanted: str | None, again: str | None = None) ->
     else:
         text = wanted.lower()
         exact = [device for device in devices if text in (str(device.index), device.name.lower())]
-        part = [] if wanted.isdigit() else [device for device in devices if text in device.name.lower()]
+        part = [device for device in devices if text in device.name.lower()] if text and not text.isdigit() else []
         found = exact or part
         names = "; ".join(f"{device.index}: {device.name}" for device in devices) or "none"
         missing = f"no input device {wanted!r}; there are: {names}"
@@ -159,7 +159,7 @@ def record(request: dict, write: Writer) -> None:
             if block:
                 write(AUDIO, block.data, block.lost, block.seconds)
     except OSError as error:
-        return write.json(FAILED, {"message": f"{device.name}: {error}", "fatal": False})
+        return write.json(FAILED, {"message": f"{device.name}: {error.strerror or error}", "fatal": False})
     return write.json(FAILED, {"message": f"{device.name}: the device has stopped", "fatal": False})
 
 

@@ -20,6 +20,7 @@ class InputWatch:
     def __init__(self, rate: int, zeros_seconds: float, clip_share: float) -> None:
         self._rate, self._zeros_seconds, self._clip_share = rate, zeros_seconds, clip_share
         self._dead_frames, self._dead = 0, False
+        self._last: np.ndarray | None = None  # the frame before
         self._frames = self._full = 0  # in this second
         self._clipped = False
 
@@ -30,8 +31,12 @@ class InputWatch:
         return self._zeros(frames) + self._clipping(frames)
 
     def _zeros(self, frames: np.ndarray) -> list[AudioEvent]:
-        if (frames.max(axis=0) > frames.min(axis=0)).any():  # a dead line is constant: mostly, not always, zero
-            ended, self._dead, self._dead_frames = self._dead, False, 0
+        # A dead line is constant: mostly, not always, zero.
+        before = frames[:1] if self._last is None else self._last
+        changes = np.flatnonzero((frames != np.concatenate([before, frames[:-1]])).any(axis=1))
+        self._last = frames[-1:].copy()
+        if len(changes):
+            ended, self._dead, self._dead_frames = self._dead, False, len(frames) - int(changes[-1])
             return [AudioEvent(AudioEventKind.RECOVERED, "there is a signal again")] if ended else []
         self._dead_frames += len(frames)
         if self._dead or self._dead_frames < self._zeros_seconds * self._rate:
