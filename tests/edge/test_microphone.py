@@ -84,13 +84,13 @@ class Listener:
     def __init__(self, device: str | None = "pulse", config: MicrophoneConfig = IMPATIENT) -> None:
         self.microphone = Microphone(RATE, device, config)
         self.items: list[np.ndarray | AudioEvent] = []
-        self._iterator = iter(self.microphone)
+        self.iterator = iter(self.microphone)
 
     def until(self, wanted: Callable[[np.ndarray | AudioEvent], bool]) -> np.ndarray | AudioEvent:
         timer = threading.Timer(PATIENCE, self.microphone.close)
         timer.start()
         try:
-            for item in self._iterator:
+            for item in self.iterator:
                 self.items.append(item)
                 if wanted(item):
                     return item
@@ -109,7 +109,7 @@ class Listener:
 
     def close(self) -> None:
         self.microphone.close()
-        self._iterator.close()
+        self.iterator.close()
 
 
 def samples_of(items: list) -> np.ndarray:
@@ -298,6 +298,8 @@ def test_a_server_that_hangs_is_a_stall(house, listen):
     listener.hear(0.5)
     house.server.send_signal(signal.SIGSTOP)
     assert listener.event(LOST).message == "pulse: no samples for 2 s"
+    with pytest.raises(InputError, match="the audio system does not answer within 1 s"):
+        list_devices(timeout=1.0)
     house.server.send_signal(signal.SIGCONT)
     assert listener.event(OPENED).gap_seconds > IMPATIENT.stall_seconds
     heard_well(listener, house)
@@ -382,7 +384,7 @@ def test_closing_from_another_thread_ends_the_iteration(house, listen, state):
         house.server.send_signal(signal.SIGSTOP)
     closer = threading.Timer(0.5, listener.microphone.close)
     closer.start()
-    for item in listener._iterator:  # ends; without close() it would not
+    for item in listener.iterator:  # ends; without close() it would not
         assert isinstance(item, np.ndarray)
     closer.join()
     assert capture_processes(os.getpid()) == []
@@ -401,26 +403,35 @@ def test_a_signal_handler_may_close(house):
             signal.signal(signal.SIGALRM, previous)
 
 
-@pytest.mark.parametrize("hangs", [False, True], ids=["listening", "while the server hangs"])
-def test_ctrl_c_ends_the_script(house, hangs):
+@pytest.mark.parametrize("state", ["listening", "trying", "hanging"])
+def test_ctrl_c_ends_the_script(house, state):
     house.start()
     script = [sys.executable, str(ROOT / "stream_infer.py"), "--mic", "--device", "pulse"]
     process = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    timer = threading.Timer(PATIENCE, process.kill)
+    timer.start()
     try:
         assert "dBFS" in process.stdout.readline()
-        (pid,) = capture_processes(process.pid)
-        if hangs:
+        said = process.stderr.readline()
+        processes = capture_processes(process.pid)
+        assert len(processes) == 1
+        if state == "trying":
+            house.stop()
+            while "not found" not in said:
+                said += process.stderr.readline()
+        if state == "hanging":
             house.server.send_signal(signal.SIGSTOP)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        said += process.communicate()[1]
     finally:
+        timer.cancel()
         process.kill()
         process.wait()
     assert process.returncode == 0, said
     assert "microphone opened: pulse" in said
     assert "ALSA" not in said
     assert "Traceback" not in said
-    assert gone(pid)
+    assert all(gone(pid) for pid in processes)
 
 
 def test_no_capture_process_outlives_its_listener(house):
