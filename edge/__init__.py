@@ -2,5 +2,5 @@
 
 Workstation (may use torch): prune, quantize, export_onnx, export_tflite, verify.
 Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, sources, microphone
-(capture, ring, input_watch), vad, decision, events.
+(capture, capture_process, ring, input_watch), vad, decision, events.
 """

@@ -1,34 +1,24 @@
 """A microphone that heals: samples and events until it is closed, whatever happens to the device.
 
-PortAudio runs in a process of its own (`edge.capture` says why); here it is started, watched, ended and started again.
-For Linux and macOS.
+PortAudio runs in a process of its own (`edge.capture` says why), which is started, watched, ended and started again.
 """
 
 import json
-import logging
-import select
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from crnn.config import InputError, require
-from edge.capture import AUDIO, DEVICES, FAILED, FOUND, HEADER, Device
+from edge.capture import AUDIO, DEVICES, FOUND, Device
+from edge.capture_process import CaptureProcess, Record
 from edge.events import AudioEvent, AudioEventKind
 from edge.input_watch import InputWatch
 from edge.sources import StreamResampler
 
-log = logging.getLogger(__name__)
-
 POLL_SECONDS = 0.2
 """How long nobody looks whether the microphone was closed"""
-# The search path is ours, as multiprocessing hands it on: the process finds what we found.
-PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edge.capture import main; main(sys.argv[2])"
 
 
 @dataclass(frozen=True)
@@ -61,85 +51,6 @@ class MicrophoneConfig:
         )
         require(0 < self.clip_share <= 1, f"microphone.clip_share is {self.clip_share}; give a share above 0, to 1")
         require(self.retries is None or self.retries >= 0, f"microphone.retries is {self.retries}; give 0 or more")
-
-
-class Record(NamedTuple):
-    """What the capture process says (see `edge.capture`)."""
-
-    kind: bytes
-    lost: int
-    seconds: float
-    payload: bytes
-
-
-class CaptureProcess:
-    """PortAudio at arm's length: it can always be killed."""
-
-    def __init__(self, **request) -> None:
-        # What ALSA and JACK write on standard error while PortAudio tries every device means nothing to a user.
-        noise = None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", PROGRAM, json.dumps(sys.path), json.dumps(request)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=noise,
-            bufsize=0,
-            start_new_session=True,  # Ctrl-C is ours to handle
-        )
-        self._poll = select.poll()
-        self._poll.register(self._process.stdout, select.POLLIN)
-        self._data = bytearray()
-
-    def read(self, timeout: float) -> Record | None:
-        """The next record, or None if there is none within `timeout` s.
-
-        Raises InputError where trying again is of no use, OSError where the device or the process has failed.
-        """
-        deadline = time.monotonic() + timeout
-        while (record := self._parsed()) is None:
-            left = deadline - time.monotonic()
-            if not self._poll.poll(max(0.0, left) * 1000):
-                return None
-            data = self._process.stdout.read(65536)
-            if not data:
-                raise OSError(f"the capture process ended ({self._status()}); log at DEBUG to see what it says")
-            self._data += data
-        if record.kind == FAILED:
-            failure = json.loads(record.payload)
-            raise (InputError if failure["fatal"] else OSError)(failure["message"])
-        return record
-
-    def _parsed(self) -> Record | None:
-        if len(self._data) < HEADER.size:
-            return None
-        kind, lost, seconds, size = HEADER.unpack_from(self._data)
-        end = HEADER.size + size
-        if len(self._data) < end:
-            return None
-        payload = bytes(self._data[HEADER.size : end])
-        del self._data[:end]
-        return Record(kind, lost, seconds, payload)
-
-    def _status(self) -> str:
-        try:
-            code = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            return "still running"
-        return f"status {code}" if code >= 0 else signal.Signals(-code).name
-
-    def kill(self) -> None:
-        """End it, now. Safe from another thread and from a signal handler: `read` then raises OSError."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """End it and clean up behind it."""
-        self.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
-        try:
-            self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:  # stuck in the kernel's driver: it goes when the driver lets it
-            log.warning("the capture process %d does not end", self._process.pid)
 
 
 def list_devices(timeout: float = 15.0) -> list[Device]:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
     "bundle", "streaming", "sources", "vad", "decision", "events", "runtimes", "__init__",
-    "microphone", "capture", "ring", "input_watch",
+    "microphone", "capture", "capture_process", "ring", "input_watch",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
