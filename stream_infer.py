@@ -18,6 +18,8 @@ import numpy as np
 from crnn.config import InputError, require
 from edge import sources
 from edge.bundle import PRETRAINED, Bundle
+from edge.events import AudioEvent
+from edge.microphone import Microphone
 from edge.streaming import HopResult, StreamingRecognizer
 
 
@@ -55,9 +57,19 @@ def bundle_and_file(args: argparse.Namespace) -> tuple[Path, str | None]:
     return (Path(names[0]) if names else PRETRAINED), file
 
 
+def microphone(sample_rate: int, device: str | None) -> Iterator[np.ndarray]:
+    """The samples of a microphone; what happens to it goes to the log."""
+    with Microphone(sample_rate, device) as audio:
+        for heard in audio:
+            if isinstance(heard, AudioEvent):
+                logging.getLogger("stream_infer").info("microphone %s: %s", heard.kind.value, heard.message)
+            else:
+                yield heard
+
+
 def chunks(args: argparse.Namespace, file: str | None, sample_rate: int) -> Iterator[np.ndarray]:
     if file is None:
-        return sources.from_microphone(sample_rate, args.device)
+        return microphone(sample_rate, args.device)
     if file == "-":
         return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate)
     return sources.from_file(Path(file), sample_rate)

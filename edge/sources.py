@@ -1,8 +1,6 @@
-"""Where the audio comes from: a file, standard input, or a microphone. Each yields chunks `(time,)` float32, mono, at
-the rate asked for; resampling is stream-safe (chunked equals one-shot)."""
+"""Audio from a file or from standard input (for a device see `edge.microphone`). Each yields chunks `(time,)` float32,
+mono, at the rate asked for; resampling is stream-safe (chunked equals one-shot)."""
 
-import logging
-import queue
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +9,6 @@ from typing import BinaryIO
 import numpy as np
 
 from crnn.config import InputError, require
-
-log = logging.getLogger(__name__)
 
 CHUNK_SECONDS = 0.1
 # libsndfile plays a cut WAV file without a word, but notes it in its log (0 and 0xFFFFFFFF: a recorder that streams).
@@ -81,80 +77,3 @@ def from_raw(stream: BinaryIO, rate: int, channels: int, sample_rate: int) -> It
     require(heard, "standard input: no samples; expected raw s16le audio")
     require(not rest, "standard input: ends in the middle of a sample; expected raw s16le audio")
     yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
-
-
-def from_microphone(sample_rate: int, device: str | None = None, queue_seconds: float = 10.0) -> Iterator[np.ndarray]:
-    """A PyAudio device, by name, index or default, opened at its own rate, until the consumer stops.
-
-    The callback only copies into a bounded queue; where the consumer falls behind, chunks are dropped, counted and
-    logged. Raises InputError if there is no such device or it cannot be opened.
-    """
-    try:
-        import pyaudio
-    except ImportError as error:
-        raise InputError("the microphone needs PyAudio: pip install '.[mic]' (Debian: portaudio19-dev)") from error
-
-    audio = pyaudio.PyAudio()
-    try:
-        info = _input_device(audio, device)
-        rate, channels = int(info["defaultSampleRate"]), min(2, int(info["maxInputChannels"]))
-        chunks: queue.Queue[bytes] = queue.Queue(maxsize=int(queue_seconds / CHUNK_SECONDS))
-        dropped = 0
-
-        def heard(data, n_frames, timing, status):
-            nonlocal dropped
-            if status & pyaudio.paInputOverflow:
-                dropped += 1
-            try:
-                chunks.put_nowait(data)
-            except queue.Full:
-                dropped += 1
-            return None, pyaudio.paContinue
-
-        try:
-            stream = audio.open(
-                rate,
-                channels,
-                pyaudio.paInt16,
-                input=True,
-                input_device_index=int(info["index"]),
-                frames_per_buffer=int(rate * CHUNK_SECONDS),
-                stream_callback=heard,
-            )
-        except OSError as error:
-            raise InputError(f"microphone {info['name']}: cannot be opened ({error})") from error
-        log.info("microphone %s: %d Hz, %d channel(s)", info["name"], rate, channels)
-        resample = StreamResampler(rate, sample_rate)
-        reported = 0
-        try:
-            while True:
-                try:
-                    data = chunks.get(timeout=5.0)
-                except queue.Empty:
-                    raise InputError(
-                        f"microphone {info['name']}: no samples for 5 s; check that it is connected"
-                    ) from None
-                if dropped > reported:
-                    log.warning("microphone: samples lost %d times, this machine is too slow", dropped)
-                    reported = dropped
-                yield resample(np.frombuffer(data, dtype=np.int16).reshape(-1, channels).astype(np.float32) / 32768)
-        finally:
-            stream.close()
-    finally:
-        audio.terminate()
-
-
-def _input_device(audio, wanted: str | None) -> dict:
-    """The device with this index, or the first input device whose name contains the text; the default without it."""
-    if wanted is None:
-        try:
-            return audio.get_default_input_device_info()
-        except OSError as error:
-            raise InputError("no microphone found; connect one, or name a device with --device") from error
-    inputs = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
-    inputs = [info for info in inputs if info["maxInputChannels"] > 0]
-    for info in inputs:
-        if wanted == str(info["index"]) or (not wanted.isdigit() and wanted.lower() in info["name"].lower()):
-            return info
-    names = "; ".join(f"{info['index']}: {info['name']}" for info in inputs) or "none"
-    raise InputError(f"no input device {wanted!r}; there are: {names}")

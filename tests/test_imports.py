@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
-DEVICE = {"bundle", "streaming", "sources", "vad", "decision", "runtimes", "__init__"}
+DEVICE = {
+    "bundle", "streaming", "sources", "vad", "decision", "events", "runtimes", "__init__",
+    "microphone", "capture", "capture_process", "ring", "input_watch",
+}  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
 
@@ -61,7 +64,7 @@ def test_device_half_uses_little():
     assert len(device_files()) >= 8
     allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
     one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
-    audio = {"sources.py": {"soundfile", "soxr", "pyaudio"}}
+    audio = {"sources.py": {"soundfile", "soxr"}, "capture.py": {"pyaudio"}, "microphone.py": {"tenacity"}}
     for path in device_files():
         names = imported(path)
         assert tops(names) <= allowed | one_runtime.get(path.name, set()) | audio.get(path.name, set()), path

@@ -1,0 +1,175 @@
+"""What runs in the capture process: find a device, open it with PyAudio, hand its samples to standard output.
+
+PortAudio has a process of its own because it cannot be trusted with ours: while a PulseAudio server hangs, or after an
+unplugged USB device (portaudio#1037), closing a stream never returns, a broken ALSA configuration ends the process in
+the allocator, and devices that come later are seen only after a new start. A process can always be killed, and what
+PortAudio writes to standard error stays in it. Standard library and PyAudio only: it must stay small and quick.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import struct
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from edge.ring import SampleRing
+
+BLOCK_SECONDS = 0.1
+HEADER = struct.Struct("<cQdI")
+"""Of each record: kind, frames lost before it, monotonic s of its last frame, bytes that follow"""
+DEVICES, FOUND, AUDIO, FAILED = b"L", b"D", b"A", b"F"
+"""Kinds of record: JSON list of devices; JSON device, before it is opened; interleaved float32 frames; JSON {"message",
+"fatal"}"""
+
+
+@dataclass(frozen=True)
+class Device:
+    """An input device, as its driver describes it."""
+
+    index: int
+    """Its place in today's list: it changes when devices come and go"""
+    name: str
+    rate: int
+    """Hz, its own"""
+    channels: int
+    """At most; a mixer such as "pulse" promises more than anybody has"""
+    default: bool
+    """Whether the system takes it when none is named"""
+
+    @property
+    def lasting_name(self) -> str:
+        """The name without ALSA's card number, which changes when a device is plugged in again.
+
+        >>> Device(3, "USB PnP Sound Device: Audio (hw:2,0)", 48000, 1, False).lasting_name
+        'USB PnP Sound Device: Audio'
+        """
+        return re.sub(r"\s*\(hw:\d+,\d+\)$", "", self.name)
+
+
+def find(devices: list[Device], wanted: str | None, again: str | None = None) -> Device:
+    """The device with this index or name, else the first with this text in its name; the system's without any.
+
+    `again` is the lasting name of what was found before: then no other will do, whatever its index is now.
+    Raises LookupError, with a line for a person.
+    """
+    if again is not None:
+        found = [device for device in devices if device.lasting_name == again]
+        missing = f"{again} is not connected"
+    elif wanted is None:
+        found = [device for device in devices if device.default]
+        missing = "no microphone found; connect one, or name a device with --device"
+    else:
+        text = wanted.lower()
+        exact = [device for device in devices if text in (str(device.index), device.name.lower())]
+        part = [device for device in devices if text in device.name.lower()] if text and not text.isdigit() else []
+        found = exact or part
+        names = "; ".join(f"{device.index}: {device.name}" for device in devices) or "none"
+        missing = f"no input device {wanted!r}; there are: {names}"
+    if not found:
+        raise LookupError(missing)
+    return found[0]
+
+
+def input_devices(audio) -> list[Device]:
+    """What `audio`, a PyAudio, knows. The list is as old as `audio`."""
+    try:
+        default = audio.get_default_input_device_info()["index"]
+    except OSError:  # there is none
+        default = None
+    infos = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
+    return [
+        Device(i["index"], i["name"], round(i["defaultSampleRate"]), i["maxInputChannels"], i["index"] == default)
+        for i in infos
+        if i["maxInputChannels"] > 0
+    ]
+
+
+class Callback:
+    """PortAudio's callback: copies into the ring and counts what PortAudio lost, nothing else."""
+
+    def __init__(self, ring: SampleRing, rate: int, overflow: int, go_on: int) -> None:
+        self._ring, self._rate, self._overflow, self._result = ring, rate, overflow, (None, go_on)
+        self._heard: float | None = None
+
+    def __call__(self, data: bytes, n_frames: int, timing: dict, status: int) -> tuple[None, int]:
+        now = time.monotonic()
+        lost = 0
+        if status & self._overflow and self._heard is not None:
+            # PortAudio says that it lost samples, not how many: what the clock says, and at least one.
+            lost = max(1, round((now - self._heard) * self._rate) - n_frames)
+        self._heard = now
+        self._ring.write(data, now, lost)
+        return self._result
+
+
+class Writer:
+    """Records to the process that listens; ends this process when nobody does."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __call__(self, kind: bytes, payload: bytes, lost: int = 0, seconds: float = 0.0) -> None:
+        try:
+            self._stream.write(HEADER.pack(kind, lost, seconds, len(payload)) + payload)
+            self._stream.flush()
+        except BrokenPipeError:
+            os._exit(0)
+
+    def json(self, kind: bytes, value: object) -> None:
+        self(kind, json.dumps(value).encode())
+
+
+def record(request: dict, write: Writer) -> None:
+    """Open the device that `request` asks for (see `edge.microphone`) and write its samples until it ends."""
+    try:
+        import pyaudio
+    except ImportError:
+        message = "the microphone needs PyAudio: pip install '.[mic]' (Debian: portaudio19-dev)"
+        return write.json(FAILED, {"message": message, "fatal": True})
+    audio = pyaudio.PyAudio()
+    devices = input_devices(audio)
+    if request["list"]:
+        return write.json(DEVICES, [dataclasses.asdict(device) for device in devices])
+    try:
+        device = find(devices, request["device"], request["again"])
+    except LookupError as error:
+        # A name never seen is a slip of the pen; one that was there before will come back.
+        return write.json(FAILED, {"message": error.args[0], "fatal": not request["known"]})
+    device = dataclasses.replace(device, channels=min(2, device.channels))
+    write.json(FOUND, dataclasses.asdict(device))
+    block_frames = round(device.rate * BLOCK_SECONDS)
+    ring = SampleRing(max(2, round(request["ring_seconds"] / BLOCK_SECONDS)), block_frames, 4 * device.channels)
+    try:
+        # float32 loses nothing of any format, and spares the dither that would hide digital silence.
+        stream = audio.open(
+            device.rate,
+            device.channels,
+            pyaudio.paFloat32,
+            input=True,
+            input_device_index=device.index,
+            frames_per_buffer=block_frames,
+            stream_callback=Callback(ring, device.rate, pyaudio.paInputOverflow, pyaudio.paContinue),
+        )
+        while (block := ring.read(timeout=0.2)) or stream.is_active():
+            if block:
+                write(AUDIO, block.data, block.lost, block.seconds)
+    except OSError as error:
+        return write.json(FAILED, {"message": f"{device.name}: {error.strerror or error}", "fatal": False})
+    return write.json(FAILED, {"message": f"{device.name}: the device has stopped", "fatal": False})
+
+
+def main(request: str) -> None:
+    """The process: one JSON request, records on standard output until the device or standard input ends."""
+    # Whatever the libraries print goes to standard error; standard output is for records.
+    write = Writer(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    # The listener holds our standard input: when it is gone, however it went, so are we. A thread of its own, because
+    # the main one may hang in PortAudio.
+    threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+    record(json.loads(request), write)
+    os._exit(0)  # closing PortAudio may hang, and the kernel closes the device anyway

@@ -1,0 +1,60 @@
+"""Zeros and clipping: told once when they begin and once when they end, for any block size."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.events import AudioEventKind
+from edge.input_watch import InputWatch
+
+RATE = 1000
+
+
+def noise(seconds: float, channels: int = 1, level: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-level, level, (round(seconds * RATE), channels)).astype(np.float32)
+
+
+def kinds(frames: np.ndarray, block: int = 100) -> list[tuple[AudioEventKind, float]]:
+    """Each event's kind, and the second by which it was told."""
+    watch = InputWatch(RATE, zeros_seconds=2.0, clip_share=0.01)
+    told = []
+    for at in range(0, len(frames), block):
+        told += [(event.kind, (at + block) / RATE) for event in watch.update(frames[at : at + block])]
+    return told
+
+
+@given(st.integers(1, 400), st.integers(1, 2))
+def test_speech_level_noise_is_no_fault(block, channels):
+    assert kinds(noise(5, channels, 0.9), block) == []
+
+
+@pytest.mark.parametrize("value", [0.0, -1 / 32768], ids=["zero", "a constant"])
+def test_a_dead_line_is_told_and_so_is_its_end(value):
+    dead = np.full((5000, 2), value, dtype=np.float32)
+    told = kinds(np.concatenate([noise(1, 2), dead, noise(2, 2), dead[:1900], noise(1, 2)]))
+    assert told == [(AudioEventKind.ZEROS, 3.0), (AudioEventKind.RECOVERED, 6.1)]
+
+
+def test_one_dead_channel_of_two_is_no_fault():
+    frames = noise(5, 2)
+    frames[:, 1] = 0
+    assert kinds(frames) == []
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_clipping_of_one_channel_is_told_and_so_is_its_end(channels):
+    loud = noise(3, channels)
+    loud[:, -1] = np.clip(40 * loud[:, -1], -1, 32767 / 32768)
+    told = kinds(np.concatenate([noise(2, channels), loud, noise(3, channels)]))
+    assert told == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 6.0)]
+
+
+def test_a_few_peaks_are_no_clipping():
+    frames = noise(10)
+    frames[::200] = 1.0
+    assert kinds(frames) == []
+
+
+def test_an_empty_block_is_nothing():
+    assert InputWatch(RATE, 1.0, 0.01).update(np.zeros((0, 2), dtype=np.float32)) == []
