@@ -12,11 +12,11 @@ from edge.decision import UNCERTAIN, DecisionConfig, probabilities
 class SmoothingConfig:
     """How calm the live label is. Segments are not smoothed: they are the mean over their decisions."""
 
-    half_life_seconds: float = 0.5
+    half_life_seconds: float = 0.25
     """s after which a decision counts half in the running mean of the logits; 0: every decision stands alone"""
-    margin: float = 0.1
-    """Probability by which another emotion must lead before it is shown, and by which the shown one must fall below
-    the threshold of "uncertain" before it goes; 0 to 1"""
+    margin: float = 0.2
+    """Probability by which another emotion must lead before it is shown; and share of the threshold of "uncertain"
+    that the shown one must fall below it before it goes; 0 to 1"""
 
     def __post_init__(self) -> None:
         require(
@@ -60,5 +60,5 @@ class LiveLabel:
         if first or probs[best] - probs[self._top] > self._margin:
             self._top = best
         confidence = float(probs[self._top])
-        self._sure = confidence >= self._decision.min_confidence - (self._margin if self._sure else 0.0)
+        self._sure = confidence >= self._decision.min_confidence * (1 - self._margin if self._sure else 1)
         return probs, self._labels[self._top] if self._sure else UNCERTAIN, confidence

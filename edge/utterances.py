@@ -26,10 +26,10 @@ class UtteranceSettings:
 
     pre_roll_seconds: float = 0.5
     """s before the onset that are heard as well"""
-    onset_seconds: float = 0.06
-    """s of voice without a break that open the gate: a click is no onset"""
+    onset_seconds: float = 0.1
+    """s of voice without a break that open the gate, or keep it open: a click, a tick of a clock, is no voice"""
     hold_seconds: float = 0.75
-    """s without a voice that end an utterance; they are heard as well"""
+    """s without such a stretch of voice that end an utterance; they are heard as well"""
     max_segment_seconds: float = 15.0
     """s after which a segment is told although the utterance goes on; longer than a window"""
     min_voice_seconds: float = 0.5
@@ -88,8 +88,7 @@ class UtteranceRecognizer:
     def reset(self) -> None:
         """Forget everything heard; time starts at 0 again."""
         self._gate.reset()
-        self._filled = 0
-        self._now = 0
+        self._filled = self._now = self._run = 0
         self._open = self._ended = self._spoken = False
         self._empty_ring()
 
@@ -129,6 +128,7 @@ class UtteranceRecognizer:
             raise ValueError(f"a gap of {seconds} s; give 0 s or more")
         told = self._finish()
         self._empty_ring()
+        self._run = 0
         self._now += round(seconds * self._rate)
         return told
 
@@ -147,15 +147,16 @@ class UtteranceRecognizer:
         frame = self._frame
         self._now += len(frame)
         voice = self._gate.update(frame)
+        self._run = self._run + 1 if voice else 0
+        speaks = self._run >= self._onset_frames
         if self._open:
-            self._quiet_frames = 0 if voice else self._quiet_frames + 1
+            self._quiet_frames = 0 if speaks else self._quiet_frames + 1
             told = self._hear(frame, voice)
             return told + self._close() if self._quiet_frames >= self._hold_frames else told
         self._ring[self._ring_next] = frame
         self._ring_next = (self._ring_next + 1) % len(self._ring)
         self._ring_frames = min(self._ring_frames + 1, len(self._ring))
-        self._onset = self._onset + 1 if voice else 0
-        return self._begin() if self._onset >= self._onset_frames else []
+        return self._begin() if speaks else []
 
     def _begin(self) -> list[HopResult | Segment]:
         """The gate opens: a new stream hears the pre-roll."""
@@ -168,7 +169,7 @@ class UtteranceRecognizer:
         told: list[HopResult | Segment] = []
         for number in range(self._ring_frames):
             frame = self._ring[(self._ring_next - self._ring_frames + number) % len(self._ring)]
-            told += self._hear(frame, voice=number >= self._ring_frames - self._onset)
+            told += self._hear(frame, voice=number >= self._ring_frames - self._run)
         self._empty_ring()
         return told
 
@@ -238,7 +239,7 @@ class UtteranceRecognizer:
         return Verdict.UNCERTAIN if emotion == UNCERTAIN else None
 
     def _empty_ring(self) -> None:
-        self._ring_next = self._ring_frames = self._onset = 0
+        self._ring_next = self._ring_frames = 0
 
 
 class _Heard:
