@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ import numpy as np
 from crnn.config import InputError, require
 from edge import sources
 from edge.bundle import PRETRAINED, Bundle
-from edge.events import AudioEvent
+from edge.events import AudioEvent, Segment
 from edge.microphone import Microphone
-from edge.streaming import HopResult, StreamingRecognizer
+from edge.streaming import HopResult
+from edge.utterances import UtteranceRecognizer
+from edge.vad import GATES, make_gate
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
+    parser.add_argument(
+        "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
+    )
     parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
     return parser
 
@@ -75,8 +81,8 @@ def chunks(args: argparse.Namespace, file: str | None, sample_rate: int) -> Iter
     return sources.from_file(Path(file), sample_rate)
 
 
-def results(recognizer: StreamingRecognizer, audio: Iterator[np.ndarray]) -> Iterator[HopResult]:
-    """Results as they come; Ctrl-C ends the audio, not the program."""
+def results(recognizer: UtteranceRecognizer, audio: Iterator[np.ndarray]) -> Iterator[HopResult | Segment]:
+    """Hop results and segments as they come; Ctrl-C ends the audio, not the program."""
     try:
         for samples in audio:
             yield from recognizer.push(samples)
@@ -85,7 +91,10 @@ def results(recognizer: StreamingRecognizer, audio: Iterator[np.ndarray]) -> Ite
     yield from recognizer.flush()
 
 
-def as_text(result: HopResult, labels: tuple[str, ...]) -> str:
+def as_text(result: HopResult | Segment, labels: tuple[str, ...]) -> str:
+    if isinstance(result, Segment):
+        answer = result.emotion or result.verdict.value
+        return f"{result.start_seconds:8.2f} s to {result.end_seconds:.2f} s: {answer} {result.confidence:.2f}"
     line = f"{result.seconds:8.2f} s  {result.state.value:10}  {result.level_dbfs:6.1f} dBFS"
     if result.probs is None:
         return line
@@ -93,7 +102,9 @@ def as_text(result: HopResult, labels: tuple[str, ...]) -> str:
     return f"{line}  {result.emotion:10} {result.confidence:.2f}  | {probs}"
 
 
-def as_json(result: HopResult, labels: tuple[str, ...]) -> str:
+def as_json(result: HopResult | Segment, labels: tuple[str, ...]) -> str:
+    if isinstance(result, Segment):
+        return json.dumps({"segment": asdict(result)})
     values = {
         "seconds": round(result.seconds, 4),
         "state": result.state.value,
@@ -112,7 +123,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         path, file = bundle_and_file(args)
         recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
-        for result in results(recognizer, chunks(args, file, recognizer.features.sample_rate)):
+        rate = recognizer.features.sample_rate
+        utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
+        for result in results(utterances, chunks(args, file, rate)):
             sys.stdout.write(show(result, recognizer.labels) + "\n")
             sys.stdout.flush()
     except InputError as error:

@@ -4,9 +4,9 @@
 
 Each fold starts from the cross-leave-one-out run of the same seed that has not heard the protocol's corpus, and goes on
 with `train.py` on the fold. Then the test speakers are read, once: every clip is played through the exported ONNX files
-in hops, and decided by the mean of all decisions, `flush` included (`whole`), or of those the gate calls speech
-(`stream`). Resumable; writes a row per fold, seed, scheme and mode to benchmarks/results/accuracy.json, and the figures
-over all folds to accuracy_pooled.json.
+and decided by the mean of all decisions, `flush` included (`whole`), or as the listening loop does it behind its energy
+gate (`stream`: the mean over its utterances' decisions; over all, should it hear nobody). Resumable; writes a row per
+fold, seed, scheme and mode to benchmarks/results/accuracy.json, and the figures over all folds to accuracy_pooled.json.
 """
 
 import argparse
@@ -33,7 +33,10 @@ from edge import bundle
 from edge.calibrate import choose_decision, judge_decision
 from edge.compress import export_all, load_trained
 from edge.decision import DecisionConfig, probabilities
-from edge.streaming import State, StreamingRecognizer
+from edge.streaming import HopResult, StreamingRecognizer
+from edge.utterances import UtteranceRecognizer
+from edge.vad import make_gate
+from edge.verify import clip_decisions
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")
@@ -124,21 +127,21 @@ class Played:
 
 
 def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: AudioCache, labels) -> Played:
-    """Play clips through the stream, hop by hop."""
+    """Play clips through the stream, and through the listening loop."""
     whole, stream, decisions, owner = [], [], [], []
-    hop = recognizer.geometry.hop_samples
+    loop = UtteranceRecognizer(recognizer, make_gate("energy", recognizer.features.sample_rate))
     for index, u in enumerate(clips):
-        recognizer.reset()
         waveform = cache.waveform(u.name)
-        results = [r for start in range(0, len(waveform), hop) for r in recognizer.push(waveform[start : start + hop])]
-        decided = [r for r in results + recognizer.flush() if r.logits is not None]
-        spoken = [r for r in decided if r.state is State.SPEECH] or decided
-        whole.append(np.mean([r.logits for r in decided], axis=0))
-        stream.append(np.mean([r.logits for r in spoken], axis=0))
-        decisions += [r.logits for r in decided]
+        decided = clip_decisions(recognizer, waveform)
+        loop.reset()
+        told = loop.push(waveform) + loop.flush()
+        spoken = [t.logits for t in told if isinstance(t, HopResult) and t.logits is not None]
+        whole.append(decided.mean(axis=0))
+        stream.append(np.mean(spoken or decided, axis=0))
+        decisions.append(decided)
         owner += [index] * len(decided)
     truth = np.array([labels.index(u.emotion) for u in clips])
-    return Played(truth, np.stack(whole), np.stack(stream), np.stack(decisions), np.array(owner))
+    return Played(truth, np.stack(whole), np.stack(stream), np.concatenate(decisions), np.array(owner))
 
 
 def pool(recipe: str, protocol: str) -> None:

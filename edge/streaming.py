@@ -1,7 +1,8 @@
 """The exact stream: samples in, one result per hop out, equal to recomputing every window from its samples.
 
 The encoder sees only new frames (and the few its receptive field needs); its steps are kept for one window; the head
-runs over them at every hop. All buffers are allocated once.
+runs over them at every hop. All buffers are allocated once. Whether anyone speaks is not asked here: see
+`edge.utterances`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from crnn.config import FeatureConfig, StreamGeometry
 from crnn.features import LogMel
 from edge.decision import DecisionConfig, decide, probabilities
 from edge.runtimes import Model
-from edge.vad import EnergyGate, level_dbfs
+from edge.vad import level_dbfs
 
 
 class State(StrEnum):
@@ -21,8 +22,8 @@ class State(StrEnum):
 
     WARMING_UP = "warming up"
     """Less than one window has been heard: no decision yet"""
-    SPEECH = "speech"
-    SILENCE = "silence"
+    DECIDING = "deciding"
+    """A decision over the last window"""
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,10 @@ class StreamingRecognizer:
         geometry: StreamGeometry,
         labels: tuple[str, ...],
         decision: DecisionConfig | None = None,
-        gate: EnergyGate | None = None,
     ) -> None:
         self.features, self.geometry, self.labels = features, geometry, labels
+        self.decision = decision or DecisionConfig()
         self._encoder, self._head = encoder, head
-        self._decision = decision or DecisionConfig()
-        self._gate = gate or EnergyGate()
         self._log_mel = LogMel(features)
         self._block = np.zeros(geometry.first_samples, dtype=np.float32)
         self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
@@ -78,7 +77,6 @@ class StreamingRecognizer:
         self._filled = self.geometry.lead_samples
         self._block[: self._filled] = 0
         self._ended = False
-        self._gate.reset()
 
     def push(self, samples: np.ndarray) -> list[HopResult]:
         """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
@@ -123,7 +121,6 @@ class StreamingRecognizer:
 
         heard = self._block[g.lead_samples if self._hops == 0 else -g.hop_samples :]
         level = level_dbfs(heard)
-        speech = self._gate.update(heard)
         samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
         seconds = samples / self.features.sample_rate
         warm = self._hops + 1 >= g.window_hops
@@ -133,6 +130,6 @@ class StreamingRecognizer:
         if not warm:
             return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)
         logits = self._head.run(self._steps)[0]
-        probs = probabilities(logits, self._decision.temperature)
-        emotion, confidence = decide(probs, self.labels, self._decision)
-        return HopResult(seconds, State.SPEECH if speech else State.SILENCE, level, logits, probs, emotion, confidence)
+        probs = probabilities(logits, self.decision.temperature)
+        emotion, confidence = decide(probs, self.labels, self.decision)
+        return HopResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence)

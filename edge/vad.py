@@ -1,41 +1,101 @@
-"""Is anyone speaking? A gate on the level, with hysteresis."""
+"""Is anyone speaking? Gates listen in short frames and say yes or no, with hysteresis; `edge.utterances` does the rest.
+
+Two kinds, by name: `energy` compares the level with the room's own noise and costs almost nothing; `silero` is the
+small neural network of silero-vad under ONNX Runtime, which also tells a voice from other sounds.
+"""
 
 import math
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from crnn.config import require
 
+FRAME_SECONDS = 0.02
+SUBWINDOWS = 10
+"""The noise floor is the quietest of so many stretches of time"""
+SMOOTHING = 0.8
+"""Share of the old value in the smoothed power that the floor is taken from: about 0.1 s"""
+SILENT_DBFS = -200.0
+"""The level of digital silence"""
+
+
+class Gate(Protocol):
+    """Hears frame after frame of `frame_samples` samples."""
+
+    frame_samples: int
+
+    def update(self, frame: np.ndarray) -> bool:
+        """Hear `frame (frame_samples,)` float32; returns whether there is a voice in it."""
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+
 
 class EnergyGate:
-    """Opens at `open_dbfs`, closes after `hold_hops` hops in a row below `close_dbfs`.
+    """Yes from `open_db` above the noise floor on, no from below `close_db` above it.
+
+    The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001): a fan that
+    is switched on is taken for a voice for so long, and for silence from then on. Before the first sample there was
+    silence, so that a recording that begins in the middle of a word loses none of it.
 
     Args:
-        open_dbfs, close_dbfs: root mean square of a hop, dB relative to full scale; close_dbfs <= open_dbfs.
-        hold_hops: so many quiet hops are still speech (a pause between words).
+        sample_rate: Hz.
+        open_db, close_db: dB above the floor; close_db <= open_db.
+        min_dbfs: the level, dB relative to full scale, below which nothing is a voice, however quiet the room.
+        max_floor_dbfs: the floor is never taken to be above this: loud talk without a pause is no noise.
+        floor_seconds: s the floor is looked for in.
     """
 
-    def __init__(self, open_dbfs: float = -50.0, close_dbfs: float = -56.0, hold_hops: int = 2) -> None:
-        require(close_dbfs <= open_dbfs, f"close_dbfs {close_dbfs} is above open_dbfs {open_dbfs}")
-        require(hold_hops >= 0, f"hold_hops is {hold_hops}; give 0 or more")
-        self._open_dbfs, self._close_dbfs, self._hold_hops = open_dbfs, close_dbfs, hold_hops
+    def __init__(
+        self,
+        sample_rate: int,
+        open_db: float = 9.0,
+        close_db: float = 6.0,
+        min_dbfs: float = -65.0,
+        max_floor_dbfs: float = -30.0,
+        floor_seconds: float = 5.0,
+    ) -> None:
+        require(0 < close_db <= open_db, f"close_db {close_db} and open_db {open_db} must satisfy 0 < close <= open")
+        require(
+            min_dbfs <= max_floor_dbfs, f"min_dbfs {min_dbfs} is above max_floor_dbfs {max_floor_dbfs}; give it less"
+        )
+        require(
+            floor_seconds >= SUBWINDOWS * FRAME_SECONDS,
+            f"floor_seconds is {floor_seconds}; give at least {SUBWINDOWS * FRAME_SECONDS}",
+        )
+        self.frame_samples = round(FRAME_SECONDS * sample_rate)
+        self._open_db, self._close_db = open_db, close_db
+        self._min_dbfs, self._max_floor_dbfs = min_dbfs, max_floor_dbfs
+        self._subwindow_frames = round(floor_seconds / FRAME_SECONDS / SUBWINDOWS)
+        self._lowest = np.empty(SUBWINDOWS)
         self.reset()
 
     def reset(self) -> None:
-        self._speech, self._quiet_hops = False, 0
+        self._voice = False
+        self._power = 0.0
+        self._frames = 0
+        self._lowest[:] = 0.0
 
-    def update(self, samples: np.ndarray) -> bool:
-        """Hear one hop, `(time,)` float32; returns whether it belongs to speech."""
-        level = level_dbfs(samples)
-        if level >= self._open_dbfs:
-            self._speech, self._quiet_hops = True, 0
-        elif level >= self._close_dbfs:
-            self._quiet_hops = 0
+    @property
+    def floor_dbfs(self) -> float:
+        """The noise floor, dB relative to full scale, within its limits."""
+        return min(max(power_dbfs(float(self._lowest.min())), self._min_dbfs - self._open_db), self._max_floor_dbfs)
+
+    def update(self, frame: np.ndarray) -> bool:
+        moving = frame - frame.mean()  # cheap converters add a constant, which is no sound
+        power = float(np.dot(moving, moving)) / len(moving)
+        self._power = SMOOTHING * self._power + (1 - SMOOTHING) * power
+        if self._frames % self._subwindow_frames == 0:
+            self._lowest[:-1] = self._lowest[1:]
+            self._lowest[-1] = self._power
         else:
-            self._quiet_hops += 1
-            if self._quiet_hops > self._hold_hops:
-                self._speech = False
-        return self._speech
+            self._lowest[-1] = min(self._lowest[-1], self._power)
+        self._frames += 1
+        above = power_dbfs(power) - self.floor_dbfs
+        self._voice = above >= (self._close_db if self._voice else self._open_db)
+        return self._voice
 
 
 def level_dbfs(samples: np.ndarray) -> float:
@@ -44,4 +104,31 @@ def level_dbfs(samples: np.ndarray) -> float:
     >>> round(level_dbfs(np.ones(4, dtype=np.float32)))
     0
     """
-    return 10 * math.log10(max(float(np.dot(samples, samples)) / len(samples), 1e-20))
+    return power_dbfs(float(np.dot(samples, samples)) / len(samples))
+
+
+def power_dbfs(power: float) -> float:
+    """Mean square -> dB relative to full scale; -200 for digital silence.
+
+    >>> power_dbfs(0.1)
+    -10.0
+    """
+    return 10 * math.log10(max(power, 10 ** (SILENT_DBFS / 10)))
+
+
+def _silero(sample_rate: int) -> Gate:
+    from edge.silero import SileroGate  # only for those who ask: it needs ONNX Runtime and a package of its own
+
+    return SileroGate(sample_rate)
+
+
+GATES: dict[str, Callable[[int], Gate]] = {"energy": EnergyGate, "silero": _silero}
+
+
+def make_gate(name: str, sample_rate: int) -> Gate:
+    """The gate `name` for audio at `sample_rate` Hz.
+
+    Raises InputError for an unknown name, and where what the gate needs is not installed, naming what to install.
+    """
+    require(name in GATES, f"unknown gate {name}; known: {', '.join(GATES)}")
+    return GATES[name](sample_rate)

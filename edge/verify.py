@@ -45,17 +45,19 @@ class Heard:
     """Mean logits per clip, `(n_clips, n_classes)`"""
 
 
+def clip_decisions(recognizer: StreamingRecognizer, waveform: np.ndarray) -> np.ndarray:
+    """Logits of every decision on a clip `(time,)`, played to its end: `(n_decisions, n_classes)`."""
+    recognizer.reset()
+    results = recognizer.push(waveform) + recognizer.flush()
+    return np.stack([r.logits for r in results if r.logits is not None])
+
+
 def hear(recognizer: StreamingRecognizer, clips: EvalClips) -> Heard:
     """Play every clip through the stream, to its end."""
-    decisions, owner = [], []
-    for index in range(len(clips)):
-        recognizer.reset()
-        results = recognizer.push(clips.waveform(index)) + recognizer.flush()
-        logits = [r.logits for r in results if r.logits is not None]
-        decisions += logits
-        owner += [index] * len(logits)
+    played = [clip_decisions(recognizer, clips.waveform(index)) for index in range(len(clips))]
     recognizer.reset()
-    decisions, owner = np.stack(decisions), np.array(owner)
+    decisions = np.concatenate(played)
+    owner = np.repeat(np.arange(len(clips)), [len(logits) for logits in played])
     means = np.stack([decisions[owner == index].mean(axis=0) for index in range(len(clips))])
     return Heard(decisions, owner, means)
 

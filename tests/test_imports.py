@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
-    "bundle", "streaming", "sources", "vad", "decision", "events", "runtimes", "__init__",
-    "microphone", "capture", "capture_process", "ring", "input_watch",
+    "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
+    "microphone", "capture", "capture_process", "ring", "input_watch", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}

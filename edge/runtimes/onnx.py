@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from crnn.config import InputError
+from crnn.config import InputError, require
 from edge.runtimes import Contract
 
 
@@ -22,6 +22,14 @@ class OnnxModel:
 
 
 def load(path: Path, threads: int) -> OnnxModel:
+    session = open_session(path, threads)
+    n = (len(session.get_inputs()), len(session.get_outputs()))
+    require(n == (1, 1), f"{path}: has {n[0]} inputs and {n[1]} outputs; one of each is needed")
+    return OnnxModel(session)
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """A session on the CPU that is idle between calls. Raises InputError for a file it cannot load."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -29,6 +37,6 @@ def load(path: Path, threads: int) -> OnnxModel:
     # Idle worker threads would spin between hops and keep a small processor busy.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return OnnxModel(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own types, all derived straight from Exception
         raise InputError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error

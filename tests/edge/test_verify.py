@@ -128,3 +128,11 @@ def test_temperature_and_threshold_are_chosen_on_what_is_given():
     assert worth.accuracy_covered > worth.accuracy == worth.curve[0][1]
     accuracies = [accuracy for _, accuracy in worth.curve]
     assert accuracies == sorted(accuracies), "with true probabilities, the surer the righter"
+
+
+def test_a_threshold_is_never_above_what_a_person_calls_sure():
+    labels = np.arange(400) % 4
+    easy = 20.0 * np.eye(4)[labels] + np.random.default_rng(0).normal(size=(400, 4))
+    decision = choose_decision(easy, labels, 0.9)
+    assert decision.min_confidence == 0.9
+    assert judge_decision(easy, labels, decision).coverage == 1.0

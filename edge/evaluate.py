@@ -1,0 +1,130 @@
+"""Play test clips through the whole listening loop of a bundle: gate, utterances, segments, abstention.
+
+    python -m edge.evaluate BUNDLE --protocol ravdess-luna5 --fold 0 --data ravdess:FOLDER
+    python -m edge.evaluate BUNDLE --data emodb:FOLDER       a corpus that the bundle has not heard
+
+A clip is decided by its segment with most time from onset to end; one in which the gate hears nobody counts as wrong.
+Beside it stands the whole-clip figure: the mean logits over all windows, without a gate. Exit code 2: bad input.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from crnn.config import InputError, require
+from edge.bundle import Bundle
+from edge.utterances import UtteranceRecognizer
+from edge.vad import GATES, make_gate
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
+    parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
+    parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
+    parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
+    parser.add_argument("--gate", choices=tuple(GATES), default="energy", help="default: energy")
+    parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--plot", type=Path, help="draw the coverage-accuracy curve into this PNG or SVG file")
+    return parser
+
+
+def evaluate(args: argparse.Namespace) -> dict:
+    """The figures, as plain values. Raises InputError."""
+    if args.plot:
+        _check_plot(args.plot)
+    bundle = Bundle.open(args.bundle)
+    recognizer = bundle.recognizer(args.runtime)
+    loop = UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate))
+
+    from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
+    from edge.playback import judge, play, unheard_clips
+
+    clips = unheard_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
+    made = {
+        "bundle": str(args.bundle),
+        "corpora": sorted({u.corpus for u in clips.utterances}),
+        "protocol": args.protocol,
+        "fold": args.fold if args.protocol else None,
+        "split_hash": clips.split_hash,
+        "gate": args.gate,
+        **judge(play(loop, clips), clips.utterances, recognizer.labels),
+    }
+    if args.plot:
+        plot(made, args.plot)
+    return made
+
+
+def as_text(made: dict) -> str:
+    what = f"{made['protocol']} fold {made['fold']}, split {made['split_hash']}" if made["protocol"] else "all speakers"
+    lines = [f"{', '.join(made['corpora'])}, {what}: {made['n_clips']} clips, gate {made['gate']}"]
+    for name, mode in (("whole clips", "whole"), ("streaming", "stream")):
+        figures = made[mode]
+        low_high = figures["uar_ci95"]
+        interval = f" ({low_high[0]:.1%} to {low_high[1]:.1%})" if low_high else ""
+        lines.append(f"{name:12} UAR {figures['uar']:.1%}{interval}  WA {figures['wa']:.1%}  ECE {figures['ece']:.3f}")
+    answered = made["answered"]
+    figures = f"  UAR {answered['uar']:.1%}  WA {answered['wa']:.1%}" if "uar" in answered else ""
+    lines.append(f"{'answered':12} {answered['share']:.1%} of the clips{figures}")
+    lines.append("abstained    " + ", ".join(f"{reason} {share:.1%}" for reason, share in made["abstained"].items()))
+    lines.append("coverage     " + "  ".join(f"{share:6.0%}" for share, _ in made["stream"]["curve"]))
+    lines += [
+        f"{name:12} " + "  ".join(f"{right:6.1%}" for _, right in made[mode]["curve"])
+        for name, mode in (("right, whole", "whole"), ("right, strm", "stream"))
+    ]
+    lines.append(f"segments per clip: {made['segments_per_clip']:.2f}")
+    return "\n".join(lines)
+
+
+def _check_plot(path: Path) -> None:
+    require(path.suffix.lower() in (".png", ".svg"), f"--plot {path}: give a file name that ends in .png or .svg")
+    require(path.parent.is_dir(), f"--plot {path}: no such folder")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError("--plot needs matplotlib: pip install matplotlib") from error
+
+
+def plot(made: dict, path: Path) -> None:
+    """Coverage against accuracy, written whole or not at all."""
+    from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, mode in (("whole clips", "whole"), (f"streaming, {made['gate']} gate", "stream")):
+        coverage, right = zip(*made[mode]["curve"], strict=True)
+        axes.plot(coverage, right, marker="o", label=name)
+    axes.set(xlabel="coverage: share of clips answered, the surest first", ylabel="share right", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        figure.savefig(part, format=path.suffix[1:].lower())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    args = build_parser().parse_args(argv)
+    try:
+        made = evaluate(args)
+        sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

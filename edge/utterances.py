@@ -1,0 +1,267 @@
+"""Utterances: while nobody speaks nothing is computed; what is said is heard whole, as a test clip is, and decided.
+
+A gate listens all the time. While it is closed the samples go to a short ring (the pre-roll) and nowhere else. When it
+opens, the exact stream starts anew and hears the pre-roll and all that follows; when it closes, the stream is flushed.
+So an utterance gets the decisions that a recording cut at the same places would get.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from crnn.config import require
+from edge.decision import UNCERTAIN, decide, probabilities
+from edge.events import Segment, Verdict
+from edge.smoothing import LiveLabel, SmoothingConfig
+from edge.streaming import HopResult, StreamingRecognizer
+from edge.vad import Gate, power_dbfs
+
+FULL_SCALE = 32700 / 32768
+"""From here on a sample is clipped: not every converter reaches its last step"""
+
+
+@dataclass(frozen=True)
+class UtteranceSettings:
+    """What an utterance is, and when the loop abstains."""
+
+    pre_roll_seconds: float = 0.5
+    """s before the onset that are heard as well"""
+    onset_seconds: float = 0.1
+    """s of voice without a break that open the gate, or keep it open: a click, a tick of a clock, is no voice"""
+    hold_seconds: float = 0.75
+    """s without such a stretch of voice that end an utterance; they are heard as well"""
+    max_segment_seconds: float = 15.0
+    """s after which a segment is told although the utterance goes on; longer than a window"""
+    min_voice_seconds: float = 0.5
+    """s of voice below which a segment is "too short\""""
+    min_level_dbfs: float = -60.0
+    """Level of the voice, dB relative to full scale, below which a segment is "too quiet\""""
+    max_clipped: float = 0.01
+    """Share of full-scale samples, 0 to 1, above which a segment is "clipped\""""
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    """Of the live label"""
+
+    def __post_init__(self) -> None:
+        for name in ("pre_roll_seconds", "onset_seconds", "hold_seconds", "min_voice_seconds"):
+            require(getattr(self, name) >= 0, f"utterances.{name} is {getattr(self, name)}; give 0 s or more")
+        require(0 <= self.max_clipped <= 1, f"utterances.max_clipped is {self.max_clipped}; give a share, 0 to 1")
+
+
+class UtteranceRecognizer:
+    """Push samples, get the hop results of what is said and a segment per utterance; nothing while nobody speaks.
+
+    `logits` of a hop result are those of the exact stream. `probs`, `emotion` and `confidence` are smoothed over the
+    hops of the utterance (`edge.smoothing`): they are to be shown. A segment is the mean of the exact logits over its
+    decisions, as whole-clip evaluation does.
+
+    All times are audio time since the first sample; gaps count. The memory is bounded: the pre-roll is allocated once,
+    and of an utterance only sums are kept, however long it is.
+
+    Args:
+        recognizer: the exact stream; nobody else may push to it.
+        gate: from edge.vad.make_gate, for the same sample rate.
+    """
+
+    def __init__(self, recognizer: StreamingRecognizer, gate: Gate, settings: UtteranceSettings | None = None) -> None:
+        settings = settings or UtteranceSettings()
+        rate, g = recognizer.features.sample_rate, recognizer.geometry
+        window = g.window_samples / rate
+        require(
+            settings.max_segment_seconds > window,
+            f"utterances.max_segment_seconds is {settings.max_segment_seconds}; give more than a window ({window:g} s)",
+        )
+        self.recognizer, self.settings = recognizer, settings
+        self._gate, self._rate = gate, rate
+
+        def frames(seconds: float) -> int:
+            return round(seconds * rate / gate.frame_samples)
+
+        self._onset_frames = max(1, frames(settings.onset_seconds))
+        self._hold_frames = max(1, frames(settings.hold_seconds))
+        self._max_samples = round(settings.max_segment_seconds * rate)
+        self._frame = np.zeros(gate.frame_samples, dtype=np.float32)
+        self._ring = np.zeros((frames(settings.pre_roll_seconds) + self._onset_frames, gate.frame_samples), np.float32)
+        self._live = LiveLabel(recognizer.labels, recognizer.decision, g.hop_samples / rate, settings.smoothing)
+        self._heard = _Heard()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard; time starts at 0 again."""
+        self._gate.reset()
+        self._filled = self._now = self._run = 0
+        self._open = self._ended = self._spoken = False
+        self._empty_ring()
+
+    @property
+    def open(self) -> bool:
+        """Whether someone is speaking."""
+        return self._open
+
+    def push(self, samples: np.ndarray) -> list[HopResult | Segment]:
+        """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
+
+        Returns what they complete, in order. Raises ValueError for another shape and for samples that are no numbers,
+        and RuntimeError after `flush`.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"samples have shape {samples.shape}; give one dimension, mono")
+        if not np.isfinite(samples).all():
+            raise ValueError("samples hold NaN or infinite values; the source is broken")
+        if self._ended:
+            raise RuntimeError("the audio has ended with flush(); call reset() before the next push()")
+        told: list[HopResult | Segment] = []
+        at = 0
+        while at < len(samples):
+            taken = min(len(samples) - at, len(self._frame) - self._filled)
+            self._frame[self._filled : self._filled + taken] = samples[at : at + taken]
+            self._filled += taken
+            at += taken
+            if self._filled == len(self._frame):
+                self._filled = 0
+                told += self._listen()
+        return told
+
+    def gap(self, seconds: float) -> list[HopResult | Segment]:
+        """Audio of `seconds` (0 or more) is missing here: whatever was being said ends, and the clock moves on."""
+        if not seconds >= 0:
+            raise ValueError(f"a gap of {seconds} s; give 0 s or more")
+        told = self._finish()
+        self._empty_ring()
+        self._run = 0
+        self._now += round(seconds * self._rate)
+        return told
+
+    def flush(self) -> list[HopResult | Segment]:
+        """End the audio. If nobody has spoken in all of it, the one segment says so; without a sample there is none."""
+        if self._ended:
+            return []
+        told = self._finish()
+        self._ended = True
+        if not self._spoken and self._now > 0:
+            told.append(Segment(0.0, self._now / self._rate, None, Verdict.NO_SPEECH, 0.0, {}))
+        return told
+
+    def _listen(self) -> list[HopResult | Segment]:
+        """One whole frame has been heard."""
+        frame = self._frame
+        self._now += len(frame)
+        voice = self._gate.update(frame)
+        self._run = self._run + 1 if voice else 0
+        speaks = self._run >= self._onset_frames
+        if self._open:
+            self._quiet_frames = 0 if speaks else self._quiet_frames + 1
+            told = self._hear(frame, voice)
+            return told + self._close() if self._quiet_frames >= self._hold_frames else told
+        self._ring[self._ring_next] = frame
+        self._ring_next = (self._ring_next + 1) % len(self._ring)
+        self._ring_frames = min(self._ring_frames + 1, len(self._ring))
+        return self._begin() if speaks else []
+
+    def _begin(self) -> list[HopResult | Segment]:
+        """The gate opens: a new stream hears the pre-roll."""
+        self._open = True
+        self._quiet_frames = 0
+        self._start = self._position = self._now - self._ring_frames * len(self._frame)
+        self._heard.clear(self._start)
+        self._live.reset()
+        self.recognizer.reset()
+        told: list[HopResult | Segment] = []
+        for number in range(self._ring_frames):
+            frame = self._ring[(self._ring_next - self._ring_frames + number) % len(self._ring)]
+            told += self._hear(frame, voice=number >= self._ring_frames - self._run)
+        self._empty_ring()
+        return told
+
+    def _hear(self, frame: np.ndarray, voice: bool) -> list[HopResult | Segment]:
+        """A frame of an utterance goes to the stream."""
+        told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.push(frame)]
+        self._heard.add_frame(frame, voice, self._position)
+        self._position += len(frame)
+        if self._position - self._heard.start >= self._max_samples:
+            told += self._segment()
+        return told
+
+    def _placed(self, result: HopResult) -> HopResult:
+        """A result of the stream, at its place in the audio and with the smoothed label."""
+        seconds = self._start / self._rate + result.seconds
+        if result.logits is None:
+            return replace(result, seconds=seconds)
+        self._heard.add_decision(result.logits)
+        probs, emotion, confidence = self._live.update(result.logits)
+        return replace(result, seconds=seconds, probs=probs, emotion=emotion, confidence=confidence)
+
+    def _close(self) -> list[HopResult | Segment]:
+        """The utterance has ended. The zeros that `flush` adds to the stream take no time."""
+        end = self._position / self._rate
+        told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.flush()]
+        self._open = False
+        return [replace(r, seconds=min(r.seconds, end)) for r in told] + self._segment()
+
+    def _finish(self) -> list[HopResult | Segment]:
+        """No more samples follow: an open utterance hears those that do not fill a frame, and ends."""
+        rest, self._filled = self._frame[: self._filled], 0
+        self._now += len(rest)
+        if not self._open:
+            return []
+        return (self._hear(rest, voice=False) if len(rest) else []) + self._close()
+
+    def _segment(self) -> list[Segment]:
+        """What has been said since the last segment; none without a voice."""
+        heard, decision, labels = self._heard, self.recognizer.decision, self.recognizer.labels
+        if heard.voice_samples == 0:
+            heard.clear(self._position)
+            return []
+        probs = probabilities(heard.logits / heard.decisions, decision.temperature)
+        emotion, confidence = decide(probs, labels, decision)
+        verdict = self._verdict(emotion)
+        segment = Segment(
+            start_seconds=heard.first / self._rate,
+            end_seconds=heard.last / self._rate,
+            emotion=emotion if verdict is None else None,
+            verdict=verdict,
+            confidence=confidence,
+            probs={name: float(p) for name, p in zip(labels, probs, strict=True)},
+        )
+        self._spoken = True
+        heard.clear(self._position)
+        return [segment]
+
+    def _verdict(self, emotion: str) -> Verdict | None:
+        """Why not to answer: what is wrong with the audio before what is wrong with the answer."""
+        heard, s = self._heard, self.settings
+        if heard.voice_samples < s.min_voice_seconds * self._rate:
+            return Verdict.TOO_SHORT
+        if heard.clipped > s.max_clipped * heard.voice_samples:
+            return Verdict.CLIPPED
+        if power_dbfs(heard.energy / heard.voice_samples) < s.min_level_dbfs:
+            return Verdict.TOO_QUIET
+        return Verdict.UNCERTAIN if emotion == UNCERTAIN else None
+
+    def _empty_ring(self) -> None:
+        self._ring_next = self._ring_frames = 0
+
+
+class _Heard:
+    """Sums over a segment; places in samples since the first."""
+
+    def clear(self, start: int) -> None:
+        self.start = start
+        self.first = self.last = start
+        self.voice_samples = self.clipped = self.decisions = 0
+        self.energy = 0.0
+        self.logits: np.ndarray | float = 0.0
+
+    def add_frame(self, frame: np.ndarray, voice: bool, position: int) -> None:
+        if not voice:
+            return
+        if self.voice_samples == 0:
+            self.first = position
+        self.last = position + len(frame)
+        self.voice_samples += len(frame)
+        self.clipped += int(np.count_nonzero(np.abs(frame) >= FULL_SCALE))
+        self.energy += float(np.var(frame)) * len(frame)
+
+    def add_decision(self, logits: np.ndarray) -> None:
+        self.logits = self.logits + logits.astype(np.float64)
+        self.decisions += 1

