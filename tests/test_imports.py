@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
-DEVICE = {"bundle", "streaming", "sources", "vad", "decision", "runtimes", "__init__"}
+DEVICE = {"bundle", "streaming", "sources", "vad", "decision", "runtimes", "events", "sinks", "__init__"}
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
 
@@ -62,9 +62,11 @@ def test_device_half_uses_little():
     allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
     one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
     audio = {"sources.py": {"soundfile", "soxr", "pyaudio"}}
+    outlets = {"terminal.py": {"rich"}, "mqtt.py": {"paho"}}
     for path in device_files():
         names = imported(path)
-        assert tops(names) <= allowed | one_runtime.get(path.name, set()) | audio.get(path.name, set()), path
+        own = one_runtime.get(path.name, set()) | audio.get(path.name, set()) | outlets.get(path.name, set())
+        assert tops(names) <= allowed | own, path
         for name in names:
             if name.startswith("crnn"):
                 assert any(name == may or name.startswith(may + ".") for may in DEVICE_MAY), (path, name)
@@ -85,7 +87,7 @@ def test_device_half_imports_without_torch():
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa"):
+        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa", "rich", "paho"):
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Block())
 import importlib
