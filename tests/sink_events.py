@@ -58,7 +58,7 @@ def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slo
     return AudioEvent(kind, message, gap)
 
 
-def eventually(condition, what: str, patience: float = 60.0) -> None:
+def eventually(condition, what: str, patience: float = 20.0) -> None:
     """Wait for something that other threads or processes do."""
     end = time.monotonic() + patience
     while not condition():
@@ -78,4 +78,6 @@ from edge.sinks.worker import Worker
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    """Of such a program: our modules are found, and Python buffers its output as it does for everyone."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | {"PYTHONPATH": path}

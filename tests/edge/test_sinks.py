@@ -214,3 +214,18 @@ def test_a_file_that_cannot_be_is_named(tmp_path, name, options, part):
     with pytest.raises(InputError, match=part) as error:
         FileSink(tmp_path / name, LABELS, **options)
     assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("package", "code", "extra"),
+    [
+        ("rich", "from edge.sinks import terminal; terminal.TerminalSink(sys.stdout, ())", "view"),
+        ("paho", "from edge.sinks import mqtt; mqtt.MqttSink(mqtt.MqttSettings('localhost'), ())", "mqtt"),
+    ],
+)
+def test_without_its_package_a_sink_names_the_extra(package, code, extra):
+    command = program(f"sys.modules[{package!r}] = None\n{code}")
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("crnn.config.InputError")
+    assert f"pip install '.[{extra}]'" in last

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
@@ -257,11 +256,12 @@ def test_a_broker_that_has_stalled_costs_neither_time_nor_memory(broker, connect
 
 
 def test_a_broker_that_was_never_there_is_no_error_and_told_once(start_broker, connect, caplog):
+    caplog.set_level(logging.DEBUG)
     broker = start_broker()
     broker.stop()
     sink = connect(broker)
     sink.write(1.0, segment(5.0))
-    eventually(lambda: "cannot be reached" in caplog.text, "somebody is told")
+    eventually(lambda: caplog.text.count("Connection failed, retrying") >= 2, "it is tried more than once")
     broker.start()
     broker.keeps(STATE, '"start_seconds": 5.0')
     assert caplog.text.count("cannot be reached") == 1
@@ -387,13 +387,3 @@ def test_broker_addresses():
     with pytest.raises(InputError, match=PASSWORD_VARIABLE) as error:
         parse_broker("user:secret@host")
     assert "secret" not in str(error.value)
-
-
-def test_without_paho_the_extra_is_named():
-    code = "import sys\nsys.modules['paho'] = None\n" + (
-        "from edge.sinks.mqtt import MqttSettings, MqttSink\nMqttSink(MqttSettings('localhost'), ())"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert "pip install '.[mqtt]'" in result.stderr.splitlines()[-1]
