@@ -147,7 +147,8 @@ class MqttSink:
         self._latest: dict[str, str] = {}
         self._pending: dict[str, str] = {}
         self._changed = threading.Condition()
-        self._connected = self._under_way = self._closing = self._told = False
+        self._connected = self._under_way = self._closing = False
+        self._complaint = ""
         self.replaced = 0
         """Messages that a newer one replaced before the broker took them"""
         self._replaced_told = 0
@@ -230,7 +231,7 @@ class MqttSink:
             client.disconnect()
             return
         with self._changed:
-            self._connected, self._told = True, False
+            self._connected, self._complaint = True, ""
             # What the library still had under way is sent again by itself, before any of this.
             self._pending = self._greeting | self._latest | self._pending
             replaced, self._replaced_told = self.replaced - self._replaced_told, self.replaced
@@ -245,12 +246,14 @@ class MqttSink:
             was_connected, self._connected = self._connected, False
             self._changed.notify_all()
         if was_connected and not self._closing:
-            self._complain("connection lost")
+            self._complain(
+                f"connection lost (if again and again: another client calls itself ser_{self._settings.name})"
+            )
 
     def _complain(self, what: str) -> None:
-        """Once, until it works again."""
-        if not self._told:
-            self._told = True
+        """Once, until it works again or fails in another way."""
+        if what != self._complaint:
+            self._complaint = what
             log.warning("%s: %s; trying again in the background", self._broker, what)
 
 

@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
+        part.unlink(missing_ok=True)
         sys.stderr.write(f"error: {args.out}: {error.strerror}\n")
         return 2
     return 0

@@ -13,10 +13,9 @@ import time
 import pytest
 from sink_events import LABELS, audio, environment, eventually, hop, program, segment
 
-from crnn.config import InputError
 from edge.events import AudioEventKind, Verdict
 from edge.sinks.lines import from_dict
-from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink, parse_broker
+from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink
 
 pytest.importorskip("paho.mqtt.client", reason="needs the mqtt extra: make test EXTRAS=mqtt")
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -262,9 +261,18 @@ def test_a_broker_that_was_never_there_is_no_error_and_told_once(start_broker, c
     sink = connect(broker)
     sink.write(1.0, segment(5.0))
     eventually(lambda: caplog.text.count("Connection failed, retrying") >= 2, "it is tried more than once")
+    assert caplog.text.count("cannot be reached") == 1
     broker.start()
     broker.keeps(STATE, '"start_seconds": 5.0')
-    assert caplog.text.count("cannot be reached") == 1
+
+
+def test_a_refusal_is_told_although_the_broker_was_away_before(tmp_path, start_broker, connect, caplog):
+    broker = with_password(tmp_path, start_broker)
+    broker.stop()
+    connect(broker)
+    eventually(lambda: "cannot be reached" in caplog.text, "the broker is away")
+    broker.start()
+    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is told")
 
 
 def with_password(tmp_path, start_broker) -> Broker:
@@ -338,52 +346,3 @@ def test_closing_does_not_wait_for_a_broker_that_does_not_answer(broker, connect
     never = connect(broker)
     never.write(1.0, segment())
     never.close()
-
-
-@pytest.mark.parametrize(
-    ("settings", "part"),
-    [
-        ({"host": ""}, "empty"),
-        ({"host": "a..b"}, "no host name"),
-        ({"port": 70000}, "70000"),
-        ({"name": "living room"}, "living room"),
-        ({"prefix": "a/#"}, "a/#"),
-        ({"prefix": "/a"}, "/a"),
-        ({"discovery_prefix": ""}, "''"),
-        ({"password_file": "secret"}, "needs a user"),
-    ],
-)
-def test_settings_that_cannot_be_are_named(settings, part):
-    with pytest.raises(InputError, match=part):
-        MqttSettings(**({"host": "localhost"} | settings))
-
-
-@pytest.mark.parametrize(("content", "part"), [(None, "No such file"), (b"", "first line"), (b"\xff", "UTF-8")])
-def test_a_password_file_that_cannot_be_used_is_named(tmp_path, content, part):
-    path = tmp_path / "secret"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=part) as error:
-        MqttSink(MqttSettings("localhost", user="ser", password_file=path), LABELS)
-    assert str(path) in str(error.value)
-
-
-def test_a_certificate_authority_that_cannot_be_used_is_named(tmp_path):
-    path = tmp_path / "ca.pem"
-    for content in (None, "no certificate"):
-        if content is not None:
-            path.write_text(content)
-        with pytest.raises(InputError, match="ca.pem"):
-            MqttSink(MqttSettings("localhost", ca_file=path), LABELS)
-
-
-def test_broker_addresses():
-    assert parse_broker("broker.local") == ("broker.local", None)
-    assert parse_broker("192.168.1.4:1884") == ("192.168.1.4", 1884)
-    assert parse_broker("[fe80::1]:1884") == ("fe80::1", 1884)
-    for bad in ("", ":1883", "host:port", "host:99999", "mqtt://host", "host/topic"):
-        with pytest.raises(InputError, match="HOST:PORT"):
-            parse_broker(bad)
-    with pytest.raises(InputError, match=PASSWORD_VARIABLE) as error:
-        parse_broker("user:secret@host")
-    assert "secret" not in str(error.value)
