@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
-    "microphone", "capture", "capture_process", "ring", "input_watch", "__init__",
+    "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
@@ -65,9 +65,11 @@ def test_device_half_uses_little():
     allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
     one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
     audio = {"sources.py": {"soundfile", "soxr"}, "capture.py": {"pyaudio"}, "microphone.py": {"tenacity"}}
+    outlets = {"terminal.py": {"rich"}, "mqtt.py": {"paho"}}
     for path in device_files():
         names = imported(path)
-        assert tops(names) <= allowed | one_runtime.get(path.name, set()) | audio.get(path.name, set()), path
+        own = one_runtime.get(path.name, set()) | audio.get(path.name, set()) | outlets.get(path.name, set())
+        assert tops(names) <= allowed | own, path
         for name in names:
             if name.startswith("crnn"):
                 assert any(name == may or name.startswith(may + ".") for may in DEVICE_MAY), (path, name)
@@ -88,7 +90,7 @@ def test_device_half_imports_without_torch():
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa"):
+        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa", "rich", "paho"):
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Block())
 import importlib

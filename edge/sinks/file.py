@@ -1,0 +1,93 @@
+"""JSON lines in a file that never outgrows its share of the disk."""
+
+import logging
+import os
+from functools import partial
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from crnn.config import InputError, require
+from edge.events import Event
+from edge.sinks.lines import as_dated_json
+from edge.streaming import HopResult
+
+SMALLEST_BYTES = 4096
+"""Of a file: a line must fit in"""
+OWNER_ONLY = 0o600
+"""What people sound like at home is for nobody else on the machine"""
+
+
+class FileSink:
+    """Segments and audio events (hop results if wanted), each with its wall-clock time, written out one by one.
+
+    `path` is the newest file, `path.1` the one before. Together they hold at most `max_bytes * files`. A line that a
+    full disk or a power cut left unfinished is ended before the next, so that every other line stays readable.
+
+    Args:
+        labels: names of a hop's probs, in order.
+        hops: also write hop results: about 1 kB per second of speech.
+        max_bytes: of one file, at least 4096.
+        files: how many, at least 2.
+
+    Raises InputError that names the path if it cannot be written; `write` raises OSError.
+    """
+
+    def __init__(
+        self, path: Path, labels: tuple[str, ...], hops: bool = False, max_bytes: int = 2_000_000, files: int = 5
+    ) -> None:
+        path = Path(path)
+        require(max_bytes >= SMALLEST_BYTES, f"{path}: {max_bytes} bytes per file; give at least {SMALLEST_BYTES}")
+        require(files >= 2, f"{path}: {files} files; give at least 2, one is always being written")
+        require(path.is_file() or not path.exists(), f"{path}: is no regular file; name one, or a new one")
+        require(path.parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
+        self._labels, self._hops = labels, hops
+        try:
+            self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=files - 1, encoding="ascii")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+
+    def write(self, seconds: float, event: Event) -> None:
+        if self._hops or not isinstance(event, HopResult):
+            line = as_dated_json(seconds, event, self._labels)
+            self._handler.emit(logging.makeLogRecord({"msg": line}))
+
+    def close(self) -> None:
+        self._handler.close()
+
+
+class _Rotating(RotatingFileHandler):
+    """The standard library's rotation, for lines that matter: errors reach the caller, lines are whole."""
+
+    def _open(self) -> TextIOWrapper:
+        stream = open(self.baseFilename, "a", encoding=self.encoding, opener=partial(os.open, mode=OWNER_ONLY))  # noqa: PTH123, SIM115
+        try:
+            if stream.tell() and not _ends_with_newline(self.baseFilename):
+                stream.write("\n")
+                stream.flush()
+        except OSError:
+            _discard(stream)
+            raise
+        return stream
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Called while the error is being handled. The file is opened anew, and looked at, before the next line."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            _discard(stream)
+        raise  # the error that emit() is handling
+
+
+def _ends_with_newline(path: str) -> bool:
+    with open(path, "rb") as file:  # noqa: PTH123
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _discard(stream: TextIOWrapper) -> None:
+    """Close a file whose last bytes cannot be written."""
+    try:
+        stream.close()
+    except OSError:
+        return

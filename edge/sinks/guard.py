@@ -1,0 +1,72 @@
+"""A sink that fails, tried again later: a full disk is cleared one day, and the listening goes on meanwhile."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from crnn.config import InputError
+from edge.events import Event, Sink
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+
+
+class Guard:
+    """Passes events on; after an exception it loses them for a pause, which doubles while the sink goes on failing.
+
+    A failure is logged once, and so is its end. Only BrokenPipeError passes: whoever reads the output has gone, and
+    that ends a program quietly.
+
+    Args:
+        name: of the sink, for the log.
+        clock: s, monotonic.
+    """
+
+    def __init__(self, sink: Sink, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sink, self._name, self._clock = sink, name, clock
+        self._pause = self._again = 0.0
+        self.failures = 0
+        """How often the sink has raised"""
+        self.lost = 0
+        """Events that it did not take"""
+
+    def write(self, seconds: float, event: Event) -> None:
+        """Raises BrokenPipeError alone."""
+        if self._pause and self._clock() < self._again:
+            self.lost += 1
+            return
+        try:
+            self._sink.write(seconds, event)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever breaks in one sink, the others go on
+            self._failed(error)
+            return
+        if self._pause:
+            log.info("%s works again; %d results were lost so far", self._name, self.lost)
+            self._pause = 0.0
+
+    def close(self) -> None:
+        """Close the sink; raises BrokenPipeError alone."""
+        try:
+            self._sink.close()
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log(error, "could not be closed")
+        if self.lost:
+            log.warning("%s lost %d results", self._name, self.lost)
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        self.lost += 1
+        if not self._pause:
+            self._log(error, "failed and is tried again from time to time")
+        self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self._again = self._clock() + self._pause
+
+    def _log(self, error: Exception, what: str) -> None:
+        """One line for what the world does to a sink; the way there for what can only be a mistake of ours."""
+        expected = isinstance(error, OSError | InputError)
+        log.warning("%s %s: %s", self._name, what, error, exc_info=None if expected else error)

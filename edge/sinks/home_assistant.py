@@ -1,0 +1,72 @@
+"""What Home Assistant needs to know to show a device without being configured: MQTT discovery.
+
+One retained message per entity, the form that every version reads. To remove a device, publish an empty retained
+message to each of its config topics.
+"""
+
+import json
+
+from edge.events import Verdict
+
+DISCOVERY_PREFIX = "homeassistant"
+"""Home Assistant's own default"""
+
+
+def discovery_messages(
+    device: str, labels: tuple[str, ...], topics: dict[str, str], prefix: str = DISCOVERY_PREFIX
+) -> dict[str, str]:
+    """Config topic -> payload for the entities emotion, confidence and audio problem.
+
+    Args:
+        device: identifies it, letters, digits, - and _.
+        labels: emotions that the model knows.
+        topics: of "state" (segments as JSON), "audio" (audio events as JSON with `problem`) and "availability".
+        prefix: of the discovery topics.
+    """
+    shared = {
+        "availability_topic": topics["availability"],
+        "device": {
+            "identifiers": [f"ser_{device}"],
+            "name": device,
+            "manufacturer": "crnn-ser",
+            "model": "speech emotion recognition",
+        },
+        "origin": {"name": "crnn-ser"},
+        "qos": 1,
+    }
+    entities = {
+        "sensor/emotion": {
+            "name": "Emotion",
+            "icon": "mdi:account-voice",
+            "state_topic": topics["state"],
+            "device_class": "enum",
+            "options": [*labels, *(verdict.value for verdict in Verdict)],
+            "value_template": "{{ value_json.emotion or value_json.verdict }}",
+            "json_attributes_topic": topics["state"],
+            "json_attributes_template": "{{ value_json.probs | tojson }}",
+        },
+        "sensor/confidence": {
+            "name": "Confidence",
+            "icon": "mdi:percent",
+            "state_topic": topics["state"],
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            "value_template": "{{ (value_json.confidence * 100) | round(1) }}",
+        },
+        "binary_sensor/problem": {
+            "name": "Audio",
+            "state_topic": topics["audio"],
+            "device_class": "problem",
+            "entity_category": "diagnostic",
+            "value_template": "{{ 'ON' if value_json.problem else 'OFF' }}",
+            "json_attributes_topic": topics["audio"],
+        },
+    }
+    messages = {}
+    for path, entity in entities.items():
+        component, name = path.split("/")
+        unique = f"ser_{device}_{name}"
+        messages[f"{prefix}/{component}/ser_{device}/{name}/config"] = json.dumps(
+            entity | {"unique_id": unique} | shared
+        )
+    return messages

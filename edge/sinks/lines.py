@@ -1,0 +1,188 @@
+"""Events as lines of text or JSON. Every sink that writes JSON takes its form from here."""
+
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+import numpy as np
+
+from edge.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
+from edge.streaming import HopResult, State
+
+STDOUT = 1
+
+
+def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
+    """Plain values of an event: the only definition of the JSON form. `labels`: names of a hop's probs, in order.
+
+    `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A hop that is warming up has
+    no `emotion`, `confidence` and `probs`. What is not a finite number is None.
+
+    >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
+    {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
+    """
+    if isinstance(event, AudioEvent):
+        return {
+            "type": "audio",
+            "seconds": _number(seconds, 4),
+            "kind": event.kind.value,
+            "message": event.message,
+            "gap_seconds": _number(event.gap_seconds, 4),
+        }
+    if isinstance(event, Segment):
+        return {
+            "type": "segment",
+            "seconds": _number(seconds, 4),
+            "start_seconds": _number(event.start_seconds, 4),
+            "end_seconds": _number(event.end_seconds, 4),
+            "emotion": event.emotion,
+            "verdict": None if event.verdict is None else event.verdict.value,
+            "confidence": _number(event.confidence, 6),
+            "probs": {name: _number(p, 6) for name, p in event.probs.items()},
+        }
+    values = {
+        "type": "hop",
+        "seconds": _number(seconds, 4),
+        "state": event.state.value,
+        "level_dbfs": _number(event.level_dbfs, 2),
+    }
+    if event.probs is not None:
+        probs = {name: _number(p, 6) for name, p in zip(labels, event.probs, strict=True)}
+        values |= {"emotion": event.emotion, "confidence": _number(event.confidence, 6), "probs": probs}
+    return values
+
+
+def from_dict(values: Mapping) -> tuple[float, Event]:
+    """The way back from `as_dict`, for a log that is looked at again. Logits are not kept: a hop has None for them.
+
+    Raises ValueError, KeyError or TypeError for anything `as_dict` does not make; further keys are allowed.
+    """
+    kind, seconds = values["type"], _float(values["seconds"])
+    if kind == "audio":
+        event = AudioEvent(AudioEventKind(values["kind"]), values["message"], _float(values["gap_seconds"]))
+        return seconds, event
+    if kind == "segment":
+        probs = {name: _float(p) for name, p in values["probs"].items()}
+        verdict = None if values["verdict"] is None else Verdict(values["verdict"])
+        start, end = _float(values["start_seconds"]), _float(values["end_seconds"])
+        return seconds, Segment(start, end, values["emotion"], verdict, _float(values["confidence"]), probs)
+    if kind != "hop":
+        raise ValueError(f"type {kind!r} is not hop, segment or audio")
+    state, level = State(values["state"]), _float(values["level_dbfs"])
+    if "probs" not in values:
+        return seconds, HopResult(seconds, state, level, None, None, None, None)
+    probs = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
+    return seconds, HopResult(seconds, state, level, None, probs, values["emotion"], _float(values["confidence"]))
+
+
+def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
+    """One line of JSON (ASCII), without its end."""
+    return json.dumps(as_dict(seconds, event, labels), allow_nan=False)
+
+
+def as_dated_json(seconds: float, event: Event, labels: tuple[str, ...], **more: object) -> str:
+    """The same for what is read later or elsewhere: the wall-clock `time` (ISO 8601, UTC) first, `more` last."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": now} | as_dict(seconds, event, labels) | more, allow_nan=False)
+
+
+def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
+    """One line for a person, without its end.
+
+    >>> as_text(3.5, Segment(1.0, 3.25, "happy", None, 0.75, {"happy": 0.75, "sad": 0.25}), ())
+    '    3.50 s  segment     1.00 to 3.25 s  happy      0.75  | happy 0.75  sad 0.25'
+    """
+    head = f"{seconds:8.2f} s  "
+    if isinstance(event, AudioEvent):
+        gap = f" ({event.gap_seconds:.2f} s are missing)" if event.gap_seconds else ""
+        return f"{head}audio       {event.kind.value}: {printable(event.message)}{gap}"
+    if isinstance(event, Segment):
+        span = f"{event.start_seconds:.2f} to {event.end_seconds:.2f} s"
+        line = f"{head}segment     {span}  {answer(event):10} {event.confidence:.2f}"
+        probs = event.probs
+    else:
+        line = f"{head}{event.state.value:10}  {event.level_dbfs:6.1f} dBFS"
+        if event.probs is None:
+            return line
+        line += f"  {event.emotion:10} {event.confidence:.2f}"
+        probs = dict(zip(labels, event.probs, strict=True))
+    return line + ("  | " + "  ".join(f"{name} {p:.2f}" for name, p in probs.items()) if probs else "")
+
+
+def answer(segment: Segment) -> str:
+    """The emotion, or why there is none."""
+    return segment.emotion or (segment.verdict.value if segment.verdict else "")
+
+
+def printable(message: str) -> str:
+    """A message on one line, without what could steer a terminal: names of devices come from outside."""
+    return "".join(c if c.isprintable() else " " for c in message)
+
+
+class LinesSink:
+    """A line per event on a text stream, handed out at once; the stream stays open.
+
+    Args:
+        out: any text stream; `StandardOutput()` for standard output.
+        labels: names of a hop's probs, in order.
+        show: `as_text` or `as_json`.
+    """
+
+    def __init__(
+        self,
+        out: TextIO,
+        labels: tuple[str, ...],
+        show: Callable[[float, Event, tuple[str, ...]], str] = as_text,
+    ) -> None:
+        self._out, self._labels, self._show = out, labels, show
+
+    def write(self, seconds: float, event: Event) -> None:
+        self._out.write(self._show(seconds, event, self._labels) + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        self._out.flush()
+
+
+class StandardOutput(io.TextIOBase):
+    """Standard output without Python's buffer.
+
+    A thread that a stalled reader keeps inside `sys.stdout.write` holds the lock of its buffer, and the interpreter
+    aborts on that lock when it ends. Here nothing is locked and nothing is held back.
+    """
+
+    def __init__(self, fd: int = STDOUT) -> None:
+        self._fd, self._encoding = fd, sys.stdout.encoding or "utf-8"
+
+    @property
+    def encoding(self) -> str:
+        return self._encoding
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return os.isatty(self._fd)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        data = memoryview(text.encode(self._encoding, "replace"))
+        while data:
+            data = data[os.write(self._fd, data) :]
+        return len(text)
+
+
+def _number(value: float, digits: int) -> float | None:
+    value = float(value)
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)

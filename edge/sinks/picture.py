@@ -1,0 +1,59 @@
+"""A picture of the live view, from the events of a real run.
+
+python stream_infer.py recording.wav --json | python -m edge.sinks.picture docs/images/terminal.svg
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from crnn.config import InputError, require
+from edge.sinks.lines import from_dict
+from edge.sinks.terminal import Screen, as_svg
+
+
+def draw(lines: Iterable[str]) -> Screen:
+    """The screen after the last of these JSON lines.
+
+    Raises InputError for a line that is no event, and if none has probabilities.
+    """
+    events, labels = [], None
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            events.append(from_dict(values))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"line {number} is no event of stream_infer.py --json ({error!r})") from error
+        labels = labels or tuple(values.get("probs") or ()) or None
+    require(labels is not None, "no line has probabilities; stream a longer recording")
+    screen = Screen(labels)
+    for seconds, event in events:
+        screen.update(seconds, event)
+    return screen
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="picture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="SVG file")
+    parser.add_argument("--title", default="stream_infer.py --view")
+    args = parser.parse_args(argv)
+    part = args.out.with_name(f".{args.out.name}.part")
+    try:
+        part.write_text(as_svg(draw(sys.stdin), args.title), encoding="utf-8")
+        part.replace(args.out)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        sys.stderr.write(f"error: {args.out}: {error.strerror}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

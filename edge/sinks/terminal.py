@@ -1,0 +1,215 @@
+"""A live view in the terminal, drawn with rich: probabilities, level, the last segments, counters, the last event.
+
+`Screen` is what is shown, and needs no terminal; `TerminalSink` draws it; `as_svg` makes a picture of it.
+"""
+
+import io
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO
+
+from crnn.config import InputError, require
+from edge.events import AudioEvent, Event, Segment
+from edge.sinks.lines import answer, printable
+from edge.sinks.tally import Tally
+from edge.streaming import HopResult
+
+SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
+FLOOR_DBFS = -60.0
+"""Left end of the level meter, dB relative to full scale; full scale is its right end"""
+COLOURS = {
+    "neutral": "white",
+    "calm": "cyan",
+    "happy": "yellow",
+    "sad": "blue",
+    "angry": "red",
+    "fearful": "magenta",
+    "disgust": "green",
+    "surprised": "bright_cyan",
+    "bored": "bright_black",
+    "excited": "bright_yellow",
+    "frustrated": "bright_red",
+}
+"""Of an emotion; others are white"""
+
+
+class Screen:
+    """What there is to see: the newest of everything, in bounded memory. A rich renderable.
+
+    Args:
+        labels: names of a hop's probs, in order.
+    """
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._tally = Tally()
+        self._headline, self._level_dbfs = "nothing heard yet", FLOOR_DBFS
+        self._probs: dict[str, float] = {}
+        self._segments: deque[Segment] = deque(maxlen=SEGMENTS_SHOWN)
+        self._audio: tuple[float, AudioEvent] | None = None
+        self.messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
+        """Lines for a person from elsewhere (the log), the newest last"""
+
+    def update(self, seconds: float, event: Event) -> None:
+        """Take in one event."""
+        self._tally.update(seconds, event)
+        if isinstance(event, AudioEvent):
+            self._audio = seconds, event
+        elif isinstance(event, Segment):
+            self._segments.append(event)
+            self._headline, self._probs = f"last: {_described(event)}", event.probs
+        else:
+            self._level_dbfs = event.level_dbfs
+            if event.probs is None:
+                self._headline, self._probs = event.state.value, {}
+            else:
+                self._headline = f"now: {event.emotion} {event.confidence:.2f}"
+                self._probs = dict(zip(self._labels, map(float, event.probs), strict=True))
+
+    def __rich__(self):
+        from rich import box
+        from rich.bar import Bar
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.rule import Rule
+        from rich.table import Table
+        from rich.text import Text
+
+        bars = Table.grid(padding=(0, 1), expand=True)
+        bars.add_column(width=10)
+        bars.add_column(ratio=1)
+        bars.add_column(width=11, justify="right")
+        level = self._level_dbfs
+        bars.add_row("level", Bar(-FLOOR_DBFS, 0, max(0.0, level - FLOOR_DBFS), color="green"), f"{level:.1f} dBFS")
+        for name in self._labels:
+            p = self._probs.get(name)
+            shown = "" if p is None else f"{p:.2f}"
+            bars.add_row(Text(name, COLOURS.get(name, "white")), Bar(1, 0, p or 0, color=_colour(name)), shown)
+
+        spoken = Table.grid(padding=(0, 1), expand=True)
+        spoken.add_column(width=24, justify="right")
+        spoken.add_column(ratio=1)
+        for segment in self._segments:
+            span = f"{segment.start_seconds:.1f} to {segment.end_seconds:.1f} s"
+            spoken.add_row(span, Text(_described(segment), COLOURS.get(segment.emotion or "", "bright_black")))
+        for _ in range(SEGMENTS_SHOWN - len(self._segments)):
+            spoken.add_row("", "")
+
+        t = self._tally
+        counters = (
+            f"{t.seconds_heard:.1f} s heard, {_count(t.hops, 'hop')}, {_count(t.segments, 'segment')}, "
+            f"{_count(t.overruns, 'overrun')}, {_count(t.reconnects, 'reconnect')}"
+        )
+        parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]
+        if self._audio is not None:
+            seconds, event = self._audio
+            line = f"{seconds:.1f} s  audio {event.kind.value}: {printable(event.message)}"
+            parts.append(Text(line, "bold red" if t.problem else "", overflow="ellipsis", no_wrap=True))
+        parts += [Text(printable(m), "yellow", overflow="ellipsis", no_wrap=True) for m in list(self.messages)]
+        return Panel(Group(*parts), title=Text(self._headline, "bold"), title_align="left", box=box.ROUNDED)
+
+
+class TerminalSink:
+    """Draws a `Screen` in place: at once for a segment, else at most twice a second (ten times for audio events).
+
+    While it is open, what would be logged to a terminal appears inside the view. It may wait for a stalled terminal:
+    put it behind a `Worker`.
+
+    Args:
+        out: a terminal, for example `StandardOutput()`.
+        labels: names of a hop's probs, in order.
+        clock: s, monotonic.
+
+    Raises InputError if `out` is no terminal or rich is not installed.
+    """
+
+    def __init__(self, out: TextIO, labels: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
+        try:
+            from rich.console import Console
+            from rich.live import Live
+        except ImportError as error:
+            raise InputError("the live view needs rich: pip install '.[view]'") from error
+        require(out.isatty(), "the live view needs a terminal, and standard output is none; leave --view out for lines")
+        self.screen = Screen(labels)
+        self._clock, self._drawn = clock, -1.0
+        self._messages = _Messages(self.screen.messages)
+        self._live = Live(
+            self.screen,
+            console=Console(file=out, force_terminal=True),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        self._replaced = _terminal_handlers()
+        for handler in self._replaced:
+            logging.getLogger().removeHandler(handler)
+        logging.getLogger().addHandler(self._messages)
+
+    def write(self, seconds: float, event: Event) -> None:
+        self.screen.update(seconds, event)
+        pause = 0.5 if isinstance(event, HopResult) else 0.1 if isinstance(event, AudioEvent) else 0.0
+        now = self._clock()
+        if now - self._drawn >= pause:
+            self._drawn = now
+            self._live.refresh()
+
+    def close(self) -> None:
+        """Draw for the last time, and give the terminal and the log back."""
+        logging.getLogger().removeHandler(self._messages)
+        for handler in self._replaced:
+            logging.getLogger().addHandler(handler)
+        self._live.stop()
+
+
+class _Messages(logging.Handler):
+    """Log lines for the screen; whoever logs never waits for the terminal."""
+
+    def __init__(self, messages: deque[str]) -> None:
+        super().__init__()
+        self._lines = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+
+def as_svg(screen: Screen, title: str, width: int = 80) -> str:
+    """A picture of the screen in a terminal `width` characters wide; it loads nothing from elsewhere."""
+    console = _recording(width)
+    console.print(screen)
+    return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
+
+
+def as_plain_text(screen: Screen, width: int = 80) -> str:
+    """The screen without colours."""
+    console = _recording(width)
+    console.print(screen)
+    return console.export_text()
+
+
+def _recording(width: int):
+    from rich.console import Console
+
+    return Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+
+
+def _terminal_handlers() -> list[logging.Handler]:
+    """Handlers of the root logger that write to a terminal, across the view."""
+    handlers = logging.getLogger().handlers
+    return [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream.isatty()]
+
+
+def _described(segment: Segment) -> str:
+    """The answer of a segment, with its probability where it is one."""
+    return answer(segment) if segment.verdict else f"{answer(segment)} {segment.confidence:.2f}"
+
+
+def _colour(name: str) -> str:
+    return COLOURS.get(name, "white")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

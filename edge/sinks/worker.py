@@ -1,0 +1,118 @@
+"""A sink that may be slow, in a thread of its own behind a bounded queue: the audio never waits for it."""
+
+import itertools
+import logging
+import threading
+from collections import deque
+
+from crnn.config import require
+from edge.events import Event, Sink
+from edge.sinks.guard import Guard
+from edge.streaming import HopResult
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """`write` puts an event into a queue and returns; a thread hands them to the sink, in order.
+
+    Where the queue is full the oldest hop result goes; a hop result never displaces a segment or an audio event. Only
+    where nothing else is held does the oldest of those go. What was dropped is logged by the thread, once the sink
+    takes something again, and at the end: logging may block as well, so `write` never logs.
+
+    Args:
+        sink: taken over: it is written to and closed in the thread.
+        name: of the sink, for the log.
+        size: events that the queue holds.
+        drain_seconds: s that `close` waits for the sink to take what the queue still holds.
+    """
+
+    def __init__(self, sink: Sink, name: str, size: int = 256, drain_seconds: float = 3.0) -> None:
+        require(size >= 1, f"the queue of {name} has size {size}; give at least 1")
+        self._guard, self._name, self._size, self._drain_seconds = Guard(sink, name), name, size, drain_seconds
+        self._number = itertools.count()
+        self._hops: deque[tuple[int, float, Event]] = deque()
+        self._others: deque[tuple[int, float, Event]] = deque()
+        self._changed = threading.Condition()
+        self._ending = self._reader_gone = False
+        self._dropped_reported = 0
+        self.dropped_hops = self.dropped_others = 0
+        """Events that the sink was too slow for"""
+        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def held(self) -> int:
+        """Events in the queue, at most `size`."""
+        return len(self._hops) + len(self._others)
+
+    @property
+    def failures(self) -> int:
+        """How often the sink has raised."""
+        return self._guard.failures
+
+    def write(self, seconds: float, event: Event) -> None:
+        """Raises BrokenPipeError if the sink's reader has gone."""
+        with self._changed:
+            if self._reader_gone:
+                raise BrokenPipeError(f"the reader of {self._name} has gone")
+            hop = isinstance(event, HopResult)
+            if self.held >= self._size:
+                if self._hops or hop:
+                    self.dropped_hops += 1
+                else:
+                    self.dropped_others += 1
+                if not self._hops and hop:
+                    return
+                (self._hops or self._others).popleft()
+            (self._hops if hop else self._others).append((next(self._number), seconds, event))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Let the sink take what is held, for `drain_seconds` at most; then it is left to itself."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        self._thread.join(self._drain_seconds)
+        with self._changed:
+            left = self.held
+            self._hops.clear()
+            self._others.clear()
+        if self._thread.is_alive():
+            log.warning("%s does not take its results: %d are lost", self._name, left)
+        self._report()
+
+    def _run(self) -> None:
+        try:
+            while (item := self._next()) is not None:
+                self._guard.write(*item)
+                if not self._dropped_reported:
+                    self._report()
+            self._guard.close()
+        except BrokenPipeError:
+            with self._changed:
+                self._reader_gone = True
+                self._hops.clear()
+                self._others.clear()
+
+    def _next(self) -> tuple[float, Event] | None:
+        """The oldest event, waited for; None when the end has come and nothing is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.held or self._ending)
+            if not self.held:
+                return None
+            hops_first = self._hops and (not self._others or self._hops[0][0] < self._others[0][0])
+            _, seconds, event = (self._hops if hops_first else self._others).popleft()
+            return seconds, event
+
+    def _report(self) -> None:
+        """Say how many were dropped, if that is news."""
+        hops, others = self.dropped_hops, self.dropped_others
+        if hops + others > self._dropped_reported:
+            self._dropped_reported = hops + others
+            log.warning(
+                "%s is too slow: %d hop results and %d segments or audio events dropped so far",
+                self._name,
+                hops,
+                others,
+            )

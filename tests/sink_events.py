@@ -1,0 +1,83 @@
+"""Events of every kind, made by hand and by hypothesis; and programs of their own for what would end the tests."""
+
+import math
+import os
+import sys
+import textwrap
+import time
+
+import numpy as np
+from helpers import ROOT
+from hypothesis import strategies as st
+
+from edge.events import AudioEvent, AudioEventKind, Segment, Verdict
+from edge.streaming import HopResult, State
+
+LABELS = ("neutral", "happy", "sad")
+PROBS = {"neutral": 0.1, "happy": 0.7, "sad": 0.2}
+
+anything = st.floats(width=32) | st.sampled_from([math.nan, math.inf, -math.inf])
+share = st.floats(0, 1)
+time_of = st.floats(0, 1e7)
+decided = st.tuples(
+    st.just(None),
+    st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3).map(lambda p: np.array(p, dtype=np.float32)),
+    st.sampled_from([*LABELS, "uncertain"]),
+    share,
+)
+hops = st.builds(
+    lambda seconds, state, level, answer: HopResult(seconds, state, level, *answer),
+    time_of,
+    st.sampled_from(State),
+    st.floats(-200, 10),
+    decided | st.just((None, None, None, None)),
+)
+segments = st.builds(
+    Segment,
+    time_of,
+    time_of,
+    st.none() | st.sampled_from(LABELS),
+    st.none() | st.sampled_from(Verdict),
+    share,
+    st.just({}) | st.fixed_dictionaries({name: share for name in LABELS}),
+)
+audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(), time_of)
+events = hops | segments | audio_events
+
+
+def hop(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> HopResult:
+    probs = np.array(probs, dtype=np.float32)
+    return HopResult(seconds, list(State)[-1], -30.0, None, probs, LABELS[int(probs.argmax())], float(probs.max()))
+
+
+def segment(start: float = 0.0, emotion: str | None = "happy") -> Segment:
+    return Segment(start, start + 1.0, emotion, None if emotion else Verdict.UNCERTAIN, 0.7, PROBS)
+
+
+def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slow", gap: float = 0.0) -> AudioEvent:
+    return AudioEvent(kind, message, gap)
+
+
+def eventually(condition, what: str, patience: float = 20.0) -> None:
+    """Wait for something that other threads or processes do."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"did not happen: {what}"
+        time.sleep(0.01)
+
+
+def program(code: str) -> list[str]:
+    """A command that runs `code` after the imports it needs."""
+    head = """
+import os, sys, time
+from sink_events import *
+from edge.sinks import FanOut, file, lines, live
+from edge.sinks.worker import Worker
+"""
+    return [sys.executable, "-c", head + textwrap.dedent(code)]
+
+
+def environment() -> dict[str, str]:
+    """Of such a program: our modules are found, and Python buffers its output as it does for everyone."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | {"PYTHONPATH": path}
