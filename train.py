@@ -194,9 +194,10 @@ def text(metrics: dict) -> str:
     for part in ("dev", "probe", "test"):
         if part in metrics:
             figures = metrics[part]
-            low, high = figures["uar_ci95"] or (float("nan"), float("nan"))
+            ends = figures["uar_ci95"]
+            interval = f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker"
             lines.append(
-                f"{part:5}  UAR {figures['uar']:.1%} (95 % interval over speakers {low:.1%} to {high:.1%})  "
+                f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
                 f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
             )
     return "\n".join(lines)

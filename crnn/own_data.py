@@ -181,8 +181,8 @@ def _listed(file: Path, needed: tuple[str, ...], problems: list[str]) -> list[tu
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
     rows = list((_json_rows if file.suffix == ".jsonl" else _csv_rows)(file, text, problems))
-    columns = set().union(*(values for _, values in rows)) if rows else set()
-    require(bool(rows), f"{file}: lists no recording")
+    columns = set().union(*(values for _, values in rows))
+    require(bool(rows), problems[0] if problems else f"{file}: lists no recording")
     for names in (*((name,) for name in needed), ("emotion", "label"), ("speaker", "speaker_id")):
         require(
             bool(columns & set(names)), f"{file}: no column {' or '.join(names)}; it has {', '.join(sorted(columns))}"
