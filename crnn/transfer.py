@@ -82,7 +82,11 @@ def refuse_heard(start: Start, split: Split) -> None:
         known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & heard
         if known:
             named = ", ".join(sorted(known)[:5]).replace(f":{EVERYONE}", "")
-            raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run")
+            # A bundle names corpora alone, so that nobody's name leaves with it.
+            hint = (
+                ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
+            )
+            raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
         for u in members:
             for corpus, parse in parsers.items():
                 if u.corpus not in READERS and _says(parse, u, corpus) & heard:
