@@ -2,8 +2,11 @@
 
 SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-luna5 fold 0
 python train.py --protocol emodb-loso --data emodb:FOLDER
+python train.py --protocol own-data --data csv:FILE          your own recordings (docs/own-data.md)
 python train.py --out runs/mine --resume                     after an interruption
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -12,12 +15,17 @@ import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from augment.pipeline import AugmentConfig, chains
 from crnn.config import InputError, require
+from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from crnn.transfer import Start
 
 
 def build_parser() -> ArgumentParser:
@@ -29,7 +37,7 @@ def build_parser() -> ArgumentParser:
         nargs="*",
         default=[],
         metavar="CORPUS:FOLDER",
-        help="where the recordings are; empty = $SER_DATA/CORPUS",
+        help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE or audiofolder:PATH",
     )
     parser.add_argument("--out", type=str, default="", help="run folder; empty = runs/PROTOCOL-foldN-seedN")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last epoch")
@@ -41,15 +49,22 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig]:
+def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
     parser = build_parser()
     args = parser.parse_args(argv)
+    start = None
+    if args.init:
+        from edge.restore import open_start  # torch
+
+        start = open_start(args.init)
+        parser.set_defaults(start.settings)  # what the user or a --config file says comes first
+        args = parser.parse_args(argv)
     try:
         values = parser.instantiate(args)
     except ValueError as error:
         raise InputError(str(error)) from error
     config = RunConfig(**{name: values[name] for name in RunConfig.__dataclass_fields__})
-    return args, config, default_folders(values.augment)
+    return args, config, default_folders(values.augment), start
 
 
 def default_folders(augment: AugmentConfig) -> AugmentConfig:
@@ -66,7 +81,7 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
     )
 
 
-def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | None:
+def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
     import numpy as np
@@ -114,8 +129,10 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
     before: list[str] = []
-    if config.init:
-        before = start_from(model, Path(config.init), split)
+    if start:
+        before = start_from(model, config, start, split)
+        if start.folded:
+            model.encoder.learn_norms(first_views(views, split))
     else:
         model.encoder.learn_bands(first_views(views, split))
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
@@ -144,6 +161,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
         "protocol": config.protocol,
         "split_hash": split.hash,
         "corpus": "+".join(split.corpora),
+        "speaker_dependent": split.speaker_dependent,
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),
@@ -171,12 +189,15 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig) -> dict | No
 
 def text(metrics: dict) -> str:
     lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
+    if metrics.get("speaker_dependent"):
+        lines.append(f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}")
     for part in ("dev", "probe", "test"):
         if part in metrics:
             figures = metrics[part]
-            low, high = figures["uar_ci95"] or (float("nan"), float("nan"))
+            ends = figures["uar_ci95"]
+            interval = f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker"
             lines.append(
-                f"{part:5}  UAR {figures['uar']:.1%} (95 % interval over speakers {low:.1%} to {high:.1%})  "
+                f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
                 f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
             )
     return "\n".join(lines)
@@ -185,9 +206,9 @@ def text(metrics: dict) -> str:
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        args, config, augment = parse(argv)
+        args, config, augment, start = parse(argv)
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
-            metrics = run(args, config, augment)
+            metrics = run(args, config, augment, start)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

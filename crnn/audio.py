@@ -20,7 +20,15 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 def read_audio(path: Path, sample_rate: int, max_seconds: float = float("inf")) -> np.ndarray:
     """Decode, down-mix (mean of channels) and resample (soxr HQ) one recording.
 
-    Any rate, channel count and sample format that libsndfile reads. Returns `waveform (time,)` float32.
+    Any rate, channel count and sample format that libsndfile reads. Returns `waveform (time,)` float32. Raises what
+    `decode` raises.
+    """
+    return to_mono_rate(*decode(path, max_seconds), sample_rate)
+
+
+def decode(path: Path, max_seconds: float = float("inf")) -> tuple[np.ndarray, int]:
+    """One recording as it is: `samples (time, channels)` float32, full scale 1, and its rate in Hz.
+
     Raises InputError, naming the file, if it is missing, empty, truncated, not audio, not finite, or longer than
     `max_seconds` (checked before decoding).
     """
@@ -39,7 +47,7 @@ def read_audio(path: Path, sample_rate: int, max_seconds: float = float("inf")) 
     require(len(samples) == declared, f"{path}: truncated ({len(samples)} of {declared} samples can be decoded)")
     require(np.isfinite(samples).all(), f"{path}: holds NaN or infinite samples")
     require(not TRUNCATED.search(details), f"{path}: truncated (its header promises more data)")
-    return to_mono_rate(samples, rate, sample_rate)
+    return samples, rate
 
 
 def to_mono_rate(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:

@@ -127,7 +127,12 @@ def _build(utterances: list[Utterance], sample_rate: int, stem: Path) -> None:
 
 def _usable(path: Path, sample_rate: int) -> np.ndarray:
     waveform = read_audio(path, sample_rate, max_seconds=MAX_SECONDS)
+    require_usable(path, waveform, sample_rate)
+    return waveform
+
+
+def require_usable(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """Raises InputError, naming the file, if `waveform (time,)` is too short or silent throughout."""
     seconds = len(waveform) / sample_rate
     require(seconds >= MIN_SECONDS, f"{path}: {seconds:.2f} s long; at least {MIN_SECONDS} s are needed")
     require(bool(np.abs(waveform).max() > 0), f"{path}: silent throughout")
-    return waveform

@@ -25,17 +25,21 @@ class Utterance:
     sex: str | None
     """female, male, or None where unknown"""
     emotion: str
-    """The intended emotion, a name of labels.EMOTIONS"""
+    """The intended emotion, a name of labels.EMOTIONS (own recordings: any name)"""
     intensity: str | None = None
     sentence: str | None = None
     take: str | None = None
     votes: tuple[tuple[str, float], ...] | None = None
     """Listeners' votes (emotion, share), shares sum to 1; None where there are none"""
+    part: str | None = None
+    """train, dev or test, where the owner of the recordings has divided them"""
+    key: str | None = None
+    """What tells it from the corpus's other recordings, where the file name alone does not"""
 
     @property
     def name(self) -> str:
-        """Corpus and file name without folder and extension: the same for wav and flac."""
-        return f"{self.corpus}/{self.path.stem}"
+        """Corpus and file name without folder and extension, the same for wav and flac; or corpus and `key`."""
+        return f"{self.corpus}/{self.key or self.path.stem}"
 
     @property
     def speaker(self) -> str:

@@ -16,6 +16,32 @@ EMOTIONS = (
 )
 """Every emotion name this project uses; a label set is a subset in this order."""
 
+ALIASES = {
+    "neutrality": "neutral",
+    "calmness": "calm",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "anger": "angry",
+    "fear": "fearful",
+    "disgusted": "disgust",
+    "surprise": "surprised",
+    "boredom": "bored",
+    "excitement": "excited",
+    "frustration": "frustrated",
+}
+"""Other words for these emotions. Nothing is renamed by them: they say which classes of two models are the same"""
+
+
+def canonical(name: str) -> str:
+    """This project's word for an emotion, or the name itself where it has none.
+
+    >>> canonical("anger"), canonical("angry"), canonical("sarcastic")
+    ('angry', 'angry', 'sarcastic')
+    """
+    return ALIASES.get(name, name)
+
+
 RAVDESS = {
     "01": "neutral",
     "02": "calm",

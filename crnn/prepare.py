@@ -9,6 +9,7 @@ from pathlib import Path
 from crnn.cache import AudioCache, merged, open_cache
 from crnn.config import require
 from crnn.corpora import Corpus, read_corpus
+from crnn.own_data import KINDS, OWN, read_own
 from crnn.protocols import Split, check_leaks, corpora_of, make_split
 from crnn.run_config import RunConfig
 
@@ -26,19 +27,35 @@ class Prepared:
 
 
 def given_folders(entries: list[str]) -> dict[str, str]:
-    """What `--data` was given: `["ravdess:/recordings"]` -> `{"ravdess": "/recordings"}`."""
+    """What `--data` was given, by corpus; own recordings keep the kind of their layout.
+
+    >>> given_folders(["ravdess:/recordings", "csv:mine.csv"])
+    {'ravdess': '/recordings', 'own': 'csv:mine.csv'}
+    """
+    given: dict[str, str] = {}
     for entry in entries:
         require(":" in entry, f"--data {entry}: give CORPUS:FOLDER, for example ravdess:/recordings/ravdess")
-    return dict(entry.split(":", 1) for entry in entries)
+        name, place = entry.split(":", 1)
+        name, place = (OWN, entry) if name in KINDS else (name, place)
+        require(name not in given, f"--data {entry}: {given.get(name)} is named already; give one place per corpus")
+        given[name] = place
+    return given
 
 
 def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, str]:
-    """Corpus -> folder, for every corpus of the fold: `given`, or $SER_DATA/CORPUS.
+    """Corpus -> folder, for every corpus of the fold: `given`, or $SER_DATA/CORPUS. Own recordings must be given.
 
     Raises InputError that says how to name a folder.
     """
     corpora = corpora_of(protocol, fold)
     foreign = sorted(set(given) - set(corpora))
+    require(foreign != [OWN], f"{protocol} does not take your own recordings; add --protocol own-data")
+    if corpora == (OWN,):
+        require(
+            set(given) == {OWN}, f"{protocol}: name your recordings by --data folder:PATH, csv:FILE or audiofolder:PATH"
+        )
+        kind, _, place = given[OWN].partition(":")
+        return {OWN: f"{kind}:{Path(place).resolve()}"}
     require(not foreign, f"{protocol} uses {', '.join(corpora)} alone; --data names {', '.join(foreign)}")
     base = os.environ.get("SER_DATA")
     folders = {}
@@ -51,16 +68,19 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
     return folders
 
 
-def open_corpus(name: str, root: Path, sample_rate: int, cache_folder: Path | None = None) -> tuple[Corpus, AudioCache]:
-    """Read a corpus and decode it (cached)."""
-    corpus = read_corpus(name, root)
+def open_corpus(
+    name: str, place: str, layout: str, sample_rate: int, cache_folder: Path | None = None
+) -> tuple[Corpus, AudioCache]:
+    """Read a corpus and decode it (cached); `layout` says how own recordings are laid out in a folder."""
+    corpus = read_own(place, layout) if name == OWN else read_corpus(name, Path(place))
     return corpus, open_cache(corpus.utterances, sample_rate, cache_folder)
 
 
 def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None = None) -> Prepared:
     """Read and decode the corpora, split them by the protocol, and refuse leaks."""
     opened = [
-        open_corpus(name, Path(root), config.features.sample_rate, cache_folder) for name, root in sorted(data.items())
+        open_corpus(name, place, config.layout, config.features.sample_rate, cache_folder)
+        for name, place in sorted(data.items())
     ]
     cache = merged(cache for _, cache in opened)
     skipped = {file: why for corpus, _ in opened for file, why in corpus.skipped.items()} | cache.skipped

@@ -6,7 +6,8 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 - ``test``: the test speakers of each fold; ``dev``, ``train``: likewise where the source names them;
 - ``together``: speakers who are heard in each other's recordings and are never parted;
 - ``open``: speakers the lists do not name are training or development speakers, not an error;
-- ``folds``: across corpora, the corpora trained on and tested on in each fold.
+- ``folds``: across corpora, the corpora trained on and tested on in each fold;
+- ``n_folds``: own recordings, whose labels and speakers no list can name: see `_own_split`.
 
 Where the source names no development speakers they are cut from the training speakers by `_cut_dev`. Across corpora
 each corpus has its own fixed development speakers: they choose epochs where their corpus is trained on, and recipes
@@ -27,6 +28,11 @@ from crnn.corpora import Utterance
 DEV_SHARE = 0.2
 """Share of the training speakers who become development speakers (at least one of each sex)."""
 
+OWN_FOLDS = 5
+"""Own recordings: a fifth of the speakers tests in each fold"""
+
+SPEAKER_DEPENDENT = "the same people are in training and test, so these figures are about them and nobody else"
+
 SETS = ("train", "dev", "test", "probe")
 
 
@@ -46,6 +52,8 @@ class Split:
     test: tuple[Utterance, ...]
     probe: tuple[Utterance, ...] = ()
     """Development speakers of held-out corpora: recipes may be chosen on them, epochs and thresholds not"""
+    speaker_dependent: bool = False
+    """The same people are heard in all sets: the figures are about them alone"""
 
     def sets(self) -> Iterable[tuple[str, tuple[Utterance, ...]]]:
         return ((name, getattr(self, name)) for name in SETS if name != "probe" or self.probe)
@@ -100,10 +108,10 @@ def protocol_facts(name: str) -> dict:
 def corpora_of(name: str, fold: int) -> tuple[str, ...]:
     """Every corpus whose recordings the fold needs. Raises InputError for an unknown protocol or fold."""
     facts = protocol_facts(name)
-    folds = facts.get("folds") or facts["test"]
-    require(0 <= fold < len(folds), f"{name} has folds 0 to {len(folds) - 1}, not {fold}")
+    n_folds = facts["n_folds"] if "n_folds" in facts else len(facts.get("folds") or facts["test"])
+    require(0 <= fold < n_folds, f"{name} has folds 0 to {n_folds - 1}, not {fold}")
     if "folds" in facts:
-        return tuple(sorted({*folds[fold]["train"], *folds[fold]["test"]}))
+        return tuple(sorted({*facts["folds"][fold]["train"], *facts["folds"][fold]["test"]}))
     return (facts["corpus"],)
 
 
@@ -115,6 +123,8 @@ def make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
     """
     facts = protocol_facts(name)
     corpora_of(name, fold)
+    if "n_folds" in facts:
+        return _own_split(name, fold, list(utterances), facts["speaker_dependent"])
     merge = facts.get("merge", {})
     usable = [_renamed(u, merge) for u in utterances]
     usable = [u for u in usable if u.emotion in facts["labels"]]
@@ -154,6 +164,69 @@ def _cross_split(name: str, fold: int, facts: dict, usable: list[Utterance]) -> 
     return _complete(name, fold, facts, parts)
 
 
+def _own_split(name: str, fold: int, utterances: list[Utterance], speaker_dependent: bool) -> Split:
+    """Own recordings: in the parts their owner gave, or parted here; the labels are those that occur, in order."""
+    labels = tuple(sorted({u.emotion for u in utterances}))
+    require(len(labels) >= 2, f"{name}: all recordings are {', '.join(labels)}; a model needs at least 2 emotions")
+    parts: dict[str, list[Utterance]] = {part: [] for part in SETS}
+    if any(u.part for u in utterances):
+        require(all(u.part for u in utterances), f"{name}: some recordings have a split and others have none")
+        require(fold == 0, f"{name}: the recordings come with a split of their own, so there is fold 0 alone")
+        assigned = {u.name: u.part for u in utterances}
+        training = [u for u in utterances if u.part == "train"]
+        if "dev" not in assigned.values() and not speaker_dependent:
+            dev = _cut_dev(f"{name}:{fold}", training, (), least=1)
+            assigned |= {u.name: "dev" for u in training if u.speaker_id in dev}
+    elif speaker_dependent:
+        assigned = _by_recording(name, fold, utterances)
+    else:
+        assigned = _by_speaker(name, fold, utterances)
+    for u in utterances:
+        parts[assigned[u.name]].append(u)
+    for part in ("train", "dev"):
+        require(len(parts[part]) > 0, f"{name} fold {fold}: no {part} recordings; give at least 3 speakers, or a split")
+    missing = sorted(set(labels) - {u.emotion for u in parts["train"]})
+    require(
+        not missing,
+        f"{name} fold {fold}: no training recording is {', '.join(missing)}; record it with more speakers, try another "
+        "--fold, or leave it out",
+    )
+    return Split(name, fold, labels, *(tuple(parts[part]) for part in SETS), speaker_dependent=speaker_dependent)
+
+
+def _by_speaker(name: str, fold: int, utterances: list[Utterance]) -> dict[str, str]:
+    """Every fifth speaker tests, in the order of a hash; development speakers are cut from the others."""
+    speakers = sorted({u.speaker_id for u in utterances}, key=lambda s: _digest(f"{name}:test:{s}"))
+    require(
+        len(speakers) >= 3,
+        f"{name}: training, development and test need different people, so at least 3; these recordings have "
+        f"{len(speakers)} ({', '.join(speakers)}). Record more people, or take --protocol own-data-speaker-dependent, "
+        "whose figures are about these people alone",
+    )
+    require(
+        fold < len(speakers), f"{name} has folds 0 to {len(speakers) - 1} with {len(speakers)} speakers, not {fold}"
+    )
+    test = set(speakers[fold::OWN_FOLDS])
+    rest = [u for u in utterances if u.speaker_id not in test]
+    dev = _cut_dev(f"{name}:{fold}", rest, (), least=2 if len(speakers) - len(test) >= 6 else 1)
+    return {u.name: "test" if u.speaker_id in test else "dev" if u.speaker_id in dev else "train" for u in utterances}
+
+
+def _by_recording(name: str, fold: int, utterances: list[Utterance]) -> dict[str, str]:
+    """A fifth of every emotion's recordings tests, a fifth develops, whoever speaks them."""
+    assigned = {}
+    for label in sorted({u.emotion for u in utterances}):
+        names = sorted((u.name for u in utterances if u.emotion == label), key=lambda n: _digest(f"{name}:{n}"))
+        require(len(names) >= OWN_FOLDS, f"{name}: {len(names)} recordings are {label}; give at least {OWN_FOLDS}")
+        parts = {fold: "test", (fold + 1) % OWN_FOLDS: "dev"}
+        assigned |= {n: parts.get(place % OWN_FOLDS, "train") for place, n in enumerate(names)}
+    return assigned
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _complete(name: str, fold: int, facts: dict, parts: Mapping[str, list[Utterance]]) -> Split:
     needed = ["train", "dev", *(["test"] if "folds" not in facts or facts["folds"][fold]["test"] else [])]
     for part in needed:
@@ -168,15 +241,15 @@ def _renamed(utterance: Utterance, merge: Mapping[str, str]) -> Utterance:
 
 
 def _cut_dev(
-    seed: str, utterances: list[Utterance], together: Iterable[Iterable[str]], share: float = DEV_SHARE
+    seed: str, utterances: list[Utterance], together: Iterable[Iterable[str]], share: float = DEV_SHARE, least: int = 2
 ) -> set[str]:
     """Development speakers: women and men in turn, each sex in the order of a hash, until the share is reached."""
     sexes = {u.speaker_id: u.sex or "unknown" for u in utterances}
     group = {speaker: tuple(members) for members in together for speaker in members}
     waiting = defaultdict(list)
-    for speaker in sorted(sexes, key=lambda s: hashlib.sha256(f"{seed}:{s}".encode()).hexdigest()):
+    for speaker in sorted(sexes, key=lambda s: _digest(f"{seed}:{s}")):
         waiting[sexes[speaker]].append(speaker)
-    target = max(2, round(share * len(sexes)))
+    target = max(least, round(share * len(sexes)))
     dev: set[str] = set()
     while len(dev) < target and any(waiting.values()):
         for sex in sorted(waiting):
@@ -187,7 +260,7 @@ def _cut_dev(
 
 
 def check_leaks(split: Split, audio_hashes: Mapping[str, str]) -> list[str]:
-    """Refuse a split whose sets share a speaker or a recording.
+    """Refuse a split whose sets share a speaker (unless it says that it is speaker-dependent) or a recording.
 
     `audio_hashes` maps an utterance's name to the hash of its decoded samples. Returns a line for each pair of
     names that hold the same audio *within* one set: no leak, but worth knowing.
@@ -199,7 +272,7 @@ def check_leaks(split: Split, audio_hashes: Mapping[str, str]) -> list[str]:
     for part, members in split.sets():
         for u in members:
             other = owner.setdefault((u.corpus, u.speaker_id), part)
-            if other != part:
+            if other != part and not split.speaker_dependent:
                 leaks.append(f"speaker {u.speaker_id} of {u.corpus} is in {other} and in {part}")
             digest = audio_hashes[u.name]
             earlier_part, earlier = first.setdefault(digest, (part, u))

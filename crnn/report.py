@@ -9,6 +9,7 @@ import numpy as np
 from jinja2 import Environment
 from matplotlib.figure import Figure
 
+from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run import write_text
 
 matplotlib.use("Agg")
@@ -56,13 +57,17 @@ def write_report(path: Path, metrics: dict) -> None:
         if key in metrics
     ]
     training = metrics["training"]
-    synthetic = metrics["corpus"] == "synthetic"
+    notices = [
+        (
+            metrics["corpus"] == "synthetic",
+            "SYNTHETIC voices: these figures say that the machinery works, nothing about emotion.",
+        ),
+        (metrics.get("speaker_dependent"), f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}."),
+    ]
     page = Environment(autoescape=True).from_string(PAGE)
     html = page.render(
         title=f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}",
-        notice="SYNTHETIC voices: these figures say that the machinery works, nothing about emotion."
-        if synthetic
-        else "",
+        notice=" ".join(text for holds, text in notices if holds),
         facts=[
             ("Split", metrics["split_hash"]),
             ("Parameters", f"{metrics['n_params']:,}"),

@@ -4,6 +4,7 @@ import typing
 from dataclasses import dataclass, field
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, require
+from crnn.own_data import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ class RunConfig:
     seed: int = 0
     """Seeds weights, order and augmentation"""
     init: str = ""
-    """Run folder whose weights training starts from; empty = random weights"""
+    """Whose weights training starts from: a run folder, a float32 bundle, or `pretrained`, the one that ships; its
+    features, model and window become the defaults. Empty = random weights"""
+    layout: str = LAYOUT
+    """Own recordings in `folder:` and `audiofolder:`: where emotion and speaker stand in their paths; * = anything"""
     features: FeatureConfig = field(default_factory=FeatureConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     window: WindowConfig = field(default_factory=WindowConfig)

@@ -4,6 +4,7 @@ SYNTHETIC: no person ever spoke these clips. Each "emotion" is a recipe of pitch
 "speaker" shifts pitch, formants and level. Scores on it say that the machinery works and nothing about emotion.
 
     python -m crnn.synthetic FOLDER
+    python -m crnn.synthetic FOLDER --own        as somebody's own recordings: EMOTION/SPEAKER_NN.wav
 """
 
 import argparse
@@ -96,13 +97,7 @@ def write_corpus(folder: Path, speakers: int = 12, takes: int = 2, seed: int = 0
 
     Raises InputError if the folder already holds something else.
     """
-    notice = folder / "SYNTHETIC.txt"
-    require(
-        not folder.exists() or notice.exists() or not any(folder.iterdir()),
-        f"{folder}: not empty and not a synthetic corpus; give a new folder",
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    notice.write_text(NOTICE, encoding="utf-8")
+    _claim(folder)
     written = 0
     for speaker in range(1, speakers + 1):
         actor = folder / f"Actor_{speaker:02d}"
@@ -118,6 +113,33 @@ def write_corpus(folder: Path, speakers: int = 12, takes: int = 2, seed: int = 0
     return written
 
 
+def write_own(folder: Path, speakers: int = 6, seed: int = 0, seconds: float = 2.8) -> int:
+    """Write 10 clips in three emotions for every speaker, laid out as somebody's own recordings; returns how many.
+
+    Raises InputError if the folder already holds something else.
+    """
+    _claim(folder)
+    for speaker in range(1, speakers + 1):
+        for number in range(10):
+            emotion = ("angry", "calm", "sad")[number % 3]
+            rng = np.random.default_rng([seed, speaker, number])
+            clip = synthesize(emotion, speaker, seconds * rng.uniform(0.8, 1.3), rng)
+            (folder / emotion).mkdir(exist_ok=True)
+            soundfile.write(folder / emotion / f"voice{speaker}_{number:02d}.wav", clip, SAMPLE_RATE, subtype="PCM_16")
+    return 10 * speakers
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder and say in it what it holds."""
+    notice = folder / "SYNTHETIC.txt"
+    require(
+        not folder.exists() or notice.exists() or not any(folder.iterdir()),
+        f"{folder}: not empty and not a synthetic corpus; give a new folder",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    notice.write_text(NOTICE, encoding="utf-8")
+
+
 def demo_clip() -> np.ndarray:
     """Three "sentences" of one voice, one after another: what `make demo` plays; `(time,)` float32 at 16 kHz."""
     sentences = (
@@ -131,11 +153,15 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to write; new, empty, or an earlier synthetic corpus")
     parser.add_argument("--speakers", type=int, default=12, help="number of voices (default: 12)")
     parser.add_argument("--takes", type=int, default=2, help="takes per sentence and emotion (default: 2)")
+    parser.add_argument("--own", action="store_true", help="10 clips a voice, as EMOTION/SPEAKER_NN.wav")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn (default: 0)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        written = write_corpus(args.folder, args.speakers, args.takes, args.seed)
+        if args.own:
+            written = write_own(args.folder, args.speakers, args.seed)
+        else:
+            written = write_corpus(args.folder, args.speakers, args.takes, args.seed)
     except (InputError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -1,46 +1,135 @@
-"""Start from another run's weights, if that run has heard nothing that this one is judged on."""
+"""Start from a trained model's weights, if it has heard nothing that this run is judged on."""
 
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from crnn.config import require
+from crnn.config import FeatureConfig, ModelConfig, WindowConfig, require
+from crnn.corpora import READERS, Skip, Utterance
 from crnn.fit import model_weights
+from crnn.labels import canonical
 from crnn.model import CRNN
 from crnn.protocols import LeakError, Split
 from crnn.run import RunFolder
+from crnn.run_config import RunConfig
+
+EVERYONE = "*"
+"""In place of a speaker: every speaker of that corpus has been heard, as far as anyone can tell"""
 
 
-def start_from(model: CRNN, run: Path, split: Split) -> list[str]:
-    """Copy the weights of the finished run `run` into `model`; classifier rows by the names of their emotions, rows
-    without a namesake stay as they are. Returns every speaker ("corpus:speaker") that those weights have learned from
-    or been chosen by, those of the runs before `run` included.
+@dataclass(frozen=True)
+class Start:
+    """A trained model to start from."""
 
-    Raises InputError if the run is unfinished or of another shape, LeakError if it was trained, or its epoch chosen, on
-    a speaker whom `split` uses to develop or test.
-    """
+    name: str
+    """As the user named it"""
+    labels: tuple[str, ...]
+    features: FeatureConfig
+    model: ModelConfig
+    window: WindowConfig
+    weights: dict[str, Tensor]
+    heard: tuple[str, ...]
+    """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
+    folded: bool = False
+    """Its batch norms were folded into the convolutions: see `Encoder.learn_norms`"""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Defaults for a run that starts here, by option: `{"features.n_mels": 64, ...}`."""
+        return {
+            f"{room}.{key}": value
+            for room in ("features", "model", "window")
+            for key, value in asdict(getattr(self, room)).items()
+        }
+
+
+def start_of_run(run: Path) -> Start:
+    """A run folder. Raises InputError if it is unfinished or does not say whom it has heard."""
     folder = RunFolder(run)
-    theirs, heard = folder.read("split"), folder.heard()
-    for part in ("dev", "test", "probe"):
-        shared = sorted({u.speaker for u in getattr(split, part)} & set(heard))
-        if shared:
-            raise LeakError(f"--init {run}: it has heard {', '.join(shared[:5])}, who are {part} here; use another run")
+    labels, heard = tuple(folder.read("split")["labels"]), tuple(folder.heard())
+    config, _, _ = folder.read_config()
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
-    weights, ours = model_weights(folder.best_checkpoint), model.state_dict()
+    weights = model_weights(folder.best_checkpoint)
+    return Start(str(run), labels, config.features, config.model, config.window, weights, heard)
+
+
+def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
+    """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
+    "anger" is "angry"), rows without a namesake stay as they are. Returns whom those weights have heard.
+
+    Raises InputError if `config` describes another model, LeakError if the start was trained, or its epoch chosen, on a
+    speaker whom `split` uses to develop or test.
+    """
+    refuse_heard(start, split)
+    refuse_other_settings(start, config)
+    weights, ours = dict(start.weights), model.state_dict()
     for name in ("head.classifier.weight", "head.classifier.bias"):
-        if weights[name].shape[1:] == ours[name].shape[1:]:
-            weights[name] = _by_label(ours[name], weights[name], split.labels, theirs["labels"])
-    require(
-        {name: value.shape for name, value in weights.items()} == {name: value.shape for name, value in ours.items()},
-        f"--init {run}: its model has another shape; give the same --model settings",
-    )
+        weights[name] = _by_label(ours[name], weights[name], split.labels, start.labels)
     model.load_state_dict(weights)
-    return heard
+    return list(start.heard)
 
 
-def _by_label(ours: Tensor, theirs: Tensor, our_labels: tuple[str, ...], their_labels: list[str]) -> Tensor:
+def refuse_heard(start: Start, split: Split) -> None:
+    """Raises LeakError that names whom `start` has heard among those who develop or test, or a recording that is named
+    as the recordings of a corpus it has heard are, whatever own data calls it."""
+    heard = set(start.heard)
+    corpora = sorted({speaker.split(":")[0] for speaker in heard} & set(READERS))
+    parsers = {corpus: READERS[corpus](Path("/nonexistent")) for corpus in corpora}
+    for part in ("dev", "test", "probe"):
+        members = getattr(split, part)
+        known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & heard
+        if known:
+            named = ", ".join(sorted(known)[:5]).replace(f":{EVERYONE}", "")
+            # A bundle names corpora alone, so that nobody's name leaves with it.
+            hint = (
+                ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
+            )
+            raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
+        for u in members:
+            for corpus, parse in parsers.items():
+                if u.corpus not in READERS and _says(parse, u, corpus) & heard:
+                    raise LeakError(
+                        f"--init {start.name}: it has heard {corpus}, and {u.path} ({part}) has a name of that corpus; "
+                        "leave such recordings out, or use another run"
+                    )
+
+
+def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
+    """Whom a corpus's reader takes the speaker of a file name for."""
+    try:
+        parsed = parse(utterance.path)
+    except Skip:
+        return {f"{corpus}:{EVERYONE}"}
+    return {parsed.speaker, f"{corpus}:{EVERYONE}"} if parsed else set()
+
+
+def refuse_other_settings(start: Start, config: RunConfig) -> None:
+    """The weights mean something under the features and the model they were trained with alone."""
+    given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
+    differing = {
+        key: value for key, value in start.settings.items() if key in given and given[key] != value
+    }  # dropout is not part of what is computed
+    differing.pop("model.dropout", None)
+    require(
+        not differing,
+        f"--init {start.name}: its model has other settings; leave yours out, or give "
+        + " ".join(f"--{key} {_option(value)}" for key, value in differing.items()),
+    )
+
+
+def _option(value: object) -> str:
+    """A setting as it is typed: `"[16,24]"`."""
+    return '"[' + ",".join(map(str, value)) + ']"' if isinstance(value, (tuple, list)) else str(value)
+
+
+def _by_label(ours: Tensor, theirs: Tensor, our_labels: Iterable[str], their_labels: tuple[str, ...]) -> Tensor:
     merged = ours.clone()
+    places = {canonical(label): row for row, label in enumerate(their_labels)}
+    places |= {label: row for row, label in enumerate(their_labels)}
     for row, label in enumerate(our_labels):
-        if label in their_labels:
-            merged[row] = theirs[their_labels.index(label)]
+        place = places.get(label, places.get(canonical(label)))
+        if place is not None:
+            merged[row] = theirs[place]
     return merged

@@ -155,7 +155,12 @@ def cost(recognizer: StreamingRecognizer, repeats: int = 7) -> tuple[float, floa
 
 def hear_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> Heard:
     """The stream over the torch modules themselves."""
+    return hear(torch_recognizer(model, manifest), clips)
+
+
+def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
+    """A recognizer over the torch modules, in the shapes of the manifest."""
     g = manifest.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
     head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
-    return hear(StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels)), clips)
+    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels))

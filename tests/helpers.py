@@ -84,3 +84,11 @@ def edit_json(path: Path, change) -> None:
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
+
+
+def own_voices(folder: Path) -> Path:
+    """60 short SYNTHETIC clips of 6 voices, laid out as somebody's own: `angry/voice1_00.wav`."""
+    from crnn.synthetic import write_own
+
+    write_own(folder, speakers=6, seconds=1.2)
+    return folder

@@ -1,0 +1,163 @@
+"""Look at recordings before anyone trains on them.
+
+    python -m crnn.check --data folder:PATH [--layout '{emotion}/{speaker}_*']
+    python -m crnn.check --data csv:FILE --json
+    python -m crnn.check --data ravdess:FOLDER
+
+Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections import Counter
+from pathlib import Path
+
+from crnn.config import InputError, require
+from crnn.corpora import Corpus, read_corpus
+from crnn.inspection import listen_all, possible_split, same_audio, spread, suspicions
+from crnn.own_data import LAYOUT, OWN, scan
+from crnn.prepare import given_folders
+from crnn.protocols import protocol_facts, protocol_names
+
+SHOWN_LINES, SHOWN_SPEAKERS = 5, 40
+"""Of each kind, in the text; --json gives all"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m crnn.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="KIND:PATH",
+        help="folder:PATH, csv:FILE or audiofolder:PATH; or a known corpus, for example ravdess:FOLDER",
+    )
+    parser.add_argument(
+        "--layout", default=LAYOUT, help=f"where emotion and speaker stand in a path (default: {LAYOUT})"
+    )
+    parser.add_argument("--protocol", help="split to try (default: own-data, or the corpus's first)")
+    parser.add_argument("--fold", type=int, default=0, help="fold of the protocol (default: 0)")
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    return parser
+
+
+def default_protocol(corpus: str) -> str:
+    """The first protocol of a corpus; the rule for own recordings where it has none."""
+    return next((name for name in protocol_names() if protocol_facts(name).get("corpus") == corpus), "own-data")
+
+
+def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
+    """Everything there is to say, as plain values; `problems` and `warnings` hold lines by kind.
+
+    Raises InputError if nothing can be read at all.
+    """
+    ((name, place),) = given_folders([data]).items()
+    problems: dict[str, list[str]] = {}
+    warnings: dict[str, list[str]] = {}
+    corpus: Corpus
+    if name == OWN:
+        corpus, problems["list"] = scan(place, layout)
+    else:
+        corpus = read_corpus(name, Path(place))
+    # What a published corpus leaves out is known; own files that are left out were meant to be heard.
+    left_out = problems if name == OWN else warnings
+    left_out["left out"] = [f"{file}: {why}" for file, why in corpus.skipped.items()]
+    sounds, unusable = listen_all(corpus.utterances)
+    problems["unusable"] = [f"{file}: {why}" for file, why in unusable.items()]
+    require(bool(sounds), f"{data}: none of the recordings can be used; first: {''.join(problems['unusable'][:1])}")
+    usable = [u for u in corpus.utterances if u.name in sounds]
+    problems["same audio"], warnings["same audio"] = same_audio(usable, sounds)
+    split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds)
+    warnings |= suspicions(usable, sounds)
+    if split:
+        warnings["split"] = [
+            f"{part} has no recording that is {label}"
+            for part, facts in split["sets"].items()
+            for label, clips in facts["emotions"].items()
+            if not clips and facts["clips"]
+        ]
+    speakers = sorted({u.speaker_id for u in usable})
+    return {
+        "data": data,
+        "recordings": len(corpus.utterances),
+        "usable": len(usable),
+        "emotions": dict(sorted(Counter(u.emotion for u in usable).items())),
+        "speakers": {s: dict(Counter(u.emotion for u in usable if u.speaker_id == s)) for s in speakers},
+        "voted": sum(u.votes is not None for u in usable),
+        **spread(sounds.values()),
+        "split": split,
+        "problems": {kind: lines for kind, lines in problems.items() if lines},
+        "warnings": {kind: lines for kind, lines in warnings.items() if lines},
+    }
+
+
+def text(found: dict) -> str:
+    """The same for people."""
+    seconds, silence = found["seconds"], found["silence"]
+    lines = [
+        f"{found['data']}: {found['usable']} of {found['recordings']} recordings can be used, "
+        f"{len(found['emotions'])} emotions, {len(found['speakers'])} speakers, {seconds['total'] / 60:.1f} minutes",
+        "",
+        *_table(found),
+        "",
+        f"length       {seconds['min']:.1f} to {seconds['max']:.1f} s, median {seconds['median']:.1f} s",
+        f"sample rate  {', '.join(f'{n} at {rate} Hz' for rate, n in found['sample_rates'].items())}",
+        f"channels     {', '.join(f'{n} with {count}' for count, n in found['channels'].items())}",
+        f"clipping     {found['clipped_clips']} recordings",
+        f"silence      {silence['median_share']:.0%} of a recording, {silence['zeros_share']:.0%} digital (medians)",
+        "",
+    ]
+    if found["split"]:
+        lines.append(f"split        {found['split']['protocol']} fold {found['split']['fold']}")
+        for part, facts in found["split"]["sets"].items():
+            emotions = ", ".join(f"{n} {label}" for label, n in facts["emotions"].items())
+            people = f"{len(facts['speakers'])} speaker{'s' * (len(facts['speakers']) != 1)}"
+            lines.append(f"  {part:10} {people}, {facts['clips']} recordings ({emotions})")
+    else:
+        lines.append("split        not possible, see below")
+    for title in ("problems", "warnings"):
+        total = sum(map(len, found[title].values()))
+        lines += ["", f"{title}: {total or 'none'}"]
+        for kind, items in found[title].items():
+            lines += [f"  {kind}: {item}" for item in items[:SHOWN_LINES]]
+            lines += [f"  {kind}: and {len(items) - SHOWN_LINES} more (--json)"] * (len(items) > SHOWN_LINES)
+    return "\n".join(lines)
+
+
+def _table(found: dict) -> list[str]:
+    """Recordings by speaker and emotion."""
+    emotions, speakers = found["emotions"], found["speakers"]
+    rows = [["", *emotions, "all"]]
+    for speaker, counts in list(speakers.items())[:SHOWN_SPEAKERS]:
+        rows.append([speaker, *(str(counts.get(emotion, 0)) for emotion in emotions), str(sum(counts.values()))])
+    rows.append(["all", *map(str, emotions.values()), str(sum(emotions.values()))])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    ]
+    if len(speakers) > SHOWN_SPEAKERS:
+        lines.insert(-1, f"and {len(speakers) - SHOWN_SPEAKERS} more speakers (--json)")
+    return lines
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    args = build_parser().parse_args(argv)
+    try:
+        found = check(args.data, args.layout, args.protocol, args.fold)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or args.data}: {error.strerror}\n")
+        return 2
+    sys.stdout.write((json.dumps(found) if args.json else text(found)) + "\n")
+    return 1 if found["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,453 @@
+"""Own recordings: every layout, odd names, lists that cannot be right, and splits that no speaker crosses."""
+
+import csv
+import json
+import shutil
+import tempfile
+import unicodedata
+from pathlib import Path
+
+import pytest
+from helpers import SMALL, one_clear_line, own_voices, script
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crnn.config import InputError
+from crnn.corpora import Utterance
+from crnn.data import target_matrix
+from crnn.own_data import LAYOUT, OWN, layout_pattern, read_own, scan
+from crnn.prepare import given_folders, locate_data
+from crnn.protocols import LeakError, check_leaks, make_split
+from crnn.run_config import LossConfig
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def write(root: Path, text: str, name: str = "my.csv") -> str:
+    (root / name).write_text(text, encoding="utf-8")
+    return f"csv:{root / name}"
+
+
+def facts(source: str, layout: str = LAYOUT) -> list[tuple]:
+    return [(u.name, u.emotion, u.speaker_id, u.part) for u in read_own(source, layout).utterances]
+
+
+def test_a_folder_per_emotion(tmp_path):
+    touch(tmp_path, "Angry/anna_01.wav", "angry/ben_x_2.FLAC", "very sad/anna_01.mp3", "notes.txt")
+    assert facts(f"folder:{tmp_path}") == [
+        ("own/Angry/anna_01.wav", "angry", "anna", None),
+        ("own/angry/ben_x_2.FLAC", "angry", "ben", None),
+        ("own/very sad/anna_01.mp3", "very sad", "anna", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("{emotion}/{speaker}/*", "joy/anna/day 1.02.wav"),
+        ("{speaker}/{emotion}/*", "anna/joy/1.wav"),
+        ("{speaker}/*-{emotion}-*", "anna/monday-joy-3.wav"),
+        ("{speaker}_{emotion}", "anna_joy.wav"),
+        ("*/{emotion}.({speaker})*", "x/joy.(anna)2.wav"),
+    ],
+)
+def test_other_layouts(tmp_path, layout, name):
+    assert facts(f"folder:{touch(tmp_path, name)}", layout) == [(f"own/{name}", "joy", "anna", None)]
+
+
+def test_a_layout_may_name_the_split(tmp_path):
+    touch(tmp_path, "train/joy/anna_1.wav", "Validation/joy/ben_1.wav", "test/joy/cleo_1.wav")
+    parts = [part for *_, part in facts(f"folder:{tmp_path}", "{split}/{emotion}/{speaker}_*")]
+    assert sorted(parts) == ["dev", "test", "train"]
+
+
+@pytest.mark.parametrize("layout", ["", "{emotion}/*", "{emotion}/{speaker}/{emotion}", "{emotion}/{spkr}_{speaker}"])
+def test_a_layout_that_says_too_little_or_too_much(layout):
+    with pytest.raises(InputError, match="--layout .*once each"):
+        layout_pattern(layout)
+
+
+def test_what_a_folder_cannot_use_is_reported(tmp_path):
+    touch(tmp_path, "joy/anna_1.wav", "joy/nameless.wav", "joy/anna_2.m4a", "joy/._anna_1.wav", "loose_1.wav")
+    (tmp_path / "linked").symlink_to(tmp_path / "joy")
+    skipped = {Path(file).name: why for file, why in read_own(f"folder:{tmp_path}", LAYOUT).skipped.items()}
+    assert "does not fit --layout" in skipped["nameless.wav"]
+    assert "does not fit --layout" in skipped["loose_1.wav"]
+    assert "ffmpeg" in skipped["anna_2.m4a"]
+    assert skipped["._anna_1.wav"] == "hidden"
+    assert "link to a folder" in skipped["linked"]
+
+
+def test_a_name_that_is_not_utf8_is_reported_printably(tmp_path):
+    touch(tmp_path, "joy/anna_1.wav")
+    Path(str(tmp_path / "joy") + "/fr\udcf6hlich_1.wav").write_bytes(b"")
+    ((file, why),) = read_own(f"folder:{tmp_path}", LAYOUT).skipped.items()
+    assert file.endswith("fr\\udcf6hlich_1.wav")
+    assert "not UTF-8" in why
+
+
+def test_audiofolder_with_a_csv(tmp_path):
+    touch(tmp_path, "train/a.wav", "test/a.wav", "test/unlisted.wav")
+    write(tmp_path, "file_name,label,speaker_id\ntrain/a.wav,joy,7\ntest/a.wav,fear,8\n", "metadata.csv")
+    corpus = read_own(f"audiofolder:{tmp_path}", LAYOUT)
+    assert [(u.name, u.emotion, u.speaker_id, u.part) for u in corpus.utterances] == [
+        ("own/test/a.wav", "fear", "8", "test"),
+        ("own/train/a.wav", "joy", "7", "train"),
+    ]
+    assert list(corpus.skipped.values()) == ["no metadata file lists it"]
+
+
+def test_audiofolder_with_a_list_in_every_split(tmp_path):
+    for part, speaker in (("train", 1), ("validation", 2), ("test", 3)):
+        touch(tmp_path, f"{part}/a.wav")
+        row = {"file_name": "a.wav", "emotion": "joy", "speaker": speaker, "split": None, "vote_joy": 1}
+        write(tmp_path / part, json.dumps(row) + "\n\n", "metadata.jsonl")
+    found = read_own(f"audiofolder:{tmp_path}", LAYOUT).utterances
+    assert [(u.name, u.speaker_id, u.part) for u in found] == [
+        ("own/test/a.wav", "3", "test"),
+        ("own/train/a.wav", "1", "train"),
+        ("own/validation/a.wav", "2", "dev"),
+    ]
+    assert found[0].votes == (("joy", 1.0),)
+
+
+@pytest.mark.parametrize("below", ["", "train/"])
+def test_audiofolder_with_a_folder_per_label(tmp_path, below):
+    touch(tmp_path, f"{below}joy/anna_1.wav")
+    assert facts(f"audiofolder:{tmp_path}") == [
+        (f"own/{below}joy/anna_1.wav", "joy", "anna", "train" if below else None)
+    ]
+
+
+def test_a_list_with_everything(tmp_path):
+    touch(tmp_path / "elsewhere", "1.wav")
+    touch(tmp_path / "lists", "sub/2.wav", "3.wav")
+    other = tmp_path / "elsewhere" / "1.wav"
+    source = write(
+        tmp_path / "lists",
+        "\ufeffPath;Emotion;Speaker;Split;Sex;vote_joy;vote_fear;notes\n"
+        f"{other};joy;anna;train;F;0,75;0,25;loud\n\n"
+        "sub\\2.wav;Fear ;ben;VAL;male;;;\n;;;;;;;\n3.wav;fear;cleo;test;;0;1\n",
+    )
+    one, three, two = sorted(read_own(source, LAYOUT).utterances, key=lambda u: u.path.name != "1.wav")
+    assert (one.name, one.sex, one.part, dict(one.votes)) == (
+        f"own/{other}", "female", "train", {"joy": 0.75, "fear": 0.25},
+    )  # fmt: skip
+    assert (two.name, two.sex, two.part, two.votes, two.emotion) == ("own/sub/2.wav", "male", "dev", None, "fear")
+    assert (three.name, three.sex, three.part, three.votes) == ("own/3.wav", None, "test", (("fear", 1.0),))
+    targets = target_matrix([one, three], ("fear", "joy"), LossConfig(targets="votes"))
+    assert targets.tolist() == [[0.25, 0.75], [1, 0]]
+    with pytest.raises(InputError, match="2.wav: no listeners' votes"):
+        target_matrix([one, two], ("fear", "joy"), LossConfig(targets="votes"))
+
+
+def test_names_stay_when_list_and_recordings_move_together(tmp_path):
+    touch(tmp_path / "a", "day1/x.wav", "day2/x.wav")
+    source = write(tmp_path / "a", "path,emotion,speaker\nday1/x.wav,joy,anna\n./day1/../day2/x.wav,joy,anna\n")
+    before = facts(source)
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    assert facts(f"csv:{tmp_path / 'b' / 'my.csv'}") == before
+    assert [name for name, *_ in before] == ["own/day1/x.wav", "own/day2/x.wav"]
+
+
+HEAD = "path,emotion,speaker\n"
+BAD = {
+    "no emotion column": ("path,emotoin,speaker\na.wav,joy,anna\n", "my.csv: no column emotion or label; it has"),
+    "no path column": ("file,emotion,speaker\na.wav,joy,anna\n", "no column path"),
+    "no speaker column": ("path,emotion\na.wav,joy\n", "no column speaker"),
+    "nothing in it": ("", "lists no recording"),
+    "only a header": (HEAD, "lists no recording"),
+    "unknown file": (f"{HEAD}a.wav,joy,anna\nno.wav,joy,anna\n", "line 3: no.wav: no such file in"),
+    "absolute path nowhere": (f"{HEAD}/nowhere/a.wav,joy,anna\n", "line 2: /nowhere/a.wav: no such file"),
+    "a folder": (f"{HEAD}.,joy,anna\n", "line 2: .: no such file"),
+    "a very long name": (f"{HEAD}{'x' * 5000}.wav,joy,anna\n", "line 2: xxx.*no such file"),
+    "empty label": (f"{HEAD}a.wav,,anna\n", "line 2: emotion is empty"),
+    "empty speaker": (f"{HEAD}a.wav,joy, \n", "line 2: speaker is empty"),
+    "empty path": (f"{HEAD},joy,anna\n", "line 2: path is empty"),
+    "two labels": (
+        f"{HEAD}a.wav,joy,anna\nb.wav,joy,anna\n./a.wav,fear,anna\n",
+        "line 4: .*a.wav is listed twice as joy and as fear, first in .*line 2",
+    ),
+    "listed twice": (f"{HEAD}a.wav,joy,anna\na.wav,joy,anna\n", "line 3: .*a.wav is listed twice, first in .*line 2"),
+    "kept word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain': this word is kept"),
+    "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", 'line 2: more cells than the header; put a name with ","'),
+    "unknown split": ("path,emotion,speaker,split\na.wav,joy,anna,trian\n", "line 2: split 'trian' is none of"),
+    "split in some rows": (
+        "path,emotion,speaker,split\na.wav,joy,anna,train\nb.wav,joy,ben,\n",
+        "b.wav: no split, though 1 recordings have one",
+    ),
+    "unknown sex": ("path,emotion,speaker,sex\na.wav,joy,anna,x\n", "line 2: sex 'x'"),
+    "votes that are counts": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,5\n", "line 2: vote_joy is '5'; give the"),
+    "votes that are words": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,all\n", "line 2: vote_joy is 'all'"),
+    "votes that are nan": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,nan\n", "line 2: vote_joy is 'nan'"),
+    "votes that do not sum to 1": (
+        "path,emotion,speaker,vote_joy,vote_fear\na.wav,joy,anna,0.5,0.3\n",
+        "line 2: votes sum to 0.8; the shares must sum to 1",
+    ),
+    "two columns of one name": ("path,emotion,speaker,path\na.wav,joy,anna,b.wav\n", "two columns are called path"),
+    "capitals of a speaker": (f"{HEAD}a.wav,joy,Anna\nb.wav,joy,anna\n", "speakers Anna and anna differ in capitals"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_list_that_cannot_be_right_is_one_line_with_its_row(tmp_path, case):
+    text, message = BAD[case]
+    source = write(touch(tmp_path, "a.wav", "b.wav"), text)
+    with pytest.raises(InputError, match=message) as error:
+        read_own(source, LAYOUT)
+    assert "\n" not in str(error.value)
+
+
+def test_the_first_of_several_mistakes_counts_the_others(tmp_path):
+    source = write(touch(tmp_path, "a.wav"), f"{HEAD}a.wav,joy,anna\nb.wav,joy,anna\nc.wav,joy,anna\n,joy,ben\n")
+    with pytest.raises(InputError, match=r"line 3: b.wav.*and 2 more: python -m crnn.check --data csv:"):
+        read_own(source, LAYOUT)
+    assert len(scan(source, LAYOUT)[1]) == 3
+
+
+def test_lists_that_are_not_text_or_not_json(tmp_path):
+    (tmp_path / "my.csv").write_bytes("path,emotion,speaker\na.wav,fröhlich,anna\n".encode("latin-1"))
+    with pytest.raises(InputError, match="my.csv: not UTF-8"):
+        read_own(f"csv:{tmp_path / 'my.csv'}", LAYOUT)
+    touch(tmp_path, "a.wav")
+    write(tmp_path, '{"file_name": "a.wav", "label": "joy", "speaker": "anna"}\n{"file_name"\n[1]\n', "metadata.jsonl")
+    _, problems = scan(f"audiofolder:{tmp_path}", LAYOUT)
+    assert [line.split("metadata.jsonl ")[1] for line in problems] == [
+        "line 2: not a JSON object",
+        "line 3: not a JSON object",
+    ]
+    write(tmp_path, "file_name,label,speaker\n", "metadata.csv")
+    with pytest.raises(InputError, match=r"metadata.csv and metadata.jsonl; keep one"):
+        read_own(f"audiofolder:{tmp_path}", LAYOUT)
+
+
+@pytest.mark.parametrize("source", ["csv:/nowhere/my.csv", "folder:/nowhere", "audiofolder:/nowhere"])
+def test_nothing_there(source):
+    with pytest.raises(InputError, match="/nowhere.*: no such f"):
+        read_own(source, LAYOUT)
+
+
+def test_an_empty_folder_and_one_of_another_layout(tmp_path):
+    with pytest.raises(InputError, match="no usable recording; first: it holds none"):
+        read_own(f"folder:{tmp_path}", LAYOUT)
+    with pytest.raises(
+        InputError, match=r"no usable recording; first: .*anna/joy/1 does not fit --layout \{emotion\}/"
+    ):
+        read_own(f"folder:{touch(tmp_path, 'anna/joy/1.wav')}", LAYOUT)
+
+
+WORD = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/\\_"), min_size=1, max_size=12
+)
+
+
+@given(st.lists(st.tuples(WORD, WORD, WORD), min_size=1, max_size=4))
+def test_odd_names_come_back_from_folders_and_from_lists(names):
+    names = [(e, s, f) for e, s, f in names if not any(part.startswith(".") for part in (e, s))]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        paths = {f"{emotion}/{speaker}_{file}.wav": (emotion, speaker) for emotion, speaker, file in names}
+        if not paths:
+            return
+        touch(root, *paths)
+        for source in (f"folder:{root}", _listed(root, paths)):
+            try:
+                corpus, problems = scan(source, LAYOUT)
+            except InputError as error:  # every name is one that we refuse
+                assert "uncertain" in str(error) or "capitals" in str(error)  # noqa: PT017
+                continue
+            assert all("capitals" in line or "uncertain" in line for line in problems)
+            for u in corpus.utterances:
+                emotion, speaker = paths[str(u.path.relative_to(root))]
+                assert u.emotion == unicodedata.normalize("NFC", unicodedata.normalize("NFC", emotion).lower())
+                assert u.speaker_id == unicodedata.normalize("NFC", speaker)
+            assert len({u.name for u in corpus.utterances}) == len(corpus.utterances) or _twins(paths)
+
+
+def _listed(root: Path, paths: dict) -> str:
+    with (root / "my.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "emotion", "speaker"), *((p, *names) for p, names in paths.items())])
+    return f"csv:{root / 'my.csv'}"
+
+
+def _twins(paths: dict) -> bool:
+    """Names that differ in the form of their Unicode alone."""
+    return len({unicodedata.normalize("NFC", path) for path in paths}) < len(paths)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=200))
+def test_any_text_as_a_list_is_understood_or_refused(text):
+    with tempfile.TemporaryDirectory() as folder:
+        touch(Path(folder), "a.wav")
+        for name in ("my.csv", "metadata.csv", "metadata.jsonl"):
+            (Path(folder) / name).write_text(text, encoding="utf-8", newline="")
+            source = f"csv:{folder}/{name}" if name == "my.csv" else f"audiofolder:{folder}"
+            with pytest.raises(InputError):
+                read_own(source, LAYOUT)
+            (Path(folder) / name).unlink()
+
+
+def people(n: int, per_emotion: int = 2, part: str | None = None, first: int = 0) -> list[Utterance]:
+    return [
+        Utterance(Path(f"/x/{s}-{e}-{k}.wav"), OWN, f"s{s}", None, e, part=part)
+        for s in range(first, first + n)
+        for e in ("fear", "joy")
+        for k in range(per_emotion)
+    ]
+
+
+@pytest.mark.parametrize("n", range(3, 13))
+def test_speakers_are_parted_whatever_their_number(n):
+    tested = []
+    for fold in range(min(n, 5)):
+        split = make_split("own-data", fold, people(n))
+        sets = [set(split.speakers(part)) for part in ("train", "dev", "test")]
+        assert all(sets)
+        assert sum(map(len, sets)) == len(set.union(*sets)) == n
+        assert split.labels == ("fear", "joy")
+        assert split.hash == make_split("own-data", fold, reversed(people(n))).hash
+        check_leaks(split, {u.name: u.name for u in people(n)})
+        tested += sets[2]
+    assert len(tested) == len(set(tested))
+    assert n < 5 or len(tested) == n, "over the folds everyone tests once"
+
+
+@pytest.mark.parametrize(
+    ("utterances", "fold", "message"),
+    [
+        (people(1), 0, r"at least 3; these recordings have 1 \(s0\).*--protocol own-data-speaker-dependent"),
+        (people(2), 0, r"these recordings have 2 \(s0, s1\)"),
+        (people(3), 3, "has folds 0 to 2 with 3 speakers"),
+        (people(6), 5, "has folds 0 to 4, not 5"),
+        ([u for u in people(6) if u.emotion == "joy"], 0, "all recordings are joy"),
+        (people(3, part="train") + people(3, part="test", first=3), 1, "fold 0 alone"),
+        (people(3, part="test"), 0, "no train recordings"),
+        (people(1, part="train") + people(1, part="test", first=3), 0, "no train recordings"),
+        (people(3) + [Utterance(Path("/x/rare.wav"), OWN, "s3", None, "rare")], 0, "no training recording is rare"),
+    ],
+)  # fmt: skip
+def test_recordings_that_cannot_be_parted_say_what_to_do(utterances, fold, message):
+    with pytest.raises(InputError, match=message):
+        for attempt in range(fold, 5 if "rare" in message else fold + 1):
+            make_split("own-data", attempt, utterances)
+
+
+def test_the_owners_split_is_kept_and_its_leaks_are_found():
+    given_split = people(4, part="train") + people(2, part="dev", first=4) + people(2, part="test", first=6)
+    split = make_split("own-data", 0, given_split)
+    assert [split.speakers(part) for part in ("dev", "test")] == [("s4", "s5"), ("s6", "s7")]
+    without_dev = make_split("own-data", 0, people(4, part="train") + people(2, part="test", first=4))
+    assert len(without_dev.speakers("dev")) == 1
+    assert set(without_dev.speakers("dev")) < {"s0", "s1", "s2", "s3"}
+    again = [Utterance(**(vars(u) | {"part": "test", "key": f"again-{u.path.stem}"})) for u in given_split[:2]]
+    leaking = make_split("own-data", 0, given_split + again)
+    with pytest.raises(LeakError, match="speaker s0 of own is in train and in test"):
+        check_leaks(leaking, {u.name: u.name for u in given_split + again})
+
+
+def test_one_speaker_is_parted_by_recording_when_asked_to():
+    utterances = people(1, per_emotion=10)
+    for fold in range(5):
+        split = make_split("own-data-speaker-dependent", fold, utterances)
+        assert split.speaker_dependent
+        assert [len(getattr(split, part)) for part in ("train", "dev", "test")] == [12, 4, 4]
+        assert {u.emotion for u in split.test} == {"fear", "joy"}
+        assert check_leaks(split, {u.name: u.name for u in utterances}) == []
+    with pytest.raises(LeakError, match="same audio"):
+        check_leaks(split, {u.name: "one" for u in utterances})
+    with pytest.raises(InputError, match="3 recordings are fear; give at least 5"):
+        make_split("own-data-speaker-dependent", 0, people(1, per_emotion=3))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "entries", "message"),
+    [
+        ("ravdess-luna5", ["csv:my.csv"], "add --protocol own-data"),
+        ("own-data", [], "name your recordings by --data folder:PATH"),
+        ("own-data", ["ravdess:/x"], "name your recordings by --data folder:PATH"),
+        ("own-data", ["csv:a.csv", "folder:b"], "csv:a.csv is named already"),
+    ],
+)
+def test_own_recordings_and_their_protocol_need_each_other(protocol, entries, message, monkeypatch):
+    monkeypatch.setenv("SER_DATA", "/recordings")
+    with pytest.raises(InputError, match=message):
+        locate_data(protocol, 0, given_folders(entries))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Path:
+    return own_voices(tmp_path_factory.mktemp("own") / "mine")
+
+
+def arguments(data: str, out: Path, cache: Path, protocol: str = "own-data") -> list:
+    return [*SMALL, "--protocol", protocol, "--data", data, "--out", out, "--cache", cache, "--optim.epochs", "2"]
+
+
+def test_from_a_list_to_a_stream(own, tmp_path, cache):
+    """train.py, interrupted and resumed settings, quantize.py and stream_infer.py, with words that are not ours."""
+    words = {"angry": "Zornig", "calm": "very calm", "sad": "traurig, müde"}
+    rows = [(p.relative_to(own.parent), words[p.parent.name], p.stem.split("_")[0]) for p in sorted(own.rglob("*.wav"))]
+    with (own.parent / "my.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "emotion", "speaker"), *rows])
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    done = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    metrics = json.loads(done.stdout)
+    labels = ["traurig, müde", "very calm", "zornig"]
+    assert metrics["test"]["labels"] == labels
+    assert metrics["corpus"] == "own"
+    assert not metrics["speaker_dependent"]
+    again = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--resume")
+    assert again.returncode == 0, again.stderr[-2000:]
+
+    moved = shutil.copytree(own.parent, tmp_path / "moved")
+    made = script(
+        *("quantize.py", run, "--out", bundle, "--cache", cache, "--fine-tune-epochs", "1", "--formats", "onnx"),
+        *("--max-uar-drop", "1", "--data", f"csv:{moved / 'my.csv'}"),
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    manifest = (bundle / "bundle.json").read_text()
+    assert json.loads(manifest)["labels"] == labels
+    assert json.loads(manifest)["provenance"]["corpora_heard"] == ["own"]
+    assert "voice1" not in manifest, "nobody's name leaves with a bundle"
+    heard = script("stream_infer.py", bundle, moved / rows[0][0], "--json")
+    assert heard.returncode == 0, heard.stderr
+    assert set(json.loads(heard.stdout.splitlines()[-1])["probs"]) == set(labels)
+
+
+def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
+    alone = tmp_path / "alone"
+    for path in own.rglob("voice1_*.wav"):
+        (alone / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, alone / path.parent.name)
+    for path in list(alone.rglob("*.wav")):  # a recorder that was not stopped: 12 further pieces, each another sound
+        data = path.read_bytes()
+        path.with_stem(path.stem + "b").write_bytes(data[:-2000] + bytes(reversed(data[-2000:])))
+    refused = script("train.py", *arguments(f"folder:{alone}", tmp_path / "no", cache))
+    one_clear_line(refused, "have 1 (voice1)", "own-data-speaker-dependent")
+    run = tmp_path / "run"
+    done = script("train.py", *arguments(f"folder:{alone}", run, cache, "own-data-speaker-dependent"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "SPEAKER-DEPENDENT" in done.stdout
+    assert "one speaker" in done.stdout
+    assert "SPEAKER-DEPENDENT" in (run / "report.html").read_text()
+    bundle = tmp_path / "bundle"
+    made = script(
+        *("quantize.py", run, "--out", bundle, "--cache", cache, "--prune", "0", "--formats", "onnx"),
+        *("--max-uar-drop", "1", "--max-flip-rate", "1", "--max-abs-diff-int8", "1", "--max-ece-rise", "1"),
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    assert json.loads((bundle / "bundle.json").read_text())["provenance"]["speaker_dependent"] is True
+
+
+def test_the_same_audio_on_two_sides_is_refused(own, tmp_path, cache):
+    folder = shutil.copytree(own, tmp_path / "mine")
+    for speaker in range(2, 7):  # whoever tests, training or development hears this
+        shutil.copy(folder / "angry/voice1_00.wav", folder / f"angry/voice{speaker}_99.wav")
+    result = script("train.py", *arguments(f"folder:{folder}", tmp_path / "run", cache))
+    one_clear_line(result, "refusing to train", "voice1_00.wav", "are the same audio")
