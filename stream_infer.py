@@ -3,14 +3,16 @@
 python stream_infer.py recording.wav                      with the model that ships
 python stream_infer.py BUNDLE recording.wav
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
-python stream_infer.py --mic
+python stream_infer.py --mic --view
+python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
 """
 
 import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,11 +21,19 @@ import numpy as np
 from crnn.config import InputError, require
 from edge import sources
 from edge.bundle import PRETRAINED, Bundle
-from edge.events import AudioEvent, Segment
-from edge.microphone import Microphone
-from edge.streaming import HopResult
+from edge.events import AudioEvent, Sink
+from edge.listening import Stop, listen, stopped_by_signals
+from edge.microphone import Microphone, list_devices
+from edge.sinks import FanOut, live
+from edge.sinks.file import FileSink
+from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
+from edge.sinks.mqtt import MqttSettings, MqttSink, parse_broker
+from edge.sinks.tally import Tally
+from edge.sinks.terminal import TerminalSink
 from edge.utterances import UtteranceRecognizer
 from edge.vad import GATES, make_gate
+
+log = logging.getLogger("stream_infer")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,17 +47,36 @@ def build_parser() -> argparse.ArgumentParser:
         help="bundle folder made by quantize.py (default: the int8 model that ships), and a recording "
         "(WAV, FLAC, OGG ...) or - for raw s16le on standard input",
     )
-    source = parser.add_argument_group("audio")
-    source.add_argument("--mic", action="store_true", help="listen to a microphone (PyAudio), until Ctrl-C")
-    source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
-    source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
-    source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     parser.add_argument(
         "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
     )
-    parser.add_argument("--json", action="store_true", help="JSON lines instead of text")
+    source = parser.add_argument_group("audio")
+    source.add_argument("--mic", action="store_true", help="listen to a microphone, until Ctrl-C")
+    source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
+    source.add_argument("--list-devices", action="store_true", help="list the microphones and end")
+    source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
+    source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
+    out = parser.add_argument_group("results")
+    out.add_argument("--json", action="store_true", help="JSON lines instead of text")
+    out.add_argument("--view", action="store_true", help="a live view instead of lines (view extra)")
+    out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
+    out.add_argument("--log-hops", action="store_true", help="and every hop")
+    mqtt = parser.add_argument_group("MQTT (mqtt extra; the password is in a file or in SER_MQTT_PASSWORD)")
+    mqtt.add_argument("--mqtt", metavar="HOST[:PORT]", help="also publish to this broker")
+    mqtt.add_argument("--mqtt-user", help="user name at the broker")
+    mqtt.add_argument("--mqtt-password-file", type=Path, metavar="FILE", help="its first line is the password")
+    mqtt.add_argument("--mqtt-tls", action="store_true", help="encrypt, and check the broker's certificate")
+    mqtt.add_argument("--mqtt-ca", type=Path, metavar="FILE", help="certificate authority of a private broker (PEM)")
+    mqtt.add_argument("--mqtt-name", help="this device's name (default: the host name)")
+    mqtt.add_argument("--mqtt-prefix", default="ser", help="first level of the topics (default: ser)")
+    mqtt.add_argument(
+        "--mqtt-discovery",
+        default="homeassistant",
+        metavar="PREFIX",
+        help="where Home Assistant looks for devices; empty: it is told nothing (default: homeassistant)",
+    )
     return parser
 
 
@@ -63,77 +92,87 @@ def bundle_and_file(args: argparse.Namespace) -> tuple[Path, str | None]:
     return (Path(names[0]) if names else PRETRAINED), file
 
 
-def microphone(sample_rate: int, device: str | None) -> Iterator[np.ndarray]:
-    """The samples of a microphone; what happens to it goes to the log."""
-    with Microphone(sample_rate, device) as audio:
-        for heard in audio:
-            if isinstance(heard, AudioEvent):
-                logging.getLogger("stream_infer").info("microphone %s: %s", heard.kind.value, heard.message)
-            else:
-                yield heard
-
-
-def chunks(args: argparse.Namespace, file: str | None, sample_rate: int) -> Iterator[np.ndarray]:
+def source_and_stop(
+    args: argparse.Namespace, file: str | None, sample_rate: int
+) -> tuple[Iterable[np.ndarray | AudioEvent], Stop]:
     if file is None:
-        return microphone(sample_rate, args.device)
+        microphone = Microphone(sample_rate, args.device)
+        return microphone, Stop(microphone.close)
     if file == "-":
-        return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate)
-    return sources.from_file(Path(file), sample_rate)
+        return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate), Stop()
+    return sources.from_file(Path(file), sample_rate), Stop()
 
 
-def results(recognizer: UtteranceRecognizer, audio: Iterator[np.ndarray]) -> Iterator[HopResult | Segment]:
-    """Hop results and segments as they come; Ctrl-C ends the audio, not the program."""
-    try:
-        for samples in audio:
-            yield from recognizer.push(samples)
-    except KeyboardInterrupt:
-        logging.getLogger("stream_infer").info("stopped")
-    yield from recognizer.flush()
+def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
+    sinks: dict[str, Sink] = {}
+    if args.log:
+        sinks[str(args.log)] = FileSink(args.log, labels, hops=args.log_hops)
+    if args.mqtt:
+        host, port = parse_broker(args.mqtt)
+        settings = MqttSettings(
+            host,
+            port,
+            user=args.mqtt_user,
+            password_file=args.mqtt_password_file,
+            tls=args.mqtt_tls,
+            ca_file=args.mqtt_ca,
+            prefix=args.mqtt_prefix,
+            discovery_prefix=args.mqtt_discovery or None,
+            **({"name": args.mqtt_name} if args.mqtt_name else {}),
+        )
+        sinks["MQTT"] = MqttSink(settings, labels)
+    # The view last: an error of another sink then leaves the terminal alone.
+    out = StandardOutput()
+    lines = as_json if args.json else as_text
+    sinks["standard output"] = TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines)
+    return live(sinks) if args.mic else FanOut(sinks.values())
 
 
-def as_text(result: HopResult | Segment, labels: tuple[str, ...]) -> str:
-    if isinstance(result, Segment):
-        answer = result.emotion or result.verdict.value
-        return f"{result.start_seconds:8.2f} s to {result.end_seconds:.2f} s: {answer} {result.confidence:.2f}"
-    line = f"{result.seconds:8.2f} s  {result.state.value:10}  {result.level_dbfs:6.1f} dBFS"
-    if result.probs is None:
-        return line
-    probs = "  ".join(f"{name} {p:.2f}" for name, p in zip(labels, result.probs, strict=True))
-    return f"{line}  {result.emotion:10} {result.confidence:.2f}  | {probs}"
+def devices(as_lines: bool) -> str:
+    found = list_devices()
+    if as_lines:
+        return "".join(json.dumps(asdict(device)) + "\n" for device in found)
+    lines = (
+        f"{d.index:3}  {d.name}, {d.rate} Hz, up to {d.channels} channel(s){' (default)' if d.default else ''}\n"
+        for d in found
+    )
+    return "".join(lines) or "no microphone found\n"
 
 
-def as_json(result: HopResult | Segment, labels: tuple[str, ...]) -> str:
-    if isinstance(result, Segment):
-        return json.dumps({"segment": asdict(result)})
-    values = {
-        "seconds": round(result.seconds, 4),
-        "state": result.state.value,
-        "level_dbfs": round(result.level_dbfs, 2),
-    }
-    if result.probs is not None:
-        probs = {name: round(float(p), 6) for name, p in zip(labels, result.probs, strict=True)}
-        values |= {"emotion": result.emotion, "confidence": round(result.confidence, 6), "probs": probs}
-    return json.dumps(values)
+def summary(heard: Tally) -> str:
+    return (
+        f"heard {heard.seconds_heard:.1f} s ({heard.seconds_missing:.1f} s missing): {heard.hops} decisions and "
+        f"warm-ups, {heard.segments} segments, {heard.overruns} overruns, {heard.reconnects} reconnections"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.list_devices:
+        sys.stdout.write(devices(args.json))
+        return
+    path, file = bundle_and_file(args)
+    recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
+    rate = recognizer.features.sample_rate
+    utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
+    source, stop = source_and_stop(args, file, rate)
+    with closing(open_sinks(args, recognizer.labels)) as sinks, stopped_by_signals(stop):
+        heard = listen(source, utterances, sinks, stop)
+    if args.mic:
+        log.info("%s", summary(heard))
 
 
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    args = build_parser().parse_args(argv)
-    show = as_json if args.json else as_text
     try:
-        path, file = bundle_and_file(args)
-        recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
-        rate = recognizer.features.sample_rate
-        utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
-        for result in results(utterances, chunks(args, file, rate)):
-            sys.stdout.write(show(result, recognizer.labels) + "\n")
-            sys.stdout.flush()
+        run(build_parser().parse_args(argv))
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except BrokenPipeError:  # the reader of our output has gone (`| head`)
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:  # asked twice
+        return 130
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
         return 2

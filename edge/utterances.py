@@ -97,6 +97,11 @@ class UtteranceRecognizer:
         """Whether someone is speaking."""
         return self._open
 
+    @property
+    def seconds(self) -> float:
+        """Audio time now, s since the first sample, gaps included."""
+        return (self._now + self._filled) / self._rate
+
     def push(self, samples: np.ndarray) -> list[HopResult | Segment]:
         """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
 
