@@ -33,11 +33,13 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
     early = min(n_chunks // 4, round(3600 / CHUNK_SECONDS))
     first = g.first_samples - g.lead_samples
     pushed = hops = decisions = misplaced = most_waiting = 0
-    early_mb = 0.0
+    early_mb, by_hour = 0.0, []
     start = time.perf_counter()
     for number, samples in enumerate(endless(audio, chunk)):
         if number == early:
             early_mb = rss_mb("VmRSS")
+        if number and number % round(3600 / CHUNK_SECONDS) == 0:
+            by_hour.append(round(rss_mb("VmRSS"), 2))  # steps that end are an allocator's, a slope is a leak
         last = number == n_chunks
         for result in recognizer.flush() if last else recognizer.push(samples):
             misplaced += result.seconds != (first + hops * g.hop_samples) / RATE
@@ -58,6 +60,7 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
         "longest_wait_s": most_waiting / RATE,
         "early_hours": early * CHUNK_SECONDS / 3600,
         "rss_mb_early": round(early_mb, 2),
+        "rss_mb_by_hour": by_hour,
         "rss_mb_end": round(rss_mb("VmRSS"), 2),
         "rss_mb_peak": round(rss_mb(), 2),
         "rtf": round((time.perf_counter() - start) / (pushed / RATE), 6),
