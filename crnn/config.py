@@ -7,6 +7,7 @@ Frozen dataclasses, a unit on every field, ranges checked, unknown keys refused.
 import dataclasses
 import typing
 from dataclasses import dataclass
+from functools import cached_property
 
 
 class InputError(ValueError):
@@ -227,32 +228,32 @@ class StreamGeometry:
             model.lookback_frames,
         )
 
-    @property
+    @cached_property
     def window_steps(self) -> int:
         """N: encoder steps per decision."""
         return self.window_hops * self.hop_steps
 
-    @property
+    @cached_property
     def hop_samples(self) -> int:
         """Samples between decisions."""
         return self.hop_steps * self.stride_frames * self.hop_length
 
-    @property
+    @cached_property
     def hop_frames(self) -> int:
         """New frames per hop."""
         return self.hop_steps * self.stride_frames
 
-    @property
+    @cached_property
     def block_frames(self) -> int:
         """Frames the encoder is given per hop: the new ones and the context its receptive field needs."""
         return self.frames_for(self.hop_steps)
 
-    @property
+    @cached_property
     def first_samples(self) -> int:
         """Samples before the first hop can be computed; also the samples under one block of frames."""
         return self.samples_for(self.hop_steps)
 
-    @property
+    @cached_property
     def window_samples(self) -> int:
         """Samples under one decision."""
         return self.samples_for(self.window_steps)
@@ -265,7 +266,7 @@ class StreamGeometry:
         """Samples under `n_steps` consecutive encoder steps."""
         return (self.frames_for(n_steps) - 1) * self.hop_length + self.n_fft
 
-    @property
+    @cached_property
     def lead_samples(self) -> int:
         """Zeros before the first sample."""
         return self.lead_frames * self.hop_length

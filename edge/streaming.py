@@ -74,7 +74,7 @@ class StreamingRecognizer:
     def reset(self) -> None:
         """Forget everything heard: before the first sample there was silence."""
         self._n_samples = self._hops = 0
-        self._filled = self.geometry.lead_samples
+        self._filled, self._needed = self.geometry.lead_samples, self.geometry.first_samples
         self._block[: self._filled] = 0
         self._ended = False
 
@@ -92,11 +92,11 @@ class StreamingRecognizer:
         results = []
         at = 0
         while at < len(samples):
-            taken = min(len(samples) - at, len(self._block) - self._filled)
+            taken = min(len(samples) - at, self._needed - self._filled)
             self._block[self._filled : self._filled + taken] = samples[at : at + taken]
             self._filled += taken
             at += taken
-            if self._filled == len(self._block):
+            if self._filled == self._needed:
                 results.append(self._hop())
         self._n_samples += len(samples)
         return results
@@ -113,19 +113,20 @@ class StreamingRecognizer:
 
     def _hop(self) -> HopResult:
         g = self.geometry
-        known = 0 if self._hops == 0 else g.block_frames - g.hop_frames
-        self._frames[:, :, :known] = self._frames[:, :, g.block_frames - known :]
-        self._frames[0, :, known:] = self._log_mel(self._block[known * g.hop_length :])
+        new_frames = g.block_frames if self._hops == 0 else g.hop_frames
+        self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
+        self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
         self._steps[:, : -g.hop_steps] = self._steps[:, g.hop_steps :]
         self._steps[:, -g.hop_steps :] = self._encoder.run(self._frames)
 
-        heard = self._block[g.lead_samples if self._hops == 0 else -g.hop_samples :]
+        shared = g.n_fft - g.hop_length  # samples that the next hop's first frame begins with
+        heard = self._block[g.lead_samples if self._hops == 0 else shared : self._filled]
         level = level_dbfs(heard)
         samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
         seconds = samples / self.features.sample_rate
         warm = self._hops + 1 >= g.window_hops
-        self._block[: -g.hop_samples] = self._block[g.hop_samples :]
-        self._filled -= g.hop_samples
+        self._block[:shared] = self._block[self._filled - shared : self._filled]
+        self._filled, self._needed = shared, shared + g.hop_samples
         self._hops += 1
         if not warm:
             return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)

@@ -62,6 +62,7 @@ def speechlike(seconds: float, level: float = 0.1) -> np.ndarray:
         CONFIG,
         FeatureConfig(n_fft=512, hop_length=160, n_mels=40, f_min=0, f_max=8000),
         FeatureConfig(sample_rate=8000, f_max=3800),
+        FeatureConfig(n_mels=3),
     ],
 )
 def test_three_implementations_agree(config, double):

@@ -10,7 +10,7 @@ from crnn.features import LogMel
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 from edge import runtimes
-from edge.bundle import Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.export_tflite import installed as tflite_extra
 from edge.streaming import State, StreamingRecognizer
 from edge.verify import TorchModel
@@ -19,11 +19,14 @@ TOLERANCE = 1e-5
 CHUNKS = (1, 7, 160, 1600, 16000, 16001, 10**9)
 
 
-@pytest.fixture(scope="module", params=["onnx", "tflite"])
+@pytest.fixture(scope="module", params=["onnx", "tflite", "shipped onnx", "shipped tflite"])
 def recognizer(request, bundle_path):
+    runtime = request.param.split()[-1]
     if request.param == "tflite" and not tflite_extra():
         pytest.skip("needs the tflite extra: make test EXTRAS=tflite")
-    return Bundle.open(bundle_path).recognizer(request.param)
+    if not runtimes.installed(runtime):
+        pytest.skip("needs the tflite or the litert extra: make test EXTRAS=tflite")
+    return Bundle.open(PRETRAINED if "shipped" in request.param else bundle_path).recognizer(runtime)
 
 
 def voice(n_samples: int, seed: int = 0) -> np.ndarray:

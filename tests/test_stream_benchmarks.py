@@ -1,0 +1,103 @@
+"""The streaming benchmark measures what it says, names what it leaves out, and the soak test finds faults."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import stream_systems, streaming
+from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
+from benchmarks.hop import cached_difference
+from benchmarks.shipped import same_layers
+from benchmarks.soak import problems, soak
+from crnn.config import InputError
+from edge.bundle import PRETRAINED, Bundle
+
+KEYS = {
+    "system", "threads", "hop_seconds", "window_seconds", "rtf", "latency_ms_p50", "latency_ms_p95", "rss_mb",
+    "startup_s", "cpu_s_per_hour_speech", "cpu_s_per_hour_silence",
+}  # fmt: skip
+
+
+def test_one_command_compares_stream_and_recomputation(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "streaming.json"
+    arguments = ["--rounds", "1", "--seconds", "3", "--systems", "ours", "ours_recompute", "torch_recompute", "--json"]
+    monkeypatch.setattr(sys, "argv", ["streaming.py", *arguments, "--out", str(out)])
+    assert streaming.main() == 0
+    printed, written = json.loads(capsys.readouterr().out), json.loads(out.read_text())
+    assert printed["rows"] == written["rows"]
+    rows = {(row["system"], row["runtime"]): row for row in written["rows"]}
+    assert set(rows) | {tuple(name.split()) for name in printed["skipped"]} == {
+        ("ours", "onnx"), ("ours", "tflite"), ("ours_recompute", "onnx"), ("torch_recompute", "torch")
+    }  # fmt: skip
+    for row in rows.values():
+        assert row.keys() >= KEYS
+        assert all(np.isfinite(row[key]) and row[key] > 0 for key in KEYS - {"system"})
+        assert row["latency_ms_p50"] <= row["latency_ms_p95"]
+    assert rows["ours", "onnx"]["rtf"] < rows["ours_recompute", "onnx"]["rtf"]
+    assert rows["ours_recompute", "onnx"]["max_abs_diff"] <= streaming.TOLERANCE
+    assert rows["ours", "onnx"]["rss_mb"] < rows["torch_recompute", "torch"]["rss_mb"], "no torch in our process"
+
+
+@pytest.mark.parametrize(("system", "reason"), [("silero_vad", "silero-vad is not"), ("egemaps", "opensmile is not")])
+def test_what_is_not_installed_is_skipped_with_the_reason(system, reason, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stream_systems, "find_spec", lambda name: None)
+    arguments = [system, "onnx", str(PRETRAINED), str(tmp_path), "--started", "0", "--seconds", "1", "--budget", "1"]
+    monkeypatch.setattr(sys, "argv", ["stream_systems.py", *arguments])
+    assert stream_systems.main() == 0
+    assert reason in json.loads(capsys.readouterr().out)["skipped"]
+
+
+def test_other_layers_than_the_bundles_are_refused():
+    manifest = Bundle.open(PRETRAINED).manifest
+    other = replace(manifest, provenance=manifest.provenance | {"channels": [8, 8, 8, 8]})
+    with pytest.raises(InputError, match="parameters and multiply-accumulates"):
+        same_layers(other)
+
+
+def test_what_was_tried_computes_the_same():
+    manifest = Bundle.open(PRETRAINED).manifest
+    model, g = same_layers(manifest), manifest.geometry
+    for first in range(len(model.encoder.blocks)):
+        cached = CachedEncoder(model.encoder, first, g.hop_frames).eval()
+        assert cached_difference(model, cached, g, manifest.features.n_mels) <= 1e-5
+    steps, projected = torch.randn(1, g.window_steps, 192), ProjectedHead(model.head).eval()
+    with torch.inference_mode():
+        assert torch.allclose(projected(projected.project(steps)), model.head(steps), atol=1e-5)
+
+
+class Faulty:
+    """A recognizer with a fault: of the results of every push, what `fault` leaves."""
+
+    def __init__(self, recognizer, fault) -> None:
+        self.geometry, self.flush, self._push, self._fault = (
+            recognizer.geometry,
+            recognizer.flush,
+            recognizer.push,
+            fault,
+        )
+
+    def push(self, samples):
+        return self._fault(self._push(samples))
+
+
+def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_memory():
+    recognizer = Bundle.open(PRETRAINED).recognizer("onnx")
+    g, audio = recognizer.geometry, (0.05 * np.random.default_rng(0).standard_normal(50_000)).astype(np.float32)
+
+    def verdict(fault) -> list[str]:
+        recognizer.reset()
+        return problems(soak(Faulty(recognizer, fault), audio, hours=0.01), g.window_hops, 0.25)
+
+    assert verdict(lambda results: results) == []
+    lost = verdict(lambda results: [r for r in results if not 20 < r.seconds < 20.3])
+    assert any("hops where" in words for words in lost)
+    assert any("time drifted by -0.25 s" in words for words in lost)
+    late = verdict(lambda results: [replace(r, seconds=r.seconds + 0.01) for r in results])
+    assert any("another time" in words for words in late)
+    hoard = []
+    grown = verdict(lambda results: hoard.append(np.ones(100_000)) or results)
+    assert any("memory grew" in words for words in grown)
