@@ -21,21 +21,20 @@ ENOUGH_HOPS = 8
 
 
 class Ours:
-    """The bundle, streamed.
-
-    While the voice gate is being taken out of StreamingRecognizer this measures every hop computed, in silence too:
-    HERE edge.utterances.UtteranceRecognizer takes its place, and the row's silence falls with it.
-    """
+    """The bundle in the listening loop: the energy gate, and the exact stream while someone speaks."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from edge.bundle import Bundle
+        from edge.utterances import UtteranceRecognizer
+        from edge.vad import make_gate
 
-        self.recognizer = Bundle.open(bundle).recognizer(runtime)
-        g = self.recognizer.geometry
+        recognizer = Bundle.open(bundle).recognizer(runtime)
+        self.recognizer = UtteranceRecognizer(recognizer, make_gate("energy", recognizer.features.sample_rate))
+        g = recognizer.geometry
         self.hop_samples, self.window_samples = g.hop_samples, g.window_samples - g.lead_samples
 
     def hear(self, samples: np.ndarray) -> bool:
-        return any(result.logits is not None for result in self.recognizer.push(samples))
+        return any(getattr(told, "logits", None) is not None for told in self.recognizer.push(samples))
 
 
 class Windows:

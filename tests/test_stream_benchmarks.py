@@ -53,7 +53,8 @@ def test_what_is_not_installed_is_skipped_with_the_reason(system, reason, tmp_pa
 
 def test_other_layers_than_the_bundles_are_refused():
     manifest = Bundle.open(PRETRAINED).manifest
-    other = replace(manifest, provenance=manifest.provenance | {"channels": [8, 8, 8, 8]})
+    layers = manifest.provenance["model"] | {"channels": [8, 8, 8, 8]}
+    other = replace(manifest, provenance=manifest.provenance | {"model": layers})
     with pytest.raises(InputError, match="parameters and multiply-accumulates"):
         same_layers(other)
 
