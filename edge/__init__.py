@@ -1,5 +1,6 @@
 """What leaves for the device.
 
 Workstation (may use torch): prune, quantize, export_onnx, export_tflite, verify.
-Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, sources, vad, decision.
+Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, sources, vad, decision;
+and what examines it: doctor, doctor_checks, machine, selftest.
 """

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {"bundle", "streaming", "sources", "vad", "decision", "runtimes", "__init__"}
+DEVICE |= {"doctor", "doctor_checks", "machine", "selftest"}
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
 
