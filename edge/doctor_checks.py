@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON_NEEDED = (3, 11)
 TIMEOUT_SECONDS = 600  # an emulated machine is slow; a real one answers in seconds
 SLOW_RTF = 0.5
+# Boards whose cores (Cortex-A53, A72) lack the instructions that came after ARMv8.0; benchmarks/arm64.sh shows it.
+ARMV8_0 = re.compile(r"Raspberry Pi (3|4|Zero 2|Compute Module [34])")
 THROTTLING = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "temperature limit reached"}
 
 LIST_DEVICES = """
@@ -179,7 +182,7 @@ def check_bundle(path: Path | None) -> tuple[Finding, Bundle | None]:
 
 def known_fault(package: str, version: str | None, machine: Machine) -> tuple[str, str] | None:
     """What is wrong with this version on this machine, and the cure; None where nothing is known."""
-    if package == "onnxruntime" and version == "1.21.0" and (machine.model or "").startswith("Raspberry Pi 4"):
+    if package == "onnxruntime" and version == "1.21.0" and ARMV8_0.match(machine.model or ""):
         return (
             "onnxruntime 1.21.0 uses instructions that this board's processor does not have (onnxruntime#23957)",
             "pip install --upgrade 'onnxruntime!=1.21.0'",
