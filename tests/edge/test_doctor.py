@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
 from dataclasses import replace
 from importlib import metadata
@@ -314,13 +315,43 @@ def test_portaudio_missing(python, tmp_path):
     problem(values, "microphone", "PortAudio is missing", "sudo apt install libportaudio2")
 
 
+@pytest.fixture
+def sound(tmp_path) -> dict:
+    """The environment of a user whose sound server is nobody else's, and does not start by itself."""
+    (tmp_path / "pulse").mkdir()
+    (tmp_path / "pulse" / "client.conf").write_text("autospawn = no\n")
+    places = ("XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "HOME", "XDG_CONFIG_HOME")
+    return os.environ | dict.fromkeys(places, str(tmp_path))
+
+
 @needs_pyaudio
 @needs_devices
 @pytest.mark.skipif(any(Path("/dev/snd").glob("pcmC*D*c")), reason="this machine has a sound card")
-def test_no_input_device(python, tmp_path):
-    environment = os.environ | {name: str(tmp_path) for name in ("XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "HOME")}
-    values = report(doctor(python(*DEVICE, "pyaudio"), "--json", env=environment))
+def test_no_input_device(sound):
+    values = report(doctor(sys.executable, "--json", env=sound))
     problem(values, "microphone", "no input device", "arecord -l")
+    assert values["microphones"] == []
+
+
+@needs_pyaudio
+@needs_devices
+@pytest.mark.skipif(not shutil.which("pulseaudio"), reason="needs PulseAudio")
+def test_a_microphone_is_listed(sound):
+    modules = ["-L", "module-native-protocol-unix", "-L", "module-null-sink sink_name=speaker rate=16000 channels=1"]
+    server = subprocess.Popen(["pulseaudio", "-n", "--exit-idle-time=-1", "--log-level=error", *modules], env=sound)
+    try:
+        command = ["pactl", "set-default-source", "speaker.monitor"]
+        deadline = time.monotonic() + 60
+        while subprocess.run(command, env=sound, capture_output=True, check=False).returncode:
+            assert time.monotonic() < deadline, "PulseAudio does not start"
+            time.sleep(0.1)
+        values = report(doctor(sys.executable, "--json", env=sound))
+    finally:
+        server.kill()
+        server.wait()
+    assert values["findings"]["microphone"]["state"] == "ok"
+    assert "pulse" in values["findings"]["microphone"]["what"]
+    assert any(device["default"] for device in values["microphones"])
 
 
 @pytest.mark.skipif(os.getuid() == 0 and not shutil.which("setpriv"), reason="root needs setpriv to give up rights")
