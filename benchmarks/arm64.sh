@@ -19,6 +19,7 @@ OUT=$FOLDER/out
 CLIP=edge/pretrained/synthetic_voice.flac
 # Zero 2 and Pi 3; Pi 4; Pi 5
 CORES="cortex-a53 cortex-a72 cortex-a76"
+declare -A PARTS=([cortex-a53]=0xd03 [cortex-a72]=0xd08 [cortex-a76]=0xd0b)
 
 fail() { printf 'error: %s\n' "$1" >&2; exit 2; }
 say() { printf '\n== %s\n' "$1"; }
@@ -54,8 +55,34 @@ make_environment() {
   mv "$at.part" "$at"
 }
 
+# CORE: what its kernel would say in /proc/cpuinfo. QEMU shows ours, which the runtimes cannot read; then they would not
+# choose the kernels that they choose on a Pi. What the core can do they learn from QEMU itself.
+show_processor() {
+  hide_processor
+  for number in 0 1 2 3; do
+    printf 'processor\t: %d\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n' "$number"
+    printf 'CPU part\t: %s\nCPU revision\t: 0\n\n' "${PARTS[$1]}"
+  done >"$FOLDER/cpuinfo"
+  mount --bind "$FOLDER/cpuinfo" "$SYSTEM/proc/cpuinfo"
+}
+
+hide_processor() {
+  while mountpoint -q "$SYSTEM/proc/cpuinfo"; do umount "$SYSTEM/proc/cpuinfo"; done
+}
+
+mount_kernel() {
+  mountpoint -q "$SYSTEM/proc" || mount -t proc proc "$SYSTEM/proc"
+  mountpoint -q "$SYSTEM/sys" || mount -t sysfs -o ro sysfs "$SYSTEM/sys"
+}
+
+unmount_kernel() {
+  hide_processor
+  umount "$SYSTEM/proc" "$SYSTEM/sys"
+}
+
 # CORE ENVIRONMENT ARGUMENT...: Python inside, with the wheels of that environment
 inside() {
+  show_processor "$1"
   QEMU_CPU=$1 nice -n 10 chroot "$SYSTEM" env -i PATH=/usr/bin:/bin OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 \
     QEMU_CPU="$1" PYTHONPATH="$2" sh -c 'cd /opt/ser && exec python3 "$@"' python3 "${@:3}"
 }
@@ -99,8 +126,8 @@ make_system
 make_environment onnx numpy onnxruntime soundfile 'soxr<1'
 make_environment tflite numpy ai-edge-litert soundfile 'soxr<1'
 make_environment onnxruntime-1.21.0 --no-deps onnxruntime==1.21.0
-mountpoint -q "$SYSTEM/proc" || mount -t proc proc "$SYSTEM/proc"
-trap 'umount "$SYSTEM/proc"' EXIT
+mount_kernel
+trap unmount_kernel EXIT
 rm -rf "$SYSTEM/opt/ser"
 mkdir -p "$SYSTEM/opt/ser"
 git ls-files -z crnn edge stream_infer.py | tar --null -cf - -T - | tar -xf - -C "$SYSTEM/opt/ser"

@@ -91,6 +91,7 @@ install_python() {
 
 examine() {
   say "Doctor"
+  cd "$SHARE" 2>/dev/null || cd / # not the checkout: what was installed is examined
   run "$PYTHON" -m edge.doctor
 }
 
@@ -109,7 +110,10 @@ install_service() {
 start_service() {
   run systemctl --user enable "$UNIT"
   run systemctl --user restart "$UNIT"
-  run loginctl enable-linger # so that it starts with the machine, not with a login
+  local user
+  user=$(id -un)
+  # Lingering: it starts with the machine, not with a login.
+  [ -e "/var/lib/systemd/linger/$user" ] || as_root loginctl enable-linger "$user"
   say "Listening. Follow it with: journalctl --user --unit $UNIT --follow"
 }
 
@@ -124,7 +128,7 @@ remove_all() {
   fi
   run rm -rf "$SHARE"
   say "Left: $STATE (what it wrote), ~/.config/ser (your options), the Debian packages, and the user's lingering
-(loginctl disable-linger)"
+(sudo loginctl disable-linger $(id -un))"
 }
 
 check_machine
