@@ -188,7 +188,7 @@ def known_fault(package: str, version: str | None, machine: Machine) -> tuple[st
             "pip install --upgrade 'onnxruntime!=1.21.0'",
         )
     numpy = version_of("numpy")
-    if package == "tflite_runtime" and numpy and int(numpy.split(".")[0]) >= 2:
+    if package == "tflite_runtime" and version and numpy and int(numpy.split(".")[0]) >= 2:
         return (
             f"tflite-runtime {version} was built for NumPy 1 and cannot work with NumPy {numpy} (_ARRAY_API not found)",
             "pip uninstall -y tflite-runtime && pip install '.[litert]' (32-bit, no LiteRT: pip install 'numpy<2')",
@@ -211,13 +211,14 @@ def check_runtimes(machine: Machine, bundle: Bundle) -> tuple[list[Finding], lis
     chosen = bundle.default_runtime()
     works = [test.runtime for test in tests]
     what = f"{chosen} is used: the first of the bundle's ({', '.join(bundle.manifest.models)}) that is installed"
-    if chosen not in works and works:
-        cure = f"cure {chosen} (above), uninstall it, or choose the one that works: --runtime {works[0]}"
-        tried.append(Finding("runtime", State.PROBLEM, f"{what}, but it does not work here", cure))
+    if chosen not in works:
+        if works:  # where none does, their own findings say all there is to say
+            cure = f"cure {chosen} (above), uninstall it, or choose the one that works: --runtime {works[0]}"
+            tried.append(Finding("runtime", State.PROBLEM, f"{what}, but it does not work here", cure))
     elif len(have) > 1:
         spare = ", ".join(package.replace("_", "-") for name, package in have.items() if name != chosen)
         tried.append(Finding("runtime", State.WARNING, f"{what}; one is enough", f"pip uninstall {spare}"))
-    elif chosen in works:
+    else:
         tried.append(Finding("runtime", State.OK, what))
     return tried, tests
 
@@ -277,7 +278,7 @@ def check_recordings() -> Iterator[Finding]:
         elif "sndfile" in ended.how:
             yield Finding(package, State.PROBLEM, f"libsndfile is missing: {ended.how}", "sudo apt install libsndfile1")
         else:
-            yield Finding(package, State.PROBLEM, f"{ended.how}; it reads {reads}", "pip install '.[device]'")
+            yield Finding(package, State.PROBLEM, f"{ended.how}; it reads {reads}", f"pip install {package}")
 
 
 def check_microphone(root: Path = Path("/")) -> tuple[list[Finding], list[dict]]:

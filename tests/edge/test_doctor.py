@@ -131,8 +131,8 @@ def test_no_runtime(python):
 def test_nothing_installed_at_all(python):
     values = report(doctor(python(), "--json"))
     problem(values, "numpy", "No module named 'numpy'", "pip install '.[device]'")
-    problem(values, "soundfile", "pip install '.[device]'")
-    problem(values, "soxr", "pip install '.[device]'")
+    problem(values, "soundfile", "pip install soundfile")
+    problem(values, "soxr", "pip install soxr")
     problem(values, "microphone", "PyAudio is not installed", "portaudio19-dev", "'.[mic]'")
 
 
@@ -141,6 +141,17 @@ def test_an_illegal_instruction_does_not_kill_the_doctor(python, tmp_path):
     values = report(doctor(python("numpy", *AUDIO), "--no-mic", "--json", env=environment))
     problem(values, "runtime onnx", "onnxruntime 1.99.0: illegal instruction (SIGILL)", "--upgrade onnxruntime")
     assert values["findings"]["soxr"]["state"] == "ok"
+
+
+def test_two_runtimes_that_crash(python, tmp_path):
+    pretend(tmp_path / "fake", "onnxruntime", "1.99.0", CRASH)
+    (tmp_path / "fake" / "tflite_runtime").mkdir()
+    (tmp_path / "fake" / "tflite_runtime" / "__init__.py").write_text(CRASH)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "fake"), "OMP_NUM_THREADS": "1"}
+    values = report(doctor(python("numpy", *AUDIO), "--no-mic", "--json", env=environment))
+    problem(values, "runtime onnx", "SIGILL")
+    problem(values, "runtime tflite", "SIGILL")
+    assert "runtime" not in values["findings"]
 
 
 @needs_litert
@@ -292,7 +303,7 @@ def test_a_folder_that_is_not_there_is_bad_input(tmp_path):
 @pytest.mark.parametrize("missing", ["soundfile", "soxr"])
 def test_audio_packages_missing(python, missing):
     values = report(doctor(python(*ONNX, *(p for p in AUDIO if p != missing)), "--no-mic", "--json"))
-    problem(values, missing, f"No module named '{missing}'", "pip install '.[device]'")
+    problem(values, missing, f"No module named '{missing}'", f"pip install {missing}")
 
 
 def test_libsndfile_missing(python, tmp_path):
