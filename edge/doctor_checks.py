@@ -227,7 +227,7 @@ def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
     what = f"none of the bundle's runtimes ({', '.join(wanted)}) is installed"
     if machine.user_bits == 32:
         what += ", and ONNX Runtime and LiteRT have no wheel for 32-bit user space"
-        cure = "install the 64-bit Raspberry Pi OS; on ARMv7 with Python 3.11: pip install tflite-runtime 'numpy<2'"
+        cure = "install the 64-bit Raspberry Pi OS; for a board that has none see docs/raspberry-pi.md, 32 bits"
     elif machine.musl:
         what += ", and ONNX Runtime and LiteRT have no wheel for musl"
         cure = "use a system with glibc (Raspberry Pi OS, Debian, Ubuntu)"
