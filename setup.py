@@ -53,6 +53,11 @@ setup(
     install_requires=["numpy>=1.26"],
     extras_require=EXTRAS,
     entry_points={
-        "console_scripts": ["ser-train=train:main", "ser-quantize=quantize:main", "ser-stream=stream_infer:main"]
+        "console_scripts": [
+            "ser-train=train:main",
+            "ser-quantize=quantize:main",
+            "ser-stream=stream_infer:main",
+            "ser-doctor=edge.doctor:main",
+        ]
     },
 )

@@ -39,7 +39,7 @@ class Runtime:
 
     module: str
     packages: tuple[str, ...]
-    """Any one of these does"""
+    """Any one of these does; the first that is installed is used"""
     suffix: str
     extra: str
     """Which of this project's extras brings it"""
@@ -51,9 +51,14 @@ REGISTRY = {
 }
 
 
+def package(name: str) -> str | None:
+    """The package that serves the runtime `name` here; None if none is installed. Nothing is imported."""
+    return next((package for package in REGISTRY[name].packages if find_spec(package)), None)
+
+
 def installed(name: str) -> bool:
     """Whether the runtime `name` can be used here."""
-    return any(find_spec(package) for package in REGISTRY[name].packages)
+    return package(name) is not None
 
 
 def load(name: str, path: Path, threads: int = 1) -> Model:

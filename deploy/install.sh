@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Installs the recognizer and its service for the user who runs this, from this checkout. Raspberry Pi OS 64-bit
+# (bookworm, trixie) or any 64-bit Debian. Run it again after `git pull` to update. It says every command it runs.
+#
+#   deploy/install.sh                 install or update, then start listening
+#   deploy/install.sh --dry-run       only say what it would do
+#   deploy/install.sh --network       let the service reach a network (for MQTT); without this option it cannot
+#   deploy/install.sh --no-service    without the service
+#   deploy/install.sh --remove        take everything away again, except what it wrote and the Debian packages
+#   deploy/install.sh --allow-root    for a machine that has no other user
+#
+# Exit code: 0 done, 1 installed but the doctor found problems (the service is not started), 2 cannot be done here.
+set -euo pipefail
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev alsa-utils) # PyAudio has no wheel for Linux: built here
+SOURCES=(setup.py pyproject.toml crnn augment edge train.py quantize.py stream_infer.py)
+SHARE=$HOME/.local/share/ser
+PYTHON=$SHARE/venv/bin/python
+STATE=$HOME/.local/state/ser
+UNITS=$HOME/.config/systemd/user
+UNIT=ser-listen.service
+
+dry_run=no network=no service=yes remove=no allow_root=no
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  exit 2
+}
+say() { printf '\n%s\n' "$1"; }
+run() {
+  printf '  + %s\n' "$*"
+  [ "$dry_run" = yes ] || "$@"
+}
+as_root() { if [ "$(id -u)" = 0 ]; then run "$@"; else run sudo "$@"; fi; }
+
+for argument in "$@"; do
+  case $argument in
+    --dry-run) dry_run=yes ;;
+    --network) network=yes ;;
+    --no-service) service=no ;;
+    --remove) remove=yes ;;
+    --allow-root) allow_root=yes ;;
+    -h | --help)
+      sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+      exit 0
+      ;;
+    *) fail "unknown option $argument; see --help" ;;
+  esac
+done
+
+check_machine() {
+  if [ "$(id -u)" = 0 ] && [ "$allow_root" = no ]; then
+    fail "run this as the user who will listen, not as root; it calls sudo where it must (or: --allow-root)"
+  fi
+  command -v apt-get >/dev/null || fail "no apt-get: this is not Raspberry Pi OS or Debian; see docs/raspberry-pi.md"
+  [ "$(getconf LONG_BIT)" = 64 ] || fail "32-bit system: ONNX Runtime has no wheel for it; use Raspberry Pi OS 64-bit"
+  command -v python3 >/dev/null || fail "no python3: sudo apt-get install python3"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$(python3 --version) is too old; Raspberry Pi OS bookworm or newer has Python 3.11"
+  [ "$service" = no ] || command -v systemctl >/dev/null || fail "no systemd here; use --no-service"
+}
+
+install_packages() {
+  say "Debian packages"
+  local missing=()
+  for package in "${PACKAGES[@]}"; do
+    if [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+      missing+=("$package")
+    fi
+  done
+  if [ ${#missing[@]} = 0 ]; then
+    echo "  all there: ${PACKAGES[*]}"
+    return
+  fi
+  as_root apt-get update
+  as_root apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+install_python() {
+  say "Python environment in $SHARE"
+  [ -x "$PYTHON" ] || run python3 -m venv "$SHARE/venv"
+  # From a copy: a build leaves files behind, and a stale one would be installed the next time.
+  local copy=$SHARE/source
+  run rm -rf "$copy"
+  run mkdir -p "$copy"
+  run cp -r "${SOURCES[@]/#/$CHECKOUT/}" "$copy"
+  run "$PYTHON" -m pip install --upgrade "${copy}[device,mic]"
+  run rm -rf "$copy"
+}
+
+examine() {
+  say "Doctor"
+  cd "$SHARE" 2>/dev/null || cd / # not the checkout: what was installed is examined
+  run "$PYTHON" -m edge.doctor
+}
+
+install_service() {
+  say "Service $UNIT"
+  run mkdir -p -m 700 "$STATE"
+  run install -D -m 644 "$CHECKOUT/deploy/$UNIT" "$UNITS/$UNIT"
+  if [ "$network" = yes ]; then
+    run install -D -m 644 "$CHECKOUT/deploy/network.conf" "$UNITS/$UNIT.d/network.conf"
+  else
+    run rm -f "$UNITS/$UNIT.d/network.conf"
+  fi
+  run systemctl --user daemon-reload
+}
+
+start_service() {
+  run systemctl --user enable "$UNIT"
+  run systemctl --user restart "$UNIT"
+  local user
+  user=$(id -un)
+  # Lingering: it starts with the machine, not with a login.
+  [ -e "/var/lib/systemd/linger/$user" ] || as_root loginctl enable-linger "$user"
+  say "Listening. Follow it with: journalctl --user --unit $UNIT --follow"
+}
+
+remove_all() {
+  say "Removing"
+  if [ "$service" = yes ]; then
+    if [ -e "$UNITS/$UNIT" ]; then
+      run systemctl --user disable --now "$UNIT"
+    fi
+    run rm -rf "$UNITS/$UNIT" "$UNITS/$UNIT.d"
+    run systemctl --user daemon-reload
+  fi
+  run rm -rf "$SHARE"
+  say "Left: $STATE (what it wrote), ~/.config/ser (your options), the Debian packages, and the user's lingering
+(sudo loginctl disable-linger $(id -un))"
+}
+
+check_machine
+if [ "$remove" = yes ]; then
+  remove_all
+  exit 0
+fi
+install_packages
+install_python
+[ "$service" = no ] || install_service
+if ! examine; then
+  echo "Cure what the doctor names, then run this again; the service was not started." >&2
+  exit 1
+fi
+[ "$service" = no ] || start_service

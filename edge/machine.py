@@ -1,0 +1,102 @@
+"""What this machine is, read from the kernel and from Python.
+
+The standard library alone, and no syntax newer than Python 3.9: the doctor has to run where nothing else does.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import struct
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+# A Raspberry Pi's kernel gives the part number of the core, not its name.
+ARM_CORES = {
+    "0xb76": "ARM1176",
+    "0xc07": "Cortex-A7",
+    "0xd03": "Cortex-A53",
+    "0xd08": "Cortex-A72",
+    "0xd0b": "Cortex-A76",
+}
+THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the checks need to know of a machine; None where the kernel does not tell."""
+
+    model: str | None
+    """Of the board, as its maker calls it"""
+    processor: str
+    """Name of the core"""
+    cores: int
+    architecture: str
+    """Of the kernel: aarch64, armv7l, x86_64 ..."""
+    user_bits: int
+    """32 or 64: what this Python was built for"""
+    libc: str
+    """glibc or musl, with its version where known"""
+    python: tuple[int, int, int]
+    memory_mb: int | None
+    """MiB of physical memory"""
+    available_mb: int | None
+    """MiB of it that programs can still have"""
+    governor: str | None
+    """Of the first core's frequency"""
+    throttled: int | None
+    """The Raspberry Pi firmware's bits: 0 to 3 what is wrong now, 16 to 19 what was wrong since it started"""
+
+    @property
+    def kernel_bits(self) -> int:
+        """32 or 64."""
+        return 64 if self.architecture.endswith("64") or self.architecture in ("s390x", "ppc64le") else 32
+
+    @property
+    def musl(self) -> bool:
+        return self.libc.startswith("musl")
+
+
+def read_machine(root: Path = Path("/")) -> Machine:
+    """Read /proc and /sys below `root`."""
+    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE))
+    throttled = _text(root / THROTTLED)
+    return Machine(
+        model=_text(root / "proc/device-tree/model"),
+        processor=_processor(_text(root / "proc/cpuinfo") or ""),
+        cores=os.cpu_count() or 1,
+        architecture=os.uname().machine,
+        user_bits=8 * struct.calcsize("P"),
+        libc=_libc(),
+        python=tuple(sys.version_info[:3]),
+        memory_mb=int(memory["MemTotal"]) // 1024 if "MemTotal" in memory else None,
+        available_mb=int(memory["MemAvailable"]) // 1024 if "MemAvailable" in memory else None,
+        governor=_text(root / GOVERNOR),
+        throttled=int(throttled, 16) if throttled else None,
+    )
+
+
+def _text(path: Path) -> str | None:
+    """The content of a kernel file, without its final NUL or newline; None if it is absent, closed to us or empty."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
+    except OSError:
+        return None
+
+
+def _processor(cpuinfo: str) -> str:
+    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    part = re.search(r"^CPU part\s*:\s*(\w+)$", cpuinfo, re.MULTILINE)
+    if part and part[1].lower() in ARM_CORES:
+        return ARM_CORES[part[1].lower()]
+    return named[1] if named else platform.machine()
+
+
+def _libc() -> str:
+    if "musl" in (sysconfig.get_config_var("SOABI") or "") or "musl" in (sysconfig.get_config_var("MULTIARCH") or ""):
+        return "musl"
+    return " ".join(platform.libc_ver()).strip() or "unknown"

@@ -1,0 +1,108 @@
+"""The installer says what it would do and does nothing it does not say; the service is one that systemd accepts.
+
+What they do on a booted Debian, and on an emulated Raspberry Pi, is in docs/raspberry-pi.md: no test can boot one.
+"""
+
+import ast
+import configparser
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+INSTALL = ROOT / "deploy" / "install.sh"
+UNIT = ROOT / "deploy" / "ser-listen.service"
+needs_debian = pytest.mark.skipif(not shutil.which("apt-get"), reason="needs Debian")
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
+
+
+def install(home: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"HOME": str(home)}
+    return subprocess.run([INSTALL, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
+@needs_debian
+def test_a_dry_run_names_every_step_and_leaves_nothing(tmp_path):
+    result = install(tmp_path, "--dry-run", "--allow-root", "--no-service")
+    assert result.returncode == 0, result.stderr
+    assert list(tmp_path.iterdir()) == []
+    commands = [line for line in result.stdout.splitlines() if line.startswith("  + ")]
+    for step in ("-m venv", "pip install --upgrade", "[device,mic]", "-m edge.doctor"):
+        assert any(step in command for command in commands), step
+    assert "systemctl" not in result.stdout
+
+
+@needs_debian
+@pytest.mark.skipif(not shutil.which("systemctl"), reason="needs systemd")
+def test_the_network_is_given_only_where_it_is_asked_for(tmp_path):
+    drop_in = f"{tmp_path}/.config/systemd/user/ser-listen.service.d/network.conf"
+    without = install(tmp_path, "--dry-run", "--allow-root").stdout
+    assert f"rm -f {drop_in}" in without
+    assert f"deploy/network.conf {drop_in}" not in without
+    assert f"deploy/network.conf {drop_in}" in install(tmp_path, "--dry-run", "--allow-root", "--network").stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be refused")
+def test_root_is_refused(tmp_path):
+    result = install(tmp_path)
+    assert result.returncode == 2
+    assert "not as root" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_option_is_refused(tmp_path):
+    result = install(tmp_path, "--dryrun")
+    assert result.returncode == 2
+    assert result.stderr == "error: unknown option --dryrun; see --help\n"
+
+
+def test_what_setup_py_installs_is_copied():
+    line = next(line for line in INSTALL.read_text().splitlines() if line.startswith("SOURCES=("))
+    sources = line.removeprefix("SOURCES=(").removesuffix(")").split()
+    assert all((ROOT / source).exists() for source in sources)
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"
+    )
+    given = {word.arg: word.value for word in call.keywords}
+    modules = ast.literal_eval(given["py_modules"])
+    packages = {name.split(".")[0] for name in ast.literal_eval(given["packages"])}
+    assert {f"{module}.py" for module in modules} | packages <= set(sources)
+
+
+@needs_systemd
+def test_systemd_accepts_the_unit(tmp_path):
+    """With another program in ExecStart: ours is not installed here, and systemd would say that first."""
+    unit = tmp_path / UNIT.name
+    program = "%h/.local/share/ser/venv/bin/ser-stream"
+    text = UNIT.read_text()
+    assert f"ExecStart={program} --mic --json" in text
+    unit.write_text(text.replace(program, shutil.which("true")))
+    environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
+    command = ["systemd-analyze", "--user", "verify", str(unit)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_unit_has_no_network_and_the_drop_in_gives_it_back():
+    unit, drop_in = (configparser.ConfigParser(strict=False, interpolation=None) for _ in range(2))
+    for parser in (unit, drop_in):
+        parser.optionxform = str
+    unit.read(UNIT)
+    drop_in.read(UNIT.with_name("network.conf"))
+    assert unit["Service"]["PrivateNetwork"] == "yes"
+    assert unit["Service"]["PrivateUsers"] == "yes"  # without it a user unit silently has none of the sandbox
+    assert unit["Service"]["RestrictAddressFamilies"] == "AF_UNIX"
+    assert drop_in["Service"]["PrivateNetwork"] == "no"
+    assert set(drop_in["Service"]["RestrictAddressFamilies"].split()) == {"AF_UNIX", "AF_INET", "AF_INET6"}
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
+def test_shellcheck_has_nothing_to_say():
+    scripts = [INSTALL, ROOT / "benchmarks" / "arm64.sh"]
+    result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
