@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
     out = parser.add_argument_group("results")
     out.add_argument("--json", action="store_true", help="JSON lines instead of text")
+    out.add_argument("--no-hops", action="store_true", help="segments and audio events alone")
     out.add_argument("--view", action="store_true", help="a live view instead of lines (view extra)")
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
     out.add_argument("--log-hops", action="store_true", help="and every hop")
@@ -124,7 +125,9 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
     # The view last: an error of another sink then leaves the terminal alone.
     out = StandardOutput()
     lines = as_json if args.json else as_text
-    sinks["standard output"] = TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines)
+    sinks["standard output"] = (
+        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, hops=not args.no_hops)
+    )
     return live(sinks) if args.mic else FanOut(sinks.values())
 
 

@@ -80,7 +80,7 @@ def test_systemd_accepts_the_unit(tmp_path):
     unit = tmp_path / UNIT.name
     program = "%h/.local/share/ser/venv/bin/ser-stream"
     text = UNIT.read_text()
-    assert f"ExecStart={program} --mic --json" in text
+    assert f"ExecStart={program} --mic --no-hops --log %h/.local/state/ser/emotions.jsonl" in text
     unit.write_text(text.replace(program, shutil.which("true")))
     environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
     command = ["systemd-analyze", "--user", "verify", str(unit)]

@@ -131,6 +131,7 @@ class LinesSink:
         out: any text stream; `StandardOutput()` for standard output.
         labels: names of a hop's probs, in order.
         show: `as_text` or `as_json`.
+        hops: whether hop results are written as well.
     """
 
     def __init__(
@@ -138,10 +139,13 @@ class LinesSink:
         out: TextIO,
         labels: tuple[str, ...],
         show: Callable[[float, Event, tuple[str, ...]], str] = as_text,
+        hops: bool = True,
     ) -> None:
-        self._out, self._labels, self._show = out, labels, show
+        self._out, self._labels, self._show, self._hops = out, labels, show, hops
 
     def write(self, seconds: float, event: Event) -> None:
+        if isinstance(event, HopResult) and not self._hops:
+            return
         self._out.write(self._show(seconds, event, self._labels) + "\n")
         self._out.flush()
 

@@ -154,6 +154,12 @@ def test_log_and_lines_together(tmp_path):
     assert [line["type"] for line in logged] == [line["type"] for line in told if line["type"] != "hop"]
 
 
+def test_segments_alone():
+    result = script("stream_infer.py", CLIP, "--json", "--no-hops")
+    assert result.returncode == 0, result.stderr
+    assert {json.loads(line)["type"] for line in result.stdout.splitlines()} == {"segment", "audio"}
+
+
 def test_sinks_that_cannot_work_give_one_clear_line(tmp_path):
     for arguments, part in (
         (["--view"], "needs a terminal"),
