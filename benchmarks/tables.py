@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks.experiments import SCREEN, TUNE
 from crnn.run import write_text
 
 RESULTS = Path("benchmarks/results")
@@ -60,6 +61,13 @@ def command(name: str) -> str:
     return f"`{facts['command']}` at {facts['commit']}, {facts['machine']}, {facts['date']}"
 
 
+def short(settings: str) -> str:
+    """Settings of an experiment, the schedules that many share by their names."""
+    for name, parts in (("[screening]", SCREEN), ("[tuning]", TUNE)):
+        settings = settings.replace(" ".join(parts), name)
+    return settings
+
+
 def manifest(name: str) -> dict:
     path = Path("edge/pretrained") / name / "bundle.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -69,7 +77,7 @@ def main() -> None:
     pages = Environment(
         loader=FileSystemLoader("docs/templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    helpers = (rows, one, percent, interval, mean, command, manifest)
+    helpers = (rows, one, percent, interval, mean, command, manifest, short)
     pages.globals.update({helper.__name__: helper for helper in helpers})
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())

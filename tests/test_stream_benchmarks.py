@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from benchmarks import stream_systems, streaming
 from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
 from benchmarks.hop import cached_difference
 from benchmarks.shipped import same_layers
-from benchmarks.soak import problems, soak
+from benchmarks.soak import loop_problems, problems, soak, soak_loop
 from crnn.config import InputError
 from edge.bundle import PRETRAINED, Bundle
+from edge.utterances import UtteranceRecognizer
+from edge.vad import make_gate
 
 KEYS = {
     "system", "threads", "hop_seconds", "window_seconds", "rtf", "latency_ms_p50", "latency_ms_p95", "rss_mb",
@@ -102,3 +105,39 @@ def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_m
     hoard = []
     grown = verdict(lambda results: hoard.append(np.ones(100_000)) or results)
     assert any("memory grew" in words for words in grown)
+
+
+class Forgetful(UtteranceRecognizer):
+    """Loses every `every`-th event, or tells it late."""
+
+    def __init__(self, *parts, lose: int = 0, late: int = 0) -> None:
+        super().__init__(*parts)
+        self._told, self._lose, self._late = 0, lose, late
+
+    def push(self, samples):
+        told = []
+        for event in super().push(samples):
+            self._told += 1
+            if self._lose and self._told % self._lose == 0:
+                continue
+            if self._late and self._told % self._late == 0 and hasattr(event, "seconds"):
+                event = replace(event, seconds=event.seconds + 0.25)
+            told.append(event)
+        return told
+
+
+def test_the_soak_of_the_loop_names_lost_and_late_events():
+    recognizer = Bundle.open(PRETRAINED).recognizer("onnx")
+    speech = soundfile.read(PRETRAINED.parent / "synthetic_voice.flac", dtype="float32")[0][:48_000]
+    quiet = 1e-4 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    audio = np.concatenate([speech, quiet])
+
+    def verdict(**fault: int) -> list[str]:
+        loop = Forgetful(recognizer, make_gate("energy", 16000), lose=fault.get("lose", 0), late=fault.get("late", 0))
+        row = soak_loop(loop, audio, hours=0.03)
+        row["rss_mb_end"] = row["rss_mb_early"]  # the memory of a test session is not the loop's
+        return loop_problems(row)
+
+    assert verdict() == []
+    assert any("unlike" in words or "missing" in words for words in verdict(lose=41))
+    assert any("another time" in words for words in verdict(late=41))
