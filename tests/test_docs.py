@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from documents import PAGES, Command, commands, examples, inline, links, untold_fences
@@ -16,6 +17,7 @@ from helpers import ROOT
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.protocols import corpora_of
+from edge.bundle import GOLDEN, PRETRAINED, Bundle
 
 FOREIGN = {
     "arecord", "cd", "git", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",
@@ -191,12 +193,14 @@ def test_the_figure_of_the_stream_shows_its_true_numbers():
 
 
 def test_every_field_of_a_bundle_is_described(bundle_path):
-    from edge.bundle import PRETRAINED, Bundle
-
     page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
     for path in (PRETRAINED, PRETRAINED.with_name("float32"), bundle_path):
-        for key in Bundle.open(path).manifest.provenance:
+        manifest = Bundle.open(path).manifest
+        for key in manifest.provenance:
             assert f"| `{key}` |" in page, f"docs/bundle.md does not describe provenance.{key}"
+        for key in np.load(path / GOLDEN).files:
+            name = re.sub(f"^({'|'.join(manifest.models)})_", "RUNTIME_", key)
+            assert f"| `{name}` |" in page, f"docs/bundle.md does not describe {GOLDEN}: {key}"
 
 
 @pytest.fixture(scope="module")
