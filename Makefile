@@ -8,7 +8,7 @@ EXTRAS ?=
 comma := ,
 ALL := train,export,device,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
 
-.PHONY: demo demo-train test lint clean
+.PHONY: demo demo-train test lint docs clean
 
 demo: $(VENV)/.device
 	$(BIN)/python stream_infer.py edge/pretrained/synthetic_voice.flac
@@ -30,6 +30,11 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(VENV)/bin/python setup.py
+	$(BIN)/python -m pip install -q -e '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
+	@echo "build/site/index.html"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -38,7 +38,8 @@ EXTRAS = {
         "typing-extensions<4.13",
     ],
     "ui": ["gradio>=6", "rich"],
-    "dev": ["pytest", "hypothesis", "ruff", "pre-commit", "librosa", "scikit-learn", "opensmile"],
+    "docs": ["mkdocs-material>=9.6,<10", "mkdocs>=1.6,<2"],
+    "dev": ["pytest", "hypothesis", "ruff", "pre-commit", "librosa", "scikit-learn", "opensmile", "markdown-it-py"],
 }
 
 setup(

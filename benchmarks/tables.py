@@ -3,22 +3,29 @@
     python -m benchmarks.tables
 
 Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/experiments.md,
-docs/performance.md and edge/pretrained/MODEL_CARD.md. A figure that has not been measured stands as "not measured".
+docs/performance.md and edge/pretrained/MODEL_CARD.md; and docs/bundle.md with the docstrings of a bundle's dataclasses.
+A figure that has not been measured stands as "not measured".
 """
 
+import dataclasses
 import json
+import pydoc
+import typing
 from pathlib import Path
 
+import docstring_parser
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.experiments import SCREEN, TUNE
 from crnn.run import write_text
+from edge import bundle
 
 RESULTS = Path("benchmarks/results")
 PAGES = {
     "accuracy.md": Path("docs/accuracy.md"),
     "experiments.md": Path("docs/experiments.md"),
     "performance.md": Path("docs/performance.md"),
+    "bundle.md": Path("docs/bundle.md"),
     "README.md": Path("README.md"),
     "MODEL_CARD.md": Path("edge/pretrained/MODEL_CARD.md"),
 }
@@ -73,12 +80,24 @@ def manifest(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def fields(name: str) -> list[dict]:
+    """Name, type and description of every field of a dataclass, given as `package.module.Class`."""
+    kinds = {int: "integer", float: "number", str: "text", tuple[str, ...]: "list of texts"}
+    cls = pydoc.locate(name)
+    told = {item.args[1]: item.description for item in docstring_parser.parse_from_object(cls).meta}
+    hints = typing.get_type_hints(cls)
+    return [
+        {"name": f.name, "kind": kinds.get(hints[f.name], "named values"), "text": " ".join(told[f.name].split())}
+        for f in dataclasses.fields(cls)
+    ]
+
+
 def main() -> None:
     pages = Environment(
         loader=FileSystemLoader("docs/templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    helpers = (rows, one, percent, interval, mean, command, manifest, short)
-    pages.globals.update({helper.__name__: helper for helper in helpers})
+    helpers = (rows, one, percent, interval, mean, command, manifest, short, fields)
+    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle)
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())
 

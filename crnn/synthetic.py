@@ -148,14 +148,18 @@ def demo_clip() -> np.ndarray:
     return np.concatenate([synthesize(emotion, 2, 3.0, rng) for emotion, rng in sentences])
 
 
-def main() -> int:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m crnn.synthetic", description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="where to write; new, empty, or an earlier synthetic corpus")
     parser.add_argument("--speakers", type=int, default=12, help="number of voices (default: 12)")
     parser.add_argument("--takes", type=int, default=2, help="takes per sentence and emotion (default: 2)")
     parser.add_argument("--own", action="store_true", help="10 clips a voice, as EMOTION/SPEAKER_NN.wav")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn (default: 0)")
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    args = build_parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         if args.own:

@@ -60,10 +60,15 @@ class Manifest:
     """The content of `bundle.json`."""
 
     schema: int
+    """Version of this layout; another one is refused by name"""
     labels: tuple[str, ...]
+    """Emotions, in the order of the logits"""
     features: FeatureConfig
+    """How samples become log-mel frames"""
     geometry: StreamGeometry
+    """How frames become encoder steps and decisions"""
     decision: DecisionConfig
+    """How logits become an answer"""
     models: dict
     """Runtime -> ModelFiles"""
     files: dict
