@@ -44,11 +44,11 @@ CROSS = {
 }
 
 WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
-RECIPE = ("--config", "configs/narrow.yaml")
+RECIPE = ("--config", "configs/recipe.yaml")
 FULL = {
     "full-wide": (*RECIPE, *WIDE),
 }
-"""At the full length of configs/narrow.yaml"""
+"""At the full length of configs/recipe.yaml"""
 
 NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
 ON_NARROW = {
@@ -70,7 +70,7 @@ LIGHT = (
     *("--augment.mixup", "false", "--augment.style", "false"),
     *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
 )
-TUNE = ("--config", "configs/narrow-tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
+TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
     "tune": (),
     "tune-no-mixup": ("--augment.mixup", "false"),
