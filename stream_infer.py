@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, from edge.enroll")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     parser.add_argument(
         "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
@@ -122,7 +123,8 @@ def main(argv: list[str] | None = None) -> int:
     show = as_json if args.json else as_text
     try:
         path, file = bundle_and_file(args)
-        recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
+        # Before any device is opened.
+        recognizer = Bundle.open(path).recognizer(args.runtime, args.threads, args.profile)
         rate = recognizer.features.sample_rate
         utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
         for result in results(utterances, chunks(args, file, rate)):

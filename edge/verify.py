@@ -11,7 +11,7 @@ from torch import nn
 
 from crnn.data import EvalClips
 from crnn.metrics import summarize
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from edge.bundle import Manifest
 from edge.decision import probabilities
 from edge.limits import Limits
@@ -157,5 +157,5 @@ def hear_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> Heard:
     """The stream over the torch modules themselves."""
     g = manifest.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
-    head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     return hear(StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels)), clips)

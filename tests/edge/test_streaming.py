@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crnn.features import LogMel
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.bundle import Bundle
@@ -69,7 +69,7 @@ def check(recognizer, waveform, chunk) -> None:
     expected = recomputed(recognizer, waveform)
     assert len(decided) == len(expected)
     for result, logits in zip(decided, expected, strict=True):
-        assert np.abs(result.logits - logits).max() <= TOLERANCE
+        assert np.abs(np.concatenate([result.logits, result.pooled]) - logits).max() <= TOLERANCE
         assert result.probs.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_stream_equals_the_trained_model_over_the_whole_window():
     model = CRNN(config.features, config.model, 8).eval()
     g = config.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, config.features.n_mels, g.block_frames))
-    head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     recognizer = StreamingRecognizer(encoder, head, config.features, g, tuple("abcdefgh"))
     waveform = voice(80_000)
     decided = [r.logits for r in stream(recognizer, waveform, 1600) if r.logits is not None]
