@@ -2,8 +2,8 @@
 
     python -m benchmarks.tables
 
-Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/experiments.md
-and edge/pretrained/MODEL_CARD.md. A figure that has not been measured stands as "not measured".
+Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/experiments.md,
+docs/enrolment.md and edge/pretrained/MODEL_CARD.md. A figure that has not been measured stands as "not measured".
 """
 
 import json
@@ -17,6 +17,7 @@ RESULTS = Path("benchmarks/results")
 PAGES = {
     "accuracy.md": Path("docs/accuracy.md"),
     "experiments.md": Path("docs/experiments.md"),
+    "enrolment.md": Path("docs/enrolment.md"),
     "README.md": Path("README.md"),
     "MODEL_CARD.md": Path("edge/pretrained/MODEL_CARD.md"),
 }
