@@ -145,9 +145,8 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     require(values.keys() == {"schema", *Profile.__dataclass_fields__}, damaged)
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-            weights, bias = (
-                np.array(values[name], dtype=np.float64).astype(np.float32) for name in ("weights", "bias")
-            )
+            weights = np.array(values["weights"], dtype=np.float64).astype(np.float32)
+            bias = np.array(values["bias"], dtype=np.float64).astype(np.float32)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(damaged) from error
     sentences = values["sentences"]
