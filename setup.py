@@ -59,6 +59,7 @@ setup(
             "ser-quantize=quantize:main",
             "ser-stream=stream_infer:main",
             "ser-doctor=edge.doctor:main",
+            "ser-enroll=edge.enroll:main",
         ]
     },
 )

@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         "(WAV, FLAC, OGG ...) or - for raw s16le on standard input",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, from edge.enroll")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     parser.add_argument(
         "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
@@ -154,7 +155,7 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.write(devices(args.json))
         return
     path, file = bundle_and_file(args)
-    recognizer = Bundle.open(path).recognizer(args.runtime, args.threads)  # before any device is opened
+    recognizer = Bundle.open(path).recognizer(args.runtime, args.threads, args.profile)  # before any device
     rate = recognizer.features.sample_rate
     utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
     source, stop = source_and_stop(args, file, rate)

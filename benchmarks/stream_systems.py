@@ -71,9 +71,10 @@ class OursRecompute(Windows):
         self._log_mel = LogMel(manifest.features)
         self._encoder = runtimes.load(runtime, scratch / "encoder.onnx")
         self._head = runtimes.load(runtime, bundle / manifest.model_files(runtime).head)
+        self._n_classes = len(manifest.labels)
 
     def decide(self, window: np.ndarray) -> np.ndarray:
-        return self._head.run(self._encoder.run(self._log_mel(window)[None]))[0]
+        return self._head.run(self._encoder.run(self._log_mel(window)[None]))[0, : self._n_classes]
 
 
 class TorchRecompute(Windows):

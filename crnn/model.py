@@ -178,9 +178,26 @@ class Head(nn.Module):
             seen = hidden if self.kind == "lstm" else torch.cat([hidden, steps], dim=-1)
         return seen, torch.softmax(self.attention(seen), dim=1)
 
-    def forward(self, steps: Tensor) -> Tensor:
+    def pool(self, steps: Tensor) -> Tensor:
+        """What attention gathers from a window, `(batch, width)`: the classifier sees nothing else."""
         seen, weights = self.attend(steps)
-        return self.classifier(self.dropout((seen * weights).sum(dim=1)))
+        return (seen * weights).sum(dim=1)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return self.classifier(self.dropout(self.pool(steps)))
+
+
+class OpenHead(nn.Module):
+    """The head as a device gets it: `steps` -> `(batch, n_classes + width)`, the logits and after them the pooled
+    vector they were made from, which personal enrolment works on (`edge.profile`)."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, steps: Tensor) -> Tensor:
+        pooled = self.head.pool(steps)
+        return torch.cat([self.head.classifier(pooled), pooled], dim=-1)
 
 
 class CRNN(nn.Module):
@@ -195,18 +212,21 @@ class CRNN(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.head(self.encoder(log_mel))
 
-    def clip_logits(self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
+    def clip_logits(
+        self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry, head: nn.Module | None = None
+    ) -> Tensor:
         """Logits of whole clips: the mean over the decisions that the stream makes on each, `flush` included.
 
         `log_mel (batch, n_mels, frames)` of clips between the zeros that the stream puts around them, filled up to
-        the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`.
+        the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`, or the mean of what another
+        `head` makes of the same windows.
         """
         steps = self.encoder(log_mel)
         windows = steps.unfold(1, geometry.window_steps, geometry.hop_steps).transpose(2, 3)
         hops = torch.tensor([geometry.n_hops(int(n)) for n in n_samples], device=steps.device)
         decisions = hops - geometry.window_hops + 1
         valid = torch.arange(windows.shape[1], device=steps.device) < decisions[:, None]
-        logits = self.head(windows[valid]).float()
+        logits = (head or self.head)(windows[valid]).float()
         owner = valid.nonzero()[:, 0]
         total = torch.zeros(len(decisions), logits.shape[1], device=logits.device).index_add_(0, owner, logits)
         return total / decisions[:, None]

@@ -1,4 +1,4 @@
-"""A bundle is all a device needs: a folder with `bundle.json`, the model files, and `golden.npz`.
+"""A bundle is all a device needs: a folder with `bundle.json`, the model files, `speakers.npz` and `golden.npz`.
 
 Loading checks every hash and replays a short golden waveform through features, encoder and head; what differs is
 named, and nothing is run. Nothing in a bundle is ever unpickled.
@@ -19,18 +19,20 @@ from crnn.config import FeatureConfig, InputError, StreamGeometry, from_dict, re
 from crnn.features import LogMel
 from edge import runtimes
 from edge.decision import DecisionConfig
+from edge.profile import Speakers, load_profile, load_speakers
 from edge.streaming import StreamingRecognizer
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "bundle.json"
 GOLDEN = "golden.npz"
+SPEAKERS = "speakers.npz"
 PRETRAINED = Path(__file__).parent / "pretrained" / "int8"
 """The bundle that ships with the project; its model card stands beside it"""
 
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = {"float32": 1e-3, "dynamic_int8": 5e-2}
-"""Likewise of logits, by scheme: int8 kernels round differently from processor to processor"""
+"""Likewise of logits and pooled vectors, by scheme: int8 kernels round differently from processor to processor"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class Manifest:
         require(runtime in self.models, f"the bundle has no files for {runtime}; it has {', '.join(self.models)}")
         return from_dict(ModelFiles, self.models[runtime], f"models.{runtime}")
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 over the names and hashes of all files, hexadecimal: a profile is bound to it."""
+        lines = [f"{name} {facts['sha256']}" for name, facts in sorted(self.files.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -121,6 +129,7 @@ class Bundle:
             files = manifest.model_files(runtime)
             for name in (files.encoder, files.head):
                 require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
+        require(SPEAKERS in manifest.files, f"{where}: lists no {SPEAKERS}; make the bundle again")
         return cls(path, manifest)
 
     def default_runtime(self) -> str:
@@ -129,10 +138,17 @@ class Bundle:
         require(bool(found), f"{self.path}: none of its runtimes is installed here ({', '.join(self.manifest.models)})")
         return found[0]
 
-    def recognizer(self, runtime: str | None = None, threads: int = 1) -> StreamingRecognizer:
-        """Load the models, replay the golden waveform, and return a recognizer ready to hear.
+    def speakers(self, recognizer: StreamingRecognizer) -> Speakers:
+        """How the training speakers differ: what enrolment needs. `recognizer` is one of this bundle."""
+        return load_speakers(self.path / SPEAKERS, recognizer.pooled_width, len(recognizer.labels))
 
-        Raises InputError that names what differs from the golden values.
+    def recognizer(
+        self, runtime: str | None = None, threads: int = 1, profile: Path | None = None
+    ) -> StreamingRecognizer:
+        """Load the models, replay the golden waveform, and return a recognizer ready to hear the person whose
+        `profile` file it is, or anyone.
+
+        Raises InputError that names what differs from the golden values, or what is wrong with the profile.
         """
         name = runtime or self.default_runtime()
         recognizer = build_recognizer(self.path, self.manifest, name, threads)
@@ -157,6 +173,10 @@ class Bundle:
                 f"{self.path}: {what} under {name} differs from the golden values by {difference:.2g} "
                 f"(limit {limit:g}); refusing to run",
             )
+        if profile is not None:
+            recognizer.profile = load_profile(
+                profile, self.manifest.identity, recognizer.labels, recognizer.pooled_width
+            )
         return recognizer
 
 
@@ -168,9 +188,10 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
     width = encoder.contract.output_shape[-1]
+    pooled = max(1, head.contract.output_shape[-1] - len(manifest.labels))
     for model, file, given, made in (
         (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.hop_steps, width)),
-        (head, files.head, (1, g.window_steps, width), (1, len(manifest.labels))),
+        (head, files.head, (1, g.window_steps, width), (1, len(manifest.labels) + pooled)),
     ):
         contract = model.contract
         require(
@@ -191,14 +212,16 @@ def golden_waveform(manifest: Manifest) -> np.ndarray:
 
 
 def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, np.ndarray]:
-    """What the recognizer makes of `waveform` (int16): log_mel of its first hop, and the logits of every decision."""
+    """What the recognizer makes of `waveform` (int16): log_mel of its first hop, logits and pooled vector of every
+    decision."""
     g = recognizer.geometry
     samples = waveform.astype(np.float32) / 32768
-    results = recognizer.push(samples)
+    decisions = [result for result in recognizer.push(samples) if result.logits is not None]
     recognizer.reset()
     return {
         "log_mel": LogMel(recognizer.features)(np.pad(samples, (g.lead_samples, 0))[: g.first_samples]),
-        "logits": np.stack([r.logits for r in results if r.logits is not None]),
+        "logits": np.stack([result.logits for result in decisions]),
+        "pooled": np.stack([result.pooled for result in decisions]),
     }
 
 
@@ -208,7 +231,8 @@ def write_golden(folder: Path, manifest: Manifest) -> None:
     golden = {"waveform": waveform, "labels": np.array(manifest.labels)}
     for runtime in manifest.models:
         made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
-        golden |= {"log_mel": made["log_mel"], f"{runtime}_logits": made["logits"]}
+        golden |= {"log_mel": made["log_mel"]}
+        golden |= {f"{runtime}_{what}": made[what] for what in ("logits", "pooled")}
     np.savez_compressed(folder / GOLDEN, **golden)
 
 

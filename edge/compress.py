@@ -9,13 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from crnn import prepare as preparation
 from crnn.config import InputError, require
 from crnn.data import EvalClips, TrainClips
 from crnn.fit import model_weights
-from crnn.model import CRNN, count_macs, count_parameters
+from crnn.model import CRNN, OpenHead, count_macs, count_parameters
 from crnn.run import RunFolder, write_text
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment
@@ -24,6 +25,7 @@ from crnn.views import open_views
 from edge import bundle, export_onnx, export_tflite, quantize, verify
 from edge.calibrate import choose_decision, judge_decision
 from edge.prune import fine_tune, prune
+from edge.speakers import describe, hear_openly, some_of_each
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +161,7 @@ def compress(
         decision = choose_decision(reference.decisions, truth, request.coverage)
         confidence = judge_decision(reference.decisions, truth, decision)
         manifest = replace(draft, models=shipped, decision=decision)
+        _write_speakers(small, small_config, prepared, folder)
         bundle.write_golden(folder, manifest)
         provenance = _provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
         manifest = replace(manifest, files=bundle.list_files(folder), provenance=provenance)
@@ -194,6 +197,15 @@ def _shrink(
     return small, small_config
 
 
+def _write_speakers(model: CRNN, config: RunConfig, prepared: preparation.Prepared, folder: Path) -> None:
+    """How the training speakers differ under this model: what enrolment holds a person against."""
+    labels = prepared.split.labels
+    clips = EvalClips(prepared.cache, some_of_each(prepared.split.train), labels, config)
+    speakers = np.array([u.speaker for u in clips.utterances])
+    described = describe(*hear_openly(model, config, clips), clips.labels, speakers, labels)
+    np.savez_compressed(folder / bundle.SPEAKERS, **vars(described))
+
+
 def export_all(
     model: CRNN, config: RunConfig, formats: tuple[str, ...], folder: Path
 ) -> list[tuple[str, str, Path, Path]]:
@@ -201,7 +213,10 @@ def export_all(
     g = config.geometry
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
     steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
-    parts = (("encoder", model.encoder, frames, "log_mel", "steps"), ("head", model.head, steps, "steps", "logits"))
+    parts = (
+        ("encoder", model.encoder, frames, "log_mel", "steps"),
+        ("head", OpenHead(model.head), steps, "steps", "logits_and_pooled"),
+    )
     for kind in formats:
         for name, module, example, given, made in parts:
             float32, int8 = (folder / f"{name}.{scheme}.{kind}" for scheme in SCHEMES)

@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
     parser.add_argument("--gate", choices=tuple(GATES), default="energy", help="default: energy")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="of one person (edge.enroll), for every clip")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -40,7 +41,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     if args.plot:
         _check_plot(args.plot)
     bundle = Bundle.open(args.bundle)
-    recognizer = bundle.recognizer(args.runtime)
+    recognizer = bundle.recognizer(args.runtime, profile=args.profile)
     loop = UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate))
 
     from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
@@ -54,6 +55,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "fold": args.fold if args.protocol else None,
         "split_hash": clips.split_hash,
         "gate": args.gate,
+        "profile": str(args.profile) if args.profile else None,
         **judge(play(loop, clips), clips.utterances, recognizer.labels),
     }
     if args.plot:

@@ -13,6 +13,7 @@ import numpy as np
 from crnn.config import FeatureConfig, StreamGeometry
 from crnn.features import LogMel
 from edge.decision import DecisionConfig, decide, probabilities
+from edge.profile import Profile
 from edge.runtimes import Model
 from edge.vad import level_dbfs
 
@@ -43,14 +44,19 @@ class HopResult:
     """Top emotion or "uncertain"; None while warming up"""
     confidence: float | None
     """Probability of the top emotion; None while warming up"""
+    pooled: np.ndarray | None = None
+    """What the head gathered from the window, `(width,)` float32; None while warming up"""
 
 
 class StreamingRecognizer:
     """Push samples, get a result per hop; `flush` at the end of the audio, `reset` before the next.
 
     Args:
-        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies.
+        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head gives the
+            logits and after them the pooled vector, in one row (crnn.model.OpenHead).
         labels: names of the logits, in order.
+
+    `profile` may be set at any time: from then on logits and all that follows from them are the person's.
     """
 
     def __init__(
@@ -64,12 +70,18 @@ class StreamingRecognizer:
     ) -> None:
         self.features, self.geometry, self.labels = features, geometry, labels
         self.decision = decision or DecisionConfig()
+        self.profile: Profile | None = None
         self._encoder, self._head = encoder, head
         self._log_mel = LogMel(features)
         self._block = np.zeros(geometry.first_samples, dtype=np.float32)
         self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
         self._steps = np.zeros((1, geometry.window_steps, head.contract.input_shape[-1]), dtype=np.float32)
         self.reset()
+
+    @property
+    def pooled_width(self) -> int:
+        """Of the pooled vector."""
+        return self._head.contract.output_shape[-1] - len(self.labels)
 
     def reset(self) -> None:
         """Forget everything heard: before the first sample there was silence."""
@@ -130,7 +142,10 @@ class StreamingRecognizer:
         self._hops += 1
         if not warm:
             return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)
-        logits = self._head.run(self._steps)[0]
+        made = self._head.run(self._steps)[0]
+        logits, pooled = made[: len(self.labels)], made[len(self.labels) :]
+        if self.profile is not None:
+            logits = self.profile.adapt(logits, pooled)
         probs = probabilities(logits, self.decision.temperature)
         emotion, confidence = decide(probs, self.labels, self.decision)
-        return HopResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence)
+        return HopResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence, pooled)

@@ -11,7 +11,7 @@ from torch import nn
 
 from crnn.data import EvalClips
 from crnn.metrics import summarize
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from edge.bundle import Manifest
 from edge.decision import probabilities
 from edge.limits import Limits
@@ -162,5 +162,5 @@ def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
     """A recognizer over the torch modules, in the shapes of the manifest."""
     g = manifest.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
-    head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels))

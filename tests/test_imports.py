@@ -12,7 +12,8 @@ SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening",
-    "doctor", "doctor_checks", "machine", "selftest", "__init__",
+    "doctor", "doctor_checks", "machine", "selftest",
+    "profile", "enroll", "enrolment", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}

@@ -29,7 +29,7 @@ def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):
     assert provenance["channels"] == [4, 4, 4, 4]
     assert bundle.manifest.decision.temperature > 0
     assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
-    assert all("dynamic_int8" in n or n == "golden.npz" for n in bundle.manifest.files)
+    assert all("dynamic_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)
     assert bundle.recognizer().labels == bundle.manifest.labels
 
 
@@ -55,8 +55,9 @@ def test_a_missing_file_is_named(copy):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=99), "schema 99, this version reads 2; update this software"),
-        (lambda v: v.update(schema=0), "make the bundle again"),
+        (lambda v: v.update(schema=99), "schema 99, this version reads 3; update this software"),
+        (lambda v: v.update(schema=2), "make the bundle again"),
+        (lambda v: v["files"].pop("speakers.npz"), "lists no speakers.npz; make the bundle again"),
         (lambda v: v.update(colour="red"), "unknown key .*colour"),
         (lambda v: v.pop("labels"), "lacks labels"),
         (lambda v: v["features"].update(n_mels="64"), "n_mels"),
@@ -79,7 +80,7 @@ def test_a_manifest_that_lies_is_refused(copy, change, part):
         (lambda v: v["features"].update(log_offset=1e-3), "log_mel under onnx differs"),
         (lambda v: v["geometry"].update(window_hops=10), "need"),
         (lambda v: v["labels"].reverse(), "labels"),
-        (lambda v: v["labels"].append("other"), "need"),
+        (lambda v: v["labels"].append("other"), "labels"),
         (lambda v: v["models"]["onnx"].update(head="encoder.dynamic_int8.onnx"), "need"),
         (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
     ],

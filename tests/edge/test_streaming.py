@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crnn.features import LogMel
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.bundle import PRETRAINED, Bundle
@@ -72,7 +72,7 @@ def check(recognizer, waveform, chunk) -> None:
     expected = recomputed(recognizer, waveform)
     assert len(decided) == len(expected)
     for result, logits in zip(decided, expected, strict=True):
-        assert np.abs(result.logits - logits).max() <= TOLERANCE
+        assert np.abs(np.concatenate([result.logits, result.pooled]) - logits).max() <= TOLERANCE
         assert result.probs.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_stream_equals_the_trained_model_over_the_whole_window():
     model = CRNN(config.features, config.model, 8).eval()
     g = config.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, config.features.n_mels, g.block_frames))
-    head = TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     recognizer = StreamingRecognizer(encoder, head, config.features, g, tuple("abcdefgh"))
     waveform = voice(80_000)
     decided = [r.logits for r in stream(recognizer, waveform, 1600) if r.logits is not None]
@@ -145,3 +145,17 @@ def test_unknown_and_absent_runtimes_are_named(bundle_path, monkeypatch):
         Bundle.open(bundle_path).recognizer()
     with pytest.raises(InputError, match="pip install"):
         runtimes.load("onnx", bundle_path / "encoder.dynamic_int8.onnx")
+
+
+def test_logits_are_an_affine_function_of_the_pooled_vector_beside_them(bundle_path):
+    """So a profile works on what the classifier saw, under every runtime, int8 included."""
+    bundle = Bundle.open(bundle_path)
+    for runtime in filter(runtimes.installed, bundle.manifest.models):
+        recognizer = bundle.recognizer(runtime)
+        heard = [r for seed in range(4) for r in stream(recognizer, voice(200_000, seed), 1600) if r.logits is not None]
+        logits, pooled = np.stack([r.logits for r in heard]), np.stack([r.pooled for r in heard])
+        assert pooled.shape == (len(heard), recognizer.pooled_width)
+        seen = np.column_stack([pooled, np.ones(len(pooled))]).astype(np.float64)
+        assert len(seen) > 3 * seen.shape[1]
+        rest = logits - seen @ np.linalg.lstsq(seen, logits, rcond=None)[0]
+        assert np.abs(rest).max() < 0.05 * np.ptp(logits)

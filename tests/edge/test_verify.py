@@ -10,7 +10,7 @@ from crnn.cache import open_cache
 from crnn.corpora import read_corpus
 from crnn.data import EvalClips
 from crnn.features import LogMel
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from crnn.protocols import make_split
 from crnn.run_config import RunConfig
 from edge import verify
@@ -52,7 +52,7 @@ def judge(
     _, manifest, clips, reference, uar = world
     g = CONFIG.geometry
     encoder = verify.TorchModel(model.encoder, torch.zeros(1, features.n_mels, g.block_frames))
-    head = verify.TorchModel(model.head, torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    head = verify.TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     candidate = StreamingRecognizer(encoder, head, features, g, manifest.labels)
     return verify.compare(candidate, clips, manifest.labels, reference, uar, limits or Limits(), scheme).failures
 
