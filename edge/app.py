@@ -96,11 +96,11 @@ def serve(args: argparse.Namespace, folder: str) -> None:
     for bundle in bundles.values():
         bundle.recognizer(args.runtime)  # proven before anybody is told that the page is ready
 
-    import uvicorn  # with Gradio; both read the environment when they are imported
-
-    from edge.page.server import build_app
-
     with bind(args.host, args.port) as listening:
+        import uvicorn  # with Gradio; both read the environment when they are imported
+
+        from edge.page.server import build_app
+
         port = listening.getsockname()[1]
         local = is_loopback(args.host)
         names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]

@@ -51,7 +51,7 @@
 
   async function start() {
     say("");
-    const mine = (running = { stopped: false, parts: [], waiting: 0, missing: 0 });
+    const mine = (running = { stopped: false, parts: [], waiting: 0, missing: 0, wake: () => {} });
     buttons();
     try {
       mine.stream = await microphone();
@@ -63,7 +63,10 @@
       const asked = { bundle: at("ser-live-bundle").value, rate: mine.rate };
       const opened = await post("/live", JSON.stringify(asked), { "Content-Type": "application/json" });
       mine.id = opened.id;
-      if (csv.header !== opened.csv_header) csv.lines = []; // another model's columns
+      if (csv.header !== opened.csv_header) { // another model's columns: another history
+        csv.lines = [];
+        at("ser-history").replaceChildren();
+      }
       csv.header = opened.csv_header;
       const capture = new AudioWorkletNode(mine.context, "ser-capture", { channelCount: 1, channelCountMode: "explicit" });
       capture.port.onmessage = ({ data }) => {
@@ -74,13 +77,14 @@
         }
         mine.parts.push(data);
         mine.waiting += data.length;
+        if (mine.waiting >= SEND_SECONDS * mine.rate) mine.wake();
       };
       mine.context.createMediaStreamSource(mine.stream).connect(capture);
-      mine.stream.getAudioTracks()[0].onended = () => { mine.lost = mine.stopped = true; };
+      mine.stream.getAudioTracks()[0].onended = () => { mine.lost = true; stop(mine); };
       await mine.context.resume();
       while (!mine.stopped) {
         if (mine.waiting >= SEND_SECONDS * mine.rate) await send(mine);
-        else await new Promise((done) => setTimeout(done, 40));
+        else await new Promise((done) => { mine.wake = done; }); // no timer: browsers slow those of hidden tabs down
       }
       await send(mine);
       const { id } = mine;
@@ -94,6 +98,11 @@
       running = null;
       buttons();
     }
+  }
+
+  function stop(mine) {
+    mine.stopped = true;
+    mine.wake();
   }
 
   async function send(mine) {
@@ -120,7 +129,7 @@
 
   document.addEventListener("click", ({ target }) => {
     if (target.id === "ser-start") start();
-    if (target.id === "ser-stop" && running) running.stopped = true;
+    if (target.id === "ser-stop" && running) stop(running);
     if (target.id === "ser-csv") save();
   });
   window.addEventListener("pagehide", () => { if (running) leave(running); });

@@ -63,11 +63,12 @@ class Decisions:
         return max(0.0, first_hop_seconds - (self._g.first_samples - self._g.lead_samples) / self._rate)
 
     def place(self, begun: float, hop: int) -> tuple[float, float]:
-        """Start and end, s, of what the steps of `hop` lie over: the middle of what each sees, less its look back."""
+        """Start and end, s, of what the steps of `hop` lie over: the middle of what each sees, less its look back.
+        The first begins with the stream: nothing else sees its beginning."""
         g = self._g
         seen = (g.receptive_frames - g.lead_frames - 1) * g.hop_length + g.n_fft
         start = begun + (hop * g.hop_samples + (seen - g.stride_frames * g.hop_length) / 2) / self._rate
-        return start, start + g.hop_samples / self._rate
+        return (start if hop else begun), start + g.hop_samples / self._rate
 
 
 def silent_steps(encoder: Model, recognizer: StreamingRecognizer) -> np.ndarray:
