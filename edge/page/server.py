@@ -1,6 +1,7 @@
 """The page as a web application: Gradio's part, the routes of the microphone, and what keeps both at home."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crnn.config import InputError, require
@@ -17,6 +19,8 @@ from edge.bundle import Bundle
 from edge.page.clip import MAX_RATE, MIB, Limits
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FONT = ("system-ui", "sans-serif")
@@ -125,4 +129,7 @@ class _AtHome:
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        await self._app(scope, receive, send_with_policy)
+        try:
+            await self._app(scope, receive, send_with_policy)
+        except ClientDisconnect:  # nobody is left to be answered
+            log.info("a browser left while it was sending")
