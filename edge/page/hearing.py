@@ -91,7 +91,7 @@ def _log_mel(recognizer: StreamingRecognizer, samples: np.ndarray) -> np.ndarray
 
 
 class _Kept:
-    """A model that keeps what it gave last."""
+    """A model that keeps what it gave until it is taken."""
 
     def __init__(self, model: Model) -> None:
         self.contract, self._model = model.contract, model

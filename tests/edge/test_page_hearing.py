@@ -12,6 +12,7 @@ from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from edge.bundle import PRETRAINED, Bundle
 from edge.decision import DecisionConfig
 from edge.events import Segment
+from edge.page import hearing as hearing_module
 from edge.page import words
 from edge.page.hearing import hear
 from edge.page.support import Decisions, support
@@ -50,6 +51,25 @@ def test_any_piece_of_a_clip_can_be_heard(start, length):
         for stretch in explained.support:
             assert 0 <= stretch.start_seconds < stretch.end_seconds <= hearing.seconds
             assert np.isfinite(stretch.support)
+
+
+def test_what_is_explained_is_the_segment_that_was_told(monkeypatch):
+    """Also of a monologue, which is told in parts: the explained decisions are those under each part."""
+    asked = []
+
+    def noted(decisions, steps, first, begun, end):
+        deciding = range(max(first, decisions.window_hops - 1), len(steps))
+        asked.append(decisions.probs(np.stack([decisions.logits(steps, hop) for hop in deciding])))
+        return support(decisions, steps, first, begun, end)
+
+    monkeypatch.setattr(hearing_module, "support", noted)
+    monologue = np.tile(VOICE[int(3.5 * RATE) : int(6.5 * RATE)], 12)
+    for samples, parts in ((VOICE, 3), (monologue, 3)):
+        asked.clear()
+        segments = [e.segment for e in hear(Bundle.open(PRETRAINED), samples).segments]
+        assert len(asked) == len(segments) == parts
+        for probs, segment in zip(asked, segments, strict=True):
+            assert list(probs) == pytest.approx(list(segment.probs.values()), abs=1e-6)
 
 
 class MeanHead:
