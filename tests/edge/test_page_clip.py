@@ -1,0 +1,85 @@
+"""What strangers upload: decoded within limits, named as they know it, and gone."""
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import broken_files, tone
+
+from crnn.config import InputError
+from edge.page.clip import Limits, take_clip
+
+RATE = 16000
+
+
+def refused(path, limits=None) -> str:
+    with pytest.raises(InputError) as error:
+        take_clip(path, RATE, limits or Limits())
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path.name}: "), message
+    assert str(path.parent) not in message
+    assert not any(path.parent.iterdir()), "nothing is left"
+    return message
+
+
+@pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 48000, 2), ("a.mp3", 44100, 1), ("a.ogg", 8000, 1)])
+def test_a_good_clip_is_decoded_and_deleted(tmp_path, name, rate, channels):
+    soundfile.write(tmp_path / name, tone(1.0, rate, channels), rate)
+    samples = take_clip(tmp_path / name, RATE, Limits())
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(RATE, rel=0.1)
+    assert np.abs(samples).max() == pytest.approx(0.3, abs=0.1)  # MP3 rings
+    assert not any(tmp_path.iterdir())
+
+
+def test_broken_files_give_one_line(tmp_path):
+    said = broken_files(tmp_path / "made")
+    for number, (file, part) in enumerate(said.items()):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (tmp_path / "made" / file).rename(place / file)
+        assert part in refused(place / file)
+
+
+def test_what_is_no_audio_is_told_what_would_be(tmp_path):
+    path = tmp_path / "film.m4a"
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 20)
+    assert "give WAV, FLAC" in refused(path)
+
+
+def test_a_name_decides_nothing(tmp_path):
+    path = tmp_path / "noise.raw"
+    path.write_bytes(bytes(range(256)) * 100)
+    assert "not readable as audio" in refused(path)
+
+
+def test_limits_hold(tmp_path):
+    def written(name, samples, rate=RATE):
+        place = tmp_path / name
+        place.mkdir()
+        soundfile.write(place / "a.flac", samples, rate)
+        return place / "a.flac"
+
+    assert "longer than 2 s" in refused(written("long", np.zeros(3 * RATE)), Limits(max_seconds=2))
+    heavy = written("heavy", np.random.default_rng(0).uniform(-1, 1, RATE))
+    assert "the page takes 0.01 MiB" in refused(heavy, Limits(max_megabytes=0.01))
+    assert "1000 Hz" in refused(written("slow", np.zeros(99), 1000))
+
+
+def test_a_header_that_promises_the_moon_allocates_nothing(tmp_path):
+    path = tmp_path / "bomb.wav"
+    soundfile.write(path, np.zeros(100), RATE)
+    data = bytearray(path.read_bytes())
+    data[24:28] = (2_000_000_000).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    assert "2000000000 Hz" in refused(path)
+
+
+def test_one_that_is_gone_is_asked_for_again(tmp_path):
+    assert "upload or record it again" in refused(tmp_path / "gone.wav")
+
+
+@pytest.mark.parametrize("values", [{"max_megabytes": 0}, {"max_seconds": -1}, {"max_sessions": 0}])
+def test_limits_must_be_limits(values):
+    with pytest.raises(InputError, match=next(iter(values))):
+        Limits(**values)

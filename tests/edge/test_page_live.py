@@ -1,0 +1,116 @@
+"""The microphone of the page without a browser: sessions are bounded, forgotten, and know nothing of each other."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from crnn.config import InputError
+from edge.bundle import PRETRAINED, Bundle
+from edge.page.hearing import hear
+from edge.page.live import IDLE_SECONDS, MAX_CHUNK_SECONDS, LiveSessions
+
+VOICE = soundfile.read(PRETRAINED.parent / "synthetic_voice.flac", dtype="float32")[0]
+RATE = 16000
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock):
+    return LiveSessions({"int8": Bundle.open(PRETRAINED)}, None, "energy", 2, clock)
+
+
+def play(sessions, key, samples, size=4000) -> list[str]:
+    """Send samples as the browser does; the lines of CSV that came of them."""
+    lines = []
+    for start in range(0, len(samples), size):
+        lines += sessions.get(key).hear(samples[start : start + size].astype("<f4").tobytes())["csv"]
+    return lines
+
+
+def test_the_history_is_what_the_device_would_have_told(sessions):
+    key, session = sessions.open("int8", RATE)
+    lines = play(sessions, key, VOICE, size=3333)
+    lines += sessions.close(key)["csv"]
+    rows = list(csv.DictReader([session.csv_header, *lines]))
+    expected = [e.segment for e in hear(Bundle.open(PRETRAINED), VOICE).segments]
+    assert len(rows) == len(expected) >= 3
+    for row, segment in zip(rows, expected, strict=True):
+        assert (row["emotion"] or None) == segment.emotion
+        assert (row["verdict"] or None) == segment.verdict
+        assert float(row["end_seconds"]) == pytest.approx(segment.end_seconds, abs=1e-4)
+        assert {name: float(row[name]) for name in segment.probs} == pytest.approx(segment.probs, abs=1e-6)
+
+
+def test_sessions_share_nothing(sessions):
+    one, _ = sessions.open("int8", RATE)
+    two, _ = sessions.open("int8", RATE)
+    alone = []
+    for start in range(0, len(VOICE), 4000):
+        alone += play(sessions, one, VOICE[start : start + 4000])
+        assert play(sessions, two, np.zeros(4000)) == []
+    assert alone
+    assert "no speech" in sessions.close(two)["csv"][0]
+
+
+def test_there_are_so_many_and_no_more(sessions, clock):
+    first, _ = sessions.open("int8", RATE)
+    sessions.open("int8", RATE)
+    with pytest.raises(InputError, match="2 microphones are being listened to already"):
+        sessions.open("int8", RATE)
+    sessions.close(first)
+    sessions.open("int8", RATE)
+    clock.now += IDLE_SECONDS + 1  # both tabs were closed without a word
+    third, _ = sessions.open("int8", RATE)
+    sessions.open("int8", RATE)
+    with pytest.raises(InputError, match="this session has ended"):
+        sessions.get(first)
+    sessions.get(third)
+
+
+def test_missing_audio_ends_the_utterance_and_is_told(sessions):
+    key, _ = sessions.open("int8", RATE)
+    play(sessions, key, VOICE[: 2 * RATE])
+    told = sessions.get(key).hear(VOICE[2 * RATE : 3 * RATE].astype("<f4").tobytes(), missing_seconds=5.0)
+    assert len(told["csv"]) == 1, "what was being said before the gap"
+    assert "5.0 s of audio were dropped" in told["panel"]
+    later = next(csv.reader(sessions.close(key)["csv"]))
+    assert float(later[1]) >= 7.0, "the clock counts the gap"
+
+
+def test_a_muted_microphone_is_told(sessions):
+    key, _ = sessions.open("int8", 48000)
+    for _ in range(6):
+        told = sessions.get(key).hear(np.zeros(48000, "<f4").tobytes())
+    assert "muted" in told["panel"]
+
+
+def test_garbage_is_refused_in_one_line_and_changes_nothing(sessions):
+    key, _ = sessions.open("int8", RATE)
+    session = sessions.get(key)
+    cases = [
+        (b"123", 0.0, "half a sample"),
+        (bytes(int(4 * RATE * MAX_CHUNK_SECONDS) + 4), 0.0, "at once"),
+        (np.full(10, np.nan, "<f4").tobytes(), 0.0, "no numbers"),
+        (b"", float("nan"), "cannot be missing"),
+        (b"", -1.0, "cannot be missing"),
+    ]
+    for data, missing, part in cases:
+        with pytest.raises(InputError, match=part):
+            session.hear(data, missing)
+    assert session.hear(b"")["csv"] == []
+    for bundle, rate in (("int8", 1), ("int8", 10**9), ("none", RATE)):
+        with pytest.raises(InputError):
+            sessions.open(bundle, rate)
