@@ -37,9 +37,19 @@ EXTRAS = {
         "pydantic<2.12",
         "typing-extensions<4.13",
     ],
-    "ui": ["gradio>=6", "rich"],
+    "ui": ["gradio>=6.31,<7"],
     "docs": ["mkdocs-material>=9.6,<10", "mkdocs>=1.6,<2"],
-    "dev": ["pytest", "hypothesis", "ruff", "pre-commit", "librosa", "scikit-learn", "opensmile", "markdown-it-py"],
+    "dev": [
+        "pytest",
+        "hypothesis",
+        "ruff",
+        "pre-commit",
+        "librosa",
+        "scikit-learn",
+        "opensmile",
+        "playwright",
+        "markdown-it-py",
+    ],
 }
 
 setup(
@@ -48,8 +58,8 @@ setup(
     description="Speech emotion recognition for small devices: train, compress, verify, stream",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["crnn", "augment", "edge", "edge.runtimes", "edge.sinks"],
-    package_data={"crnn": ["protocols.json"], "edge": ["pretrained/*.*", "pretrained/*/*"]},
+    packages=["crnn", "augment", "edge", "edge.page", "edge.runtimes", "edge.sinks"],
+    package_data={"crnn": ["protocols.json"], "edge": ["page/*.js", "page/*.css", "pretrained/*.*", "pretrained/*/*"]},
     py_modules=["train", "quantize", "stream_infer"],
     install_requires=["numpy>=1.26"],
     extras_require=EXTRAS,
@@ -60,6 +70,7 @@ setup(
             "ser-stream=stream_infer:main",
             "ser-doctor=edge.doctor:main",
             "ser-enroll=edge.enroll:main",
+            "ser-page=edge.app:main",
         ]
     },
 )
