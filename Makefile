@@ -25,7 +25,7 @@ demo-train: $(VENV)/.train
 
 test: $(VENV)/.dev
 	$(if $(EXTRAS),$(BIN)/python -m pip install -q -e '.[$(ALL)]')
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -41,6 +41,7 @@ EXTRAS = {
     "docs": ["mkdocs-material>=9.6,<10", "mkdocs>=1.6,<2"],
     "dev": [
         "pytest",
+        "pytest-xdist",
         "hypothesis",
         "ruff",
         "pre-commit",
