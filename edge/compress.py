@@ -32,7 +32,7 @@ from edge.prune import fine_tune, prune
 
 log = logging.getLogger(__name__)
 
-CALIBRATION_BLOCKS = 256
+CALIBRATION_BLOCKS = 2048
 """Blocks of development recordings from which the static scheme takes its ranges"""
 
 Augmentation = Callable[[dict, RunConfig], "Chains"]

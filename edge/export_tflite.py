@@ -40,11 +40,10 @@ def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path)
     made = pairs({scheme: (scheme, scheme) for scheme in schemes}, folder, ".tflite")
     for scheme, weights in schemes.items():
         encoder_file, head_file = made[scheme]
-        fused_lstm.slim(encoder_file)
-        if lstm is None:
-            fused_lstm.slim(head_file)
-        else:
+        if lstm is not None:
             fused_lstm.prepend(lstm, head.example.shape[1], head_file, weights)
+        fused_lstm.finish(encoder_file, encoder.input_name, encoder.output_name)
+        fused_lstm.finish(head_file, head.input_name, head.output_name)
     return made
 
 

@@ -49,8 +49,6 @@ def prepend(lstm: nn.LSTM, n_steps: int, path: Path, weights: str) -> None:
     (states,) = graph.inputs
     units = lstm.hidden_size
     steps = writer.tensor((1, n_steps, lstm.input_size))
-    graph.tensors[steps].name, graph.tensors[states].name = graph.tensors[states].name, b"states"
-
     axis = writer.constant(np.array([1], dtype=np.int32), schema.TensorType.INT32)
     backwards = writer.tensor((1, n_steps, lstm.input_size))
     made = [writer.tensor((1, n_steps, units)) for _ in range(3)]
@@ -65,28 +63,26 @@ def prepend(lstm: nn.LSTM, n_steps: int, path: Path, weights: str) -> None:
 
     graph.operators = writer.operations + list(graph.operators)
     graph.inputs = [steps]
-    for signature in model.signatureDefs or []:
-        for entry in signature.inputs:
-            entry.tensorIndex = steps
-    _save(model, path)
+    model.signatureDefs = []  # they name the input that is no more
+    _write(model, path)
 
 
-def slim(path: Path) -> None:
-    """Drop from the file what nobody reads."""
-    _save(_read(path), path)
+def finish(path: Path, input_name: str, output_name: str) -> None:
+    """Give input and output their names, and drop from the file what nobody reads."""
+    model = _read(path)
+    graph = model.subgraphs[0]
+    names = dict(zip((*graph.inputs, *graph.outputs), (input_name, output_name), strict=True))
+    for at, tensor in enumerate(graph.tensors):
+        tensor.name = names.get(at, "").encode()
+    model.metadata, model.signatureDefs, model.description = [], [], b""
+    _write(model, path)
 
 
 def _read(path: Path) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
 
 
-def _save(model: schema.ModelT, path: Path) -> None:
-    """Without the names of inner tensors and the converter's notes."""
-    for graph in model.subgraphs:
-        seen = {*graph.inputs, *graph.outputs}
-        for at, tensor in enumerate(graph.tensors):
-            if at not in seen:
-                tensor.name = b""
+def _write(model: schema.ModelT, path: Path) -> None:
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     path.write_bytes(bytes(builder.Output()))

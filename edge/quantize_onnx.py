@@ -16,8 +16,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 WEIGHTY = ("Conv", "MatMul", "Gemm", "LSTM")
 """Operations that hold nearly all weights"""
 CONVOLUTIONS = ("Conv", "Relu", "MaxPool")
-"""What static int8 quantizes: the blocks. Planes and band normalisation before them stay float32: their logarithms span
-a range of which an int8 would keep little."""
+"""What static int8 quantizes: the blocks after the first. Planes, band normalisation and the first convolution stay
+float32: the range of logarithms is open, and what lies past the calibrated range would be cut off."""
 
 NAMELESS = re.compile(r"[/:]|^v\d")
 """Values that only the exporter, or `_save`, gave a name"""
@@ -29,12 +29,15 @@ def fold(path: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 3
-    # Left as they are exported: `edge.restore` reads weights back by the operation that uses them.
-    kept = ["MatMulAddFusion", "GemmActivationFusion"]
+    # Products stay as they are exported (`edge.restore` reads weights back by the operation that uses them); a constant
+    # that two operations shared would be quantized twice under one name.
+    unwanted = ["MatMulAddFusion", "GemmActivationFusion", "ConstantSharing"]
     onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"], disabled_optimizers=kept
+        path.read_bytes(), options, providers=["CPUExecutionProvider"], disabled_optimizers=unwanted
     )
-    _save(onnx.load(path), path)
+    model = onnx.load(path)
+    _drop_zero_states(model.graph)
+    _save(model, path)
 
 
 def float16(float32: Path, out: Path) -> None:
@@ -53,22 +56,28 @@ def float16(float32: Path, out: Path) -> None:
 
 
 def dynamic_int8(float32: Path, out: Path) -> None:
-    """MatMul, Gemm and LSTM weights to int8 per tensor; activations are quantized as they come."""
+    """MatMul, Gemm and LSTM weights to int8 per channel; activations are quantized as they come."""
     with _quiet():
-        quantize_dynamic(float32, out, op_types_to_quantize=["MatMul", "Gemm", "LSTM"], weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            float32,
+            out,
+            op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
     _save(onnx.load(out), out)
 
 
 def static_int8(float32: Path, out: Path, blocks: Sequence[np.ndarray]) -> None:
-    """Convolution blocks to int8: weights per channel, activations by the range that `blocks` (float32, the input's
-    shape) give them.
+    """Convolution blocks after the first to int8: weights per channel, activations by the range that `blocks` (float32,
+    the input's shape) give them.
 
     Weights use 7 of their 8 bits: on x86 processors without VNNI, pairs of products of full ones overflow silently.
     """
     (given,) = onnx.load(float32).graph.input
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
         named = Path(scratch) / "named.onnx"
-        _name_nodes(float32, named)
+        first = _name_nodes(float32, named)
         quantize_static(
             named,
             out,
@@ -76,6 +85,7 @@ def static_int8(float32: Path, out: Path, blocks: Sequence[np.ndarray]) -> None:
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=list(CONVOLUTIONS),
+            nodes_to_exclude=first,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
@@ -101,18 +111,34 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
+def _drop_zero_states(graph: onnx.GraphProto) -> None:
+    """An LSTM that is given no first state starts from zeros."""
+    arrays = {item.name: item for item in graph.initializer}
+    for node in graph.node:
+        states = node.input[5:] if node.op_type == "LSTM" else []
+        if states and not any(numpy_helper.to_array(arrays[name]).any() for name in states if name in arrays):
+            del node.input[5:]
+    used = {name for node in graph.node for name in node.input}
+    for name in set(arrays) - used:
+        graph.initializer.remove(arrays[name])
+
+
 def _insert(graph: onnx.GraphProto, first: list[NodeProto]) -> None:
     nodes = [*first, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _name_nodes(source: Path, out: Path) -> None:
-    """The static quantizer tells nodes apart by their names, which `_save` takes away."""
+def _name_nodes(source: Path, out: Path) -> list[str]:
+    """Number the nodes: the static quantizer tells them apart by their names, which `_save` takes away. Returns the
+    names of those up to the first quantized block's input."""
     model = onnx.load(source)
     for number, node in enumerate(model.graph.node):
         node.name = f"node{number}"
     onnx.save(model, out)
+    second = [node.name for node in model.graph.node if node.op_type == "Conv"][1:2]
+    names = [node.name for node in model.graph.node]
+    return names[: names.index(second[0])] if second else names
 
 
 def _save(model: ModelProto, path: Path) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
-    "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "__init__",
+    "info", "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
