@@ -2,8 +2,8 @@
 
     python -m benchmarks.tables
 
-Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/experiments.md
-and edge/pretrained/MODEL_CARD.md. A figure that has not been measured stands as "not measured".
+Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/compression.md,
+docs/experiments.md and edge/pretrained/MODEL_CARD.md. A figure that has not been measured stands as "not measured".
 """
 
 import json
@@ -16,6 +16,7 @@ from crnn.run import write_text
 RESULTS = Path("benchmarks/results")
 PAGES = {
     "accuracy.md": Path("docs/accuracy.md"),
+    "compression.md": Path("docs/compression.md"),
     "experiments.md": Path("docs/experiments.md"),
     "README.md": Path("README.md"),
     "MODEL_CARD.md": Path("edge/pretrained/MODEL_CARD.md"),

@@ -8,9 +8,10 @@ import hashlib
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,7 @@ class Bundle:
         name = runtime or self.default_runtime()
         recognizer = build_recognizer(self.path, self.manifest, name, threads)
         require(GOLDEN in self.manifest.files, f"{self.path / MANIFEST}: lists no {GOLDEN}; make the bundle again")
-        with np.load(self.path / GOLDEN, allow_pickle=False) as golden:
-            expected = {key: golden[key] for key in golden.files}
+        expected = self._golden()
         require(
             tuple(expected.get("labels", ())) == recognizer.labels,
             f"{self.path / MANIFEST}: labels {recognizer.labels} are not those the bundle was made with",
@@ -157,6 +157,13 @@ class Bundle:
                 f"(limit {limit:g}); refusing to run",
             )
         return recognizer
+
+    def _golden(self) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self.path / GOLDEN, allow_pickle=False) as golden:
+                return {key: golden[key] for key in golden.files}
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self.path / GOLDEN}: cannot be read ({error}); copy the bundle again") from error
 
 
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
@@ -214,6 +221,15 @@ def write_golden(folder: Path, manifest: Manifest) -> None:
         made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
         golden |= {"log_mel": made["log_mel"][:, -GOLDEN_FRAMES:], f"{runtime}_logits": made["logits"]}
     np.savez_compressed(folder / GOLDEN, **golden)
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Make a bundle of the model files in `folder`: write the golden values and the manifest, which is returned with
+    the hash of every file."""
+    write_golden(folder, manifest)
+    manifest = replace(manifest, files=list_files(folder))
+    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+    return manifest
 
 
 def list_files(folder: Path) -> dict[str, dict]:

@@ -1,6 +1,5 @@
 """From a finished run to a bundle: prune, export, quantize, hold against the trained model, and only then write."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from crnn.config import InputError, StreamGeometry, require
 from crnn.data import EvalClips, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, count_macs, count_parameters
-from crnn.run import RunFolder, write_text
+from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment
 from crnn.views import Augment as ViewAugment
@@ -34,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CALIBRATION_BLOCKS = 2048
 """Blocks of development recordings from which the static scheme takes its ranges"""
+NOT_OF_A_BUNDLE = ("ms_per_window", "rtf", "failures", "ships")
+"""Left out of a manifest: a bundle describes itself, not the machine it was made on"""
 
 Augmentation = Callable[[dict, RunConfig], "Chains"]
 """A run's augmentation settings and its configuration -> both chains"""
@@ -120,6 +121,10 @@ def load_trained(folder: RunFolder) -> Trained:
     """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
     config, data, augment = folder.read_config()
     metrics = folder.read("metrics")
+    require(
+        bool(metrics.get("dev", {}).get("labels")),
+        f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
+    )
     checkpoint = folder.best_checkpoint
     require(checkpoint.is_file(), f"{checkpoint}: no such file; train again")
     model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
@@ -148,6 +153,7 @@ def compress(
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
+    require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     draft = bundle.Manifest(
         bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
@@ -179,14 +185,9 @@ def compress(
         truth = dev.labels[reference.owner]
         decision = choose_decision(reference.decisions, truth, request.coverage)
         confidence = judge_decision(reference.decisions, truth, decision)
-        manifest = replace(draft, models=shipped, decision=decision)
-        bundle.write_golden(folder, manifest)
-        provenance = _provenance(trained, request, small, small_config, rows) | {
-            "confidence_dev": asdict(confidence),
-            "tensors": {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)},
-        }
-        manifest = replace(manifest, files=bundle.list_files(folder), provenance=provenance)
-        write_text(folder / bundle.MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+        origin = provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
+        origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
+        manifest = bundle.seal(folder, replace(draft, models=shipped, decision=decision, provenance=origin))
         for runtime in shipped:
             bundle.Bundle.open(folder).recognizer(runtime)  # what a device will do first
     return rows, manifest
@@ -253,7 +254,7 @@ def export_all(
     ]
 
 
-def _provenance(
+def provenance(
     trained: Trained, request: Request, small: CRNN, small_config: RunConfig, rows: list[verify.Row]
 ) -> dict:
     """Where the bundle comes from and what is known about it."""
@@ -272,13 +273,10 @@ def _provenance(
         "n_params": count_parameters(small),
         "macs_per_window": count_macs(small, config.features.n_mels, frames),
         "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
-        # Speed is left out: a bundle describes itself, not the machine it was made on.
         "files_on_dev": [
-            {key: value for key, value in asdict(row).items() if key not in ("ms_per_window", "rtf", "failures", "ships")}
+            {key: value for key, value in asdict(row).items() if key not in NOT_OF_A_BUNDLE}
             for row in rows
             if row.ships
         ],
-        "made_with": {
-            name: version(name) for row in rows if row.ships for name in exporter(row.runtime).MADE_WITH
-        },
+        "made_with": {name: version(name) for row in rows if row.ships for name in exporter(row.runtime).MADE_WITH},
     }

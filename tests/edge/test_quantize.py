@@ -86,6 +86,10 @@ def edit_weights(run, change) -> None:
 BROKEN = {
     "no run": (lambda run: shutil.rmtree(run), ["config.json", "not a finished run"]),
     "unfinished": (lambda run: (run / "metrics.json").unlink(), ["metrics.json"]),
+    "no development figures": (
+        lambda run: edit_json(run / "metrics.json", lambda v: v.pop("dev")),
+        ["metrics.json", "development speakers", "train again"],
+    ),
     "no checkpoint": (lambda run: (run / "checkpoints" / "best.ckpt").unlink(), ["best.ckpt", "train again"]),
     "older version": (lambda run: edit_config(run, lambda v: v.update(schema=0)), ["schema 0"]),
     "unknown key": (lambda run: edit_config(run, lambda v: v["run"].update(fast=True)), ["unknown key fast"]),
