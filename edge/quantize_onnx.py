@@ -144,20 +144,21 @@ def _name_nodes(source: Path, out: Path) -> list[str]:
 def _save(model: ModelProto, path: Path) -> None:
     """Write without what nobody reads: names of nodes, inferred shapes, long names of values, unused operator sets.
 
-    Parameters of the module keep their names.
+    Parameters of the module keep their names. The new ones end so that what the quantizers append, a number for one,
+    gives none of the others.
     """
     graph = model.graph
     fixed = {value.name for value in (*graph.input, *graph.output)}
     fixed |= {item.name for item in graph.initializer if not NAMELESS.search(item.name)}
     short: dict[str, str] = {"": ""}
     for item in graph.initializer:
-        item.name = item.name if item.name in fixed else short.setdefault(item.name, f"v{len(short)}")
+        item.name = item.name if item.name in fixed else short.setdefault(item.name, f"v{len(short)}_")
         item.ClearField("doc_string")
     for node in graph.node:
         node.name = node.doc_string = ""
         for names in (node.input, node.output):
             for at, name in enumerate(names):
-                names[at] = name if name in fixed else short.setdefault(name, f"v{len(short)}")
+                names[at] = name if name in fixed else short.setdefault(name, f"v{len(short)}_")
     del graph.value_info[:]
     domains = {node.domain for node in graph.node}
     used = [entry for entry in model.opset_import if entry.domain in domains]

@@ -27,7 +27,7 @@ def test_text_names_what_an_engineer_asks_for(bundle_path):
     manifest = Bundle.open(bundle_path).manifest
     for part in (
         ", ".join(manifest.labels),
-        "log_mel (1, 64, 42) -> steps",
+        f"log_mel (1, 64, {manifest.geometry.block_frames}) -> steps",
         "onnx       static_int8: golden values given",
         "uncertain below",
         "GENERATED voices",
