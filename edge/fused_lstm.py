@@ -86,6 +86,7 @@ def _write(model: schema.ModelT, path: Path) -> None:
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     path.write_bytes(bytes(builder.Output()))
+    path.chmod(0o644)  # the converter leaves it executable
 
 
 class _Writer:
