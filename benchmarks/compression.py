@@ -39,6 +39,7 @@ from edge.runtimes import REGISTRY
 RESULT = Path("benchmarks/results/compression.json")
 PLOT = Path("docs/images/compression.svg")
 ROUNDS = 15
+TICKS = (100, 150, 200, 300, 500, 1000)
 PUBLISHED = {"Light-SERNet, float16": 880_000, "kws_streaming CRNN, int8": 472_000, "Wav2Small, int8": 120_000}
 """Bytes of model files as their authors give them; their accuracies are of other tasks and protocols"""
 MEMORY = """
@@ -193,7 +194,9 @@ def draw(rows: list[dict]) -> None:
         speed.plot(row["bytes"] / 1000, row["ms_ratio"], **style)
     for axes in (quality, speed):
         axes.set(xscale="log", xlabel="whole bundle for one runtime, kB")
-        axes.grid(alpha=0.3, which="both")
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
         for name, size in PUBLISHED.items():
             axes.axvline(size / 1000, color="grey", linestyle=":", linewidth=1)
             axes.text(size / 1000, 0.02, name, rotation=90, fontsize=6, transform=axes.get_xaxis_transform())
