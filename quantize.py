@@ -17,6 +17,7 @@ from pathlib import Path
 from augment.pipeline import AugmentConfig, Chains, chains
 from crnn.config import InputError, from_dict
 from crnn.run_config import RunConfig
+from edge import runtimes
 from edge.limits import Limits
 
 
@@ -32,9 +33,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--prune", type=float, default=0.25, help="share of encoder channels to drop (default: 0.25)")
     parser.add_argument("--fine-tune-epochs", type=int, default=8, help="epochs after pruning (default: 8)")
-    parser.add_argument("--scheme", choices=("dynamic_int8", "float32"), default="dynamic_int8", help="what ships")
     parser.add_argument(
-        "--formats", nargs="+", choices=("onnx", "tflite"), help="default: onnx, and tflite if installed"
+        "--scheme",
+        choices=(runtimes.INT8, *runtimes.SCHEMES),
+        default=runtimes.INT8,
+        help="what ships; int8 (default): the scheme measured best for each runtime, "
+        + ", ".join(f"{runtime.int8} for {name}" for name, runtime in runtimes.REGISTRY.items()),
+    )
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=tuple(runtimes.REGISTRY),
+        help="runtimes to make files for (default: every one whose extra is installed and that has the scheme)",
     )
     parser.add_argument("--coverage", type=float, default=0.9, help='share of decisions not "uncertain" (default: 0.9)')
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -52,7 +62,7 @@ def augmentation(settings: dict, run: RunConfig) -> Chains:
 
 
 def table(rows: list) -> str:
-    head = ("files", "runtime", "scheme", "bytes", "max diff", "flips", "UAR", "drop", "ms/window", "rtf")
+    head = ("files", "runtime", "scheme", "bytes", "max diff", "flips", "UAR", "drop", "ms/window", "rtf", "")
     body = [
         (
             row.files,
@@ -65,6 +75,7 @@ def table(rows: list) -> str:
             f"{row.uar_drop:+.1%}",
             f"{row.ms_per_window:.2f}",
             f"{row.rtf:.4f}",
+            "ships" if row.ships else "past a limit" if row.failures else "",
         )
         for row in rows
     ]

@@ -26,12 +26,13 @@ from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.cache import AudioCache
 from crnn.corpora import Utterance
+from crnn.data import EvalClips
 from crnn.metrics import summarize
 from crnn.protocols import protocol_facts
 from crnn.run import write_text
 from edge import bundle
 from edge.calibrate import choose_decision, judge_decision
-from edge.compress import export_all, load_trained
+from edge.compress import calibration_blocks, export_all, load_trained
 from edge.decision import DecisionConfig, probabilities
 from edge.streaming import HopResult, StreamingRecognizer
 from edge.utterances import UtteranceRecognizer
@@ -40,6 +41,7 @@ from edge.verify import clip_decisions
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")
+SCHEMES = ("float32", "dynamic_int8")
 COVERAGE = 0.9
 CONFIDENCE = ("temperature", "ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
 KEYS = ("uar", "uar_ci95", "wa", "macro_f1", "ece", "n_clips")
@@ -98,7 +100,10 @@ def evaluate(job: Job) -> dict[str, dict]:
     draft = bundle.Manifest(bundle.SCHEMA, split.labels, config.features, config.geometry, DecisionConfig(), {}, {})
     figures = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for runtime, scheme, encoder, head in export_all(trained.model, config, ("onnx",), Path(scratch)):
+        blocks = calibration_blocks(EvalClips(cache, split.dev, split.labels, config), config.geometry)
+        for runtime, scheme, encoder, head in export_all(trained.model, config, ("onnx",), blocks, Path(scratch)):
+            if scheme not in SCHEMES:
+                continue
             files = {runtime: {"scheme": scheme, "encoder": encoder.name, "head": head.name}}
             recognizer = bundle.build_recognizer(Path(scratch), replace(draft, models=files), runtime, threads=1)
             test = play(recognizer, split.test, cache, split.labels)
@@ -159,7 +164,7 @@ def pool(recipe: str, protocol: str) -> None:
         curves = np.mean([fold["confidence"]["curve"] for fold in made.values()], axis=0)
         row = {"protocol": protocol, "model": f"crnn {recipe}", "seed": seed, **values, "curve": curves.tolist()}
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed"))
-    for scheme in ("float32", "dynamic_int8"):
+    for scheme in SCHEMES:
         for mode in MODES:
             figures = {seed: [fold["figures"][scheme][mode] for fold in made.values()] for seed, made in whole.items()}
             confusions = {seed: [fold["confusion_by_speaker"] for fold in made] for seed, made in figures.items()}

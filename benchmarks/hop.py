@@ -24,7 +24,7 @@ from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
 from benchmarks.results import add_row
 from benchmarks.shipped import same_layers
 from crnn.features import LogMel, mel_filterbank
-from edge import quantize, runtimes
+from edge import quantize_onnx, runtimes
 from edge.bundle import PRETRAINED, Bundle
 from edge.export_onnx import OPSET, export
 from edge.streaming import StreamingRecognizer
@@ -197,7 +197,7 @@ def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
     encoder, head, head_int8 = (scratch / f"{name}.onnx" for name in ("encoder", "head", "head_int8"))
     export(model.encoder, torch.from_numpy(block), encoder, "log_mel", "steps")
     export(model.head, steps, head, "steps", "logits")
-    quantize.dynamic_int8_onnx(head, head_int8)
+    quantize_onnx.dynamic_int8(head, head_int8)
     used = {"encoder": plain(session(encoder), block), "head": plain(session(head_int8), steps.numpy())}
     jobs = {
         ("features", "used"): lambda: log_mel(hop),

@@ -2,9 +2,9 @@
 
     python -m benchmarks.tables
 
-Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/experiments.md,
-docs/performance.md, docs/enrolment.md and edge/pretrained/MODEL_CARD.md; and docs/bundle.md with the docstrings of a
-bundle's dataclasses. A figure that has not been measured stands as "not measured".
+Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/compression.md,
+docs/experiments.md, docs/performance.md, docs/enrolment.md and edge/pretrained/MODEL_CARD.md; and docs/bundle.md with
+the docstrings of a bundle's dataclasses. A figure that has not been measured stands as "not measured".
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from edge import bundle
 RESULTS = Path("benchmarks/results")
 PAGES = {
     "accuracy.md": Path("docs/accuracy.md"),
+    "compression.md": Path("docs/compression.md"),
     "experiments.md": Path("docs/experiments.md"),
     "performance.md": Path("docs/performance.md"),
     "bundle.md": Path("docs/bundle.md"),

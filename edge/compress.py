@@ -1,36 +1,41 @@
 """From a finished run to a bundle: prune, export, quantize, hold against the trained model, and only then write."""
 
-import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from crnn import prepare as preparation
-from crnn.config import InputError, require
+from crnn.config import InputError, StreamGeometry, require
 from crnn.data import EvalClips, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, OpenHead, count_macs, count_parameters
-from crnn.run import RunFolder, write_text
+from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment
 from crnn.views import Augment as ViewAugment
 from crnn.views import open_views
-from edge import bundle, export_onnx, export_tflite, quantize, verify
+from edge import bundle, runtimes, verify
 from edge.calibrate import choose_decision, judge_decision
+from edge.exporting import Part
+from edge.inventory import bytes_by_type, inventory
 from edge.prune import fine_tune, prune
 from edge.speakers import describe, hear_openly, some_of_each
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("onnx", "tflite")
-SCHEMES = ("float32", "dynamic_int8")
+CALIBRATION_BLOCKS = 2048
+"""Blocks of development recordings from which the static scheme takes its ranges"""
+NOT_OF_A_BUNDLE = ("ms_per_window", "rtf", "failures", "ships")
+"""Left out of a manifest: a bundle describes itself, not the machine it was made on"""
 
 Augmentation = Callable[[dict, RunConfig], "Chains"]
 """A run's augmentation settings and its configuration -> both chains"""
@@ -52,10 +57,10 @@ class Request:
     """Share of the encoder's channels to drop"""
     fine_tune_epochs: int = 8
     """Epochs of training after pruning"""
-    scheme: str = "dynamic_int8"
-    """Which files ship"""
+    scheme: str = runtimes.INT8
+    """Which files ship: a scheme, or "int8" for each runtime's own"""
     formats: tuple[str, ...] | None = None
-    """onnx, tflite; None = onnx, and tflite where its extra is installed"""
+    """Names of runtimes; None = every one whose exporter is installed and that knows the scheme"""
     coverage: float = 0.9
     """Share of decisions that are not "uncertain\""""
     limits: verify.Limits = field(default_factory=verify.Limits)
@@ -65,18 +70,31 @@ class Request:
         require(self.fine_tune_epochs >= 0, f"--fine-tune-epochs {self.fine_tune_epochs}: give 0 or more")
         require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
 
-    def installed_formats(self) -> tuple[str, ...]:
-        """The formats to write. Raises InputError if one is asked for whose extra is missing; logs one left out."""
+    def shipping(self) -> dict[str, str]:
+        """Runtime -> scheme of the files to ship; what is left out is logged.
+
+        Raises InputError if a format is asked for whose extra is missing or that does not know the scheme, or if
+        there is none.
+        """
         if self.formats is not None:
-            require(
-                "tflite" not in self.formats or export_tflite.installed(),
-                "--formats tflite: the tflite extra is not installed; pip install '.[tflite]'",
-            )
-            return self.formats
-        if not export_tflite.installed():
-            log.warning("tflite is left out: its extra is not installed (pip install '.[tflite]')")
-            return ("onnx",)
-        return FORMATS
+            for name in self.formats:
+                extra = runtimes.REGISTRY[name].export_extra
+                require(
+                    exporter(name).installed(),
+                    f"--formats {name}: the {extra} extra is not installed; pip install '.[{extra}]'",
+                )
+            return {name: runtimes.scheme_of(name, self.scheme) for name in self.formats}
+        made = {}
+        for name, runtime in runtimes.REGISTRY.items():
+            if self.scheme not in (runtimes.INT8, *runtime.schemes):
+                log.warning("%s is left out: it has no %s files", name, self.scheme)
+            elif not exporter(name).installed():
+                extra = runtime.export_extra
+                log.warning("%s is left out: its extra is not installed (pip install '.[%s]')", name, extra)
+            else:
+                made[name] = runtimes.scheme_of(name, self.scheme)
+        require(bool(made), f"--scheme {self.scheme}: no exporter is installed; pip install '.[export]'")
+        return made
 
 
 class GateError(Exception):
@@ -104,6 +122,10 @@ def load_trained(folder: RunFolder) -> Trained:
     """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
     config, data, augment = folder.read_config()
     metrics = folder.read("metrics")
+    require(
+        bool(metrics.get("dev", {}).get("labels")),
+        f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
+    )
     checkpoint = folder.best_checkpoint
     require(checkpoint.is_file(), f"{checkpoint}: no such file; train again")
     model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
@@ -126,12 +148,13 @@ def compress(
     Raises InputError for input that cannot be used and GateError past a limit; `out` then does not exist.
     """
     require(not out.exists(), f"{out}: exists already; give another --out or remove it")
-    formats = request.installed_formats()
+    shipping = request.shipping()
     trained = load_trained(RunFolder(run))
     config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
+    require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     draft = bundle.Manifest(
         bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
@@ -142,15 +165,18 @@ def compress(
         reference = verify.hear_torch(small, draft, dev)
 
         rows, shipped = [], {}
-        for runtime, scheme, encoder, head in export_all(small, small_config, formats, folder):
+        blocks = calibration_blocks(dev, config.geometry)
+        for runtime, scheme, encoder, head in export_all(small, small_config, tuple(shipping), blocks, folder):
             files = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
             candidate = bundle.build_recognizer(folder, replace(draft, models={runtime: files}), runtime, threads=1)
             row = verify.compare(candidate, dev, labels, reference, trained_uar, request.limits, scheme)
             size = encoder.stat().st_size + head.stat().st_size
-            rows.append(replace(row, files=f"{encoder.name} + {head.name}", runtime=runtime, bytes=size))
-            if scheme == request.scheme:
+            ships = scheme == shipping[runtime]
+            names = f"{encoder.name} + {head.name}"
+            rows.append(replace(row, files=names, runtime=runtime, bytes=size, ships=ships))
+            if ships:
                 shipped[runtime] = files
-        if any(row.failures for row in rows):
+        if any(row.failures for row in rows if row.ships or row.scheme == "float32"):
             raise GateError(rows)
 
         keep = {files[part] for files in shipped.values() for part in ("encoder", "head")}
@@ -160,12 +186,10 @@ def compress(
         truth = dev.labels[reference.owner]
         decision = choose_decision(reference.decisions, truth, request.coverage)
         confidence = judge_decision(reference.decisions, truth, decision)
-        manifest = replace(draft, models=shipped, decision=decision)
         _write_speakers(small, small_config, prepared, folder)
-        bundle.write_golden(folder, manifest)
-        provenance = _provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
-        manifest = replace(manifest, files=bundle.list_files(folder), provenance=provenance)
-        write_text(folder / bundle.MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+        origin = provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
+        origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
+        manifest = bundle.seal(folder, replace(draft, models=shipped, decision=decision, provenance=origin))
         for runtime in shipped:
             bundle.Bundle.open(folder).recognizer(runtime)  # what a device will do first
     return rows, manifest
@@ -206,34 +230,42 @@ def _write_speakers(model: CRNN, config: RunConfig, prepared: preparation.Prepar
     np.savez_compressed(folder / bundle.SPEAKERS, **vars(described))
 
 
+def exporter(runtime: str) -> ModuleType:
+    """The module that makes a runtime's files: `installed` and `write`."""
+    return import_module(runtimes.REGISTRY[runtime].exporter)
+
+
+def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.ndarray]:
+    """Blocks of recordings as the streaming encoder meets them, `(1, n_mels, block_frames)` float32: every clip gives
+    some, from all over it."""
+    per_clip = max(1, CALIBRATION_BLOCKS // len(clips))
+    blocks = []
+    for index in range(0, len(clips), max(1, len(clips) // CALIBRATION_BLOCKS)):
+        log_mel = clips[index][0].numpy()
+        starts = range(0, log_mel.shape[1] - geometry.block_frames + 1, geometry.hop_frames)
+        for start in starts[:: max(1, len(starts) // per_clip)][:per_clip]:
+            block = log_mel[None, :, start : start + geometry.block_frames]
+            blocks.append(np.array(block, dtype=np.float32, order="C"))
+    return blocks
+
+
 def export_all(
-    model: CRNN, config: RunConfig, formats: tuple[str, ...], folder: Path
+    model: CRNN, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
 ) -> list[tuple[str, str, Path, Path]]:
     """Write encoder and head in every format and scheme; returns (runtime, scheme, encoder file, head file)."""
     g = config.geometry
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
     steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
-    parts = (
-        ("encoder", model.encoder, frames, "log_mel", "steps"),
-        ("head", OpenHead(model.head), steps, "steps", "logits_and_pooled"),
-    )
-    for kind in formats:
-        for name, module, example, given, made in parts:
-            float32, int8 = (folder / f"{name}.{scheme}.{kind}" for scheme in SCHEMES)
-            if kind == "onnx":
-                export_onnx.export(module, example, float32, given, made)
-                quantize.dynamic_int8_onnx(float32, int8)
-            else:
-                export_tflite.export(module, example, float32)
-                quantize.dynamic_int8_tflite(float32, int8)
+    encoder = Part("encoder", model.encoder, frames, "log_mel", "steps")
+    head = Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled")
     return [
-        (kind, scheme, folder / f"encoder.{scheme}.{kind}", folder / f"head.{scheme}.{kind}")
-        for kind in formats
-        for scheme in SCHEMES
+        (runtime, scheme, *files)
+        for runtime in formats
+        for scheme, files in exporter(runtime).write(encoder, head, blocks, folder).items()
     ]
 
 
-def _provenance(
+def provenance(
     trained: Trained, request: Request, small: CRNN, small_config: RunConfig, rows: list[verify.Row]
 ) -> dict:
     """Where the bundle comes from and what is known about it."""
@@ -252,11 +284,10 @@ def _provenance(
         "n_params": count_parameters(small),
         "macs_per_window": count_macs(small, config.features.n_mels, frames),
         "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
-        # Speed is left out: a bundle describes itself, not the machine it was made on.
         "files_on_dev": [
-            {key: value for key, value in asdict(row).items() if key not in ("ms_per_window", "rtf", "failures")}
+            {key: value for key, value in asdict(row).items() if key not in NOT_OF_A_BUNDLE}
             for row in rows
-            if row.scheme == request.scheme
+            if row.ships
         ],
-        "made_with": {name: version(name) for name in ("torch", "onnx", "onnxruntime")},
+        "made_with": {name: version(name) for row in rows if row.ships for name in exporter(row.runtime).MADE_WITH},
     }

@@ -1,10 +1,17 @@
-"""Encoder and head as TFLite files, in the shapes the stream uses (the tflite extra)."""
+"""Encoder and head as TFLite files, in the shapes the stream uses, one pair per scheme (the tflite extra)."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+
+from edge.exporting import Part, pairs
+
+MADE_WITH = ("torch", "litert-torch", "ai-edge-quantizer")
+"""Packages whose versions a bundle records"""
 
 
 def installed() -> bool:
@@ -12,8 +19,36 @@ def installed() -> bool:
     return all(find_spec(package) for package in ("litert_torch", "ai_edge_quantizer"))
 
 
-def export(module: nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Write `module` to `path` for inputs of exactly the example's shape. The LSTM is unrolled over its steps."""
+def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Write the files of every scheme into `folder`; returns scheme -> (encoder file, head file).
+
+    Nothing here is calibrated: `blocks` go unread.
+    """
+    from edge import fused_lstm, quantize_tflite
+
+    split = fused_lstm.split(head.module)
+    lstm, after = split if split else (None, head.module)
+    if lstm is not None:
+        states = torch.zeros(*head.example.shape[:2], 2 * lstm.hidden_size)
+        head = replace(head, module=after, example=states)
+    for part in (encoder, head):
+        float32 = folder / f"{part.name}.float32.tflite"
+        export(part, float32)
+        quantize_tflite.dynamic_int8(float32, folder / f"{part.name}.dynamic_int8.tflite")
+        quantize_tflite.float16(float32, folder / f"{part.name}.float16.tflite")
+    schemes = {"float32": "float32", "float16": "float16", "dynamic_int8": "int8"}
+    made = pairs({scheme: (scheme, scheme) for scheme in schemes}, folder, ".tflite")
+    for scheme, weights in schemes.items():
+        encoder_file, head_file = made[scheme]
+        if lstm is not None:
+            fused_lstm.prepend(lstm, head.example.shape[1], head_file, weights)
+        fused_lstm.finish(encoder_file, encoder.input_name, encoder.output_name)
+        fused_lstm.finish(head_file, head.input_name, head.output_name)
+    return made
+
+
+def export(part: Part, path: Path) -> None:
+    """Write a part as float32 for inputs of exactly its example's shape."""
     import litert_torch  # large and slow to load: only where it is used
 
-    litert_torch.convert(module.eval(), (example,)).export(str(path))
+    litert_torch.convert(part.module.eval(), (part.example,)).export(str(path))

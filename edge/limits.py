@@ -13,7 +13,17 @@ class Limits:
     """Decisions whose top emotion changes against the float32 model in torch, share"""
     max_abs_diff_float32: float = 1e-3
     """Probability, any class, any decision, float32 files"""
+    max_abs_diff_float16: float = 1e-2
+    """Likewise, float16 files"""
     max_abs_diff_int8: float = 0.2
-    """Likewise, dynamic_int8 files"""
+    """Likewise, dynamic_int8 and static_int8 files"""
     max_ece_rise: float = 0.05
     """Rise of the expected calibration error against the float32 model in torch, share"""
+
+    def max_abs_diff(self, scheme: str) -> float:
+        """The limit on probabilities for a scheme.
+
+        >>> Limits().max_abs_diff("static_int8")
+        0.2
+        """
+        return getattr(self, f"max_abs_diff_{scheme.split('_')[-1]}")

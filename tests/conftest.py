@@ -37,7 +37,7 @@ def small_run(tmp_path_factory, voices, cache) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory, small_run, cache) -> Path:
-    """A pruned dynamic_int8 bundle: ONNX, and TFLite where its extra is installed."""
+    """A pruned int8 bundle: ONNX, and TFLite where its extra is installed."""
     out = tmp_path_factory.mktemp("bundles") / "bundle"
     result = make_bundle(small_run, out, cache, "--prune", "0.5")
     assert result.returncode == 0, result.stderr[-3000:]

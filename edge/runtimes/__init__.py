@@ -43,12 +43,59 @@ class Runtime:
     suffix: str
     extra: str
     """Which of this project's extras brings it"""
+    schemes: tuple[str, ...]
+    """What its files can be made with, float32 first"""
+    int8: str
+    """The scheme that "int8" stands for: the smallest that is right, and no slower than float32, by measurement"""
+    exporter: str
+    """Where its files are made; on the workstation alone"""
+    export_extra: str
+    """Which of this project's extras that needs"""
 
 
 REGISTRY = {
-    "onnx": Runtime("edge.runtimes.onnx", ("onnxruntime",), ".onnx", "device"),
-    "tflite": Runtime("edge.runtimes.tflite", ("ai_edge_litert", "tflite_runtime"), ".tflite", "litert"),
+    "onnx": Runtime(
+        "edge.runtimes.onnx",
+        ("onnxruntime",),
+        ".onnx",
+        "device",
+        ("float32", "float16", "dynamic_int8", "static_int8"),
+        "static_int8",
+        "edge.export_onnx",
+        "export",
+    ),
+    "tflite": Runtime(
+        "edge.runtimes.tflite",
+        ("ai_edge_litert", "tflite_runtime"),
+        ".tflite",
+        "litert",
+        ("float32", "float16", "dynamic_int8"),
+        "dynamic_int8",
+        "edge.export_tflite",
+        "tflite",
+    ),
 }
+SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme in runtime.schemes))
+INT8 = "int8"
+"""Asks for each runtime's own int8 scheme"""
+
+
+def scheme_of(name: str, wanted: str) -> str:
+    """The scheme of runtime `name` that `wanted`, a scheme or "int8", asks for.
+
+    Raises InputError if the runtime's files cannot be made with it.
+
+    >>> scheme_of("onnx", "int8"), scheme_of("tflite", "int8")
+    ('static_int8', 'dynamic_int8')
+    """
+    runtime = REGISTRY[name]
+    scheme = runtime.int8 if wanted == INT8 else wanted
+    require(
+        scheme in runtime.schemes,
+        f"--scheme {wanted}: {name} files can be {INT8}, {', '.join(runtime.schemes)}; leave {name} out of --formats, "
+        "or give one of these",
+    )
+    return scheme
 
 
 def package(name: str) -> str | None:

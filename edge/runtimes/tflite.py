@@ -30,6 +30,8 @@ class TfliteModel:
         )
 
     def run(self, x: np.ndarray) -> np.ndarray:
+        # An LSTM's state is a variable of the file, kept from run to run; every window starts from none.
+        self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(self._input, x)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)

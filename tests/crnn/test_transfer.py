@@ -14,7 +14,7 @@ from crnn.corpora import Utterance
 from crnn.fit import model_weights
 from crnn.model import CRNN, Encoder
 from crnn.protocols import LeakError, Split
-from crnn.run import RunFolder, write_text
+from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.transfer import Start, refuse_heard, start_from, start_of_run
 from edge import bundle, compress
@@ -134,13 +134,14 @@ def settled(config: RunConfig, labels: int) -> CRNN:
 def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad")) -> Path:
     """A float32 ONNX bundle of any model, as quantize.py writes it, without the proof on recordings."""
     draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), {}, {})
+    block = torch.randn(1, config.features.n_mels, config.geometry.block_frames).numpy()
     with bundle.new_folder(folder) as part:
-        runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), part)[0]
-        manifest = replace(draft, models={runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))})
-        bundle.write_golden(part, manifest)
+        runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), [block], part)[0]
+        for path in set(part.iterdir()) - {encoder, head}:
+            path.unlink()
         known = {"corpora_heard": ["emodb"], "model": asdict(config.model), "window": asdict(config.window)}
-        manifest = replace(manifest, files=bundle.list_files(part), provenance=known)
-        write_text(part / bundle.MANIFEST, json.dumps(asdict(manifest)))
+        models = {runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))}
+        bundle.seal(part, replace(draft, models=models, provenance=known))
     return folder
 
 

@@ -29,7 +29,7 @@ def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):
     assert provenance["channels"] == [4, 4, 4, 4]
     assert bundle.manifest.decision.temperature > 0
     assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
-    assert all("dynamic_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)
+    assert all("_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)
     assert bundle.recognizer().labels == bundle.manifest.labels
 
 
@@ -62,7 +62,7 @@ def test_a_missing_file_is_named(copy):
         (lambda v: v.pop("labels"), "lacks labels"),
         (lambda v: v["features"].update(n_mels="64"), "n_mels"),
         (lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}), "leads out of the bundle"),
-        (lambda v: v["files"].pop("encoder.dynamic_int8.onnx"), "not listed with a hash"),
+        (lambda v: v["files"].pop("encoder.static_int8.onnx"), "not listed with a hash"),
         (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
         (lambda v: v["files"].update({"golden.npz": {}}), "files.golden.npz lacks sha256, bytes"),
     ],
@@ -81,7 +81,7 @@ def test_a_manifest_that_lies_is_refused(copy, change, part):
         (lambda v: v["geometry"].update(window_hops=10), "need"),
         (lambda v: v["labels"].reverse(), "labels"),
         (lambda v: v["labels"].append("other"), "labels"),
-        (lambda v: v["models"]["onnx"].update(head="encoder.dynamic_int8.onnx"), "need"),
+        (lambda v: v["models"]["onnx"].update(head="encoder.static_int8.onnx"), "need"),
         (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
     ],
 )

@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import onnx
 import pytest
 import torch
 from helpers import edit_json, make_bundle, one_clear_line, script
-from onnx import TensorProto
 
 from edge.export_tflite import installed as tflite_extra
+from edge.runtimes import REGISTRY
 
 
 def test_table_names_every_file(small_run, cache, tmp_path):
@@ -17,7 +16,8 @@ def test_table_names_every_file(small_run, cache, tmp_path):
     assert result.returncode == 0, result.stderr[-2000:]
     lines = result.stdout.splitlines()
     assert lines[0].split()[:4] == ["files", "runtime", "scheme", "bytes"]
-    assert [line.split()[4] for line in lines[1:3]] == ["float32", "dynamic_int8"]
+    assert [line.split()[4] for line in lines[1:5]] == ["float32", "float16", "dynamic_int8", "static_int8"]
+    assert [line.endswith("ships") for line in lines[1:5]] == [False, False, False, True]
     assert "bundle" in lines[-1]
     if not tflite_extra():
         result = make_bundle(small_run, tmp_path / "c", cache, "--prune", "0", "--formats", "tflite")
@@ -28,19 +28,25 @@ def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
     """Also with the TFLite converters, which print as they go."""
     result = make_bundle(small_run, tmp_path / "b", cache, "--prune", "0", "--json")
     rows = json.loads(result.stdout)["rows"]
-    assert {(row["runtime"], row["scheme"]) for row in rows} >= {("onnx", "float32"), ("onnx", "dynamic_int8")}
-    assert len(rows) == (4 if tflite_extra() else 2)
+    wanted = {(n, s) for n, r in REGISTRY.items() for s in r.schemes if n == "onnx" or tflite_extra()}
+    assert [(row["runtime"], row["scheme"]) for row in rows if row["ships"]] == [
+        (name, runtime.int8) for name, runtime in REGISTRY.items() if name == "onnx" or tflite_extra()
+    ]
+    assert {(row["runtime"], row["scheme"]) for row in rows} == wanted
 
 
-def test_int8_is_in_the_file(bundle_path):
-    """The scheme's name is read off the tensors, not off the file name."""
-    head = onnx.load(bundle_path / "head.dynamic_int8.onnx")
-    types = {t.name: t.data_type for t in head.graph.initializer}
-    assert "DynamicQuantizeLSTM" in {node.op_type for node in head.graph.node}
-    lstm = next(node for node in head.graph.node if node.op_type == "DynamicQuantizeLSTM")
-    assert {types[name] for name in lstm.input[1:3]} == {TensorProto.INT8}
-    encoder = onnx.load(bundle_path / "encoder.dynamic_int8.onnx")
-    assert {node.op_type for node in encoder.graph.node} & {"Conv", "FusedConv"}, "convolutions stay float32"
+def test_a_scheme_that_a_runtime_does_not_have(small_run, tmp_path):
+    arguments = ("--formats", "tflite", "--scheme", "static_int8")
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", *arguments)
+    one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install '.[tflite]'"]))
+
+
+def test_the_same_run_gives_the_same_bytes(small_run, cache, tmp_path):
+    for name in ("a", "b"):
+        assert make_bundle(small_run, tmp_path / name, cache, "--prune", "0").returncode == 0
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("a", "b"))
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 def test_past_a_limit_nothing_is_written(small_run, cache, tmp_path):
@@ -48,9 +54,17 @@ def test_past_a_limit_nothing_is_written(small_run, cache, tmp_path):
         small_run, tmp_path / "b", cache, "--prune", "0", "--formats", "onnx", "--max-abs-diff-int8", "0"
     )
     assert result.returncode == 1
-    assert "dynamic_int8.onnx: max difference" in result.stderr
-    assert "dynamic_int8" in result.stdout, "the table is shown all the same"
+    assert "static_int8.onnx + head.dynamic_int8.onnx: max difference" in result.stderr
+    assert "static_int8" in result.stdout, "the table is shown all the same"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scheme_that_does_not_ship_may_be_past_a_limit(small_run, cache, tmp_path):
+    arguments = ("--prune", "0", "--formats", "onnx", "--max-abs-diff-int8", "0", "--scheme", "float16")
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "past a limit" in result.stdout
+    assert {p.name for p in (tmp_path / "b").glob("*.onnx")} == {"encoder.float16.onnx", "head.float16.onnx"}
 
 
 @pytest.fixture
@@ -72,6 +86,10 @@ def edit_weights(run, change) -> None:
 BROKEN = {
     "no run": (lambda run: shutil.rmtree(run), ["config.json", "not a finished run"]),
     "unfinished": (lambda run: (run / "metrics.json").unlink(), ["metrics.json"]),
+    "no development figures": (
+        lambda run: edit_json(run / "metrics.json", lambda v: v.pop("dev")),
+        ["metrics.json", "development speakers", "train again"],
+    ),
     "no checkpoint": (lambda run: (run / "checkpoints" / "best.ckpt").unlink(), ["best.ckpt", "train again"]),
     "older version": (lambda run: edit_config(run, lambda v: v.update(schema=0)), ["schema 0"]),
     "unknown key": (lambda run: edit_config(run, lambda v: v["run"].update(fast=True)), ["unknown key fast"]),

@@ -144,7 +144,7 @@ def test_unknown_and_absent_runtimes_are_named(bundle_path, monkeypatch):
     with pytest.raises(InputError, match="none of its runtimes is installed"):
         Bundle.open(bundle_path).recognizer()
     with pytest.raises(InputError, match="pip install"):
-        runtimes.load("onnx", bundle_path / "encoder.dynamic_int8.onnx")
+        runtimes.load("onnx", bundle_path / "encoder.static_int8.onnx")
 
 
 def test_logits_are_an_affine_function_of_the_pooled_vector_beside_them(bundle_path):

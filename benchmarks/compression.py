@@ -1,0 +1,210 @@
+"""Every scheme under every runtime: bytes, speed, memory, and what is lost, of runs that are trained already.
+
+    SER_DATA=FOLDER PYTHON -m benchmarks.compression RUN [RUN ...]
+
+PYTHON: of an environment with the tflite extra, for both runtimes. Nothing is trained or pruned. Each row is a bundle
+for one runtime alone: `bytes` counts all its files. `dev_*`, flips and differences are of the development speakers, by
+which a scheme is chosen; `uar` and `uar_drop` are of the fold's test speakers, read once, for the rows reported. Speeds
+are medians of interleaved rounds on this machine, also given as ratios to the float32 ONNX files of the same run.
+Writes benchmarks/results/compression.json and docs/images/compression.svg.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import add_row
+from benchmarks.tables import rows as measured
+from crnn import prepare as preparation
+from crnn.data import EvalClips
+from crnn.metrics import speaker_interval, uar
+from crnn.model import count_macs, count_parameters
+from crnn.run import RunFolder
+from edge import bundle, verify
+from edge.compress import calibration_blocks, export_all, exporter, load_trained
+from edge.decision import DecisionConfig
+from edge.inventory import bytes_by_type, inventory
+from edge.limits import Limits
+from edge.runtimes import REGISTRY
+
+RESULT = Path("benchmarks/results/compression.json")
+PLOT = Path("docs/images/compression.svg")
+ROUNDS = 15
+TICKS = (100, 150, 200, 300, 500, 1000)
+PUBLISHED = {"Light-SERNet, float16": 880_000, "kws_streaming CRNN, int8": 472_000, "Wav2Small, int8": 120_000}
+"""Bytes of model files as their authors give them; their accuracies are of other tasks and protocols"""
+MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+from edge.bundle import Bundle
+recognizer = Bundle.open(Path(sys.argv[1])).recognizer()
+recognizer.push(np.zeros(10 * recognizer.features.sample_rate, dtype=np.float32))
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("runs", nargs="*", type=Path, help="run folders of train.py; none: draw the figure again")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for run in args.runs:
+        with tempfile.TemporaryDirectory() as scratch:
+            for row in measure(run, Path(scratch)):
+                add_row(RESULT, row, ("bundle", "runtime", "scheme", "pruning"))
+                print(
+                    f"{row['bundle']:40} {row['runtime']:7} {row['scheme']:13} {row['bytes']:>9,} bytes  "
+                    f"UAR {row['uar']:.1%} ({-row['uar_drop']:+.1%}), dev {-row['dev_uar_drop']:+.1%}, "
+                    f"flips {row['flip_rate']:.2%}, {row['ms_ratio']:.2f} x the time",
+                    flush=True,
+                )
+    draw(measured("compression"))
+
+
+def measure(run: Path, scratch: Path) -> list[dict]:
+    """The rows of one run, as float32 ONNX first."""
+    trained = load_trained(RunFolder(run))
+    config, model = trained.config, trained.model
+    prepared = preparation.prepare(config, trained.data)
+    RunFolder(run).check_split(prepared.split)
+    labels = prepared.split.labels
+    dev, test = (
+        EvalClips(prepared.cache, clips, labels, config) for clips in (prepared.split.dev, prepared.split.test)
+    )
+    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
+    reference = verify.hear_torch(model, draft, dev)
+    dev_uar = verify.figures_of(reference, dev, labels)["uar"]
+    whole = verify.figures_of(verify.hear_torch(model, draft, test), test, labels)
+    facts = {
+        "bundle": run.name,
+        **{key: trained.metrics[key] for key in ("protocol", "split_hash", "fold", "seed")},
+        "pruning": 0.0,
+        "n_params": count_parameters(model),
+        "macs_per_window": count_macs(
+            model, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps)
+        ),
+        "dev_uar_torch": dev_uar,
+        "uar_torch": whole["uar"],
+    }
+
+    formats = tuple(name for name in REGISTRY if exporter(name).installed())
+    made, recognizers = [], []
+    files = export_all(model, config, formats, calibration_blocks(dev, config.geometry), scratch)
+    for runtime, scheme, encoder, head in files:
+        folder = scratch / f"{runtime}.{scheme}"
+        sizes = seal(folder, draft, runtime, scheme, encoder, head)
+        recognizer = bundle.Bundle.open(folder).recognizer(runtime)
+        recognizers.append(recognizer)
+        gate = verify.compare(recognizer, dev, labels, reference, dev_uar, Limits(), scheme)
+        heard = verify.figures_of(verify.hear(recognizer, test), test, labels)
+        made.append(
+            facts
+            | {"runtime": runtime, "scheme": scheme, **sizes}
+            | {"dev_uar": gate.uar, "dev_uar_drop": gate.uar_drop, "past_limits": list(gate.failures)}
+            | {key: getattr(gate, key) for key in ("flip_rate", "max_abs_diff", "ece")}
+            | {key: heard[key] for key in ("uar", "uar_ci95", "n_clips")}
+            | {"uar_drop": whole["uar"] - heard["uar"], "uar_drop_ci95": drop_interval(whole, heard)}
+            | {"rss_mb": memory(folder), "tensors": bytes_by_type([*inventory(encoder), *inventory(head)])}
+        )
+    return [row | speed for row, speed in zip(made, speeds(recognizers), strict=True)]
+
+
+def seal(folder: Path, draft: bundle.Manifest, runtime: str, scheme: str, encoder: Path, head: Path) -> dict[str, int]:
+    """Make a bundle of one pair of files; returns its sizes."""
+    folder.mkdir()
+    for path in (encoder, head):
+        shutil.copy(path, folder)
+    names = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
+    bundle.seal(folder, replace(draft, models={runtime: names}))
+    return {
+        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "model_bytes": encoder.stat().st_size + head.stat().st_size,
+    }
+
+
+def drop_interval(ours: dict, theirs: dict) -> list[float] | None:
+    """95 % interval of the UAR lost, over speakers, each drawn in both."""
+    both = [[ours["confusion_by_speaker"][s], theirs["confusion_by_speaker"][s]] for s in ours["confusion_by_speaker"]]
+    return speaker_interval(np.array(both), lambda pair: uar(pair[0]) - uar(pair[1]))
+
+
+def speeds(recognizers: list) -> list[dict]:
+    """Median cost of each, in rounds that take them in turn: what else runs here then slows all of them alike."""
+    rounds = [[verify.cost(recognizer, repeats=1) for recognizer in recognizers] for _ in range(ROUNDS)]
+    rate, hop = recognizers[0].features.sample_rate, recognizers[0].geometry.hop_samples
+    made = []
+    for number in range(len(recognizers)):
+        windows, hops = zip(*(timed[number] for timed in rounds), strict=True)
+        made.append(
+            {
+                "ms_per_window": 1000 * statistics.median(windows),
+                "ms_per_hop": 1000 * statistics.median(hops),
+                "rtf": statistics.median(hops) * rate / hop,
+                "ms_ratio": statistics.median(timed[number][0] / timed[0][0] for timed in rounds),
+                "hop_ratio": statistics.median(timed[number][1] / timed[0][1] for timed in rounds),
+            }
+        )
+    return made
+
+
+def memory(folder: Path) -> float:
+    """Most resident memory of a process that opens the bundle and hears 10 s, MB."""
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", MEMORY, str(folder)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return int(told) / 1024
+
+
+def draw(rows: list[dict]) -> None:
+    """Bytes against UAR, and against time."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "compression"
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    quality, speed = figure.subplots(1, 2)
+    markers = dict(zip(REGISTRY, "osD^", strict=False))
+    colours = {scheme: f"C{number}" for number, scheme in enumerate(dict.fromkeys(r["scheme"] for r in rows))}
+    seen = set()
+    for row in rows:
+        label = f"{row['scheme']}, {row['runtime']}"
+        style = {
+            "marker": markers[row["runtime"]],
+            "color": colours[row["scheme"]],
+            "linestyle": "none",
+            "label": None if label in seen else label,
+        }
+        seen.add(label)
+        low, high = row["uar_ci95"]
+        at = 100 * row["uar"]
+        quality.errorbar(row["bytes"] / 1000, at, [[at - 100 * low], [100 * high - at]], elinewidth=0.5, **style)
+        speed.plot(row["bytes"] / 1000, row["ms_ratio"], **style)
+    for axes in (quality, speed):
+        axes.set(xscale="log", xlabel="whole bundle for one runtime, kB")
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        for name, size in PUBLISHED.items():
+            axes.axvline(size / 1000, color="grey", linestyle=":", linewidth=1)
+            axes.text(size / 1000, 0.02, name, rotation=90, fontsize=6, transform=axes.get_xaxis_transform())
+    quality.set(ylabel="UAR on test speakers, % (95 % interval)")
+    speed.set(ylabel="time per window, float32 ONNX = 1", ylim=(0, None))
+    speed.legend(fontsize=7)
+    figure.savefig(PLOT, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
