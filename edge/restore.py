@@ -135,8 +135,8 @@ def _encoder_weights(path: Path) -> dict[str, Tensor]:
 
 def _head_weights(path: Path) -> dict[str, Tensor]:
     graph = _Graph(path)
-    names = ("attention.0.bias", "classifier.weight", "classifier.bias")
-    weights = {f"head.{name}": graph.named(name) for name in names}
+    names = ("head.attention.0.bias", "head.classifier.weight", "head.classifier.bias")
+    weights = {name: graph.named(name) for name in names}
     products = graph.constants("MatMul")
     require(len(products) == 2, f"{path}: {len(products)} matrix products, expected 2; not a file of quantize.py")
     for name, (matrix,) in zip(("attention.0", "attention.2"), products, strict=True):
