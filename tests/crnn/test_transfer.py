@@ -5,6 +5,7 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import SMALL, edit_json, make_bundle, one_clear_line, own_voices, script
@@ -139,6 +140,12 @@ def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad
         runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), [block], part)[0]
         for path in set(part.iterdir()) - {encoder, head}:
             path.unlink()
+        width = model.head.classifier.in_features
+        nobody = {
+            name: np.zeros(len(labels), np.float32) for name in ("neutral_mean", "neutral_between", "neutral_within")
+        }
+        nobody |= {"center": np.zeros(width, np.float32), "whiten": np.eye(width, dtype=np.float32)}
+        np.savez(part / bundle.SPEAKERS, **nobody)
         known = {"corpora_heard": ["emodb"], "model": asdict(config.model), "window": asdict(config.window)}
         models = {runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))}
         bundle.seal(part, replace(draft, models=models, provenance=known))
@@ -213,7 +220,7 @@ def test_a_bundle_that_is_no_start_says_why(change, part, tmp_path):
 
 
 def test_an_int8_bundle_is_no_start():
-    with pytest.raises(InputError, match="this bundle has dynamic_int8; make one with quantize.py --scheme float32"):
+    with pytest.raises(InputError, match="this bundle has static_int8; make one with quantize.py --scheme float32"):
         open_start(str(bundle.PRETRAINED))
 
 
