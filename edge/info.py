@@ -103,13 +103,17 @@ def _provenance(where: dict) -> list[str]:
     return [*lines, f"made with  {made_with}"] if made_with else lines
 
 
-def main(argv: list[str] | None = None) -> int:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge.info", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
     try:
         made = describe(Bundle.open(args.bundle))
     except InputError as error:

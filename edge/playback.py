@@ -12,6 +12,7 @@ from crnn.cache import AudioCache, merged
 from crnn.config import require
 from crnn.corpora import Utterance
 from crnn.metrics import summarize
+from crnn.own_data import LAYOUT
 from crnn.run_config import RunConfig
 from edge.bundle import Manifest
 from edge.calibrate import coverage_curve
@@ -55,7 +56,7 @@ def unheard_clips(
         require(not known, f"--data {', '.join(known)}: the bundle has heard speakers of it; play its own test: {own}")
         require(bool(given), "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
         opened = [
-            preparation.open_corpus(name, Path(root), manifest.features.sample_rate, cache_folder)
+            preparation.open_corpus(name, root, LAYOUT, manifest.features.sample_rate, cache_folder)
             for name, root in sorted(given.items())
         ]
         cache = merged(cache for _, cache in opened)

@@ -92,3 +92,10 @@ def own_voices(folder: Path) -> Path:
 
     write_own(folder, speakers=6, seconds=1.2)
     return folder
+
+
+def describe_nobody(folder: Path, width: int, n_classes: int) -> None:
+    """The `speakers.npz` of a bundle whose model has heard nobody: for models that are made, not trained."""
+    spread = {name: np.zeros(n_classes, np.float32) for name in ("neutral_mean", "neutral_between", "neutral_within")}
+    spread |= {"center": np.zeros(width, np.float32), "whiten": np.eye(width, dtype=np.float32)}
+    np.savez(folder / "speakers.npz", **spread)

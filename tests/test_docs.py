@@ -43,7 +43,10 @@ ENTRIES = dict(
     for text in (node.value for node in ast.walk(SETUP) if isinstance(node, ast.Constant))
     if isinstance(text, str) and text.endswith(":main")
 )
-OURS = ("train", "quantize", "stream_infer", "crnn.check", "crnn.synthetic", "edge.doctor", "edge.evaluate")
+OURS = (
+    *("train", "quantize", "stream_infer", "crnn.check", "crnn.synthetic"),
+    *("edge.app", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.info"),
+)
 
 
 def program(words: tuple[str, ...]) -> tuple[str, list[str]] | None:

@@ -5,10 +5,9 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from helpers import SMALL, edit_json, make_bundle, one_clear_line, own_voices, script
+from helpers import SMALL, describe_nobody, edit_json, make_bundle, one_clear_line, own_voices, script
 
 from crnn.config import InputError, ModelConfig
 from crnn.corpora import Utterance
@@ -140,12 +139,7 @@ def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad
         runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), [block], part)[0]
         for path in set(part.iterdir()) - {encoder, head}:
             path.unlink()
-        width = model.head.classifier.in_features
-        nobody = {
-            name: np.zeros(len(labels), np.float32) for name in ("neutral_mean", "neutral_between", "neutral_within")
-        }
-        nobody |= {"center": np.zeros(width, np.float32), "whiten": np.eye(width, dtype=np.float32)}
-        np.savez(part / bundle.SPEAKERS, **nobody)
+        describe_nobody(part, model.head.classifier.in_features, len(labels))
         known = {"corpora_heard": ["emodb"], "model": asdict(config.model), "window": asdict(config.window)}
         models = {runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))}
         bundle.seal(part, replace(draft, models=models, provenance=known))

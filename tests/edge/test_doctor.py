@@ -90,7 +90,7 @@ def test_a_device_that_has_what_it_needs_is_well(python):
     assert {finding["state"] for finding in values["findings"].values()} == {"ok"}
     assert "onnx is used" in values["findings"]["runtime"]["what"]
     (test,) = values["self_tests"]
-    assert (test["runtime"], test["scheme"], test["hop_seconds"]) == ("onnx", "dynamic_int8", 0.25)
+    assert (test["runtime"], test["scheme"], test["hop_seconds"]) == ("onnx", "static_int8", 0.25)
     assert 0 < test["latency_ms_p50"] <= test["latency_ms_p95"]
     assert 0 < test["rtf"] < 1
     assert test["rss_mb"] > 10

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers import edit_json
+from helpers import describe_nobody, edit_json
 from onnx import numpy_helper
 
 from crnn.config import InputError, ModelConfig
 from crnn.features import LogMel
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from crnn.synthetic import demo_clip
 from edge import bundle, export_onnx
@@ -48,6 +48,7 @@ def sound(tmp_path_factory):
     files = {scheme: pair for _, scheme, *pair in export_all(make_model(0), CONFIG, ("onnx",), blocks, scratch)}
     for path in files["static_int8"]:
         shutil.copy(path, folder)
+    describe_nobody(folder, 2 * CONFIG.model.lstm_units, len(LABELS))
     models = {"onnx": asdict(ModelFiles("static_int8", *(path.name for path in files["static_int8"])))}
     bundle.seal(folder, Manifest(bundle.SCHEMA, LABELS, CONFIG.features, CONFIG.geometry, DecisionConfig(), models, {}))
     return folder
@@ -90,7 +91,9 @@ def encoder_of_another_run(folder) -> None:
 def head_of_another_width(folder) -> None:
     model = make_model(1, channels=(4, 8, 8, 10))
     steps = torch.zeros(1, CONFIG.geometry.window_steps, model.head.lstm.input_size)
-    export_onnx.export(Part("head", model.head, steps, "steps", "logits"), folder / "head.dynamic_int8.onnx")
+    export_onnx.export(
+        Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled"), folder / "head.dynamic_int8.onnx"
+    )
 
 
 def cut(folder, name: str) -> None:
@@ -105,7 +108,7 @@ MUTATIONS = {
         "labels .* are not those the bundle was made with",
     ),
     "labels swapped in the file": (
-        lambda f: edit_constant(f / HEAD, "classifier.weight_quantized", lambda a: np.roll(a, 1, axis=-1)),
+        lambda f: edit_constant(f / HEAD, "head.classifier.weight_quantized", lambda a: np.roll(a, 1, axis=-1)),
         "logits under onnx differs",
     ),
     "another filterbank": (

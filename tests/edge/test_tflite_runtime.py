@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, describe_nobody
 
 from crnn.config import ModelConfig
-from crnn.model import CRNN
+from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.bundle import PRETRAINED, Bundle, Manifest, ModelFiles
@@ -85,6 +85,7 @@ def sealed(folder: Path, encoder: Path, head: Path, scheme: str) -> Path:
     models = {"tflite": asdict(ModelFiles(scheme, encoder.name, head.name))}
     labels = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
     draft = Manifest(bundle.SCHEMA, labels, CONFIG.features, CONFIG.geometry, DecisionConfig(), models, {})
+    describe_nobody(folder, 2 * CONFIG.model.lstm_units, len(labels))
     bundle.seal(folder, draft)
     Bundle.open(folder).recognizer("tflite")
     return folder
@@ -107,13 +108,13 @@ def test_per_channel_fully_connected_weights_are_refused_there(files, python, tm
 
     made, model = files
     encoder, _ = made["dynamic_int8"]
-    lstm, after = fused_lstm.split(model.head)
+    lstm, after = fused_lstm.split(OpenHead(model.head))
     states = torch.zeros(1, CONFIG.geometry.window_steps, 2 * lstm.hidden_size)
     float32, head = tmp_path / "after.tflite", tmp_path / "head.per_channel.tflite"
-    export_tflite.export(Part("head", after, states, "steps", "logits"), float32)
+    export_tflite.export(Part("head", after, states, "steps", "logits_and_pooled"), float32)
     quantize_tflite.dynamic_int8(float32, head, QuantGranularity.CHANNELWISE)
     fused_lstm.prepend(lstm, CONFIG.geometry.window_steps, head, "int8")
-    fused_lstm.finish(head, "steps", "logits")
+    fused_lstm.finish(head, "steps", "logits_and_pooled")
     result = opened(python, sealed(tmp_path / "b", encoder, head, "dynamic_int8"))
     assert result.returncode != 0
     assert "logits under tflite differs from the golden values" in result.stderr
