@@ -60,6 +60,10 @@ def whole_window_encoder(bundle: Bundle, path: Path) -> None:
             end = to_array(constants[node.input[2]])
             if 0 < end[0] <= g.block_frames:
                 constants[node.input[2]].CopyFrom(from_array(end + frames - g.block_frames, node.input[2]))
+        if node.op_type == "Reshape" and node.output[0] == "steps":  # and its steps are counted
+            shape = to_array(constants[node.input[1]]).copy()
+            shape[1] = g.window_steps
+            constants[node.input[1]].CopyFrom(from_array(shape, node.input[1]))
     del model.graph.value_info[:]  # shapes in between, for the block's length
     onnx.save(model, path)
 

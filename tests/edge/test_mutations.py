@@ -133,7 +133,7 @@ MUTATIONS = {
         lambda f: edit_json(f / "bundle.json", lambda v: v["geometry"].update(hop_steps=4)),
         "need",
     ),
-    "a label too many": (lambda f: edit_json(f / "bundle.json", lambda v: v["labels"].append("calm")), "need"),
+    "a label too many": (lambda f: edit_json(f / "bundle.json", lambda v: v["labels"].append("calm")), "labels"),
 }
 
 
