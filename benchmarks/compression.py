@@ -30,7 +30,7 @@ from crnn.metrics import speaker_interval, uar
 from crnn.model import count_macs, count_parameters
 from crnn.run import RunFolder
 from edge import bundle, verify
-from edge.compress import calibration_blocks, export_all, exporter, load_trained
+from edge.compress import calibration_blocks, export_all, exporter, load_trained, write_speakers
 from edge.decision import DecisionConfig
 from edge.inventory import bytes_by_type, inventory
 from edge.limits import Limits
@@ -98,12 +98,15 @@ def measure(run: Path, scratch: Path) -> list[dict]:
         "uar_torch": whole["uar"],
     }
 
+    write_speakers(model, config, prepared, scratch)
     formats = tuple(name for name in REGISTRY if exporter(name).installed())
     made, recognizers = [], []
-    files = export_all(model, config, formats, calibration_blocks(dev, config.geometry), scratch)
-    for runtime, scheme, encoder, head in files:
+    for runtime, scheme, encoder, head in export_all(
+        model, config, formats, calibration_blocks(dev, config.geometry), scratch
+    ):
         folder = scratch / f"{runtime}.{scheme}"
-        sizes = seal(folder, draft, runtime, scheme, encoder, head)
+        files = (encoder, head, scratch / bundle.SPEAKERS)
+        sizes = seal(folder, draft, runtime, scheme, files)
         recognizer = bundle.Bundle.open(folder).recognizer(runtime)
         recognizers.append(recognizer)
         gate = verify.compare(recognizer, dev, labels, reference, dev_uar, Limits(), scheme)
@@ -120,10 +123,13 @@ def measure(run: Path, scratch: Path) -> list[dict]:
     return [row | speed for row, speed in zip(made, speeds(recognizers), strict=True)]
 
 
-def seal(folder: Path, draft: bundle.Manifest, runtime: str, scheme: str, encoder: Path, head: Path) -> dict[str, int]:
-    """Make a bundle of one pair of files; returns its sizes."""
+def seal(
+    folder: Path, draft: bundle.Manifest, runtime: str, scheme: str, files: tuple[Path, Path, Path]
+) -> dict[str, int]:
+    """Make a bundle of encoder, head and the spread of speakers; returns its sizes."""
+    encoder, head, _ = files
     folder.mkdir()
-    for path in (encoder, head):
+    for path in files:
         shutil.copy(path, folder)
     names = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
     bundle.seal(folder, replace(draft, models={runtime: names}))

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,7 @@ class Ours:
         return any(getattr(told, "logits", None) is not None for told in self.recognizer.push(samples))
 
 
-class Windows:
+class Windows(ABC):
     """A system that computes every window from its own samples: the last window of the audio, at every hop."""
 
     def __init__(self, geometry) -> None:
@@ -52,9 +53,9 @@ class Windows:
         self.decide(self._audio)
         return True
 
+    @abstractmethod
     def decide(self, window: np.ndarray) -> np.ndarray:
         """Logits `(n_classes,)` of one window, `(geometry.window_samples,)`, what the planes look back on included."""
-        raise NotImplementedError
 
 
 class OursRecompute(Windows):

@@ -186,7 +186,7 @@ def compress(
         truth = dev.labels[reference.owner]
         decision = choose_decision(reference.decisions, truth, request.coverage)
         confidence = judge_decision(reference.decisions, truth, decision)
-        _write_speakers(small, small_config, prepared, folder)
+        write_speakers(small, small_config, prepared, folder)
         origin = provenance(trained, request, small, small_config, rows) | {"confidence_dev": asdict(confidence)}
         origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
         manifest = bundle.seal(folder, replace(draft, models=shipped, decision=decision, provenance=origin))
@@ -221,8 +221,8 @@ def _shrink(
     return small, small_config
 
 
-def _write_speakers(model: CRNN, config: RunConfig, prepared: preparation.Prepared, folder: Path) -> None:
-    """How the training speakers differ under this model: what enrolment holds a person against."""
+def write_speakers(model: CRNN, config: RunConfig, prepared: preparation.Prepared, folder: Path) -> None:
+    """Write `speakers.npz`: how the training speakers differ under this model; enrolment holds a person against it."""
     labels = prepared.split.labels
     clips = EvalClips(prepared.cache, some_of_each(prepared.split.train), labels, config)
     speakers = np.array([u.speaker for u in clips.utterances])

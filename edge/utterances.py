@@ -265,7 +265,8 @@ class _Heard:
         self.last = position + len(frame)
         self.voice_samples += len(frame)
         self.clipped += int(np.count_nonzero(np.abs(frame) >= FULL_SCALE))
-        self.energy += float(np.var(frame)) * len(frame)
+        moving = frame - frame.mean()
+        self.energy += float(np.dot(moving, moving))
 
     def add_decision(self, logits: np.ndarray) -> None:
         self.logits = self.logits + logits.astype(np.float64)

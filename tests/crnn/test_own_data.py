@@ -1,4 +1,4 @@
-"""Own recordings: every layout, odd names, lists that cannot be right, and splits that no speaker crosses."""
+"""Own recordings: every layout, odd names, and lists that cannot be right."""
 
 import csv
 import json
@@ -8,16 +8,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, one_clear_line, own_voices, script
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn.config import InputError
-from crnn.corpora import Utterance
 from crnn.data import target_matrix
-from crnn.own_data import LAYOUT, OWN, layout_pattern, read_own, scan
-from crnn.prepare import given_folders, locate_data
-from crnn.protocols import LeakError, check_leaks, make_split
+from crnn.own_data import LAYOUT, layout_pattern, read_own, scan
 from crnn.run_config import LossConfig
 
 
@@ -290,165 +286,3 @@ def test_any_text_as_a_list_is_understood_or_refused(text):
             with pytest.raises(InputError):
                 read_own(source, LAYOUT)
             (Path(folder) / name).unlink()
-
-
-def people(n: int, per_emotion: int = 2, part: str | None = None, first: int = 0) -> list[Utterance]:
-    return [
-        Utterance(Path(f"/x/{s}-{e}-{k}.wav"), OWN, f"s{s}", None, e, part=part)
-        for s in range(first, first + n)
-        for e in ("fear", "joy")
-        for k in range(per_emotion)
-    ]
-
-
-@pytest.mark.parametrize("n", range(3, 13))
-def test_speakers_are_parted_whatever_their_number(n):
-    tested = []
-    for fold in range(min(n, 5)):
-        split = make_split("own-data", fold, people(n))
-        sets = [set(split.speakers(part)) for part in ("train", "dev", "test")]
-        assert all(sets)
-        assert sum(map(len, sets)) == len(set.union(*sets)) == n
-        assert split.labels == ("fear", "joy")
-        assert split.hash == make_split("own-data", fold, reversed(people(n))).hash
-        check_leaks(split, {u.name: u.name for u in people(n)})
-        tested += sets[2]
-    assert len(tested) == len(set(tested))
-    assert n < 5 or len(tested) == n, "over the folds everyone tests once"
-
-
-@pytest.mark.parametrize(
-    ("utterances", "fold", "message"),
-    [
-        (people(1), 0, r"at least 3; these recordings have 1 \(s0\).*--protocol own-data-speaker-dependent"),
-        (people(2), 0, r"these recordings have 2 \(s0, s1\)"),
-        (people(3), 3, "has folds 0 to 2 with 3 speakers"),
-        (people(6), 5, "has folds 0 to 4, not 5"),
-        ([u for u in people(6) if u.emotion == "joy"], 0, "all recordings are joy"),
-        (people(3, part="train") + people(3, part="test", first=3), 1, "fold 0 alone"),
-        (people(3, part="test"), 0, "no train recordings"),
-        (people(1, part="train") + people(1, part="test", first=3), 0, "no train recordings"),
-        (people(3) + [Utterance(Path("/x/rare.wav"), OWN, "s3", None, "rare")], 0, "no training recording is rare"),
-    ],
-)  # fmt: skip
-def test_recordings_that_cannot_be_parted_say_what_to_do(utterances, fold, message):
-    with pytest.raises(InputError, match=message):
-        for attempt in range(fold, 5 if "rare" in message else fold + 1):
-            make_split("own-data", attempt, utterances)
-
-
-def test_the_owners_split_is_kept_and_its_leaks_are_found():
-    given_split = people(4, part="train") + people(2, part="dev", first=4) + people(2, part="test", first=6)
-    split = make_split("own-data", 0, given_split)
-    assert [split.speakers(part) for part in ("dev", "test")] == [("s4", "s5"), ("s6", "s7")]
-    without_dev = make_split("own-data", 0, people(4, part="train") + people(2, part="test", first=4))
-    assert len(without_dev.speakers("dev")) == 1
-    assert set(without_dev.speakers("dev")) < {"s0", "s1", "s2", "s3"}
-    again = [Utterance(**(vars(u) | {"part": "test", "key": f"again-{u.path.stem}"})) for u in given_split[:2]]
-    leaking = make_split("own-data", 0, given_split + again)
-    with pytest.raises(LeakError, match="speaker s0 of own is in train and in test"):
-        check_leaks(leaking, {u.name: u.name for u in given_split + again})
-
-
-def test_one_speaker_is_parted_by_recording_when_asked_to():
-    utterances = people(1, per_emotion=10)
-    for fold in range(5):
-        split = make_split("own-data-speaker-dependent", fold, utterances)
-        assert split.speaker_dependent
-        assert [len(getattr(split, part)) for part in ("train", "dev", "test")] == [12, 4, 4]
-        assert {u.emotion for u in split.test} == {"fear", "joy"}
-        assert check_leaks(split, {u.name: u.name for u in utterances}) == []
-    with pytest.raises(LeakError, match="same audio"):
-        check_leaks(split, {u.name: "one" for u in utterances})
-    with pytest.raises(InputError, match="3 recordings are fear; give at least 5"):
-        make_split("own-data-speaker-dependent", 0, people(1, per_emotion=3))
-
-
-@pytest.mark.parametrize(
-    ("protocol", "entries", "message"),
-    [
-        ("ravdess-luna5", ["csv:my.csv"], "add --protocol own-data"),
-        ("own-data", [], "name your recordings by --data folder:PATH"),
-        ("own-data", ["ravdess:/x"], "name your recordings by --data folder:PATH"),
-        ("own-data", ["csv:a.csv", "folder:b"], "csv:a.csv is named already"),
-    ],
-)
-def test_own_recordings_and_their_protocol_need_each_other(protocol, entries, message, monkeypatch):
-    monkeypatch.setenv("SER_DATA", "/recordings")
-    with pytest.raises(InputError, match=message):
-        locate_data(protocol, 0, given_folders(entries))
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory) -> Path:
-    return own_voices(tmp_path_factory.mktemp("own") / "mine")
-
-
-def arguments(data: str, out: Path, cache: Path, protocol: str = "own-data") -> list:
-    return [*SMALL, "--protocol", protocol, "--data", data, "--out", out, "--cache", cache, "--optim.epochs", "2"]
-
-
-def test_from_a_list_to_a_stream(own, tmp_path, cache):
-    """train.py, interrupted and resumed settings, quantize.py and stream_infer.py, with words that are not ours."""
-    words = {"angry": "Zornig", "calm": "very calm", "sad": "traurig, müde"}
-    rows = [(p.relative_to(own.parent), words[p.parent.name], p.stem.split("_")[0]) for p in sorted(own.rglob("*.wav"))]
-    with (own.parent / "my.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "emotion", "speaker"), *rows])
-    run, bundle = tmp_path / "run", tmp_path / "bundle"
-    done = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--json")
-    assert done.returncode == 0, done.stderr[-2000:]
-    metrics = json.loads(done.stdout)
-    labels = ["traurig, müde", "very calm", "zornig"]
-    assert metrics["test"]["labels"] == labels
-    assert metrics["corpus"] == "own"
-    assert not metrics["speaker_dependent"]
-    again = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--resume")
-    assert again.returncode == 0, again.stderr[-2000:]
-
-    moved = shutil.copytree(own.parent, tmp_path / "moved")
-    made = script(
-        *("quantize.py", run, "--out", bundle, "--cache", cache, "--fine-tune-epochs", "1", "--formats", "onnx"),
-        *("--max-uar-drop", "1", "--data", f"csv:{moved / 'my.csv'}"),
-    )
-    assert made.returncode == 0, made.stderr[-2000:]
-    manifest = (bundle / "bundle.json").read_text()
-    assert json.loads(manifest)["labels"] == labels
-    assert json.loads(manifest)["provenance"]["corpora_heard"] == ["own"]
-    assert "voice1" not in manifest, "nobody's name leaves with a bundle"
-    heard = script("stream_infer.py", bundle, moved / rows[0][0], "--json")
-    assert heard.returncode == 0, heard.stderr
-    (segment,) = [e for e in map(json.loads, heard.stdout.splitlines()) if e["type"] == "segment"]
-    assert set(segment["probs"]) == set(labels)
-
-
-def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
-    alone = tmp_path / "alone"
-    for path in own.rglob("voice1_*.wav"):
-        (alone / path.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, alone / path.parent.name)
-    for path in list(alone.rglob("*.wav")):  # a recorder that was not stopped: 12 further pieces, each another sound
-        data = path.read_bytes()
-        path.with_stem(path.stem + "b").write_bytes(data[:-2000] + bytes(reversed(data[-2000:])))
-    refused = script("train.py", *arguments(f"folder:{alone}", tmp_path / "no", cache))
-    one_clear_line(refused, "have 1 (voice1)", "own-data-speaker-dependent")
-    run = tmp_path / "run"
-    done = script("train.py", *arguments(f"folder:{alone}", run, cache, "own-data-speaker-dependent"))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "SPEAKER-DEPENDENT" in done.stdout
-    assert "one speaker" in done.stdout
-    assert "SPEAKER-DEPENDENT" in (run / "report.html").read_text()
-    bundle = tmp_path / "bundle"
-    made = script(
-        *("quantize.py", run, "--out", bundle, "--cache", cache, "--prune", "0", "--formats", "onnx"),
-        *("--max-uar-drop", "1", "--max-flip-rate", "1", "--max-abs-diff-int8", "1", "--max-ece-rise", "1"),
-    )
-    assert made.returncode == 0, made.stderr[-2000:]
-    assert json.loads((bundle / "bundle.json").read_text())["provenance"]["speaker_dependent"] is True
-
-
-def test_the_same_audio_on_two_sides_is_refused(own, tmp_path, cache):
-    folder = shutil.copytree(own, tmp_path / "mine")
-    for speaker in range(2, 7):  # whoever tests, training or development hears this
-        shutil.copy(folder / "angry/voice1_00.wav", folder / f"angry/voice{speaker}_99.wav")
-    result = script("train.py", *arguments(f"folder:{folder}", tmp_path / "run", cache))
-    one_clear_line(result, "refusing to train", "voice1_00.wav", "are the same audio")

@@ -1,87 +1,25 @@
 """The doctor as a user runs it, in environments that really lack or break what it must name."""
 
-import ast
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-import venv
-from dataclasses import replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, edit_json, one_clear_line
+from helpers import edit_json, one_clear_line
+from patients import AUDIO, CRASH, DEVICE, LITERT, ONNX, board, doctor, examined, pretend, problem, report
 
 from edge import doctor_checks
 from edge.bundle import PRETRAINED, file_hash
 from edge.doctor import diagnose
 from edge.doctor_checks import State
-from edge.machine import read_machine
-
-ONNX = ("numpy", "onnxruntime", "flatbuffers", "packaging", "protobuf")
-LITERT = ("numpy", "ai-edge-litert", "flatbuffers", "protobuf", "tqdm", "typing-extensions", "backports.strenum")
-AUDIO = ("soundfile", "cffi", "pycparser", "typing-extensions", "soxr")
-DEVICE = ONNX + AUDIO
-CRASH = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
-NEVER = "raise SystemExit('imported, though its version is known to be faulty')\n"
 
 needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="needs the tflite extra")
 needs_pyaudio = pytest.mark.skipif(not find_spec("pyaudio"), reason="needs the mic extra")
-needs_devices = pytest.mark.skipif(not find_spec("edge.microphone"), reason="needs edge.microphone")
-
-
-@pytest.fixture
-def python(tmp_path):
-    """`python(*distributions)`: an environment that has these and nothing else, taken from the one the tests run in."""
-
-    def make(*distributions: str) -> Path:
-        folder = tmp_path / "environment"
-        venv.create(folder, with_pip=False, symlinks=True)
-        (site,) = folder.glob("lib/python*/site-packages")
-        for name in set(distributions):
-            distribution = metadata.distribution(name)
-            for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
-                if not (site / top).exists():
-                    (site / top).symlink_to(distribution.locate_file(top))
-        return folder / "bin" / "python"
-
-    return make
-
-
-def pretend(folder: Path, package: str, version: str, code: str) -> dict:
-    """An environment in which `package` is installed in this version and runs `code` when it is imported."""
-    info = folder / f"{package}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package.replace('_', '-')}\nVersion: {version}\n")
-    (folder / package).mkdir()
-    (folder / package / "__init__.py").write_text(code)
-    return os.environ | {"PYTHONPATH": str(folder)}
-
-
-def doctor(python: Path | str, *arguments, **options) -> subprocess.CompletedProcess:
-    command = [str(python), "-m", "edge.doctor", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, **options)
-
-
-def report(result: subprocess.CompletedProcess) -> dict:
-    """The --json report, its findings by name."""
-    values = json.loads(result.stdout)
-    assert result.returncode == (0 if values["healthy"] else 1), result.stderr
-    assert result.stderr == ""
-    return values | {"findings": {finding["name"]: finding for finding in values["findings"]}}
-
-
-def problem(values: dict, name: str, *parts: str) -> None:
-    """There is a problem of this name, and its text and cure say each of these."""
-    finding = values["findings"][name]
-    assert finding["state"] == "problem", finding
-    assert finding["cure"]
-    for part in parts:
-        assert part in finding["what"] + " " + finding["cure"], finding
 
 
 def test_a_device_that_has_what_it_needs_is_well(python):
@@ -163,106 +101,6 @@ def test_a_runtime_that_works_is_named_beside_one_that_crashes(python, tmp_path)
     assert values["findings"]["runtime tflite"]["state"] == "ok"
 
 
-def board(folder: Path, **files: str) -> Path:
-    """A folder with the kernel files of a machine, to be examined in place of this one's."""
-    for path, text in files.items():
-        at = folder / path
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.write_text(text)
-    return folder
-
-
-def examined(python: Path, root: Path, environment: dict | None = None, before: tuple[str, ...] = ()) -> dict:
-    """The report on the machine whose files are in `root`."""
-    code = (
-        "import sys; from pathlib import Path; from edge import doctor;"
-        "report = doctor.diagnose(microphone=sys.argv[2] == 'mic', root=Path(sys.argv[1]));"
-        "print(doctor.as_json(report)); sys.exit(not report.healthy)"
-    )
-    microphone = "mic" if (root / "dev").exists() else "none"
-    command = [*before, str(python), "-c", code, str(root), microphone]
-    return report(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment))
-
-
-@pytest.mark.parametrize("model", ["Raspberry Pi 4 Model B Rev 1.4", "Raspberry Pi Zero 2 W Rev 1.0"])
-def test_onnxruntime_1_21_0_is_known_without_importing_it(python, tmp_path, model):
-    root = board(tmp_path / "root", **{"proc/device-tree/model": model + "\0"})
-    environment = pretend(tmp_path / "fake", "onnxruntime", "1.21.0", NEVER)
-    values = examined(python("numpy", *AUDIO), root, environment)
-    assert values["machine"]["model"] == model
-    problem(values, "runtime onnx", "onnxruntime 1.21.0", "#23957", "pip install --upgrade 'onnxruntime!=1.21.0'")
-    assert "imported" not in values["findings"]["runtime onnx"]["what"]
-
-
-def test_tflite_runtime_beside_numpy_2_is_known_without_importing_it(python, tmp_path):
-    assert int(metadata.version("numpy").split(".")[0]) >= 2
-    environment = pretend(tmp_path / "fake", "tflite_runtime", "2.14.0", NEVER)
-    values = report(doctor(python("numpy", *AUDIO), "--no-mic", "--json", env=environment))
-    problem(values, "runtime tflite", "tflite-runtime 2.14.0", "_ARRAY_API not found", "pip install '.[litert]'")
-
-
-def test_a_small_board_that_is_slowed_down(python, tmp_path):
-    root = board(
-        tmp_path / "root",
-        **{
-            "proc/device-tree/model": "Raspberry Pi Zero 2 W Rev 1.0\0",
-            "proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n",
-            "proc/meminfo": "MemTotal:         437760 kB\nMemFree:     10 kB\nMemAvailable:      61440 kB\n",
-            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave\n",
-            "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
-        },
-    )
-    values = examined(python(*DEVICE), root)
-    assert values["healthy"]
-    machine, findings = values["machine"], values["findings"]
-    assert (machine["processor"], machine["memory_mb"], machine["available_mb"]) == ("Cortex-A53", 427, 60)
-    assert findings["power"]["state"] == findings["governor"]["state"] == "warning"
-    assert "now: under-voltage, throttled" in findings["power"]["what"]
-    assert findings["runtime onnx"]["state"] == "warning"
-    assert "60 MiB of memory are available" in findings["runtime onnx"]["what"]
-
-
-def test_throttling_of_the_past_is_told_as_past(tmp_path):
-    root = board(tmp_path, **{"sys/devices/platform/soc/soc:firmware/get_throttled": "10000\n"})
-    (finding,) = doctor_checks.check_power(read_machine(root))
-    assert "since it started: under-voltage" in finding.what
-
-
-def test_32_bits_and_musl_have_no_wheels():
-    here = replace(read_machine(), user_bits=64, libc="glibc 2.36")
-    assert list(doctor_checks.check_system(here)) == []
-    for machine, word, cure in (
-        (replace(here, user_bits=32, architecture="aarch64"), "32-bit user space under a 64-bit kernel", "64-bit"),
-        (replace(here, user_bits=32, architecture="armv7l"), "32-bit user space:", "64-bit"),
-        (replace(here, libc="musl"), "musl", "glibc"),
-    ):
-        (finding,) = doctor_checks.check_system(machine)
-        assert finding.state is State.WARNING
-        assert word in finding.what
-        assert cure in finding.cure
-        absent = doctor_checks.no_runtime(machine, ("onnx", "tflite"))
-        assert absent.state is State.PROBLEM
-        assert cure in absent.cure
-
-
-def older_python() -> str | None:
-    names = [f"python3.{minor}" for minor in (9, 10)]
-    folders = [*Path.home().glob(".pyenv/versions/3.9.*/bin"), *Path.home().glob(".pyenv/versions/3.10.*/bin")]
-    found = [shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ["PATH"]])) for name in names]
-    return next((path for path in found if path), None)
-
-
-@pytest.mark.skipif(not older_python(), reason="needs Python 3.9 or 3.10 beside this one")
-def test_an_old_python_is_told_so():
-    values = report(doctor(older_python(), "--json"))
-    problem(values, "python", "is too old; 3.11", "bookworm")
-
-
-def test_the_doctor_can_be_read_by_an_old_python():
-    for name in ("doctor", "doctor_checks", "machine", "__init__"):
-        ast.parse((ROOT / "edge" / f"{name}.py").read_text(), feature_version=(3, 9))
-
-
 @pytest.fixture
 def bundle(tmp_path) -> Path:
     return Path(shutil.copytree(PRETRAINED, tmp_path / "bundle"))
@@ -336,7 +174,6 @@ def sound(tmp_path) -> dict:
 
 
 @needs_pyaudio
-@needs_devices
 @pytest.mark.skipif(any(Path("/dev/snd").glob("pcmC*D*c")), reason="this machine has a sound card")
 def test_no_input_device(sound):
     values = report(doctor(sys.executable, "--json", env=sound))
@@ -345,7 +182,6 @@ def test_no_input_device(sound):
 
 
 @needs_pyaudio
-@needs_devices
 @pytest.mark.skipif(not shutil.which("pulseaudio"), reason="needs PulseAudio")
 def test_a_microphone_is_listed(sound):
     modules = ["-L", "module-native-protocol-unix", "-L", "module-null-sink sink_name=speaker rate=16000 channels=1"]

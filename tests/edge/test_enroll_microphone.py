@@ -1,6 +1,7 @@
 """The guided session at a real PyAudio device: prompts out, a voice in, a profile at the end; Ctrl-C leaves nothing."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import ROOT
-from test_microphone import PATIENCE, House  # skips where there is no PyAudio or PulseAudio
+from virtual_microphone import PATIENCE, House
+
+pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
+pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
+if not shutil.which("pulseaudio"):
+    pytest.skip("needs PulseAudio (see .ci/run for the Debian packages)", allow_module_level=True)
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""What the tests of the device half share: environments for the doctor, a virtual microphone, a browser at the page."""
+
+import shutil
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
+from virtual_microphone import House, Listener
+
+
+@pytest.fixture
+def python(tmp_path):
+    """`python(*distributions)`: an environment that has these and nothing else, taken from the one the tests run in."""
+
+    def make(*distributions: str) -> Path:
+        folder = tmp_path / "environment"
+        venv.create(folder, with_pip=False, symlinks=True)
+        (site,) = folder.glob("lib/python*/site-packages")
+        for name in set(distributions):
+            distribution = metadata.distribution(name)
+            for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
+                if not (site / top).exists():
+                    (site / top).symlink_to(distribution.locate_file(top))
+        return folder / "bin" / "python"
+
+    return make
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    house = House(tmp_path)
+    for name in ("XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, house.environment[name])
+    yield house
+    house.stop()
+
+
+@pytest.fixture
+def listen(house):
+    """Listeners that end before the server does."""
+    listeners = []
+
+    def start(*arguments) -> Listener:
+        listeners.append(Listener(*arguments))
+        return listeners[-1]
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(
+        tmp_path_factory.mktemp("page"),
+        "--max-mb", "2", "--max-seconds", "20", "--max-sessions", str(MAX_SESSIONS),
+    )  # fmt: skip
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+    server.errors.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs chromium (apt-get install chromium)")
+    voice = tmp_path_factory.mktemp("voice") / "voice.wav"
+    samples, rate = soundfile.read(CLIP)
+    soundfile.write(voice, samples, rate, subtype="PCM_16")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",  # a container's root may not have one
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={voice}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The open page. Nothing may come from elsewhere, and no error may go unnoticed."""
+    context = browser.new_context(accept_downloads=True)
+    page = open_page(context, server)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory) -> Path:
+    import soxr
+
+    folder = tmp_path_factory.mktemp("uploads")
+    voice, rate = soundfile.read(CLIP)
+    fast = soxr.resample(voice, rate, 48000)
+    shutil.copy(CLIP, folder / "good.flac")
+    soundfile.write(folder / "stereo.wav", np.stack([fast, fast], axis=1)[: 48000 * 8], 48000)
+    soundfile.write(folder / "good.mp3", voice, rate)
+    soundfile.write(folder / "silent.wav", np.zeros(rate * 2), rate)
+    soundfile.write(folder / "long.flac", np.zeros(rate * 30), rate)
+    soundfile.write(folder / "huge.wav", np.zeros(rate * 120), rate)
+    (folder / "corrupt.wav").write_bytes(b"RIFF, or so it says. " * 40)
+    return folder

@@ -1,0 +1,95 @@
+"""`python -m edge.app` under watch, and its page in a browser."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers import ROOT
+
+from edge.bundle import PRETRAINED
+
+CLIP = PRETRAINED.parent / "synthetic_voice.flac"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MAX_SESSIONS = 2
+PATIENCE = 60_000
+"""ms that a busy machine gets for anything"""
+
+# Whom the server talks to, written down before it does.
+WATCH = """
+import os, sys
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        with open(os.environ["SER_TEST_CALLS"], "a") as file:
+            file.write(f"{event} {arguments[1:] if event != 'socket.getaddrinfo' else arguments}\\n")
+sys.addaudithook(hook)
+"""
+
+
+class Server:
+    """`python -m edge.app` on a free port, with its own folder for temporary files."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.temp, blocked = folder / "temp", folder / "blocked"
+        self.temp.mkdir(parents=True)
+        blocked.mkdir()
+        for name in ("torch", "torchaudio", "lightning", "librosa"):
+            (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
+        (blocked / "sitecustomize.py").write_text(WATCH)
+        self.calls = folder / "calls"
+        self.calls.touch()
+        environment = os.environ | {
+            "PYTHONPATH": f"{blocked}:{ROOT}",
+            "TMPDIR": str(self.temp),
+            "SER_TEST_CALLS": str(self.calls),
+        }
+        self.errors = (folder / "stderr").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edge.app", "--port", "0", *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        self.url = self.process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:"), self.said()
+
+    def said(self) -> str:
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def left(self) -> list[Path]:
+        """Files of people that lie about."""
+        return [path for path in self.temp.rglob("*") if path.is_file()]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+def open_page(context, server):
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    asked: list[str] = []
+    broken: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", lambda line: broken.append(line.text) if "Content Security Policy" in line.text else None)
+    page.asked, page.broken = asked, broken
+    page.goto(server.url)
+    page.wait_for_selector("#recognize")
+    return page
+
+
+def at_home(page, server) -> None:
+    assert len(page.asked) > 3
+    assert [url for url in page.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    assert page.broken == []
+
+
+def upload(page, place: str, path: Path) -> None:
+    page.set_input_files(f"{place} input[type=file]", path)
+    page.wait_for_selector(f"{place} button[aria-label=Clear]")
