@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crnn.config import InputError
@@ -19,6 +19,8 @@ from edge.vad import EnergyGate
 RATE = 16000
 FRAME = 320
 CALM = SmoothingConfig(0.0, 0.0)
+LONG = 60.0
+"""s; longer than any scene here, so that an utterance is told as one segment"""
 
 
 class Ear:
@@ -89,7 +91,7 @@ DAY = scene(
 
 def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
     ear = Ear(recognizer)
-    hops, segments = split(run(make(ear, smoothing=CALM), audio, chunk))
+    hops, segments = split(run(make(ear, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
     place = at = 0
     for heard, segment in zip(ear.heard(), segments, strict=True):
         place = find(audio, heard, place)
@@ -136,10 +138,12 @@ def test_an_utterance_is_a_clip_in_a_fresh_stream(recognizer, chunk):
     parts=st.lists(st.tuples(st.floats(0.05, 3), st.floats(0.05, 4)), min_size=1, max_size=4),
     chunk=st.integers(1, 40_000),
 )
+@example(parts=[(1.0, 4.0), (0.5, 4.0), (0.5, 4.0), (0.5, 2.0)], chunk=1600)  # one utterance of over 15 s
 def test_an_utterance_is_a_clip_whatever_is_said_in_whatever_chunks(recognizer, parts, chunk):
     audio = scene(*[part for quiet, loud in parts for part in (("quiet", quiet), ("voice", loud))], ("quiet", 0.3))
     ear = Ear(recognizer)
-    segments = [s for s in split(run(make(ear), audio, chunk))[1] if s.verdict is not Verdict.NO_SPEECH]
+    told = split(run(make(ear, max_segment_seconds=LONG), audio, chunk))[1]
+    segments = [s for s in told if s.verdict is not Verdict.NO_SPEECH]
     if segments:
         assert check_exact(recognizer, audio, chunk) == segments
 
