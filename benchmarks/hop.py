@@ -7,7 +7,6 @@ layers with random weights, against the same layers as they are exported. Writes
 """
 
 import argparse
-import logging
 import statistics
 import sys
 import tempfile
@@ -23,10 +22,13 @@ import torch
 from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
 from benchmarks.results import add_row
 from benchmarks.shipped import same_layers
+from benchmarks.stream_systems import OursRecompute
+from benchmarks.streaming import whole_window_encoder
 from crnn.features import LogMel, mel_filterbank
-from edge import quantize_onnx, runtimes
+from crnn.model import OpenHead
+from edge import export_onnx, runtimes
 from edge.bundle import PRETRAINED, Bundle
-from edge.export_onnx import OPSET, export
+from edge.exporting import Part
 from edge.streaming import StreamingRecognizer
 
 OUT = Path("benchmarks/results/hop.json")
@@ -65,6 +67,19 @@ def stages(recognizer: StreamingRecognizer, hops: int) -> dict[str, float]:
     kept = {"hop": whole[-hops:]} | {name: part.seconds[-hops:] for name, part in parts.items()}
     kept["python"] = [hop - sum(rest) for hop, *rest in zip(*kept.values(), strict=True)]
     return {name: statistics.median(seconds) for name, seconds in kept.items()}
+
+
+def window_stages(bundle: Bundle, scratch: Path, rounds: int) -> dict[str, float]:
+    """Median seconds of the same parts where every window is recomputed, by the files of `benchmarks.streaming`."""
+    whole_window_encoder(bundle, scratch / "encoder.onnx")
+    system = OursRecompute(bundle.path, "onnx", scratch)
+    parts = {name: Stopwatch(getattr(system, f"_{name}")) for name in ("log_mel", "encoder", "head")}
+    for name, part in parts.items():
+        setattr(system, f"_{name}", part)
+    samples = 0.05 * np.random.default_rng(0).standard_normal(bundle.manifest.geometry.window_samples)
+    for _ in range(rounds):
+        system.decide(samples.astype(np.float32))
+    return {name: statistics.median(part.seconds) for name, part in parts.items()}
 
 
 def interleaved(jobs: dict[str, Job], rounds: int, calls: int = 4) -> dict[str, float]:
@@ -130,7 +145,7 @@ def export_many(module: torch.nn.Module, example: tuple[torch.Tensor, ...], path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = [f"input_{number}" for number in range(len(example))]
-        torch.onnx.export(module, example, str(path), dynamo=False, opset_version=OPSET, input_names=names)
+        torch.onnx.export(module, example, str(path), dynamo=False, opset_version=export_onnx.OPSET, input_names=names)
 
 
 @torch.inference_mode()
@@ -145,35 +160,6 @@ def cached_difference(model: torch.nn.Module, cached: CachedEncoder, geometry, n
             expected = model.encoder(frames[..., end - geometry.block_frames : end])
             largest = max(largest, float((steps - expected).abs().max()))
     return largest
-
-
-def static_int8(float32: Path, int8: Path, blocks: list[np.ndarray]) -> None:
-    """Convolutions as QDQ int8, ranges from `blocks`."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Blocks(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._left = iter([{"log_mel": block} for block in blocks])
-
-        def get_next(self) -> dict | None:
-            return next(self._left, None)
-
-    prepared = float32.with_suffix(".prepared.onnx")
-    logging.disable(logging.WARNING)
-    try:
-        quant_pre_process(str(float32), str(prepared))
-        quantize_static(
-            str(prepared),
-            str(int8),
-            Blocks(),
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "MaxPool", "Relu"],
-        )
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
@@ -193,23 +179,27 @@ def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
     ]
     block = blocks[0]
     steps = torch.randn(1, g.window_steps, model.config.encoder_features(n_mels))
-
-    encoder, head, head_int8 = (scratch / f"{name}.onnx" for name in ("encoder", "head", "head_int8"))
-    export(model.encoder, torch.from_numpy(block), encoder, "log_mel", "steps")
-    export(model.head, steps, head, "steps", "logits")
-    quantize_onnx.dynamic_int8(head, head_int8)
-    used = {"encoder": plain(session(encoder), block), "head": plain(session(head_int8), steps.numpy())}
+    files = export_onnx.write(
+        Part("encoder", model.encoder, torch.from_numpy(block), "log_mel", "steps"),
+        Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled"),
+        blocks,
+        scratch,
+    )
+    encoder, head = files[runtimes.REGISTRY["onnx"].int8]
+    encoder_float32, head_float32 = files["float32"]
     jobs = {
         ("features", "used"): lambda: log_mel(hop),
         ("features", "every frame windowed from float32, one dense filterbank"): lambda: straight(hop),
         ("features of a whole window", "used"): lambda: log_mel(window),
         ("features of a whole window", "every frame windowed from float32, one dense filterbank, all frames at once"):
             lambda: straight(window),
-        ("encoder", "used"): used["encoder"],
+        ("encoder", "used"): plain(session(encoder), block),
         ("encoder", "input and output bound to buffers"): bound(session(encoder), block),
-        ("head", "used"): used["head"],
-        ("head", "input and output bound to buffers"): bound(session(head_int8), steps.numpy()),
-        ("head", "float32 weights"): plain(session(head), steps.numpy()),
+        ("encoder", "float32 weights"): plain(session(encoder_float32), block),
+        ("float32 encoder", "used"): plain(session(encoder_float32), block),
+        ("head", "used"): plain(session(head), steps.numpy()),
+        ("head", "input and output bound to buffers"): bound(session(head), steps.numpy()),
+        ("head", "float32 weights"): plain(session(head_float32), steps.numpy()),
     }  # fmt: skip
     differences = {}
     level = onnxruntime.GraphOptimizationLevel
@@ -218,13 +208,11 @@ def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
     for first in range(len(model.encoder.blocks)):
         cached = CachedEncoder(model.encoder, first, g.hop_frames).eval()
         name = f"new frames only, caches from block {first + 1} on"
-        differences["encoder", name] = cached_difference(model, cached, g, n_mels)
+        differences["float32 encoder", name] = cached_difference(model, cached, g, n_mels)
         path, example = scratch / f"cached_{first}.onnx", cached.example(n_mels)
         export_many(cached, example, path)
-        jobs["encoder", name] = plain(session(path), *(rng.random(e.shape, dtype=np.float32) for e in example))
-    static = scratch / "static.onnx"
-    static_int8(encoder, static, blocks)
-    jobs["encoder", "convolutions static int8 (QDQ)"] = plain(session(static), block)
+        values = (rng.random(e.shape, dtype=np.float32) for e in example)
+        jobs["float32 encoder", name] = plain(session(path), *values)
     projected = ProjectedHead(model.head).eval()
     with torch.inference_mode():
         projections = projected.project(steps)
@@ -269,10 +257,15 @@ def main() -> int:
             }
             for part, seconds in median.items()
         ]
+    stages_of_a_hop = {"features"} | {row["part"] for row in rows}
     hop_us = next(row["us"] for row in rows if row["part"] == "hop" and row["idea"] == "onnx")
     with tempfile.TemporaryDirectory() as scratch:
+        rows += [
+            {"kind": "stage", "part": part, "idea": "recomputed", "us": round(1e6 * seconds, 1)}
+            for part, seconds in window_stages(bundle, Path(scratch), args.rounds).items()
+        ]
         for row in trials(bundle, Path(scratch), args.rounds):
-            if row["part"] != "features of a whole window":
+            if row["part"] in stages_of_a_hop:
                 row["hop_ratio"] = round((hop_us - row["us_saved"]) / hop_us, 3)
             rows.append(row)
     for row in rows:

@@ -69,9 +69,9 @@ class Oracle:
     def reset(self) -> None:
         self._at = 0
 
-    def update(self, frame: np.ndarray) -> bool:
-        self._at += len(frame)
-        return bool(self._truth[self._at - len(frame) : self._at].any())
+    def update(self, frames: np.ndarray) -> list[bool]:
+        self._at += frames.size
+        return self._truth[self._at - frames.size : self._at].reshape(frames.shape).any(axis=1).tolist()
 
 
 def main() -> None:

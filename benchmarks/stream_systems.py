@@ -38,6 +38,20 @@ class Ours:
         return any(getattr(told, "logits", None) is not None for told in self.recognizer.push(samples))
 
 
+class OursStream:
+    """The exact stream alone, deciding at every hop whatever it hears: what the systems below it are to be held against."""
+
+    def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
+        from edge.bundle import Bundle
+
+        self._recognizer = Bundle.open(bundle).recognizer(runtime)
+        g = self._recognizer.geometry
+        self.hop_samples, self.window_samples = g.hop_samples, g.window_samples - g.lead_samples
+
+    def hear(self, samples: np.ndarray) -> bool:
+        return any(result.logits is not None for result in self._recognizer.push(samples))
+
+
 class Windows(ABC):
     """A system that computes every window from its own samples: the last window of the audio, at every hop."""
 
@@ -144,6 +158,7 @@ class Egemaps(Windows):
 
 SYSTEMS = {
     "ours": Ours,
+    "ours_stream": OursStream,
     "ours_recompute": OursRecompute,
     "torch_recompute": TorchRecompute,
     "silero_vad": SileroVad,

@@ -31,6 +31,7 @@ SPEECH = PRETRAINED.parent / "synthetic_voice.flac"
 RUNS = (
     ("ours", "onnx"),
     ("ours", "tflite"),
+    ("ours_stream", "onnx"),
     ("ours_recompute", "onnx"),
     ("torch_recompute", "torch"),
     ("silero_vad", "onnx"),

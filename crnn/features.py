@@ -44,7 +44,7 @@ class LogMel:
 
     The transform runs in float64: in float32 the rounding of a loud band shows in a silent one, and one call
     would no longer equal any chunking of it. Most of a filterbank is zeros: it is kept as a few groups of neighbouring
-    bands, each with the frequencies they cover and no others.
+    bands, each with the frequencies they cover and no others. One instance serves one thread.
 
     >>> LogMel(FeatureConfig())(np.zeros(16000, dtype=np.float32)).shape
     (64, 77)
@@ -53,6 +53,10 @@ class LogMel:
     def __init__(self, config: FeatureConfig) -> None:
         self.config = config
         self._window = hann_window(config.n_fft)
+        # Allocated once: arrays of this size are given back to the system when freed, and every page of the next costs.
+        self._windowed = np.empty((BLOCK_FRAMES, config.n_fft))
+        self._power = np.empty((BLOCK_FRAMES, config.n_fft // 2 + 1))
+        self._mel = np.empty((BLOCK_FRAMES, config.n_mels))
         filters = mel_filterbank(config).T
         self._groups = []
         for bands in np.array_split(np.arange(config.n_mels), min(BAND_GROUPS, config.n_mels)):
@@ -81,13 +85,13 @@ class LogMel:
         """`waveform (time,)` of exactly `n_frames` frames -> float64 `(n_frames, n_mels)`."""
         samples = np.ascontiguousarray(waveform, dtype=np.float64)  # each once, not once per frame that holds it
         step = samples.itemsize
-        frames = np.lib.stride_tricks.as_strided(
-            samples, (n_frames, self.config.n_fft), (self.config.hop_length * step, step), writeable=False
+        framed = np.ndarray(
+            (n_frames, self.config.n_fft), np.float64, samples, strides=(self.config.hop_length * step, step)
         )
-        spectrum = np.fft.rfft(frames * self._window)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        mel = np.empty((n_frames, self.config.n_mels))
+        spectrum = np.fft.rfft(np.multiply(framed, self._window, out=self._windowed[:n_frames]))
+        power, imaginary = np.square(spectrum.real, out=self._power[:n_frames]), spectrum.imag
+        power += np.square(imaginary, out=imaginary)
+        mel = self._mel[:n_frames]
         for bins, bands, filters in self._groups:
             np.matmul(power[:, bins], filters, out=mel[:, bands])
         mel += self.config.log_offset

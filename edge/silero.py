@@ -58,7 +58,10 @@ class SileroGate:
         self._input[:] = 0
         self._voice = False
 
-    def update(self, frame: np.ndarray) -> bool:
+    def update(self, frames: np.ndarray) -> list[bool]:
+        return [self._hear(frame) for frame in frames]
+
+    def _hear(self, frame: np.ndarray) -> bool:
         self._input[0, :CONTEXT_SAMPLES] = self._input[0, FRAME_SAMPLES:]
         self._input[0, CONTEXT_SAMPLES:] = frame
         given = {"input": self._input, "state": self._state, "sr": self._rate}

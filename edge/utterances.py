@@ -14,10 +14,12 @@ from edge.decision import UNCERTAIN, decide, probabilities
 from edge.events import Segment, Verdict
 from edge.smoothing import LiveLabel, SmoothingConfig
 from edge.streaming import HopResult, StreamingRecognizer
-from edge.vad import Gate, power_dbfs
+from edge.vad import Gate, moving_power, power_dbfs
 
 FULL_SCALE = 32700 / 32768
 """From here on a sample is clipped: not every converter reaches its last step"""
+BATCH_FRAMES = 64
+"""Of the gate's, looked at together at most: every call costs, whether it hears one frame or many"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class UtteranceRecognizer:
         self._onset_frames = max(1, frames(settings.onset_seconds))
         self._hold_frames = max(1, frames(settings.hold_seconds))
         self._max_samples = round(settings.max_segment_seconds * rate)
-        self._frame = np.zeros(gate.frame_samples, dtype=np.float32)
+        self._batch = np.zeros((BATCH_FRAMES, gate.frame_samples), dtype=np.float32)
         self._ring = np.zeros((frames(settings.pre_roll_seconds) + self._onset_frames, gate.frame_samples), np.float32)
         self._live = LiveLabel(recognizer.labels, recognizer.decision, g.hop_samples / rate, settings.smoothing)
         self._heard = _Heard()
@@ -116,15 +118,13 @@ class UtteranceRecognizer:
         if self._ended:
             raise RuntimeError("the audio has ended with flush(); call reset() before the next push()")
         told: list[HopResult | Segment] = []
-        at = 0
+        batch, at = self._batch.reshape(-1), 0
         while at < len(samples):
-            taken = min(len(samples) - at, len(self._frame) - self._filled)
-            self._frame[self._filled : self._filled + taken] = samples[at : at + taken]
+            taken = min(len(samples) - at, len(batch) - self._filled)
+            batch[self._filled : self._filled + taken] = samples[at : at + taken]
             self._filled += taken
             at += taken
-            if self._filled == len(self._frame):
-                self._filled = 0
-                told += self._listen()
+            told += self._listen()
         return told
 
     def gap(self, seconds: float) -> list[HopResult | Segment]:
@@ -148,43 +148,70 @@ class UtteranceRecognizer:
         return told
 
     def _listen(self) -> list[HopResult | Segment]:
-        """One whole frame has been heard."""
-        frame = self._frame
-        self._now += len(frame)
-        voice = self._gate.update(frame)
-        self._run = self._run + 1 if voice else 0
-        speaks = self._run >= self._onset_frames
+        """Hear the whole frames of the batch; what does not fill one waits at its beginning."""
+        size = self._batch.shape[1]
+        whole = self._filled // size
+        if not whole:
+            return []
+        frames = self._batch[:whole]
+        voices = self._gate.update(frames)
+        told: list[HopResult | Segment] = []
+        first = 0  # that has gone nowhere yet
+        for end, voice in enumerate(voices, start=1):
+            self._run = self._run + 1 if voice else 0
+            speaks = self._run >= self._onset_frames
+            if self._open:
+                self._quiet_frames = 0 if speaks else self._quiet_frames + 1
+                if self._quiet_frames >= self._hold_frames:
+                    told += self._hear(frames[first:end], voices[first:end]) + self._close()
+                    first = end
+            elif speaks:
+                self._remember(frames[first:end])
+                told += self._begin()
+                first = end
         if self._open:
-            self._quiet_frames = 0 if speaks else self._quiet_frames + 1
-            told = self._hear(frame, voice)
-            return told + self._close() if self._quiet_frames >= self._hold_frames else told
-        self._ring[self._ring_next] = frame
-        self._ring_next = (self._ring_next + 1) % len(self._ring)
-        self._ring_frames = min(self._ring_frames + 1, len(self._ring))
-        return self._begin() if speaks else []
+            told += self._hear(frames[first:], voices[first:])
+        else:
+            self._remember(frames[first:])
+        self._filled -= whole * size
+        self._batch.reshape(-1)[: self._filled] = self._batch.reshape(-1)[whole * size : whole * size + self._filled]
+        return told
+
+    def _remember(self, frames: np.ndarray) -> None:
+        """Nobody speaks: the frames go to the pre-roll."""
+        self._now += frames.size
+        kept = frames[-len(self._ring) :]
+        places = (self._ring_next + np.arange(len(kept))) % len(self._ring)
+        self._ring[places] = kept
+        self._ring_next = (self._ring_next + len(kept)) % len(self._ring)
+        self._ring_frames = min(self._ring_frames + len(kept), len(self._ring))
 
     def _begin(self) -> list[HopResult | Segment]:
         """The gate opens: a new stream hears the pre-roll."""
         self._open = True
         self._quiet_frames = 0
-        self._start = self._position = self._now - self._ring_frames * len(self._frame)
+        places = (self._ring_next - self._ring_frames + np.arange(self._ring_frames)) % len(self._ring)
+        frames = self._ring[places]
+        self._empty_ring()
+        self._now -= frames.size  # to be heard again
+        self._start = self._now
         self._heard.clear(self._start)
         self._live.reset()
         self.recognizer.reset()
-        told: list[HopResult | Segment] = []
-        for number in range(self._ring_frames):
-            frame = self._ring[(self._ring_next - self._ring_frames + number) % len(self._ring)]
-            told += self._hear(frame, voice=number >= self._ring_frames - self._run)
-        self._empty_ring()
-        return told
+        return self._hear(frames, [number >= len(frames) - self._run for number in range(len(frames))])
 
-    def _hear(self, frame: np.ndarray, voice: bool) -> list[HopResult | Segment]:
-        """A frame of an utterance goes to the stream."""
-        told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.push(frame)]
-        self._heard.add_frame(frame, voice, self._position)
-        self._position += len(frame)
-        if self._position - self._heard.start >= self._max_samples:
-            told += self._segment()
+    def _hear(self, frames: np.ndarray, voices: list[bool]) -> list[HopResult | Segment]:
+        """Frames of an utterance, `(n, samples)`, go to the stream; a segment ends with the frame that makes it full."""
+        told: list[HopResult | Segment] = []
+        while len(frames):
+            room = self._max_samples - (self._now - self._heard.start)
+            taken = min(len(frames), max(1, -(-room // frames.shape[1])))
+            told += [self._placed(r) for r in self.recognizer.push(frames[:taken].reshape(-1))]
+            self._heard.add_frames(frames[:taken], voices[:taken], self._now)
+            self._now += frames[:taken].size
+            if self._now - self._heard.start >= self._max_samples:
+                told += self._segment()
+            frames, voices = frames[taken:], voices[taken:]
         return told
 
     def _placed(self, result: HopResult) -> HopResult:
@@ -198,24 +225,24 @@ class UtteranceRecognizer:
 
     def _close(self) -> list[HopResult | Segment]:
         """The utterance has ended. The zeros that `flush` adds to the stream take no time."""
-        end = self._position / self._rate
+        end = self._now / self._rate
         told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.flush()]
         self._open = False
         return [replace(r, seconds=min(r.seconds, end)) for r in told] + self._segment()
 
     def _finish(self) -> list[HopResult | Segment]:
         """No more samples follow: an open utterance hears those that do not fill a frame, and ends."""
-        rest, self._filled = self._frame[: self._filled], 0
-        self._now += len(rest)
+        rest, self._filled = self._batch.reshape(1, -1)[:, : self._filled], 0
         if not self._open:
+            self._now += rest.size
             return []
-        return (self._hear(rest, voice=False) if len(rest) else []) + self._close()
+        return (self._hear(rest, [False]) if rest.size else []) + self._close()
 
     def _segment(self) -> list[Segment]:
         """What has been said since the last segment; none without a voice."""
         heard, decision, labels = self._heard, self.recognizer.decision, self.recognizer.labels
         if heard.voice_samples == 0:
-            heard.clear(self._position)
+            heard.clear(self._now)
             return []
         probs = probabilities(heard.logits / heard.decisions, decision.temperature)
         emotion, confidence = decide(probs, labels, decision)
@@ -229,7 +256,7 @@ class UtteranceRecognizer:
             probs={name: float(p) for name, p in zip(labels, probs, strict=True)},
         )
         self._spoken = True
-        heard.clear(self._position)
+        heard.clear(self._now)
         return [segment]
 
     def _verdict(self, emotion: str) -> Verdict | None:
@@ -257,16 +284,19 @@ class _Heard:
         self.energy = 0.0
         self.logits: np.ndarray | float = 0.0
 
-    def add_frame(self, frame: np.ndarray, voice: bool, position: int) -> None:
-        if not voice:
+    def add_frames(self, frames: np.ndarray, voices: list[bool], position: int) -> None:
+        spoken = np.flatnonzero(voices)
+        if not len(spoken):
             return
+        size = frames.shape[1]
         if self.voice_samples == 0:
-            self.first = position
-        self.last = position + len(frame)
-        self.voice_samples += len(frame)
-        self.clipped += int(np.count_nonzero(np.abs(frame) >= FULL_SCALE))
-        moving = frame - frame.mean()
-        self.energy += float(np.dot(moving, moving))
+            self.first = position + int(spoken[0]) * size
+        self.last = position + int(spoken[-1] + 1) * size
+        voice = frames[spoken]
+        self.voice_samples += voice.size
+        self.clipped += int(np.count_nonzero(np.abs(voice) >= FULL_SCALE))
+        for power in moving_power(voice).tolist():  # one by one: the sum must not depend on how many come at once
+            self.energy += power * size
 
     def add_decision(self, logits: np.ndarray) -> None:
         self.logits = self.logits + logits.astype(np.float64)

@@ -5,6 +5,7 @@ small neural network of silero-vad under ONNX Runtime, which also tells a voice 
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,8 +27,11 @@ class Gate(Protocol):
 
     frame_samples: int
 
-    def update(self, frame: np.ndarray) -> bool:
-        """Hear `frame (frame_samples,)` float32; returns whether there is a voice in it."""
+    def update(self, frames: np.ndarray) -> list[bool]:
+        """Hear `frames (n, frame_samples)` float32, one after the other; returns whether there is a voice in each.
+
+        The answers do not depend on how many come at once.
+        """
 
     def reset(self) -> None:
         """Forget everything heard."""
@@ -66,36 +70,55 @@ class EnergyGate:
             f"floor_seconds is {floor_seconds}; give at least {SUBWINDOWS * FRAME_SECONDS}",
         )
         self.frame_samples = round(FRAME_SECONDS * sample_rate)
-        self._open_db, self._close_db = open_db, close_db
-        self._min_dbfs, self._max_floor_dbfs = min_dbfs, max_floor_dbfs
+        self._open, self._close = ratio(open_db), ratio(close_db)
+        self._lowest_floor, self._highest_floor = ratio(min_dbfs - open_db), ratio(max_floor_dbfs)
         self._subwindow_frames = round(floor_seconds / FRAME_SECONDS / SUBWINDOWS)
-        self._lowest = np.empty(SUBWINDOWS)
         self.reset()
 
     def reset(self) -> None:
         self._voice = False
-        self._power = 0.0
+        self._smooth = 0.0
         self._frames = 0
-        self._lowest[:] = 0.0
+        self._lowest = deque([0.0] * SUBWINDOWS, SUBWINDOWS)
 
     @property
     def floor_dbfs(self) -> float:
         """The noise floor, dB relative to full scale, within its limits."""
-        return min(max(power_dbfs(float(self._lowest.min())), self._min_dbfs - self._open_db), self._max_floor_dbfs)
+        return power_dbfs(self._floor())
 
-    def update(self, frame: np.ndarray) -> bool:
-        moving = frame - frame.mean()  # cheap converters add a constant, which is no sound
-        power = float(np.dot(moving, moving)) / len(moving)
-        self._power = SMOOTHING * self._power + (1 - SMOOTHING) * power
+    def update(self, frames: np.ndarray) -> list[bool]:
+        return [self._hear(power) for power in moving_power(frames).tolist()]
+
+    def _hear(self, power: float) -> bool:
+        """One frame, by its power. Plain numbers: an array of ten costs more than all that is done with it here."""
+        self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * power
         if self._frames % self._subwindow_frames == 0:
-            self._lowest[:-1] = self._lowest[1:]
-            self._lowest[-1] = self._power
-        else:
-            self._lowest[-1] = min(self._lowest[-1], self._power)
+            self._lowest.append(self._smooth)
+        elif self._smooth < self._lowest[-1]:
+            self._lowest[-1] = self._smooth
         self._frames += 1
-        above = power_dbfs(power) - self.floor_dbfs
-        self._voice = above >= (self._close_db if self._voice else self._open_db)
+        self._voice = power >= self._floor() * (self._close if self._voice else self._open)
         return self._voice
+
+    def _floor(self) -> float:
+        """The noise floor, as power."""
+        return min(max(min(self._lowest), self._lowest_floor), self._highest_floor)
+
+
+def moving_power(frames: np.ndarray) -> np.ndarray:
+    """Mean square of each of `frames (n, samples)` without its mean, float32 `(n,)`: cheap converters add a constant,
+    which is no sound."""
+    moving = frames - frames.mean(axis=1, keepdims=True)
+    return np.einsum("ij,ij->i", moving, moving) / frames.shape[1]
+
+
+def ratio(db: float) -> float:
+    """Of powers.
+
+    >>> ratio(20.0)
+    100.0
+    """
+    return 10 ** (db / 10)
 
 
 def level_dbfs(samples: np.ndarray) -> float:
@@ -113,7 +136,7 @@ def power_dbfs(power: float) -> float:
     >>> power_dbfs(0.1)
     -10.0
     """
-    return 10 * math.log10(max(power, 10 ** (SILENT_DBFS / 10)))
+    return 10 * math.log10(max(power, ratio(SILENT_DBFS)))
 
 
 def _silero(sample_rate: int) -> Gate:

@@ -25,22 +25,26 @@ KEYS = {
 }  # fmt: skip
 
 
+SYSTEMS = ("ours", "ours_stream", "ours_recompute", "torch_recompute")
+
+
 def test_one_command_compares_stream_and_recomputation(tmp_path, monkeypatch, capsys):
     out = tmp_path / "streaming.json"
-    arguments = ["--rounds", "1", "--seconds", "3", "--systems", "ours", "ours_recompute", "torch_recompute", "--json"]
+    arguments = ["--rounds", "1", "--seconds", "3", "--systems", *SYSTEMS, "--json"]
     monkeypatch.setattr(sys, "argv", ["streaming.py", *arguments, "--out", str(out)])
     assert streaming.main() == 0
     printed, written = json.loads(capsys.readouterr().out), json.loads(out.read_text())
     assert printed["rows"] == written["rows"]
     rows = {(row["system"], row["runtime"]): row for row in written["rows"]}
     assert set(rows) | {tuple(name.split()) for name in printed["skipped"]} == {
-        ("ours", "onnx"), ("ours", "tflite"), ("ours_recompute", "onnx"), ("torch_recompute", "torch")
+        ("ours", "onnx"), ("ours", "tflite"), ("ours_stream", "onnx"), ("ours_recompute", "onnx"),
+        ("torch_recompute", "torch"),
     }  # fmt: skip
     for row in rows.values():
         assert row.keys() >= KEYS
         assert all(np.isfinite(row[key]) and row[key] > 0 for key in KEYS - {"system"})
         assert row["latency_ms_p50"] <= row["latency_ms_p95"]
-    assert rows["ours", "onnx"]["rtf"] < rows["ours_recompute", "onnx"]["rtf"]
+    assert rows["ours_stream", "onnx"]["rtf"] < rows["ours_recompute", "onnx"]["rtf"]
     assert rows["ours_recompute", "onnx"]["max_abs_diff"] <= streaming.TOLERANCE
     assert rows["ours", "onnx"]["rss_mb"] < rows["torch_recompute", "torch"]["rss_mb"], "no torch in our process"
 

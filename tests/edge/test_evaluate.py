@@ -65,7 +65,7 @@ def test_text_names_what_was_played(bundle_path, voices, cache):
 def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, clips, monkeypatch):
     """A gate that is always open, no pre-roll to fill: then an utterance is the clip."""
     loop = loop_of(bundle_path)
-    monkeypatch.setattr(loop._gate, "update", lambda frame: True)
+    monkeypatch.setattr(loop._gate, "update", lambda frames: [True] * len(frames))
     played = play(loop, clips)
     assert np.abs(played.whole - played.stream).max() < 1e-4
     assert (played.n_segments == 1).all()
@@ -73,7 +73,7 @@ def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, cli
 
 def test_a_clip_in_which_nobody_is_heard_counts_as_wrong(bundle_path, clips, monkeypatch):
     loop = loop_of(bundle_path)
-    monkeypatch.setattr(loop._gate, "update", lambda frame: False)
+    monkeypatch.setattr(loop._gate, "update", lambda frames: [False] * len(frames))
     made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
     assert made["stream"]["uar"] == made["stream"]["wa"] == 0
     assert made["abstained"]["no speech"] == 1

@@ -23,7 +23,7 @@ def noise(seconds: float, dbfs: float, seed: int = 0) -> np.ndarray:
 def listen(gate, samples: np.ndarray) -> np.ndarray:
     """The gate's answer for every frame."""
     n = gate.frame_samples
-    return np.array([gate.update(samples[at : at + n]) for at in range(0, len(samples) - n + 1, n)])
+    return np.array(gate.update(samples[: len(samples) // n * n].reshape(-1, n)))
 
 
 @pytest.mark.parametrize("dbfs", [-60, -45, -35])
@@ -58,7 +58,10 @@ def test_it_has_hysteresis():
     gate = EnergyGate(RATE, open_db=9, close_db=6, min_dbfs=-60)
     frame = np.tile(np.float32([1, -1]), gate.frame_samples // 2)
     levels = (-61, -53, -59, -61, -62.9, -64, -61)
-    assert [gate.update(frame * 10 ** (dbfs / 20)) for dbfs in levels] == [False, True, True, True, True, False, False]
+    frames = np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32)
+    assert gate.update(frames) == [False, True, True, True, True, False, False]
+    gate.reset()
+    assert [gate.update(frame[None])[0] for frame in frames] == [False, True, True, True, True, False, False]
 
 
 @settings(max_examples=25, deadline=None)
