@@ -39,7 +39,7 @@ class Ours:
 
 
 class OursStream:
-    """The exact stream alone, deciding at every hop whatever it hears: what the systems below it are to be held against."""
+    """The exact stream alone, deciding at every hop whatever it hears: what recomputing is held against."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from edge.bundle import Bundle

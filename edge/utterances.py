@@ -201,7 +201,7 @@ class UtteranceRecognizer:
         return self._hear(frames, [number >= len(frames) - self._run for number in range(len(frames))])
 
     def _hear(self, frames: np.ndarray, voices: list[bool]) -> list[HopResult | Segment]:
-        """Frames of an utterance, `(n, samples)`, go to the stream; a segment ends with the frame that makes it full."""
+        """Frames of an utterance, `(n, samples)`, go to the stream; a segment ends with the frame that fills it."""
         told: list[HopResult | Segment] = []
         while len(frames):
             room = self._max_samples - (self._now - self._heard.start)
