@@ -182,6 +182,16 @@ def test_links_examples_and_fences_hold(page, monkeypatch):
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_test_named_in_a_page_exists(page):
+    for token in inline(page, "code_inline"):
+        named = re.fullmatch(r"(tests/[\w/]+\.py)::(\w+)", token.content)
+        if named:
+            source = ROOT / named[1]
+            assert source.is_file(), f"{page.name}: {named[1]} does not exist"
+            assert f"def {named[2]}(" in source.read_text(encoding="utf-8"), f"{page.name}: no {token.content}"
+
+
 def test_the_figure_of_the_stream_shows_its_true_numbers():
     g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
     figure = (ROOT / "docs" / "images" / "stream.svg").read_text(encoding="utf-8")
