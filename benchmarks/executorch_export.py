@@ -22,7 +22,7 @@ def float32(part: Part) -> ExportedProgram:
 
 def int8(part: Part, inputs: list[torch.Tensor]) -> ExportedProgram:
     """`part` with int8 operations: of an encoder everything that XNNPACK has in int8, by the ranges of `inputs`; of a
-    head its products, by the ranges of the moment.
+    head its products, by the ranges of the moment (one input is needed all the same, for the weights to be seen).
 
     (To spare the first convolution, as our own static int8 does, is not possible: given names of modules, the quantizer
     marks nothing at all.)
