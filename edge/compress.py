@@ -249,15 +249,20 @@ def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.nd
     return blocks
 
 
-def export_all(
-    model: CRNN, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
-) -> list[tuple[str, str, Path, Path]]:
-    """Write encoder and head in every format and scheme; returns (runtime, scheme, encoder file, head file)."""
+def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
+    """Encoder and head as a device gets them."""
     g = config.geometry
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
     steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
     encoder = Part("encoder", model.encoder, frames, "log_mel", "steps")
-    head = Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled")
+    return encoder, Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled")
+
+
+def export_all(
+    model: CRNN, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
+) -> list[tuple[str, str, Path, Path]]:
+    """Write encoder and head in every format and scheme; returns (runtime, scheme, encoder file, head file)."""
+    encoder, head = parts(model, config)
     return [
         (runtime, scheme, *files)
         for runtime in formats

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -30,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON_NEEDED = (3, 11)
 TIMEOUT_SECONDS = 600  # an emulated machine is slow; a real one answers in seconds
 SLOW_RTF = 0.5
-# Boards whose cores (Cortex-A53, A72) lack the instructions that came after ARMv8.0; benchmarks/arm64.sh shows it.
-ARMV8_0 = re.compile(r"Raspberry Pi (3|4|Zero 2|Compute Module [34])")
 THROTTLING = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "temperature limit reached"}
 
 LIST_DEVICES = """
@@ -180,22 +177,6 @@ def check_bundle(path: Path | None) -> tuple[Finding, Bundle | None]:
     return Finding("bundle", State.OK, f"{path}: {len(bundle.manifest.files)} files, every hash right"), bundle
 
 
-def known_fault(package: str, version: str | None, machine: Machine) -> tuple[str, str] | None:
-    """What is wrong with this version on this machine, and the cure; None where nothing is known."""
-    if package == "onnxruntime" and version == "1.21.0" and ARMV8_0.match(machine.model or ""):
-        return (
-            "onnxruntime 1.21.0 uses instructions that this board's processor does not have (onnxruntime#23957)",
-            "pip install --upgrade 'onnxruntime!=1.21.0'",
-        )
-    numpy = version_of("numpy")
-    if package == "tflite_runtime" and version and numpy and int(numpy.split(".")[0]) >= 2:
-        return (
-            f"tflite-runtime {version} was built for NumPy 1 and cannot work with NumPy {numpy} (_ARRAY_API not found)",
-            "pip uninstall -y tflite-runtime && pip install '.[litert]' (32-bit, no LiteRT: pip install 'numpy<2')",
-        )
-    return None
-
-
 def check_runtimes(machine: Machine, bundle: Bundle) -> tuple[list[Finding], list[SelfTest]]:
     """Every installed runtime the bundle has files for: known faults, then import, golden vector and speed."""
     from edge import runtimes
@@ -224,6 +205,8 @@ def check_runtimes(machine: Machine, bundle: Bundle) -> tuple[list[Finding], lis
 
 
 def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
+    from edge.runtimes import REGISTRY
+
     what = f"none of the bundle's runtimes ({', '.join(wanted)}) is installed"
     if machine.user_bits == 32:
         what += ", and ONNX Runtime and LiteRT have no wheel for 32-bit user space"
@@ -232,17 +215,18 @@ def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
         what += ", and ONNX Runtime and LiteRT have no wheel for musl"
         cure = "use a system with glibc (Raspberry Pi OS, Debian, Ubuntu)"
     else:
-        cure = "pip install '.[device]' (ONNX Runtime) or '.[litert]'"
+        cure = " or ".join(f"pip install '.[{REGISTRY[name].extra}]'" for name in wanted)
     return Finding("runtime", State.PROBLEM, what, cure)
 
 
 def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> tuple[Finding, SelfTest | None]:
     """One runtime: is it known to be faulty, does it load, does it give the golden values, is it fast enough?"""
+    from edge.runtimes.faults import known_fault
     from edge.selftest import SelfTest
 
     version = version_of(package)
     title, called = f"runtime {name}", f"{package.replace('_', '-')} {version or 'of unknown version'}"
-    fault = known_fault(package, version, machine)
+    fault = known_fault(package, version, version_of("numpy"), machine.model)
     if fault:
         return Finding(title, State.PROBLEM, *fault), None
     ended = python("-m", "edge.selftest", str(bundle.path.resolve()), name)

@@ -1,7 +1,7 @@
 """Encoder and head as ONNX files, in the shapes the stream uses, one pair per scheme."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from edge.exporting import Part, pairs
+from edge.inventory import StoredTensor, feeds
 
 OPSET = 17
 MADE_WITH = ("torch", "onnx", "onnxruntime")
@@ -61,3 +62,15 @@ def export(part: Part, path: Path) -> None:
             output_names=[part.output_name],
         )
     quantize_onnx.fold(path)
+
+
+def tensors(path: Path) -> Iterable[StoredTensor]:
+    """Every constant of a file, as `edge.inventory` wants them."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    consumers = {name: (node.op_type, node.output[0]) for node in reversed(graph.node) for name in node.input}
+    for item in graph.initializer:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(item.data_type)
+        size = int(np.prod(item.dims, dtype=np.int64)) * dtype.itemsize
+        yield StoredTensor(item.name, dtype.name, tuple(item.dims), size, feeds(item.name, consumers))

@@ -1,6 +1,6 @@
 """Encoder and head as TFLite files, in the shapes the stream uses, one pair per scheme (the tflite extra)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from edge.exporting import Part, pairs
+from edge.inventory import StoredTensor, feeds
 
 MADE_WITH = ("torch", "litert-torch", "ai-edge-quantizer")
 """Packages whose versions a bundle records"""
@@ -52,3 +53,26 @@ def export(part: Part, path: Path) -> None:
     import litert_torch  # large and slow to load: only where it is used
 
     litert_torch.convert(part.module.eval(), (part.example,)).export(str(path))
+
+
+def tensors(path: Path) -> Iterable[StoredTensor]:
+    """Every constant of a file, as `edge.inventory` wants them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    def names(kind: type) -> dict[int, str]:
+        return {value: name for name, value in vars(kind).items() if isinstance(value, int)}
+
+    types, operations = names(schema.TensorType), names(schema.BuiltinOperator)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    for graph in model.subgraphs:
+        consumers = {}
+        for node in reversed(graph.operators):
+            code = model.operatorCodes[node.opcodeIndex]
+            kind = operations[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            consumers |= {int(at): (kind, int(node.outputs[0])) for at in node.inputs}
+        for at, tensor in enumerate(graph.tensors):
+            data = model.buffers[tensor.buffer].data
+            if data is not None and len(data):
+                shape = tuple(int(n) for n in tensor.shape) if tensor.shape is not None else ()
+                fed = feeds(at, consumers)
+                yield StoredTensor((tensor.name or b"").decode(), types[tensor.type].lower(), shape, len(data), fed)

@@ -15,6 +15,7 @@ from crnn.config import InputError, ModelConfig, StreamGeometry, WindowConfig, f
 from crnn.model import CRNN
 from crnn.transfer import EVERYONE, Start, start_of_run
 from edge.bundle import GOLDEN, MANIFEST, MODEL_TOLERANCE, PRETRAINED, Bundle, replay
+from edge.runtimes import RESTORED
 from edge.streaming import StreamingRecognizer
 from edge.verify import torch_recognizer
 
@@ -42,11 +43,11 @@ def start_of_bundle(path: Path, name: str) -> Start:
     """Raises InputError, naming the bundle and what it lacks or what differs."""
     bundle = Bundle.open(path)
     manifest = bundle.manifest
-    scheme = manifest.model_files("onnx").scheme if "onnx" in manifest.models else "none"
+    scheme = manifest.model_files(RESTORED).scheme if RESTORED in manifest.models else "none"
     require(
         scheme == "float32",
-        f"--init {name}: training needs float32 ONNX files, this bundle has {scheme}; make one with quantize.py "
-        "--scheme float32 --formats onnx",
+        f"--init {name}: training needs float32 {RESTORED} files, this bundle has {scheme}; make one with "
+        f"quantize.py --scheme float32 --formats {RESTORED}",
     )
     for key in ("model", "window", "corpora_heard"):
         require(
@@ -55,7 +56,7 @@ def start_of_bundle(path: Path, name: str) -> Start:
         )
     config = from_dict(ModelConfig, manifest.provenance["model"], "provenance.model")
     window = from_dict(WindowConfig, manifest.provenance["window"], "provenance.window")
-    files = manifest.model_files("onnx")
+    files = manifest.model_files(RESTORED)
     weights = _encoder_weights(path / files.encoder) | _head_weights(path / files.head)
     model = CRNN(manifest.features, config, len(manifest.labels))
     try:
@@ -75,7 +76,7 @@ def start_of_bundle(path: Path, name: str) -> Start:
 def _prove(recognizer: StreamingRecognizer, path: Path) -> None:
     """What was read back must hear the golden waveform as the exported files did."""
     with np.load(path / GOLDEN, allow_pickle=False) as golden:
-        waveform, expected = golden["waveform"], golden["onnx_logits"]
+        waveform, expected = golden["waveform"], golden[f"{RESTORED}_logits"]
     made = replay(recognizer, waveform)["logits"]
     difference = float(np.abs(made - expected).max()) if made.shape == expected.shape else float("inf")
     require(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.runtimes import REGISTRY
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
@@ -77,6 +79,22 @@ def test_device_half_uses_little():
                 assert any(name == may or name.startswith(may + ".") for may in DEVICE_MAY), (path, name)
             if name.startswith("edge."):
                 assert name.split(".")[1] in DEVICE, (path, name)
+
+
+def test_runtimes_are_named_in_their_registry_alone():
+    """Names, packages and suffixes, as whole words of the code; prose may tell of them. Beside the registry's folder
+    their exporters may, and silero-vad, which is an ONNX file itself."""
+    own = {"export_onnx", "quantize_onnx", "export_tflite", "quantize_tflite", "fused_lstm", "silero"}
+    packages = {package for runtime in REGISTRY.values() for package in runtime.packages}
+    names = {*REGISTRY, *packages, *(runtime.suffix for runtime in REGISTRY.values())}
+    paths = [path for package in ("augment", "crnn", "edge") for path in files(package)]
+    paths += [ROOT / f"{script}.py" for script in SCRIPTS]
+    for path in paths:
+        if path.stem not in own and path.parent.name != "runtimes":
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+            assert not words & names, path
+            assert not tops(imported(path)) & packages, path
 
 
 def test_only_one_module_imports_torchaudio():

@@ -205,7 +205,7 @@ def changed(tmp_path, change) -> Path:
         (lambda v: v["provenance"]["model"].update(planes=["change", "local"]), "off the golden values; not a start"),
         (lambda v: v["provenance"]["model"].update(head="pool"), "do not hold the model"),
         (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "do not give its geometry"),
-        (lambda v: v["models"].pop("onnx"), "training needs float32 ONNX files, this bundle has none"),
+        (lambda v: v["models"].pop("onnx"), "training needs float32 onnx files, this bundle has none"),
     ],
 )
 def test_a_bundle_that_is_no_start_says_why(change, part, tmp_path):
