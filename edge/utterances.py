@@ -5,6 +5,7 @@ opens, the exact stream starts anew and hears the pre-roll and all that follows;
 So an utterance gets the decisions that a recording cut at the same places would get.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,14 +56,22 @@ class UtteranceRecognizer:
     decisions, as whole-clip evaluation does.
 
     All times are audio time since the first sample; gaps count. The memory is bounded: the pre-roll is allocated once,
-    and of an utterance only sums are kept, however long it is.
+    and of an utterance only sums are kept, however long it is; with `keep` also the sound of one segment.
 
     Args:
         recognizer: the exact stream; nobody else may push to it.
         gate: from edge.vad.make_gate, for the same sample rate.
+        keep: called with every segment of an utterance and all that was heard of it, `(time,)` float32, pre-roll and
+            hold included; the samples are overwritten by what follows. None: no sound is held.
     """
 
-    def __init__(self, recognizer: StreamingRecognizer, gate: Gate, settings: UtteranceSettings | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: StreamingRecognizer,
+        gate: Gate,
+        settings: UtteranceSettings | None = None,
+        keep: Callable[[Segment, np.ndarray], None] | None = None,
+    ) -> None:
         settings = settings or UtteranceSettings()
         rate, g = recognizer.features.sample_rate, recognizer.geometry
         window = g.window_samples / rate
@@ -81,6 +90,8 @@ class UtteranceRecognizer:
         self._max_samples = round(settings.max_segment_seconds * rate)
         self._frame = np.zeros(gate.frame_samples, dtype=np.float32)
         self._ring = np.zeros((frames(settings.pre_roll_seconds) + self._onset_frames, gate.frame_samples), np.float32)
+        self._keep = keep
+        self._tape = np.zeros(self._max_samples + gate.frame_samples if keep else 0, dtype=np.float32)
         self._live = LiveLabel(recognizer.labels, recognizer.decision, g.hop_samples / rate, settings.smoothing)
         self._heard = _Heard()
         self.reset()
@@ -182,6 +193,9 @@ class UtteranceRecognizer:
         """A frame of an utterance goes to the stream."""
         told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.push(frame)]
         self._heard.add_frame(frame, voice, self._position)
+        if self._keep:
+            at = self._position - self._heard.start
+            self._tape[at : at + len(frame)] = frame
         self._position += len(frame)
         if self._position - self._heard.start >= self._max_samples:
             told += self._segment()
@@ -229,6 +243,8 @@ class UtteranceRecognizer:
             probs={name: float(p) for name, p in zip(labels, probs, strict=True)},
         )
         self._spoken = True
+        if self._keep:
+            self._keep(segment, self._tape[: self._position - heard.start])
         heard.clear(self._position)
         return [segment]
 
