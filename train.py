@@ -87,7 +87,6 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
     import numpy as np
-    import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
     from scipy.special import softmax
 

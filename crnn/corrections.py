@@ -1,9 +1,9 @@
 """What a person has corrected of the loop's answers (edge.kept), as recordings to learn from. No torch.
 
-    corrections:FOLDER      FOLDER/corrected/EMOTION/SPEAKER_*.wav, as python -m edge.app --corrections FOLDER leaves them
+    corrections:FOLDER      FOLDER/corrected/EMOTION/SPEAKER_*.wav, left by python -m edge.app --corrections FOLDER
 
-They are a corpus of their own that is added to whatever a protocol trains on, and to nothing else: they come from one or
-few people in one home, chosen because the model was unsure of them, so no figure about anybody may rest on them.
+They are a corpus of their own that is added to whatever a protocol trains on, and to nothing else: they come from one
+or few people in one home, chosen because the model was unsure of them, so no figure about anybody may rest on them.
 """
 
 import logging

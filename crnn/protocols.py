@@ -151,8 +151,8 @@ def _with_corrections(split: Split, corrections: tuple[Utterance, ...]) -> Split
         known = sorted(judges & {u.speaker_id for u in corrections})
         if known and not split.speaker_dependent:
             raise LeakError(
-                f"{', '.join(known)}: corrected, so to be learned from, but {part} in {split.protocol} fold {split.fold}; "
-                "try another --fold, or leave the corrections out"
+                f"{', '.join(known)}: corrected, so to be learned from, but {part} in {split.protocol} fold "
+                f"{split.fold}; try another --fold, or leave the corrections out"
             )
     return replace(split, train=split.train + corrections)
 

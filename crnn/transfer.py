@@ -98,9 +98,8 @@ def refuse_heard(start: Start, split: Split) -> None:
                 ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
             )
             if CORRECTIONS in split.corpora:
-                hint += (
-                    f"; or go on under the split it was trained under ({start.split_hash}, not {split.original_hash})"
-                )
+                own = f"{start.split_hash or 'unknown'}, not {split.original_hash}"
+                hint += f"; or go on under its own protocol, fold and recordings (split {own})"
             raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
         for u in members:
             for corpus, parse in parsers.items():
