@@ -13,7 +13,8 @@ judged on the other sentence:
 
 What is left out: the gate (clips are heard whole) and a person's mistakes (every correction is right). Needs finished
 runs of benchmarks.accuracy, in whose precision it trains. Every result is kept in $SER_RUNS/corrections, so that an
-interrupted run goes on. Rows go to benchmarks/results/active_learning.json.
+interrupted run goes on. Rows go to benchmarks/results/active_learning.json; docs/images/corrections.svg is drawn from
+those of the test speakers.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from crnn.metrics import speaker_interval, uar
 from crnn.run import write_text
 
 RESULTS = Path("benchmarks/results/active_learning.json")
+PLOT = Path("docs/images/corrections.svg")
 SETTINGS = Path("configs/corrections.yaml")
 KEY = ("protocol", "set", "recipe", "seed", "method", "strategy", "n_corrections", "settings")
 COUNTS = (0, 4, 8, 16, 30)
@@ -115,6 +117,39 @@ def over_speakers(values: np.ndarray) -> list[float] | None:
     return speaker_interval(values, lambda total: total / len(values))
 
 
+TITLES = {"train": "trained on (train.py)", "profile": "a profile (edge.enroll)"}
+LINES = {UNCERTAINTY: ("the least certain", "tab:red", "o-"), RANDOM: ("random ones", "tab:blue", "s--")}
+
+
+def plot(path: Path) -> None:
+    """UAR of the test speakers against the number of corrections, uncertainty beside random, by method."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+
+    rows = [row for row in json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if row["set"] == "test"]
+    methods = [method for method in TITLES if any(row["method"] == method for row in rows)]
+    if not methods:
+        return
+    figure = Figure(figsize=(4.5 * len(methods), 3.6), layout="constrained")
+    for axes, method in zip(np.atleast_1d(figure.subplots(1, len(methods), sharey=True)), methods, strict=True):
+        mine = [row for row in rows if row["method"] == method]
+        whole = [row for row in mine if row["strategy"] == ALL]
+        for shift, (strategy, (name, shade, look)) in enumerate(LINES.items()):
+            found = sorted((r for r in mine if r["strategy"] == strategy), key=lambda r: r["n_corrections"])
+            points = [(0, mine[0]["uar_without"], None)]
+            points += [(r["n_corrections"], r["uar"], r["uar_ci95"]) for r in [*found, *whole]]
+            axes.plot([n for n, *_ in points], [100 * u for _, u, _ in points], look, color=shade, label=name)
+            for n, _, ends in points[1:]:
+                axes.vlines(n + 0.3 * shift, 100 * ends[0], 100 * ends[1], color=shade, alpha=0.35)
+        axes.set(xlabel="corrections", title=f"{TITLES[method]}, {mine[0]['n_speakers']} speakers")
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("UAR on what was not corrected, %")
+    figure.axes[0].legend(loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.hashsalt": "corrections"}):  # the same figures give the same file
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--set", choices=("dev", "test"), default="dev", dest="part")
@@ -133,6 +168,7 @@ def main() -> None:
         for line in run(args):
             sys.__stdout__.write(line + "\n")
             sys.__stdout__.flush()
+    plot(PLOT)
 
 
 def run(args: argparse.Namespace) -> Iterator[str]:

@@ -37,7 +37,15 @@ class Training:
         """Split hash -> what came of no corrections: the same for all who share a split"""
 
     def learn(self, person: Person, corrected: list[Utterance]) -> dict:
-        """In a development set the simulated person is no judge of what is forgotten."""
+        model, dev_uar = self.model_of(person, corrected)
+        return {
+            "confusion": judge(self._fold, model, person.judged).tolist(),
+            "dev_uar": dev_uar,
+            "dev_uar_without": self._fold.others_uar(person.voice),
+        }
+
+    def model_of(self, person: Person, corrected: list[Utterance]) -> tuple[CRNN, float]:
+        """The model, and the UAR of the development speakers: in a development set of all but this person."""
         fold = self._fold
         theirs = {u.name for u in (*person.pool, *person.judged)}
         split = replace(
@@ -46,16 +54,11 @@ class Training:
             dev=tuple(u for u in fold.split.dev if u.name not in theirs),
             test=(),
         )
-        if corrected or split.hash not in self._without:
-            made = self._fit(split)
-            if not corrected:
-                self._without[split.hash] = made
-        model, dev_uar = made if corrected else self._without[split.hash]
-        return {
-            "confusion": judge(fold, model, person.judged).tolist(),
-            "dev_uar": dev_uar,
-            "dev_uar_without": fold.others_uar(person.voice),
-        }
+        if corrected:
+            return self._fit(split)
+        if split.hash not in self._without:
+            self._without[split.hash] = self._fit(split)
+        return self._without[split.hash]
 
     def _fit(self, split: Split) -> tuple[CRNN, float]:
         fold = self._fold

@@ -13,6 +13,7 @@ from crnn.config import InputError
 from edge.events import Segment
 from edge.kept import Corrected, Kept, KeptFolder
 from edge.page import words
+from edge.sidecar import time_of
 
 DELETE = "delete"
 SHOWN = 200
@@ -78,24 +79,25 @@ class Corrections:
         told = item.told
         segment = Segment(0.0, told.seconds, told.emotion, told.verdict, item.sure, told.probs)
         shown = f"{words.badge(segment)}{words.bars(told.probs)}"
-        return self._row(item.name, f"{item.when:%Y-%m-%d %H:%M} UTC", shown, tuple(told.probs), "", "")
+        return self._row(item.name, "", shown, tuple(told.probs), "", "")
 
     def _corrected_row(self, item: Corrected) -> str:
         choices = tuple(dict.fromkeys((*self._emotions, item.emotion)))
         shown = f'<span class="ser-badge ser-none">corrected: {words.escaped(item.emotion)}</span>'
-        return self._row(item.name, words.escaped(item.speaker), shown, choices, item.emotion, item.speaker)
+        return self._row(item.name, f", {words.escaped(item.speaker)}", shown, choices, item.emotion, item.speaker)
 
-    def _row(self, name: str, when: str, shown: str, emotions: Sequence[str], chosen: str, speaker: str) -> str:
+    def _row(self, name: str, who: str, shown: str, emotions: Sequence[str], chosen: str, speaker: str) -> str:
         options = "".join(
             f"<option{' selected' if emotion == chosen else ''}>{words.escaped(emotion)}</option>"
             for emotion in emotions
         )
         empty = '<option value="">it was ...</option>' if not chosen else ""
         return (
-            f'<tr data-name="{name}" data-speaker="{words.escaped(speaker)}"><td class="ser-when">{when}'
+            f'<tr data-name="{name}" data-speaker="{words.escaped(speaker)}">'
+            f"<td>{time_of(name):%Y-%m-%d %H:%M} UTC{who}"
             f'<audio controls preload="none" src="/kept/{name}"></audio></td><td>{shown}</td>'
-            f'<td class="ser-live"><select aria-label="Emotion">{empty}{options}</select>'
-            '<button class="ser-delete">Not speech: delete</button></td></tr>'
+            f'<td><div class="ser-live"><select aria-label="Emotion">{empty}{options}</select>'
+            '<button class="ser-delete">Not speech: delete</button></div></td></tr>'
         )
 
 
@@ -104,8 +106,8 @@ def tab() -> str:
     head = "<thead><tr><th>sound</th><th>what was answered</th><th>what it was</th></tr></thead>"
     return (
         '<div class="ser-live" id="ser-correct"><label>Who speaks <input id="ser-speaker" value="me" maxlength="30" '
-        'autocomplete="off"></label><button id="ser-list">Show</button></div>'
+        'autocomplete="off"></label><button id="ser-list">Refresh</button></div>'
         '<p id="ser-correct-error" class="ser-error" role="alert" hidden></p>'
-        f'<p id="ser-correct-note" class="ser-note">Nothing is listed yet.</p>'
+        '<p id="ser-correct-note" class="ser-note">Nothing is listed yet.</p>'
         f'<table class="ser-table">{head}<tbody id="ser-kept"></tbody></table>'
     )

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn.config import InputError
+from crnn.corrections import read_corrections
+from edge import enroll
 from edge.events import Recording, Segment, Verdict
 from edge.kept import CORRECTED, KeptFolder, Limits
 from edge.sidecar import NAME, parse_sidecar
@@ -296,6 +298,18 @@ def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
     assert folder.scan()[0] == []
     with pytest.raises(InputError, match="no longer here"):
         folder.correct(names[1], "angry", "me")
+
+
+def test_training_and_enrolment_find_what_is_corrected(folder):
+    for sure in (0.5, 0.6):
+        folder.keep(recording(sure), BUNDLE, Limits())
+    names = [item.name for item in folder.scan()[0]]
+    folder.correct(names[0], "angry", "me")
+    ((u,), skipped) = read_corrections(folder.path).utterances, read_corrections(folder.path).skipped
+    assert (u.emotion, u.speaker_id, u.path.read_bytes()) == ("angry", "me", folder.sound(names[0]))
+    assert skipped == {}
+    arguments = enroll.build_parser().parse_args(["--out", "me.json", "--folder", str(folder.path / CORRECTED)])
+    assert enroll.named_files(arguments, ("angry", "sad")) == [("angry", u.path)]
 
 
 def test_the_bounds_do_not_touch_what_is_corrected(folder, clock):
