@@ -53,12 +53,12 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
     if CORRECTIONS in given:
         folder = Path(given[CORRECTIONS]).resolve()
         others = {name: place for name, place in given.items() if name != CORRECTIONS}
-        known = set(corpora) <= set(others) or (corpora != (OWN,) and "SER_DATA" in os.environ)
+        own = corpora == (OWN,)
+        wanted = "folder:PATH, csv:FILE or audiofolder:PATH" if own else ", ".join(f"{name}:FOLDER" for name in corpora)
         require(
-            known or bool(set(others) - set(corpora)),
-            f"corrections are learned from together with the recordings of {protocol}: also name "
-            f"{', '.join(f'{name}:FOLDER' for name in corpora if name not in others)}. Without those recordings make a "
-            f"profile: python -m edge.enroll --folder {folder / CORRECTED}",
+            bool(others) or ("SER_DATA" in os.environ and not own),
+            f"corrections are learned from together with the recordings of {protocol}: also name {wanted}. Without "
+            f"those recordings make a profile: python -m edge.enroll --folder {folder / CORRECTED}",
         )
         return locate_data(protocol, fold, others) | {CORRECTIONS: str(folder)}
     foreign = sorted(set(given) - set(corpora))

@@ -6,24 +6,21 @@ import math
 import os
 import tempfile
 import wave
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_recordings import BUNDLE, RATE, START, recording
 
 from crnn.config import InputError
 from crnn.corrections import read_corrections
 from edge import enroll
-from edge.events import Recording, Segment, Verdict
+from edge.events import Verdict
 from edge.kept import CORRECTED, KeptFolder, Limits
 from edge.sidecar import NAME, parse_sidecar
-
-RATE = 16000
-START = datetime(2026, 11, 21, 12, tzinfo=UTC)
-BUNDLE = "0123456789abcdef" * 4
 
 
 class Clock:
@@ -41,13 +38,6 @@ def clock() -> Clock:
 @pytest.fixture
 def folder(tmp_path, clock) -> KeptFolder:
     return KeptFolder(tmp_path / "kept", clock)
-
-
-def recording(sure: float, when: datetime = START, seconds: float = 0.5) -> Recording:
-    probs = {"angry": sure, "sad": 1 - sure}
-    segment = Segment(1.0, 1.0 + seconds, None, Verdict.UNCERTAIN, sure, probs)
-    samples = np.random.default_rng(round(1e6 * sure)).integers(-3000, 3000, round(seconds * RATE)).astype("<i2")
-    return Recording(segment, samples, RATE, when)
 
 
 def sures(folder: KeptFolder) -> list[float]:

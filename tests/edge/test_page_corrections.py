@@ -8,9 +8,8 @@ import urllib.request
 import numpy as np
 import pytest
 from helpers import ROOT, one_clear_line
-from page_server import Server, at_home, open_page
-from test_kept import BUNDLE, recording
-from test_page import ask
+from kept_recordings import BUNDLE, recording
+from page_server import Server, ask, at_home, open_page
 
 from edge.events import Segment, Verdict
 from edge.kept import KeptFolder, Limits
