@@ -5,6 +5,7 @@ python stream_infer.py BUNDLE recording.wav
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
 python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
+python stream_infer.py --mic --keep-unsure FOLDER              stores sound, to be corrected: python -m edge.app
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from crnn.config import InputError, require
 from edge import sources
 from edge.bundle import PRETRAINED, Bundle
 from edge.events import AudioEvent, Sink
+from edge.keeper import Keeper
+from edge.kept import KeptFolder, Limits
 from edge.listening import Stop, listen, stopped_by_signals
 from edge.microphone import Microphone, list_devices
 from edge.sinks import FanOut, live
@@ -65,6 +68,30 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--view", action="store_true", help="a live view instead of lines (view extra)")
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
     out.add_argument("--log-hops", action="store_true", help="and every hop")
+    limits = Limits()
+    kept = parser.add_argument_group("sound of what it is least sure of, to be corrected (else none is ever stored)")
+    kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.app corrects")
+    kept.add_argument(
+        "--keep-unsure-max",
+        type=int,
+        default=limits.number,
+        metavar="N",
+        help=f"recordings at a time; the surest goes first (default: {limits.number})",
+    )
+    kept.add_argument(
+        "--keep-unsure-days",
+        type=float,
+        default=limits.days,
+        metavar="DAYS",
+        help=f"then a recording goes (default: {limits.days:g})",
+    )
+    kept.add_argument(
+        "--keep-unsure-mb",
+        type=float,
+        default=limits.megabytes,
+        metavar="MB",
+        help=f"of all recordings together (default: {limits.megabytes:g})",
+    )
     mqtt = parser.add_argument_group("MQTT (mqtt extra; the password is in a file or in SER_MQTT_PASSWORD)")
     mqtt.add_argument("--mqtt", metavar="HOST[:PORT]", help="also publish to this broker")
     mqtt.add_argument("--mqtt-user", help="user name at the broker")
@@ -103,6 +130,13 @@ def source_and_stop(
     if file == "-":
         return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate), Stop()
     return sources.from_file(Path(file), sample_rate), Stop()
+
+
+def open_keeper(args: argparse.Namespace, bundle: str, rate: int) -> Keeper:
+    limits = Limits(args.keep_unsure_max, args.keep_unsure_days, args.keep_unsure_mb)
+    keeper = Keeper(KeptFolder(args.keep_unsure), limits, bundle, rate, live=args.mic)
+    log.info("the sound of what is least sure is stored in %s: at most %d recordings", args.keep_unsure, limits.number)
+    return keeper
 
 
 def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
@@ -155,11 +189,17 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.write(devices(args.json))
         return
     path, file = bundle_and_file(args)
-    recognizer = Bundle.open(path).recognizer(args.runtime, args.threads, args.profile)  # before any device
+    bundle = Bundle.open(path)
+    recognizer = bundle.recognizer(args.runtime, args.threads, args.profile)  # before any device
     rate = recognizer.features.sample_rate
-    utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate))
-    source, stop = source_and_stop(args, file, rate)
-    with closing(open_sinks(args, recognizer.labels)) as sinks, stopped_by_signals(stop):
+    with ExitStack() as stack:
+        keeper = None
+        if args.keep_unsure is not None:
+            keeper = stack.enter_context(closing(open_keeper(args, bundle.manifest.identity, rate)))
+        utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate), keep=keeper)
+        source, stop = source_and_stop(args, file, rate)
+        sinks = stack.enter_context(closing(open_sinks(args, recognizer.labels)))
+        stack.enter_context(stopped_by_signals(stop))
         heard = listen(source, utterances, sinks, stop)
     if args.mic:
         log.info("%s", summary(heard))

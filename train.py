@@ -3,6 +3,7 @@
 SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-luna5 fold 0
 python train.py --protocol emodb-loso --data emodb:FOLDER
 python train.py --protocol own-data --data csv:FILE          your own recordings (docs/own-data.md)
+python train.py --init RUN --data ravdess:FOLDER corrections:FOLDER       and what you corrected (docs/corrections.md)
 python train.py --out runs/mine --resume                     after an interruption
 """
 
@@ -37,7 +38,8 @@ def build_parser() -> ArgumentParser:
         nargs="*",
         default=[],
         metavar="CORPUS:FOLDER",
-        help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE or audiofolder:PATH",
+        help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE or audiofolder:PATH; "
+        "besides, to learn from as well: corrections:PATH",
     )
     parser.add_argument("--out", type=str, default="", help="run folder; empty = runs/PROTOCOL-foldN-seedN")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last epoch")
@@ -85,20 +87,18 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
     import numpy as np
-    import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
     from scipy.special import softmax
 
     from crnn import prepare as preparation
-    from crnn.data import EvalClips, TrainClips, eval_loader, first_views
+    from crnn.data import EvalClips, eval_loader
     from crnn.fit import fit, model_weights
-    from crnn.losses import balanced_class_weights
     from crnn.metrics import summarize
-    from crnn.model import CRNN, count_macs, count_parameters
+    from crnn.model import count_macs, count_parameters
+    from crnn.ready import make_ready
     from crnn.report import write_report
     from crnn.run import RunFolder
-    from crnn.task import EmotionTask, predict
-    from crnn.transfer import start_from
+    from crnn.task import predict
     from crnn.views import open_views
 
     log = logging.getLogger("train")
@@ -124,17 +124,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    train = TrainClips(views, split, config)
-    dev = EvalClips(cache, split.dev, split.labels, config)
-    torch.manual_seed(config.seed)
-    model = CRNN(config.features, config.model, len(split.labels))
-    before: list[str] = []
-    if start:
-        before = start_from(model, config, start, split)
-        if start.folded:
-            model.encoder.learn_norms(first_views(views, split))
-    else:
-        model.encoder.learn_bands(first_views(views, split))
+    ready = make_ready(config, split, cache, views, chain.batch, start)
+    model = ready.task.model
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(
         "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
@@ -147,12 +138,10 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         geometry.receptive_frames,
     )
     if first and not folder.exists():
-        folder.write("split", split.describe(before))
+        folder.write("split", split.describe(ready.before))
         folder.write_config(config, data, asdict(augment))
 
-    weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
-    task = EmotionTask(config, model, weights, chain.batch, dev.corpora)
-    result = fit(task, train, dev, folder.checkpoints, resume=args.resume)
+    result = fit(ready.task, ready.train, ready.dev, folder.checkpoints, resume=args.resume)
     if not first:
         return None
 
@@ -178,7 +167,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     for part, members in split.sets():
         if part == "train" or not members or (part == "test" and not args.test):
             continue
-        clips = dev if part == "dev" else EvalClips(cache, members, split.labels, config)
+        clips = ready.dev if part == "dev" else EvalClips(cache, members, split.labels, config)
         probs = softmax(predict(model, config, eval_loader(clips, config)).astype(np.float64), axis=1)
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
     write_report(folder.report, metrics)

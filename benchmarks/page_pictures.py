@@ -41,12 +41,32 @@ def compare(page: Page) -> None:
     page.wait_for_selector("#right .ser-picture image")
 
 
+def correct(page: Page) -> None:
+    page.click("button[role=tab]:has-text('Correct')")
+    page.wait_for_selector("#ser-kept tr:nth-child(3)")
+    page.select_option("#ser-kept tr:nth-child(3) select", "happy")
+    page.wait_for_selector("#ser-correct-note:has-text('1 corrected')")
+
+
+def keep(folder: Path) -> Path:
+    """What the loop keeps of the clip, heard whole and in parts."""
+    kept = folder / "kept"
+    samples, rate = soundfile.read(CLIP)
+    for number, seconds in enumerate((4.0, 5.5, len(samples) / rate)):
+        part = folder / f"part{number}.wav"
+        soundfile.write(part, samples[: round(seconds * rate)], rate, subtype="PCM_16")
+        command = [sys.executable, "stream_infer.py", part, "--no-hops", "--keep-unsure", kept]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return kept
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
         samples, rate = soundfile.read(CLIP)
         soundfile.write(voice, samples, rate, subtype="PCM_16")
-        server = subprocess.Popen([sys.executable, "-m", "edge.app", "--port", "0"], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "edge.app", "--port", "0", "--corrections", keep(Path(folder))]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             url = server.stdout.readline().strip()
             with sync_playwright() as driver:
@@ -59,7 +79,7 @@ def main() -> None:
                         f"--use-file-for-fake-audio-capture={voice}",
                     ],
                 )
-                for shown in (recording, live, compare):
+                for shown in (recording, live, compare, correct):
                     page = browser.new_page(viewport=SIZE)
                     page.goto(url)
                     page.wait_for_selector("#recognize")

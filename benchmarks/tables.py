@@ -3,8 +3,9 @@
     python -m benchmarks.tables
 
 Fills docs/templates/*.md with the rows of benchmarks/results/*.json: README.md, docs/accuracy.md, docs/compression.md,
-docs/experiments.md, docs/performance.md, docs/enrolment.md and edge/pretrained/MODEL_CARD.md; and docs/bundle.md with
-the docstrings of a bundle's dataclasses. A figure that has not been measured stands as "not measured".
+docs/corrections.md, docs/enrolment.md, docs/experiments.md, docs/performance.md and edge/pretrained/MODEL_CARD.md; and
+docs/bundle.md with the docstrings of a bundle's dataclasses. A figure that has not been measured stands as "not
+measured".
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ PAGES = {
     "performance.md": Path("docs/performance.md"),
     "bundle.md": Path("docs/bundle.md"),
     "enrolment.md": Path("docs/enrolment.md"),
+    "corrections.md": Path("docs/corrections.md"),
     "README.md": Path("README.md"),
     "MODEL_CARD.md": Path("edge/pretrained/MODEL_CARD.md"),
 }

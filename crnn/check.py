@@ -3,6 +3,7 @@
     python -m crnn.check --data folder:PATH [--layout '{emotion}/{speaker}_*']
     python -m crnn.check --data csv:FILE --json
     python -m crnn.check --data ravdess:FOLDER
+    python -m crnn.check --data corrections:FOLDER
 
 Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from crnn.config import InputError, require
 from crnn.corpora import Corpus, read_corpus
+from crnn.corrections import CORRECTIONS, scan_corrections
 from crnn.inspection import listen_all, possible_split, same_audio, spread, suspicions
 from crnn.own_data import LAYOUT, OWN, scan
 from crnn.prepare import given_folders
@@ -33,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="KIND:PATH",
-        help="folder:PATH, csv:FILE or audiofolder:PATH; or a known corpus, for example ravdess:FOLDER",
+        help="folder:PATH, csv:FILE, audiofolder:PATH or corrections:PATH; or a known corpus: ravdess:FOLDER",
     )
     parser.add_argument(
         "--layout", default=LAYOUT, help=f"where emotion and speaker stand in a path (default: {LAYOUT})"
@@ -60,17 +62,21 @@ def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
     corpus: Corpus
     if name == OWN:
         corpus, problems["list"] = scan(place, layout)
+    elif name == CORRECTIONS:
+        corpus, problems["list"] = scan_corrections(Path(place))
     else:
         corpus = read_corpus(name, Path(place))
     # What a published corpus leaves out is known; own files that are left out were meant to be heard.
-    left_out = problems if name == OWN else warnings
+    left_out = problems if name in (OWN, CORRECTIONS) else warnings
     left_out["left out"] = [f"{file}: {why}" for file, why in corpus.skipped.items()]
     sounds, unusable = listen_all(corpus.utterances)
     problems["unusable"] = [f"{file}: {why}" for file, why in unusable.items()]
     require(bool(sounds), f"{data}: none of the recordings can be used; first: {''.join(problems['unusable'][:1])}")
     usable = [u for u in corpus.utterances if u.name in sounds]
     problems["same audio"], warnings["same audio"] = same_audio(usable, sounds)
-    split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds)
+    split = None
+    if name != CORRECTIONS:  # for training alone, whatever the protocol
+        split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds)
     warnings |= suspicions(usable, sounds)
     if split:
         warnings["split"] = [
@@ -116,8 +122,10 @@ def text(found: dict) -> str:
             emotions = ", ".join(f"{n} {label}" for label, n in facts["emotions"].items())
             people = f"{len(facts['speakers'])} speaker{'s' * (len(facts['speakers']) != 1)}"
             lines.append(f"  {part:10} {people}, {facts['clips']} recordings ({emotions})")
-    else:
+    elif found["problems"].get("split"):
         lines.append("split        not possible, see below")
+    else:
+        lines.append("split        none: what was corrected only trains, beside the recordings of a protocol")
     for title in ("problems", "warnings"):
         total = sum(map(len, found[title].values()))
         lines += ["", f"{title}: {total or 'none'}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from crnn.cache import AudioCache, merged, open_cache
 from crnn.config import require
 from crnn.corpora import Corpus, read_corpus
+from crnn.corrections import CORRECTED, CORRECTIONS, read_corrections
 from crnn.own_data import KINDS, OWN, read_own
 from crnn.protocols import Split, check_leaks, corpora_of, make_split
 from crnn.run_config import RunConfig
@@ -43,11 +44,23 @@ def given_folders(entries: list[str]) -> dict[str, str]:
 
 
 def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, str]:
-    """Corpus -> folder, for every corpus of the fold: `given`, or $SER_DATA/CORPUS. Own recordings must be given.
+    """Corpus -> folder, for every corpus of the fold: `given`, or $SER_DATA/CORPUS. Own recordings and corrections must
+    be given; corrections go with every protocol.
 
     Raises InputError that says how to name a folder.
     """
     corpora = corpora_of(protocol, fold)
+    if CORRECTIONS in given:
+        folder = Path(given[CORRECTIONS]).resolve()
+        others = {name: place for name, place in given.items() if name != CORRECTIONS}
+        own = corpora == (OWN,)
+        wanted = "folder:PATH, csv:FILE or audiofolder:PATH" if own else ", ".join(f"{name}:FOLDER" for name in corpora)
+        require(
+            bool(others) or ("SER_DATA" in os.environ and not own),
+            f"corrections are learned from together with the recordings of {protocol}: also name {wanted}. Without "
+            f"those recordings make a profile: python -m edge.enroll --folder {folder / CORRECTED}",
+        )
+        return locate_data(protocol, fold, others) | {CORRECTIONS: str(folder)}
     foreign = sorted(set(given) - set(corpora))
     require(foreign != [OWN], f"{protocol} does not take your own recordings; add --protocol own-data")
     if corpora == (OWN,):
@@ -72,7 +85,10 @@ def open_corpus(
     name: str, place: str, layout: str, sample_rate: int, cache_folder: Path | None = None
 ) -> tuple[Corpus, AudioCache]:
     """Read a corpus and decode it (cached); `layout` says how own recordings are laid out in a folder."""
-    corpus = read_own(place, layout) if name == OWN else read_corpus(name, Path(place))
+    if name == CORRECTIONS:
+        corpus = read_corrections(Path(place))
+    else:
+        corpus = read_own(place, layout) if name == OWN else read_corpus(name, Path(place))
     return corpus, open_cache(corpus.utterances, sample_rate, cache_folder)
 
 

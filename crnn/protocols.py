@@ -12,18 +12,22 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 Where the source names no development speakers they are cut from the training speakers by `_cut_dev`. Across corpora
 each corpus has its own fixed development speakers: they choose epochs where their corpus is trained on, and recipes
 (as the `probe`) where it is held out; no figure about a held-out corpus includes them.
+
+Corrections (crnn.corrections) are added to the training recordings of any protocol.
 """
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from crnn.config import InputError, require
 from crnn.corpora import Utterance
+from crnn.corrections import CORRECTIONS, learnable
+from crnn.own_data import OWN
 
 DEV_SHARE = 0.2
 """Share of the training speakers who become development speakers (at least one of each sex)."""
@@ -71,8 +75,19 @@ class Split:
     @property
     def hash(self) -> str:
         """12 hexadecimal digits that name the split: who and what is where, whatever the folder or file format."""
+        return self._hash(lambda u: True)
+
+    @property
+    def original_hash(self) -> str:
+        """The same without corrections: what the protocol alone would give."""
+        return self._hash(lambda u: u.corpus != CORRECTIONS)
+
+    def _hash(self, counts: Callable[[Utterance], bool]) -> str:
         lines = sorted(
-            f"{name}\t{u.name}\t{u.speaker_id}\t{u.emotion}" for name, members in self.sets() for u in members
+            f"{name}\t{u.name}\t{u.speaker_id}\t{u.emotion}"
+            for name, members in self.sets()
+            for u in members
+            if counts(u)
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
@@ -82,6 +97,7 @@ class Split:
             "protocol": self.protocol,
             "fold": self.fold,
             "split_hash": self.hash,
+            "original_split_hash": self.original_hash,
             "labels": list(self.labels),
             "speakers": {name: list(self.speakers(name)) for name, _ in self.sets()},
             "heard": {name: sorted({u.speaker for u in getattr(self, name)}) for name in ("train", "dev")}
@@ -116,11 +132,32 @@ def corpora_of(name: str, fold: int) -> tuple[str, ...]:
 
 
 def make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
-    """Divide one or several corpora under fold `fold` of the protocol `name`.
+    """Divide one or several corpora under fold `fold` of the protocol `name`; corrections among them only train.
 
     Emotions outside the protocol's label set are left out. Raises InputError if the fold does not exist, a set is
-    empty, or the recordings hold a speaker that the protocol does not know.
+    empty, or the recordings hold a speaker that the protocol does not know; LeakError if somebody whose answers were
+    corrected is, among own recordings, to judge.
     """
+    utterances = list(utterances)
+    split = _make_split(name, fold, [u for u in utterances if u.corpus != CORRECTIONS])
+    corrections = learnable([u for u in utterances if u.corpus == CORRECTIONS], split.labels)
+    return _with_corrections(split, corrections) if corrections else split
+
+
+def _with_corrections(split: Split, corrections: tuple[Utterance, ...]) -> Split:
+    """Own recordings and corrections come from the same home: one name is one person."""
+    for part, members in split.sets():
+        judges = {u.speaker_id for u in members if u.corpus == OWN and part != "train"}
+        known = sorted(judges & {u.speaker_id for u in corrections})
+        if known and not split.speaker_dependent:
+            raise LeakError(
+                f"{', '.join(known)}: corrected, so to be learned from, but {part} in {split.protocol} fold "
+                f"{split.fold}; try another --fold, or leave the corrections out"
+            )
+    return replace(split, train=split.train + corrections)
+
+
+def _make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
     facts = protocol_facts(name)
     corpora_of(name, fold)
     if "n_folds" in facts:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from crnn.config import FeatureConfig, ModelConfig, WindowConfig, require
 from crnn.corpora import READERS, Skip, Utterance
+from crnn.corrections import CORRECTIONS
 from crnn.fit import model_weights
 from crnn.labels import canonical
 from crnn.model import CRNN
@@ -34,6 +35,8 @@ class Start:
     """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
     folded: bool = False
     """Its batch norms were folded into the convolutions: see `Encoder.learn_norms`"""
+    split_hash: str = ""
+    """Of the split it was trained under, corrections left out; empty where that is not known"""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -52,7 +55,9 @@ def start_of_run(run: Path) -> Start:
     config, _, _ = folder.read_config()
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
     weights = model_weights(folder.best_checkpoint)
-    return Start(str(run), labels, config.features, config.model, config.window, weights, heard)
+    recorded = folder.read("split")
+    split_hash = recorded.get("original_split_hash", recorded["split_hash"])  # older runs know no corrections
+    return Start(str(run), labels, config.features, config.model, config.window, weights, heard, split_hash=split_hash)
 
 
 def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
@@ -73,7 +78,13 @@ def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> li
 
 def refuse_heard(start: Start, split: Split) -> None:
     """Raises LeakError that names whom `start` has heard among those who develop or test, or a recording that is named
-    as the recordings of a corpus it has heard are, whatever own data calls it."""
+    as the recordings of a corpus it has heard are, whatever own data calls it.
+
+    To learn from corrections a model may go on under the very split it was trained under: who developed it develops it
+    again, who tests is as unheard as before.
+    """
+    if CORRECTIONS in split.corpora and start.split_hash == split.original_hash:
+        return
     heard = set(start.heard)
     corpora = sorted({speaker.split(":")[0] for speaker in heard} & set(READERS))
     parsers = {corpus: READERS[corpus](Path("/nonexistent")) for corpus in corpora}
@@ -86,6 +97,9 @@ def refuse_heard(start: Start, split: Split) -> None:
             hint = (
                 ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
             )
+            if CORRECTIONS in split.corpora:
+                own = f"{start.split_hash or 'unknown'}, not {split.original_hash}"
+                hint += f"; or go on under its own protocol, fold and recordings (split {own})"
             raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
         for u in members:
             for corpus, parse in parsers.items():

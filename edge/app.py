@@ -2,6 +2,7 @@
 
 python -m edge.app                     with the models that ship, on http://127.0.0.1:7860
 python -m edge.app BUNDLE BUNDLE       with yours as well
+python -m edge.app --corrections FOLDER      and what stream_infer.py --keep-unsure FOLDER kept, to be corrected
 
 Only this machine reaches the page unless --host says otherwise, and the page reaches nothing outside. Ctrl-C ends it.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from crnn.config import InputError, require
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.clip import Limits
+from edge.page.corrections import Corrections
 from edge.vad import GATES
 
 NEEDED = ("gradio", "soundfile", "soxr")
@@ -53,6 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=limits.max_sessions,
         help=f"microphones listened to at a time (default: {limits.max_sessions})",
     )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        metavar="FOLDER",
+        help="a tab to correct what stream_infer.py --keep-unsure kept there",
+    )
     return parser
 
 
@@ -62,6 +70,14 @@ def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
     shipped.sort(key=lambda folder: folder != PRETRAINED)  # the default first
     found = {f"shipped: {folder.name}": Bundle.open(folder) for folder in shipped}
     return found | {str(folder): Bundle.open(folder) for folder in folders}
+
+
+def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Corrections | None:
+    """Raises InputError if there is no such folder, or it cannot be used."""
+    if folder is None:
+        return None
+    require(folder.is_dir(), f"{folder}: no such folder; stream_infer.py --keep-unsure {folder} makes and fills it")
+    return Corrections(folder, tuple(dict.fromkeys(label for b in bundles.values() for label in b.manifest.labels)))
 
 
 def is_loopback(host: str) -> bool:
@@ -92,7 +108,13 @@ def serve(args: argparse.Namespace, folder: str) -> None:
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     tempfile.tempdir = folder  # uploads that break off halfway lie there
     limits = Limits(args.max_mb, args.max_seconds, args.max_sessions)
+    local = is_loopback(args.host)
+    require(
+        local or args.corrections is None,
+        f"--host {args.host}: with --corrections the page is for this machine alone, it plays what was said at home",
+    )
     bundles = open_bundles(args.bundles)
+    corrections = open_corrections(args.corrections, bundles)
     for bundle in bundles.values():
         bundle.recognizer(args.runtime)  # proven before anybody is told that the page is ready
 
@@ -102,9 +124,8 @@ def serve(args: argparse.Namespace, folder: str) -> None:
         from edge.page.server import build_app
 
         port = listening.getsockname()[1]
-        local = is_loopback(args.host)
         names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
-        app = build_app(bundles, args.runtime, args.gate, limits, names)
+        app = build_app(bundles, args.runtime, args.gate, limits, names, corrections)
         if not local:
             sys.stderr.write(
                 f"warning: whoever can reach {args.host}:{port} can use this page; it asks for no password\n"

@@ -4,8 +4,11 @@ Everything that leaves the loop is one of these three; every sink (terminal, fil
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+import numpy as np
 
 from edge.streaming import HopResult
 
@@ -68,6 +71,19 @@ class AudioEvent:
     """One line for a person"""
     gap_seconds: float = 0.0
     """Audio time that is missing before the next sample, s: the stream cannot go on across it"""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A segment with its sound: for edge.keeper alone, where somebody asked for it; no other sink sees one."""
+
+    segment: Segment
+    samples: np.ndarray
+    """`(time,)` int16: all that was heard of it, from the pre-roll to the end of the hold"""
+    sample_rate: int
+    """Hz"""
+    when: datetime
+    """When it was told, by the wall clock"""
 
 
 Event = HopResult | Segment | AudioEvent

@@ -70,7 +70,10 @@ def start_of_bundle(path: Path, name: str) -> Start:
     )
     _prove(torch_recognizer(model, manifest), path)
     heard = tuple(f"{corpus}:{EVERYONE}" for corpus in manifest.provenance["corpora_heard"])
-    return Start(name, manifest.labels, manifest.features, config, window, weights, heard, folded=True)
+    split_hash = str(manifest.provenance.get("split_hash", ""))
+    return Start(
+        name, manifest.labels, manifest.features, config, window, weights, heard, folded=True, split_hash=split_hash
+    )
 
 
 def _prove(recognizer: StreamingRecognizer, path: Path) -> None:

@@ -5,6 +5,7 @@ opens, the exact stream starts anew and hears the pre-roll and all that follows;
 So an utterance gets the decisions that a recording cut at the same places would get.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,14 +58,22 @@ class UtteranceRecognizer:
     decisions, as whole-clip evaluation does.
 
     All times are audio time since the first sample; gaps count. The memory is bounded: the pre-roll is allocated once,
-    and of an utterance only sums are kept, however long it is.
+    and of an utterance only sums are kept, however long it is; with `keep` also the sound of one segment.
 
     Args:
         recognizer: the exact stream; nobody else may push to it.
         gate: from edge.vad.make_gate, for the same sample rate.
+        keep: called with every segment of an utterance and all that was heard of it, `(time,)` float32, pre-roll and
+            hold included; the samples are overwritten by what follows. None: no sound is held.
     """
 
-    def __init__(self, recognizer: StreamingRecognizer, gate: Gate, settings: UtteranceSettings | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: StreamingRecognizer,
+        gate: Gate,
+        settings: UtteranceSettings | None = None,
+        keep: Callable[[Segment, np.ndarray], None] | None = None,
+    ) -> None:
         settings = settings or UtteranceSettings()
         rate, g = recognizer.features.sample_rate, recognizer.geometry
         window = g.window_samples / rate
@@ -83,6 +92,8 @@ class UtteranceRecognizer:
         self._max_samples = round(settings.max_segment_seconds * rate)
         self._batch = np.zeros((BATCH_FRAMES, gate.frame_samples), dtype=np.float32)
         self._ring = np.zeros((frames(settings.pre_roll_seconds) + self._onset_frames, gate.frame_samples), np.float32)
+        self._keep = keep
+        self._tape = np.zeros(self._max_samples + gate.frame_samples if keep else 0, dtype=np.float32)
         self._live = LiveLabel(recognizer.labels, recognizer.decision, g.hop_samples / rate, settings.smoothing)
         self._heard = _Heard()
         self.reset()
@@ -206,9 +217,13 @@ class UtteranceRecognizer:
         while len(frames):
             room = self._max_samples - (self._now - self._heard.start)
             taken = min(len(frames), max(1, -(-room // frames.shape[1])))
-            told += [self._placed(r) for r in self.recognizer.push(frames[:taken].reshape(-1))]
+            samples = frames[:taken].reshape(-1)
+            told += [self._placed(r) for r in self.recognizer.push(samples)]
             self._heard.add_frames(frames[:taken], voices[:taken], self._now)
-            self._now += frames[:taken].size
+            if self._keep:
+                at = self._now - self._heard.start
+                self._tape[at : at + len(samples)] = samples
+            self._now += len(samples)
             if self._now - self._heard.start >= self._max_samples:
                 told += self._segment()
             frames, voices = frames[taken:], voices[taken:]
@@ -256,6 +271,8 @@ class UtteranceRecognizer:
             probs={name: float(p) for name, p in zip(labels, probs, strict=True)},
         )
         self._spoken = True
+        if self._keep:
+            self._keep(segment, self._tape[: self._now - heard.start])
         heard.clear(self._now)
         return [segment]
 

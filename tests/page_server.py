@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from helpers import ROOT
@@ -93,3 +95,15 @@ def at_home(page, server) -> None:
 def upload(page, place: str, path: Path) -> None:
     page.set_input_files(f"{place} input[type=file]", path)
     page.wait_for_selector(f"{place} button[aria-label=Clear]")
+
+
+def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str, dict]:
+    """Code (0: cut off), text and headers that a request is answered with; `a_b` names the header a-b."""
+    request = urllib.request.Request(url, data, {name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(), dict(error.headers)
+    except urllib.error.URLError as error:
+        return 0, str(error.reason), {}

@@ -15,7 +15,7 @@ DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening",
     "doctor", "doctor_checks", "machine", "selftest",
-    "profile", "enroll", "enrolment", "info", "__init__",
+    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
 NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}

@@ -1,4 +1,4 @@
-"""The page itself: three tabs in Gradio. What is in them is made elsewhere."""
+"""The page itself: its tabs in Gradio. What is in them is made elsewhere."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import gradio as gr
 
 from crnn.config import InputError
 from edge.bundle import Bundle
-from edge.page import words
+from edge.page import corrections, words
 from edge.page.clip import FORMATS, Limits, take_clip
 from edge.page.hearing import hear
 from edge.page.picture import view
@@ -22,14 +22,19 @@ ABANDONED_SECONDS = 600
 INTRODUCTION = """# What the model hears
 Acted emotions are not felt ones: see the model card for what can be expected. Everything is computed on this machine;
 nothing that you record or upload is kept."""
+ABOUT_CORRECTING = """What the listening loop was least sure of and was told to keep. Listen, then say **what it was**:
+the recording moves to the folder `corrected`. What is not speech, or nobody's business, is deleted. Nothing leaves this
+machine."""
 ABOUT_SUPPORT = """**What the answer rests on**: each quarter of a second of what the encoder found is replaced by
 silence, and the answer asked again. A bar upwards: without it the answer would be less probable; downwards: more
 probable. Each segment has its own scale. On the spectrogram, what the answer does not rest on lies in the dark. This is
 not the attention inside the model."""
 
 
-def build_page(bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: Limits) -> gr.Blocks:
-    """The page over `bundles`, by the names it shows; the first is chosen."""
+def build_page(
+    bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: Limits, correcting: bool = False
+) -> gr.Blocks:
+    """The page over `bundles`, by the names it shows; the first is chosen. `correcting`: whether it has that tab."""
     names = list(bundles)
 
     def shown(name: str, samples) -> str:
@@ -79,6 +84,10 @@ def build_page(bundles: Mapping[str, Bundle], runtime: str | None, gate: str, li
                 left = gr.HTML(elem_id="left")
                 right = gr.HTML(elem_id="right")
             _on_click(compare, recognize, [both, first, second], [both, left, right])
+        if correcting:
+            with gr.Tab("Correct"):
+                gr.Markdown(ABOUT_CORRECTING)
+                gr.HTML(corrections.tab())
     page.queue(max_size=WAITING_JOBS, default_concurrency_limit=1)
     return page
 

@@ -1,4 +1,5 @@
-"""The page as a web application: Gradio's part, the routes of the microphone, and what keeps both at home."""
+"""The page as a web application: Gradio's part, the routes of the microphone and of corrections, and what keeps them at
+home."""
 
 import json
 import logging
@@ -8,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crnn.config import InputError, require
 from edge.bundle import Bundle
 from edge.page.clip import MAX_RATE, MIB, Limits
+from edge.page.corrections import Corrections
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FONT = ("system-ui", "sans-serif")
+SCRIPTS = ("page.js", "corrections.js")
 MAX_BODY = round(4 * MAX_RATE * MAX_CHUNK_SECONDS)
 """Bytes of a request of the microphone"""
 POLICY = (
@@ -34,17 +37,24 @@ POLICY = (
 
 
 def build_app(
-    bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: Limits, names: Sequence[str]
+    bundles: Mapping[str, Bundle],
+    runtime: str | None,
+    gate: str,
+    limits: Limits,
+    names: Sequence[str],
+    corrections: Corrections | None = None,
 ) -> FastAPI:
     """Everything under one address. `names`: the hosts it answers to ("*": any)."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_live(app, LiveSessions(bundles, runtime, gate, limits.max_sessions))
+    if corrections is not None:
+        _add_corrections(app, corrections)
     app.add_middleware(_AtHome)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(names))  # a stranger's DNS may point anywhere
     theme = gr.themes.Soft(font=list(FONT), font_mono=["monospace"])
     return gr.mount_gradio_app(
         app,
-        build_page(bundles, runtime, gate, limits),
+        build_page(bundles, runtime, gate, limits, corrections is not None),
         path="/",
         footer_links=[],
         run_history=False,
@@ -56,7 +66,7 @@ def build_app(
         mcp_server=False,
         theme=theme,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        head="".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS),
     )
 
 
@@ -80,6 +90,26 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
     @app.post("/live/{key}/end")
     async def end(key: str) -> dict:
         return await run_in_threadpool(sessions.close, key)
+
+
+def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
+    @app.exception_handler(OSError)
+    async def disk(request: Request, error: OSError) -> JSONResponse:
+        log.warning("the folder of corrections: %s", error)
+        return JSONResponse({"error": f"the folder cannot be read or written ({error.strerror})"}, status_code=500)
+
+    @app.get("/kept")
+    async def listing() -> dict:
+        return await run_in_threadpool(corrections.listing)
+
+    @app.get("/kept/{name}")
+    async def sound(name: str) -> Response:
+        data = await run_in_threadpool(corrections.sound, name)
+        return Response(data, media_type="audio/wav", headers={"Cache-Control": "no-store"})
+
+    @app.post("/kept/{name}")
+    async def correct(name: str, request: Request) -> dict:
+        return await run_in_threadpool(corrections.act, name, await _body(request))
 
 
 async def _body(request: Request) -> bytes:
@@ -117,7 +147,8 @@ class _AtHome:
             await self._app(scope, receive, send)
             return
         site = Headers(scope=scope).get("sec-fetch-site", "same-origin")
-        if scope["method"] == "POST" and site not in ("same-origin", "none"):
+        asked = scope["method"] == "POST" or scope["path"].startswith("/kept")
+        if asked and site not in ("same-origin", "none"):
             await PlainTextResponse("this page takes no orders from other sites", status_code=403)(scope, receive, send)
             return
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from crnn.config import require
-from edge.events import Event, Sink
+from edge.events import Event, Recording, Sink
 from edge.sinks.guard import Guard
 from edge.streaming import HopResult
 
@@ -31,8 +31,8 @@ class Worker:
         require(size >= 1, f"the queue of {name} has size {size}; give at least 1")
         self._guard, self._name, self._size, self._drain_seconds = Guard(sink, name), name, size, drain_seconds
         self._number = itertools.count()
-        self._hops: deque[tuple[int, float, Event]] = deque()
-        self._others: deque[tuple[int, float, Event]] = deque()
+        self._hops: deque[tuple[int, float, Event | Recording]] = deque()
+        self._others: deque[tuple[int, float, Event | Recording]] = deque()
         self._changed = threading.Condition()
         self._ending = self._reader_gone = False
         self._dropped_reported = 0
@@ -51,7 +51,7 @@ class Worker:
         """How often the sink has raised."""
         return self._guard.failures
 
-    def write(self, seconds: float, event: Event) -> None:
+    def write(self, seconds: float, event: Event | Recording) -> None:
         """Raises BrokenPipeError if the sink's reader has gone."""
         with self._changed:
             if self._reader_gone:
@@ -95,7 +95,7 @@ class Worker:
                 self._hops.clear()
                 self._others.clear()
 
-    def _next(self) -> tuple[float, Event] | None:
+    def _next(self) -> tuple[float, Event | Recording] | None:
         """The oldest event, waited for; None when the end has come and nothing is left."""
         with self._changed:
             self._changed.wait_for(lambda: self.held or self._ending)

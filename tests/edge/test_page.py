@@ -4,11 +4,9 @@ import csv
 import json
 import re
 import socket
-import urllib.error
-import urllib.request
 
 import pytest
-from page_server import MAX_SESSIONS, at_home, open_page, upload
+from page_server import MAX_SESSIONS, ask, at_home, open_page, upload
 
 pytest.importorskip("gradio", reason="needs the ui extra")
 
@@ -142,17 +140,6 @@ def test_two_models_hear_one_clip(page, server, uploads):
         assert page.get_attribute(f"{side} .ser-picture", "aria-label") == model
         assert "angry" in page.inner_text(f"{side} .ser-table")
     assert server.left() == []
-
-
-def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str, dict]:
-    request = urllib.request.Request(url, data, {name.replace("_", "-"): value for name, value in headers.items()})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read().decode(), dict(answer.headers)
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(), dict(error.headers)
-    except urllib.error.URLError as error:
-        return 0, str(error.reason), {}
 
 
 def test_strangers_are_refused_in_one_line(server):

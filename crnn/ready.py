@@ -1,0 +1,48 @@
+"""Everything a fit needs, made ready from a split, its recordings and their views."""
+
+from dataclasses import dataclass
+
+import torch
+
+from crnn.cache import AudioCache
+from crnn.data import EvalClips, TrainClips, first_views
+from crnn.losses import balanced_class_weights
+from crnn.model import CRNN
+from crnn.protocols import Split
+from crnn.run_config import RunConfig
+from crnn.task import BatchAugment, EmotionTask
+from crnn.transfer import Start, start_from
+from crnn.views import Views
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What `crnn.fit.fit` is given."""
+
+    task: EmotionTask
+    train: TrainClips
+    dev: EvalClips
+    before: list[str]
+    """Speakers whom the initial weights have heard"""
+
+
+def make_ready(
+    config: RunConfig, split: Split, cache: AudioCache, views: Views, augment: BatchAugment, start: Start | None
+) -> Ready:
+    """A model with random weights, or those of `start`, and the clips it will see.
+
+    Raises what `crnn.transfer.start_from` raises.
+    """
+    train = TrainClips(views, split, config)
+    dev = EvalClips(cache, split.dev, split.labels, config)
+    torch.manual_seed(config.seed)
+    model = CRNN(config.features, config.model, len(split.labels))
+    before: list[str] = []
+    if start:
+        before = start_from(model, config, start, split)
+        if start.folded:
+            model.encoder.learn_norms(first_views(views, split))
+    else:
+        model.encoder.learn_bands(first_views(views, split))
+    weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
+    return Ready(EmotionTask(config, model, weights, augment, dev.corpora), train, dev, before)

@@ -1,0 +1,113 @@
+"""What the loop was least sure of, listed to be corrected: rows of HTML, and what a person says of each.
+
+The folder is the one named on the command line; of a browser's words only a recording's name, an emotion and a speaker
+are taken, each held against what may be a part of a file name (edge.kept).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from crnn.config import InputError
+from edge.events import Segment
+from edge.kept import Corrected, Kept, KeptFolder
+from edge.page import words
+from edge.sidecar import time_of
+
+DELETE = "delete"
+SHOWN = 200
+"""Corrected recordings listed at most, the newest"""
+
+
+class Corrections:
+    """The tab's content and its one action.
+
+    Args:
+        folder: as `stream_infer.py --keep-unsure` was given.
+        emotions: of the models on the page; a recording's own model may know others.
+
+    Raises what KeptFolder raises.
+    """
+
+    def __init__(self, folder: Path, emotions: Sequence[str]) -> None:
+        self._folder, self._emotions = KeptFolder(folder), tuple(emotions)
+
+    def listing(self) -> dict[str, str]:
+        """`rows` (HTML) of what is kept, the least sure first, and of what is corrected; `note`: where all that is."""
+        kept, _ = self._folder.scan()
+        asked = sorted((item for item in kept if item.told and item.complete), key=lambda item: item.sure)
+        corrected = self._folder.corrected()
+        counts = Counter(item.emotion for item in corrected)
+        told = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
+        note = (
+            f"{len(asked)} to correct, {len(corrected)} corrected{f' ({told})' if told else ''}, in {self._folder.path}"
+        )
+        rows = [self._kept_row(item) for item in asked] + [self._corrected_row(item) for item in corrected[:SHOWN]]
+        return {"rows": "".join(rows), "note": note}
+
+    def sound(self, name: str) -> bytes:
+        """A WAV file. Raises InputError if there is none of that name."""
+        return self._folder.sound(name)
+
+    def act(self, name: str, body: bytes) -> dict[str, str]:
+        """Do what `{"emotion": ..., "speaker": ...}` or `{"delete": true}` says of a recording; the new listing.
+
+        Raises InputError for anything else.
+        """
+        try:
+            values = json.loads(body)
+            delete = values.get(DELETE) is True
+            emotion, speaker = ("", "") if delete else (values["emotion"], values["speaker"])
+        except (ValueError, KeyError, AttributeError, RecursionError) as error:
+            raise InputError("a correction is an emotion and a speaker; reload the page") from error
+        if delete:
+            self._folder.forget(name)
+        else:
+            if not (isinstance(emotion, str) and isinstance(speaker, str)):
+                raise InputError("a correction is an emotion and a speaker, in words; reload the page")
+            if emotion not in self._choices(name):
+                raise InputError(f"{emotion!r} is no emotion that can be chosen; reload the page")
+            self._folder.correct(name, emotion, speaker)
+        return self.listing()
+
+    def _choices(self, name: str) -> tuple[str, ...]:
+        told = next((item.told for item in self._folder.scan()[0] if item.name == name), None)
+        return tuple(told.probs) if told else self._emotions
+
+    def _kept_row(self, item: Kept) -> str:
+        told = item.told
+        segment = Segment(0.0, told.seconds, told.emotion, told.verdict, item.sure, told.probs)
+        shown = f"{words.badge(segment)}{words.bars(told.probs)}"
+        return self._row(item.name, "", shown, tuple(told.probs), "", "")
+
+    def _corrected_row(self, item: Corrected) -> str:
+        choices = tuple(dict.fromkeys((*self._emotions, item.emotion)))
+        shown = f'<span class="ser-badge ser-none">corrected: {words.escaped(item.emotion)}</span>'
+        return self._row(item.name, f", {words.escaped(item.speaker)}", shown, choices, item.emotion, item.speaker)
+
+    def _row(self, name: str, who: str, shown: str, emotions: Sequence[str], chosen: str, speaker: str) -> str:
+        options = "".join(
+            f"<option{' selected' if emotion == chosen else ''}>{words.escaped(emotion)}</option>"
+            for emotion in emotions
+        )
+        empty = '<option value="">it was ...</option>' if not chosen else ""
+        return (
+            f'<tr data-name="{name}" data-speaker="{words.escaped(speaker)}">'
+            f"<td>{time_of(name):%Y-%m-%d %H:%M} UTC{who}"
+            f'<audio controls preload="none" src="/kept/{name}"></audio></td><td>{shown}</td>'
+            f'<td><div class="ser-live"><select aria-label="Emotion">{empty}{options}</select>'
+            '<button class="ser-delete">Not speech: delete</button></div></td></tr>'
+        )
+
+
+def tab() -> str:
+    """The tab before anything is listed in it."""
+    head = "<thead><tr><th>sound</th><th>what was answered</th><th>what it was</th></tr></thead>"
+    return (
+        '<div class="ser-live" id="ser-correct"><label>Who speaks <input id="ser-speaker" value="me" maxlength="30" '
+        'autocomplete="off"></label><button id="ser-list">Refresh</button></div>'
+        '<p id="ser-correct-error" class="ser-error" role="alert" hidden></p>'
+        '<p id="ser-correct-note" class="ser-note">Nothing is listed yet.</p>'
+        f'<table class="ser-table">{head}<tbody id="ser-kept"></tbody></table>'
+    )
