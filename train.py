@@ -84,15 +84,13 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
 def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
-    import numpy as np
     import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
-    from scipy.special import softmax
 
     from crnn import prepare as preparation
-    from crnn.data import EvalClips, TrainClips, eval_loader, first_views
+    from crnn.data import EvalClips, TrainClips, eval_loader, first_views, label_mask
     from crnn.fit import fit, model_weights
-    from crnn.losses import balanced_class_weights
+    from crnn.losses import balanced_class_weights, masked_logits
     from crnn.metrics import summarize
     from crnn.model import CRNN, count_macs, count_parameters
     from crnn.report import write_report
@@ -124,7 +122,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    train = TrainClips(views, split, config)
+    train = TrainClips(views, split, config, chain.paste)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
@@ -150,8 +148,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         folder.write("split", split.describe(before))
         folder.write_config(config, data, asdict(augment))
 
-    weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
-    task = EmotionTask(config, model, weights, chain.batch, dev.corpora)
+    weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
+    task = EmotionTask(config, model, weights, chain.batch, dev.corpora, label_mask(dev.utterances, split))
     result = fit(task, train, dev, folder.checkpoints, resume=args.resume)
     if not first:
         return None
@@ -179,7 +177,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         if part == "train" or not members or (part == "test" and not args.test):
             continue
         clips = dev if part == "dev" else EvalClips(cache, members, split.labels, config)
-        probs = softmax(predict(model, config, eval_loader(clips, config)).astype(np.float64), axis=1)
+        logits = torch.from_numpy(predict(model, config, eval_loader(clips, config))).double()
+        probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished

@@ -79,6 +79,8 @@ ON_TUNE = {
     "tune-60": ("--optim.epochs", "60"),
     "tune-batch-16": ("--optim.batch_size", "16"),
     "tune-batch-16-rate-4e-3": ("--optim.batch_size", "16", "--optim.learning_rate", "0.004"),
+    "tune-copy-paste": ("--augment.copy_paste", "true"),
+    "tune-union": (),
     "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
     "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
     "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
@@ -108,8 +110,16 @@ FACTORS = {
     "head-pool": ("--model.head", "pool"),
     "head-both": ("--model.head", "both"),
     "window-4.5": ("--window.window_seconds", "4.5"),
+    "copy-paste": ("--augment.copy_paste", "true"),
 }
 """One part of the recipe that ships taken away, or put in another's place"""
+
+UNION = {
+    "union-masked": (*SCREEN, *NARROW, *SMOOTHED),
+    "union-unmasked": (*SCREEN, *NARROW, *SMOOTHED, "--loss.mask_labels", "false"),
+    "union-full": RECIPE,
+}
+"""Every emotion of the corpora trained on, the probe still judged on the six that all share"""
 
 ON_EMODB = {
     "emodb": (),
@@ -124,8 +134,10 @@ ON_EMODB = {
     "emodb-window-4": ("--window.window_seconds", "4"),
     "emodb-no-speed": ("--augment.speed", "false"),
     "emodb-quiet": ("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
+    "emodb-copy-paste": ("--augment.copy_paste", "true"),
     "emodb-scratch": (),
     "emodb-wide": WIDE,
+    "emodb-union": (),
 }
 """On top of configs/tune.yaml at its full length; looks at the development speakers are as many for all (10)"""
 
@@ -135,9 +147,11 @@ STARTS: dict[str, str | None] = {
     "tune-wide-60-level": None,
     "emodb-scratch": None,
     "emodb-wide": "wide",
+    "emodb-union": "union-full",
+    "tune-union": "union-full",
 }
-"""The recipe or cross experiment whose weights an experiment within a corpus starts from (None: random ones), where it
-is not the narrow recipe"""
+"""The recipe or experiment across corpora whose weights an experiment within a corpus starts from (None: random
+ones), where it is not the narrow recipe"""
 
 EXPERIMENTS = {
     "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
@@ -145,5 +159,6 @@ EXPERIMENTS = {
     | {f"factor-{name}": (*SCREEN, *NARROW, *SMOOTHED, *settings) for name, settings in FACTORS.items()}
     | FULL,
     "luna5": {name: (*TUNE, *settings) for name, settings in ON_TUNE.items()},
+    "union": UNION,
     "emodb": {name: ("--config", "configs/tune.yaml", *settings) for name, settings in ON_EMODB.items()},
 }

@@ -3,8 +3,9 @@
     SER_DATA=FOLDER python -m benchmarks.recipe --bench cross --experiments base level
 
 `cross` trains on two corpora and asks the development speakers of the third, for each of the three (protocol
-cross-leave-one-out); `luna5` asks the development speakers of two folds of ravdess-luna5 and `emodb` those of three folds
-of emodb-loso (six people), starting from the cross run that has not heard the corpus where an experiment says so. Writes rows to benchmarks/results/recipe.json.
+cross-leave-one-out), `union` likewise with all emotions of the two (cross-all-labels); `luna5` asks the development
+speakers of two folds of ravdess-luna5 and `emodb` those of three folds of emodb-loso (six people), starting from a run
+that has not heard that corpus where an experiment says so. Writes rows to benchmarks/results/recipe.json.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from benchmarks.results import add_row
 
 BENCHES = {
     "cross": [("cross-leave-one-out", fold) for fold in (0, 1, 2)],
+    "union": [("cross-all-labels", fold) for fold in (0, 1, 2)],
     "luna5": [("ravdess-luna5", fold) for fold in (0, 2)],
     "emodb": [("emodb-loso", fold) for fold in (0, 6, 9)],
 }
@@ -39,7 +41,8 @@ def start_of(bench: str, experiment: str, seed: int) -> Job | None:
         return None
     if start in recipes.RECIPES:
         return recipes.job(start, recipes.CROSS, unheard, seed)
-    return next(job for job in jobs("cross", start, seed) if job.fold == unheard)
+    across = next(bench for bench in EXPERIMENTS if bench not in WITHIN and start in EXPERIMENTS[bench])
+    return next(job for job in jobs(across, start, seed) if job.fold == unheard)
 
 
 def main() -> None:

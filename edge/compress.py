@@ -154,6 +154,11 @@ def compress(
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
+    require(
+        not prepared.split.label_sets,
+        f"{run}: trained with a label set per corpus, so some of its classes were never told apart; start another run "
+        "from it (--init) and export that",
+    )
     require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     draft = bundle.Manifest(
@@ -215,7 +220,7 @@ def _shrink(
         views = open_views(
             prepared.cache, split.corpora, config.features, chain.view_settings, chain.make_view_augment, cache
         )
-        train = TrainClips(views, split, small_config)
+        train = TrainClips(views, split, small_config, chain.paste)
         with tempfile.TemporaryDirectory() as scratch:
             fine_tune(small, small_config, train, dev, chain.batch, request.fine_tune_epochs, Path(scratch))
     return small, small_config
