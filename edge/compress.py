@@ -18,6 +18,7 @@ from crnn.config import InputError, StreamGeometry, require
 from crnn.data import EvalClips, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, OpenHead, count_macs, count_parameters
+from crnn.protocols import protocol_facts
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment
@@ -151,14 +152,14 @@ def compress(
     shipping = request.shipping()
     trained = load_trained(RunFolder(run))
     config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
+    require(
+        "shared" not in protocol_facts(config.protocol),
+        f"{run}: {config.protocol} has a label set per corpus, so some of its classes were never told apart; start "
+        "another run from it (--init) and export that",
+    )
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
-    require(
-        not prepared.split.label_sets,
-        f"{run}: trained with a label set per corpus, so some of its classes were never told apart; start another run "
-        "from it (--init) and export that",
-    )
     require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     draft = bundle.Manifest(
