@@ -86,13 +86,13 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
 def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     # Imported here so that `train.py --help` and a mistyped option answer at once.
-    import numpy as np
+    import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
-    from scipy.special import softmax
 
     from crnn import prepare as preparation
-    from crnn.data import EvalClips, eval_loader
+    from crnn.data import EvalClips, eval_loader, label_mask
     from crnn.fit import fit, model_weights
+    from crnn.losses import masked_logits
     from crnn.metrics import summarize
     from crnn.model import count_macs, count_parameters
     from crnn.ready import make_ready
@@ -124,7 +124,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    ready = make_ready(config, split, cache, views, chain.batch, start)
+    ready = make_ready(config, split, cache, views, chain.batch, chain.paste, start)
     model = ready.task.model
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(
@@ -168,7 +168,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         if part == "train" or not members or (part == "test" and not args.test):
             continue
         clips = ready.dev if part == "dev" else EvalClips(cache, members, split.labels, config)
-        probs = softmax(predict(model, config, eval_loader(clips, config)).astype(np.float64), axis=1)
+        logits = torch.from_numpy(predict(model, config, eval_loader(clips, config))).double()
+        probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished

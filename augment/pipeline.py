@@ -1,7 +1,8 @@
-"""Every augmentation's settings and switches, and the two chains they make.
+"""Every augmentation's settings and switches, and the chains they make.
 
 Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.views`); level,
-channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing.
+channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing. Between
+the two stands what needs to know who speaks: neutral speech of the same training speaker, pasted when a clip is drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from augment.copy_paste import CopyPaste
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +61,10 @@ class AugmentConfig:
     """Other microphones and lines, into views: equalizer, band limits, clipping"""
     microphone_p: float = 0.4
     """Share of views"""
+    copy_paste: bool = False
+    """Neutral speech of the same speaker in part of the window, drawn with the clip"""
+    copy_paste_p: float = 0.5
+    """Share of clips"""
     gain: bool = True
     """Level changes, in every step"""
     min_gain_db: float = -30.0
@@ -92,7 +99,7 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         if self.views < 1:
             raise ValueError(f"augment.views is {self.views}; give at least 1")
-        for name in ("room_p", "noise_p", "microphone_p", "style_p", "style_strength", "mixup_p"):
+        for name in ("room_p", "noise_p", "microphone_p", "copy_paste_p", "style_p", "style_strength", "mixup_p"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
         if self.min_gain_db > self.max_gain_db or self.min_snr_db > self.max_snr_db:
@@ -107,6 +114,8 @@ class Chains:
     """Everything that decides what a view is, as plain values"""
     make_view_augment: Callable[[], ViewAugment]
     """Makes the waveform chain, in the process that uses it"""
+    paste: CopyPaste | None
+    """Joins a clip's features with neutral ones of its speaker"""
     batch: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
     """The chain on batches of features"""
 
@@ -127,7 +136,8 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
     )
     settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
     make = partial(ViewAugment, config, sample_rate, min_samples)
-    return Chains(settings | {"min_samples": min_samples}, make, batch_augment(config, log_offset))
+    paste = CopyPaste(config.copy_paste_p) if config.copy_paste else None
+    return Chains(settings | {"min_samples": min_samples}, make, paste, batch_augment(config, log_offset))
 
 
 class ViewAugment:

@@ -79,21 +79,99 @@ ON_TUNE = {
     "tune-60": ("--optim.epochs", "60"),
     "tune-batch-16": ("--optim.batch_size", "16"),
     "tune-batch-16-rate-4e-3": ("--optim.batch_size", "16", "--optim.learning_rate", "0.004"),
+    "tune-copy-paste": ("--augment.copy_paste", "true"),
+    "tune-union": (),
     "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
     "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
     "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
 }
+
+SMOOTHED = ("--loss.gamma", "0", "--loss.label_smoothing", "0.1")
+FACTORS = {
+    "none": (),
+    "no-speed": ("--augment.speed", "false"),
+    "no-surround": ("--augment.surround", "false"),
+    "no-room": ("--augment.room", "false"),
+    "no-noise": ("--augment.noise", "false"),
+    "no-microphone": ("--augment.microphone", "false"),
+    "no-gain": ("--augment.gain", "false"),
+    "no-style": ("--augment.style", "false"),
+    "no-mixup": ("--augment.mixup", "false"),
+    "no-masks": ("--augment.spec", "false"),
+    "no-class-weights": ("--loss.class_weights", "false"),
+    "focal": ("--loss.gamma", "2", "--loss.label_smoothing", "0"),
+    "focal-smoothed": ("--loss.gamma", "2"),
+    "cross-entropy": ("--loss.label_smoothing", "0"),
+    "plateau": (
+        *("--optim.schedule", "plateau", "--optim.warmup_epochs", "0"),
+        *("--optim.eval_every", "1", "--optim.plateau_patience", "1"),
+    ),
+    "no-ema": ("--optim.ema_decay", "0"),
+    "head-pool": ("--model.head", "pool"),
+    "head-both": ("--model.head", "both"),
+    "window-4.5": ("--window.window_seconds", "4.5"),
+    "copy-paste": ("--augment.copy_paste", "true"),
+}
+"""One part of the recipe that ships taken away, or put in another's place"""
+
+UNION = {
+    "union-masked": (*SCREEN, *NARROW, *SMOOTHED),
+    "union-unmasked": (*SCREEN, *NARROW, *SMOOTHED, "--loss.mask_labels", "false"),
+    "union-full": RECIPE,
+}
+"""Every emotion of the corpora trained on, the probe still judged on the six that all share"""
+
+MORE_STEPS = (*LIGHT, "--optim.batch_size", "16", "--optim.epochs", "80", "--optim.eval_every", "8")
+"""390 clips make 12 batches of 32, so 40 epochs are 480 steps; a fold of RAVDESS gets 1120"""
+
+ON_EMODB = {
+    "emodb": (),
+    "emodb-light": LIGHT,
+    "emodb-120": ("--optim.epochs", "120", "--optim.eval_every", "12"),
+    "emodb-light-120": (*LIGHT, "--optim.epochs", "120", "--optim.eval_every", "12"),
+    "emodb-more-steps": MORE_STEPS,
+    "emodb-more-steps-copy-paste": (*MORE_STEPS, "--augment.copy_paste", "true"),
+    "emodb-more-steps-union": MORE_STEPS,
+    "emodb-more-steps-wide": (*MORE_STEPS, *WIDE),
+    "emodb-more-steps-quiet": (
+        *MORE_STEPS,
+        *("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
+    ),
+    "emodb-batch-16": ("--optim.batch_size", "16"),
+    "emodb-rate-1e-3": ("--optim.learning_rate", "0.001"),
+    "emodb-dropout-0.3": ("--model.dropout", "0.3"),
+    "emodb-decay-0.2": ("--optim.weight_decay", "0.2"),
+    "emodb-window-2": ("--window.window_seconds", "2"),
+    "emodb-window-4": ("--window.window_seconds", "4"),
+    "emodb-no-speed": ("--augment.speed", "false"),
+    "emodb-quiet": ("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
+    "emodb-copy-paste": ("--augment.copy_paste", "true"),
+    "emodb-scratch": (),
+    "emodb-wide": WIDE,
+    "emodb-union": (),
+}
+"""On top of configs/tune.yaml at its full length; looks at the development speakers are as many for all (10)"""
+
 STARTS: dict[str, str | None] = {
     "tune-wide-60": "full-wide",
     "tune-wide-60-light": "full-wide",
     "tune-wide-60-level": None,
+    "emodb-scratch": None,
+    "emodb-wide": "wide",
+    "emodb-more-steps-wide": "wide",
+    "emodb-union": "union-full",
+    "emodb-more-steps-union": "union-full",
+    "tune-union": "union-full",
 }
-"""The cross experiment whose weights an experiment within a corpus starts from (None: random ones), where it is not
-that of the narrow recipe"""
+"""The recipe or experiment across corpora whose weights an experiment within a corpus starts from (None: random
+ones), where it is not the narrow recipe"""
 
 EXPERIMENTS = {
     "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
     | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()}
+    | {f"factor-{name}": (*SCREEN, *NARROW, *SMOOTHED, *settings) for name, settings in FACTORS.items()}
     | FULL,
     "luna5": {name: (*TUNE, *settings) for name, settings in ON_TUNE.items()},
+    "union": UNION,
+    "emodb": {name: ("--config", "configs/tune.yaml", *settings) for name, settings in ON_EMODB.items()},
 }

@@ -3,8 +3,9 @@
     SER_DATA=FOLDER python -m benchmarks.recipe --bench cross --experiments base level
 
 `cross` trains on two corpora and asks the development speakers of the third, for each of the three (protocol
-cross-leave-one-out); `luna5` asks the development speakers of two folds of ravdess-luna5, starting from the cross run
-that has not heard RAVDESS where an experiment says so. Writes rows to benchmarks/results/recipe.json.
+cross-leave-one-out), `union` likewise with all emotions of the two (cross-all-labels); `luna5` asks the development
+speakers of two folds of ravdess-luna5 and `emodb` those of three folds of emodb-loso (six people), starting from a run
+that has not heard that corpus where an experiment says so. Writes rows to benchmarks/results/recipe.json.
 """
 
 import argparse
@@ -18,24 +19,30 @@ from benchmarks.results import add_row
 
 BENCHES = {
     "cross": [("cross-leave-one-out", fold) for fold in (0, 1, 2)],
+    "union": [("cross-all-labels", fold) for fold in (0, 1, 2)],
     "luna5": [("ravdess-luna5", fold) for fold in (0, 2)],
+    "emodb": [("emodb-loso", fold) for fold in (0, 6, 9)],
 }
+WITHIN = {"luna5": "ravdess", "emodb": "emodb"}
+"""Benches within a corpus"""
 
 
 def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
     settings = ("--test", "false", *EXPERIMENTS[bench][experiment])
-    start = start_of(experiment, seed) if bench == "luna5" else None
+    start = start_of(bench, experiment, seed) if bench in WITHIN else None
     return [Job(f"try-{experiment}", protocol, fold, seed, settings, start) for protocol, fold in BENCHES[bench]]
 
 
-def start_of(experiment: str, seed: int) -> Job | None:
-    """The cross run, deaf to RAVDESS, whose weights an experiment on RAVDESS starts from; None: from scratch."""
-    unheard = recipes.HELD_OUT["ravdess"]
-    if experiment not in STARTS:
-        return recipes.job("narrow", recipes.CROSS, unheard, seed)
-    if STARTS[experiment] is None:
+def start_of(bench: str, experiment: str, seed: int) -> Job | None:
+    """The cross run, deaf to the corpus, whose weights an experiment on it starts from; None: from scratch."""
+    unheard = recipes.HELD_OUT[WITHIN[bench]]
+    start = STARTS.get(experiment, "narrow")
+    if start is None:
         return None
-    return next(job for job in jobs("cross", STARTS[experiment], seed) if job.fold == unheard)
+    if start in recipes.RECIPES:
+        return recipes.job(start, recipes.CROSS, unheard, seed)
+    across = next(bench for bench in EXPERIMENTS if bench not in WITHIN and start in EXPERIMENTS[bench])
+    return next(job for job in jobs(across, start, seed) if job.fold == unheard)
 
 
 def main() -> None:
@@ -63,6 +70,7 @@ def main() -> None:
             "fold": job.fold,
             "seed": job.seed,
             "dev_uar": made["dev"]["uar"],
+            "last_dev_uar": made["history"][-1]["dev_uar"],
             "probe_uar": made.get("probe", {}).get("uar"),
             "probe_per_corpus": made.get("probe", {}).get("per_corpus_uar"),
             "epochs": made["history"][-1]["epoch"] + 1,

@@ -24,10 +24,11 @@ RECIPES: dict[str, tuple[str, ...]] = {
 TUNE: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/tune.yaml"),
     "narrow-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
+    "narrow-small": ("--config", "configs/tune-small.yaml"),
     "wide": ("--config", "configs/wide-tune.yaml"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
-STARTS = {"narrow": "narrow", "narrow-votes": "narrow", "wide": "wide"}
+STARTS = {"narrow": "narrow", "narrow-votes": "narrow", "narrow-small": "narrow", "wide": "wide"}
 """Whose cross run that is"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""

@@ -1,6 +1,7 @@
 """Datasets and loaders: windows of views to train on, whole clips to evaluate."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from crnn.cache import AudioCache
 from crnn.config import require
 from crnn.corpora import Utterance
 from crnn.features import LogMel
+from crnn.labels import canonical
 from crnn.protocols import Split
 from crnn.run_config import LossConfig, RunConfig
 from crnn.views import Views
@@ -39,17 +41,41 @@ def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: 
     return matrix
 
 
+Paste = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+"""A clip's window `(frames, n_mels)`, one of neutral speech of the same speaker, a generator -> another window"""
+
+
+def neutral_partners(utterances: Sequence[Utterance]) -> list[list[int]]:
+    """For each utterance, the places of its speaker's other neutral ones."""
+    neutral = defaultdict(list)
+    for place, u in enumerate(utterances):
+        if canonical(u.emotion) == "neutral":
+            neutral[u.speaker].append(place)
+    return [[other for other in neutral[u.speaker] if other != place] for place, u in enumerate(utterances)]
+
+
+def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
+    """The labels that each utterance's corpus has under `split`: `(n, n_classes)` bool."""
+    has = {c: [label in labels for label in split.labels] for c, labels in split.label_sets.items()}
+    return torch.tensor([has.get(u.corpus, [True] * len(split.labels)) for u in utterances])
+
+
 class TrainClips(Dataset):
-    """One window of one view per item, cut at random.
+    """One window of one view per item, cut at random; `paste` may put some of its speaker's neutral speech into it.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
-    epoch, place), so that it is the same in whichever process or resumed run it is made.
+    epoch, place), so that it is the same in whichever process or resumed run it is made. Neutral speech comes from the
+    training recordings alone.
     """
 
-    def __init__(self, views: Views, split: Split, config: RunConfig) -> None:
+    def __init__(self, views: Views, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
         self._views = views
+        self._paste = paste
+        self._partners = neutral_partners(split.train) if paste else []
         self._utterances = split.train
         self.targets = target_matrix(split.train, split.labels, config.loss)
+        mask = label_mask(split.train, split)
+        self.mask = mask if config.loss.mask_labels else torch.ones_like(mask)
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
         self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._seed = config.seed
@@ -57,15 +83,24 @@ class TrainClips(Dataset):
     def __len__(self) -> int:
         return len(self._utterances)
 
-    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-        """`log_mel (n_mels, frames under one window)` float32 and `target (n_classes,)`."""
+    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, and the labels among which the
+        clip competes: `mask (n_classes,)` bool."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
+        window = self._window(index, rng)
+        if self._paste is not None and self._partners[index]:
+            partner = int(rng.choice(self._partners[index]))
+            window = self._paste(window, self._window(partner, rng), rng)
+        window = np.array(window.T, dtype=np.float32, order="C")
+        return torch.from_numpy(window), self.targets[index], self.mask[index]
+
+    def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """`(frames under one window, n_mels)` float16, of a view and from a place that are drawn."""
         name = self._utterances[index].name
         log_mel = self._views.log_mel(name, int(rng.integers(self._views.count(name))))
         at = int(rng.integers(0, len(log_mel) - self._length + 1))
-        window = np.array(log_mel[at : at + self._length].T, dtype=np.float32, order="C")
-        return torch.from_numpy(window), self.targets[index]
+        return log_mel[at : at + self._length]
 
 
 class EpochSampler(Sampler):
@@ -106,7 +141,7 @@ class EpochSampler(Sampler):
 
 
 def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int) -> DataLoader:
-    """Batches `(log_mel (batch, n_mels, frames), target (batch, n_classes))`, this process's share of them.
+    """Batches `(log_mel (batch, n_mels, frames), target and mask (batch, n_classes))`, this process's share of them.
 
     Made in the training process: an item is a copy of 30 kB from a memory-mapped file.
     """

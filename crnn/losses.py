@@ -17,7 +17,9 @@ class FocalLoss(nn.Module):
             by the summed weights of the targets.
         label_smoothing: share of every target spread over all classes (Szegedy et al. 2016), 0 to below 1.
 
-    Shapes: `logits (batch, n_classes)`, `targets (batch, n_classes)` probabilities; returns a scalar.
+    Shapes: `logits (batch, n_classes)`, `targets (batch, n_classes)` probabilities; returns a scalar. With a `mask
+    (batch, n_classes)` bool, only the classes where it is True compete: p is taken over them, smoothing spreads over
+    them, and the others' logits get a gradient of exactly zero. The targets must lie where it is True.
 
     >>> loss = FocalLoss(gamma=0.0)
     >>> logits = torch.tensor([[2.0, 0.0, -1.0]])
@@ -36,19 +38,30 @@ class FocalLoss(nn.Module):
         self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        log_probs = torch.log_softmax(logits.float(), dim=-1)
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
+    def forward(self, logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+        mask = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
+        log_probs = torch.log_softmax(masked_logits(logits.float(), mask), dim=-1).masked_fill(~mask, 0.0)
+        spread = mask / mask.sum(dim=-1, keepdim=True)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing * spread
         weights = targets if self.class_weights is None else targets * self.class_weights
-        # 1 - p from the other classes' probabilities would be exact too; expm1 keeps it so where p is near 1.
-        focus = (-torch.expm1(log_probs)).clamp_min(0) ** self.gamma if self.gamma else 1.0
+        # 1 - p from the other classes' probabilities would be exact too; expm1 keeps it so where p is near 1. Above 0,
+        # because the slope of a power below 1 is infinite there.
+        focus = (-torch.expm1(log_probs)).clamp_min(1e-12) ** self.gamma if self.gamma else 1.0
         return -(weights * focus * log_probs).sum() / weights.sum()
 
 
-def balanced_class_weights(targets: Tensor) -> Tensor:
-    """`targets (n, n_classes)` -> weights `(n_classes,)`: n / (n_classes * share), as scikit-learn's "balanced".
+def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:
+    """Minus infinity where `mask` is False: a probability of exactly 0."""
+    return logits.masked_fill(~mask, float("-inf"))
+
+
+def balanced_class_weights(targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`targets (n, n_classes)` -> weights `(n_classes,)`: how much of a class there would be if each clip were any of
+    its classes alike, over how much there is. With all classes open to all clips that is scikit-learn's "balanced",
+    n / (n_classes * count); `mask (n, n_classes)` says which are open where corpora differ in them.
 
     A class without any target weighs 0.
     """
-    counts = targets.sum(dim=0)
-    return torch.where(counts > 0, targets.sum() / (len(counts) * counts.clamp_min(1e-9)), 0.0)
+    mask = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
+    counts, expected = targets.sum(dim=0), (mask / mask.sum(dim=1, keepdim=True)).sum(dim=0)
+    return torch.where(counts > 0, expected / counts.clamp_min(1e-9), 0.0)

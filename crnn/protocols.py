@@ -7,6 +7,7 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 - ``together``: speakers who are heard in each other's recordings and are never parted;
 - ``open``: speakers the lists do not name are training or development speakers, not an error;
 - ``folds``: across corpora, the corpora trained on and tested on in each fold;
+- ``shared``: across corpora that differ in emotions, those a held-out corpus is judged on; training keeps all;
 - ``n_folds``: own recordings, whose labels and speakers no list can name: see `_own_split`.
 
 Where the source names no development speakers they are cut from the training speakers by `_cut_dev`. Across corpora
@@ -20,7 +21,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +59,8 @@ class Split:
     """Development speakers of held-out corpora: recipes may be chosen on them, epochs and thresholds not"""
     speaker_dependent: bool = False
     """The same people are heard in all sets: the figures are about them alone"""
+    label_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Corpus -> the labels that its clips can have, where corpora differ in them; empty: every corpus has all"""
 
     def sets(self) -> Iterable[tuple[str, tuple[Utterance, ...]]]:
         return ((name, getattr(self, name)) for name in SETS if name != "probe" or self.probe)
@@ -198,7 +201,21 @@ def _cross_split(name: str, fold: int, facts: dict, usable: list[Utterance]) -> 
         names = ("dev", "train") if u.corpus in corpora["train"] else ("probe", "test")
         if u.corpus in corpora["train"] or u.corpus in corpora["test"]:
             parts[names[0] if (u.corpus, u.speaker_id) in dev else names[1]].append(u)
-    return _complete(name, fold, facts, parts)
+    split = _complete(name, fold, facts, parts)
+    return _with_label_sets(split, facts["shared"]) if "shared" in facts else split
+
+
+def _with_label_sets(split: Split, shared: list[str]) -> Split:
+    """The same split with the labels that its training has, and what each corpus has of them: a corpus trained on those
+    of its training clips, a held-out one the `shared` ones."""
+    trained = defaultdict(set)
+    for u in split.train:
+        trained[u.corpus].add(u.emotion)
+    labels = tuple(label for label in split.labels if any(label in emotions for emotions in trained.values()))
+    judged = {u.corpus: trained.get(u.corpus, set(shared)) for _, members in split.sets() for u in members}
+    sets = {corpus: tuple(label for label in labels if label in emotions) for corpus, emotions in judged.items()}
+    kept = {part: tuple(u for u in members if u.emotion in sets[u.corpus]) for part, members in split.sets()}
+    return replace(split, labels=labels, label_sets=sets, **kept)
 
 
 def _own_split(name: str, fold: int, utterances: list[Utterance], speaker_dependent: bool) -> Split:

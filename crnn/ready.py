@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from crnn.cache import AudioCache
-from crnn.data import EvalClips, TrainClips, first_views
+from crnn.data import EvalClips, Paste, TrainClips, first_views, label_mask
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.protocols import Split
@@ -27,13 +27,20 @@ class Ready:
 
 
 def make_ready(
-    config: RunConfig, split: Split, cache: AudioCache, views: Views, augment: BatchAugment, start: Start | None
+    config: RunConfig,
+    split: Split,
+    cache: AudioCache,
+    views: Views,
+    augment: BatchAugment,
+    paste: Paste | None,
+    start: Start | None,
 ) -> Ready:
-    """A model with random weights, or those of `start`, and the clips it will see.
+    """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches,
+    `paste` puts neutral speech into them.
 
     Raises what `crnn.transfer.start_from` raises.
     """
-    train = TrainClips(views, split, config)
+    train = TrainClips(views, split, config, paste)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
@@ -44,5 +51,6 @@ def make_ready(
             model.encoder.learn_norms(first_views(views, split))
     else:
         model.encoder.learn_bands(first_views(views, split))
-    weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
-    return Ready(EmotionTask(config, model, weights, augment, dev.corpora), train, dev, before)
+    weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
+    task = EmotionTask(config, model, weights, augment, dev.corpora, label_mask(dev.utterances, split))
+    return Ready(task, train, dev, before)

@@ -17,6 +17,8 @@ class LossConfig:
     """Share of every target spread over all classes"""
     class_weights: bool = True
     """Weigh classes by the inverse of their share in training"""
+    mask_labels: bool = True
+    """Where corpora have different emotions, a clip competes among those of its own corpus alone"""
     targets: typing.Literal["intended", "votes"] = "intended"
     """Train on the actor's intended emotion, or on the listeners' votes where a recording has them (CREMA-D)"""
 

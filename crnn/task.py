@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from crnn.losses import FocalLoss
+from crnn.losses import FocalLoss, masked_logits
 from crnn.metrics import dev_uar
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 
 BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both again"""
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, any number)`, seed -> both again"""
 
 
 class EmotionTask(L.LightningModule):
@@ -24,7 +24,8 @@ class EmotionTask(L.LightningModule):
     All chance inside a step is a function of (seed, epoch, batch, process): a resumed run repeats an uninterrupted one.
 
     `dev_groups (n_dev,)` names the corpus of each development clip, in the loader's order: with several corpora the
-    development UAR is the mean of theirs, so that the largest does not choose alone.
+    development UAR is the mean of theirs, so that the largest does not choose alone. `dev_mask (n_dev, n_classes)` says
+    which labels each can have (default: all).
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class EmotionTask(L.LightningModule):
         class_weights: Tensor | None = None,
         augment: BatchAugment | None = None,
         dev_groups: np.ndarray | None = None,
+        dev_mask: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -41,6 +43,7 @@ class EmotionTask(L.LightningModule):
         self.loss = FocalLoss(config.loss.gamma, class_weights, config.loss.label_smoothing)
         self.augment = augment
         self.dev_groups = dev_groups
+        self.dev_mask = dev_mask
         self.history: list[dict[str, float]] = []
         self._dev: list[tuple[Tensor, Tensor]] = []
         self._losses: list[Tensor] = []
@@ -49,7 +52,7 @@ class EmotionTask(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._losses = []
 
-    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
         """Warm-up and cosine are functions of the step, so there is nothing of theirs to save."""
         optim, steps = self.config.optim, self.trainer.num_training_batches
         epoch = self.current_epoch + batch_idx / steps
@@ -61,13 +64,16 @@ class EmotionTask(L.LightningModule):
         for group in self.plateau.optimizer.param_groups:
             group["lr"] = optim.learning_rate * factor
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        log_mel, targets = batch
+        log_mel, targets, mask = batch
         if self.augment is not None:
-            log_mel, targets = self.augment(log_mel, targets, int(torch.randint(2**31, ())))
-        loss = self.loss(self.model(log_mel), targets)
+            # The mask is mixed as the targets are: two clips in one compete among the labels of both.
+            both = torch.cat([targets, mask.to(targets.dtype)], dim=1)
+            log_mel, both = self.augment(log_mel, both, int(torch.randint(2**31, ())))
+            targets, mask = both[:, : targets.shape[1]], both[:, targets.shape[1] :] > 0
+        loss = self.loss(self.model(log_mel), targets, mask)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
@@ -79,6 +85,8 @@ class EmotionTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(parts) for parts in zip(*self._dev, strict=True))
         self._dev = []
+        if self.dev_mask is not None:
+            logits = masked_logits(logits, self.dev_mask.to(logits.device))
         # Every process evaluates all development clips, so all see the same figure and take the same decisions.
         score = dev_uar(logits.softmax(-1), labels, self.dev_groups)
         self.log("dev_uar", score, prog_bar=True)

@@ -15,9 +15,10 @@ import torch
 
 from crnn import prepare as preparation
 from crnn.config import InputError, StreamGeometry, require
-from crnn.data import EvalClips, TrainClips
+from crnn.data import EvalClips, Paste, TrainClips
 from crnn.fit import model_weights
 from crnn.model import CRNN, OpenHead, count_macs, count_parameters
+from crnn.protocols import protocol_facts
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment
@@ -46,6 +47,7 @@ class Chains(Protocol):
 
     view_settings: dict
     make_view_augment: Callable[[], ViewAugment]
+    paste: Paste | None
     batch: BatchAugment
 
 
@@ -151,6 +153,11 @@ def compress(
     shipping = request.shipping()
     trained = load_trained(RunFolder(run))
     config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
+    require(
+        "shared" not in protocol_facts(config.protocol),
+        f"{run}: {config.protocol} has a label set per corpus, so some of its classes were never told apart; start "
+        "another run from it (--init) and export that",
+    )
     prepared = preparation.prepare(config, trained.data | data, cache)
     RunFolder(run).check_split(prepared.split)
     prepared = preparation.without_test(prepared)
@@ -215,7 +222,7 @@ def _shrink(
         views = open_views(
             prepared.cache, split.corpora, config.features, chain.view_settings, chain.make_view_augment, cache
         )
-        train = TrainClips(views, split, small_config)
+        train = TrainClips(views, split, small_config, chain.paste)
         with tempfile.TemporaryDirectory() as scratch:
             fine_tune(small, small_config, train, dev, chain.batch, request.fine_tune_epochs, Path(scratch))
     return small, small_config

@@ -109,6 +109,10 @@ BROKEN = {
         lambda run: edit_json(run / "split.json", lambda v: v.pop("heard")),
         ["split.json", "does not say whom the run has heard"],
     ),
+    "a label set per corpus": (
+        lambda run: edit_config(run, lambda v: v["run"].update(protocol="cross-all-labels")),
+        ["cross-all-labels", "never told apart", "--init"],
+    ),
     "moved recordings": (
         lambda run: edit_config(run, lambda v: v.update(data={"synthetic": "/nowhere"})),
         ["/nowhere", "no such folder"],
