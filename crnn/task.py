@@ -67,10 +67,14 @@ class EmotionTask(L.LightningModule):
         log_mel, targets = batch
         if self.augment is not None:
             log_mel, targets = self.augment(log_mel, targets, int(torch.randint(2**31, ())))
-        loss = self.loss(self.model(log_mel), targets)
+        loss = self.batch_loss(log_mel, targets)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def batch_loss(self, log_mel: Tensor, targets: Tensor) -> Tensor:
+        """The loss of an augmented batch, a scalar."""
+        return self.loss(self.model(log_mel), targets)
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         log_mel, n_samples, labels = batch
