@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--target-size", help="whole bundle, at most: 250kB, 0.25MB ...; what has to go for it is found"
     )
     pruning.add_argument(
-        "--target-rtf", type=float, help="compute time / audio time of the stream on this machine, 1 thread, at most"
+        "--target-rtf", type=float, help="processor time / audio time of the stream on this machine, 1 thread, at most"
     )
     pruning.add_argument(
         "--fine-tune-epochs",

@@ -95,7 +95,7 @@ class Step:
     bytes: int = 0
     """Whole bundle, of the files that ship"""
     rtf: float = 0.0
-    """Compute time / audio time of its stream, 1 thread; of the slowest runtime"""
+    """Processor time / audio time of its stream, 1 thread; of the slowest runtime"""
 
 
 def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> Step:

@@ -35,7 +35,7 @@ class Trial:
     bytes: int
     """All its files"""
     rtf: float
-    """Compute time / audio time of the stream, 1 thread; of the slowest runtime"""
+    """Processor time / audio time of the stream, 1 thread; of the slowest runtime"""
 
     def __str__(self) -> str:
         return f"{self.bytes:,} bytes, rtf {self.rtf:.4f}"
@@ -50,7 +50,7 @@ class Wish:
     size: int | None = None
     """Bytes of the whole bundle"""
     rtf: float | None = None
-    """Compute time / audio time of the stream"""
+    """Processor time / audio time of the stream"""
 
     def __post_init__(self) -> None:
         require(self.prune is None or 0 <= self.prune <= MOST, f"--prune {self.prune}: give a share from 0 to {MOST:g}")
