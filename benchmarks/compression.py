@@ -38,9 +38,10 @@ from edge.decision import DecisionConfig
 from edge.exporting import calibration_blocks, export_all, exporter
 from edge.inventory import bytes_by_type, inventory
 from edge.limits import Limits
+from edge.profile import save_speakers
 from edge.restore import start_of_bundle
 from edge.runtimes import REGISTRY
-from edge.speakers import some_of_each, write_speakers
+from edge.speakers import some_of_each, speakers_of
 from edge.trained import Trained, load_trained
 
 RESULT = Path("benchmarks/results/compression.json")
@@ -119,7 +120,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
         }
         folder = scratch / f"{number}"
         folder.mkdir()
-        write_speakers(model, smaller, voices, labels, folder)
+        save_speakers(speakers_of(model, smaller, voices, labels), folder / bundle.SPEAKERS)
         for runtime, scheme, encoder, head in export_all(model, smaller, formats, blocks, folder):
             sealed = folder / f"{runtime}.{scheme}"
             sizes = seal(sealed, draft, runtime, scheme, (encoder, head, folder / bundle.SPEAKERS))

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from crnn.data import EvalClips
 from crnn.model import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
 from edge import bundle
@@ -12,8 +11,8 @@ from edge.calibrate import Confidence
 from edge.decision import DecisionConfig
 from edge.exporting import exporter
 from edge.inventory import bytes_by_type, inventory
+from edge.profile import Speakers, save_speakers
 from edge.shrink import Step
-from edge.speakers import write_speakers
 from edge.trained import Trained
 from edge.verify import Row
 
@@ -39,19 +38,19 @@ def assemble(
     trained: Trained,
     model: CRNN,
     config: RunConfig,
-    voices: EvalClips,
+    speakers: Speakers,
     told: Told,
 ) -> bundle.Manifest:
     """Make a bundle of the model files in `folder`: those that do not ship are removed, the rest is written.
 
-    `model` and its `config` are what was exported, `voices` the training clips that describe the speakers.
+    `model` and its `config` are what was exported, `speakers` how those it was trained on differ under it.
     """
     ship = {row.runtime: bundle.ModelFiles(row.scheme, *row.files.split(" + ")) for row in told.rows if row.ships}
     keep = {name for files in ship.values() for name in (files.encoder, files.head)}
     for path in folder.iterdir():
         if path.name not in keep:
             path.unlink()
-    write_speakers(model, config, voices, draft.labels, folder)
+    save_speakers(speakers, folder / bundle.SPEAKERS)
     origin = provenance(trained, model, config, told)
     origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
     models = {runtime: asdict(files) for runtime, files in ship.items()}

@@ -19,7 +19,7 @@ from edge.assemble import Told, assemble
 from edge.calibrate import choose_decision, judge_decision
 from edge.exporting import calibration_blocks, export_all, exporter
 from edge.shrink import Ground, Recipe, Step, shrink
-from edge.speakers import some_of_each
+from edge.speakers import some_of_each, speakers_of
 from edge.trained import Trained, load_trained
 from edge.trials import Trials
 from edge.wish import Wish
@@ -27,7 +27,7 @@ from edge.wish import Wish
 log = logging.getLogger(__name__)
 
 FEW = 32
-"""Blocks, and clips, that a model is tried with before it is trained: enough for every size"""
+"""Blocks that a model is calibrated on where it is tried alone: its size is the same"""
 
 Augmentation = Callable[[dict, RunConfig], "Chains"]
 """A run's augmentation settings and its configuration -> both chains"""
@@ -112,7 +112,6 @@ def compress(
     prepared = preparation.without_test(prepared)
     require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
-    voices = some_of_each(prepared.split.train)
     blocks = calibration_blocks(dev, config.geometry)
     draft = bundle.Manifest(
         bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
@@ -121,8 +120,7 @@ def compress(
         small, small_config, steps = trained.model, config, []
         if request.wish.prune != 0 or request.wish.targets:
             ground = open_ground(trained, prepared, dev, augmentation, cache)
-            few = EvalClips(prepared.cache, voices[:: max(1, len(voices) // FEW)], labels, config)
-            trials = Trials(trained, shipping, draft, few, blocks[:FEW])
+            trials = Trials(trained, shipping, draft, blocks[:FEW])
             small, small_config, steps = shrink(
                 trained.model, config, request.wish, request.recipe, request.limits.max_uar_drop, ground, trials
             )
@@ -144,8 +142,9 @@ def compress(
         truth = dev.labels[reference.owner]
         decision = choose_decision(reference.decisions, truth, request.coverage)
         told = Told(rows, decision, judge_decision(reference.decisions, truth, decision), steps)
-        all_voices = EvalClips(prepared.cache, voices, labels, config)
-        manifest = assemble(folder, draft, trained, small, small_config, all_voices, told)
+        voices = EvalClips(prepared.cache, some_of_each(prepared.split.train), labels, config)
+        speakers = speakers_of(small, small_config, voices, labels)
+        manifest = assemble(folder, draft, trained, small, small_config, speakers, told)
         for runtime in shipping:
             bundle.Bundle.open(folder).recognizer(runtime)  # what a device will do first
         request.wish.check_size(sum(path.stat().st_size for path in folder.iterdir()))

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 SCORED_BATCHES = 16
 """Batches of training clips that a criterion may look at"""
-PATIENCE = 2
-"""Steps in a row past the limit of development UAR that end the way: one such step may be chance, and be made good"""
+SLACK = 0.05
+"""UAR that a step before the last may lose beyond the limit, and be made good: it has a quarter of the training. Past
+that the way ends"""
 SEEDS_APART = 1000
 """Between the seeds of two steps, so that no step repeats another's order and augmentation"""
 
@@ -181,17 +182,17 @@ def shrink(
         return steps[0].uar - step.uar
 
     trial = note(model, config, 0.0)
-    smaller, smaller_config, misses = model, config, 0
+    smaller, smaller_config = model, config
     for smaller, smaller_config, until in gradually(model, config, share, recipe, ground):
         trial = note(smaller, smaller_config, until)
-        misses = 0 if lost(steps[-1]) <= max_uar_drop else misses + 1
-        if misses == PATIENCE:
+        if not lost(steps[-1]) <= max_uar_drop + SLACK:
             break
-    if misses or not wish.met(trial):
+    if not (lost(steps[-1]) <= max_uar_drop and wish.met(trial)):
         best = [step for step in steps if step is steps[0] or lost(step) <= max_uar_drop][-1]
         raise OutOfReach(
-            f"{wish.targets or f'--prune {share:g}'} cannot be met: {_told(steps[-1], lost(steps[-1]))} (limit "
-            f"{100 * max_uar_drop:g}); the best within the limit: {_told(best, lost(best))}",
+            f"{wish.targets or f'--prune {share:g}'} cannot be met: {_told(steps[-1], lost(steps[-1]))} "
+            f"(limit {100 * max_uar_drop:g}); the best within the limit: {_told(best, lost(best))}; "
+            "try more --fine-tune-epochs",
             steps,
         )
     return smaller, smaller_config, steps

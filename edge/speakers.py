@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from crnn.corpora import Utterance
 from crnn.data import EvalClips, eval_loader
 from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
-from edge.bundle import SPEAKERS
-from edge.profile import NEUTRAL, Speakers, save_speakers
+from edge.profile import NEUTRAL, Speakers
 
 CLIPS_PER_EMOTION = 8
 """Of a speaker; more would weigh more, and take longer"""
@@ -42,10 +40,10 @@ def hear_openly(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.nd
     return together[:, :n_classes], together[:, n_classes:]
 
 
-def write_speakers(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...], folder: Path) -> None:
-    """Write a bundle's `speakers.npz` from training clips: how their speakers differ under this model."""
+def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
+    """How the speakers of training clips differ under this model."""
     voices = np.array([u.speaker for u in clips.utterances])
-    save_speakers(describe(*hear_openly(model, config, clips), clips.labels, voices, labels), folder / SPEAKERS)
+    return describe(*hear_openly(model, config, clips), clips.labels, voices, labels)
 
 
 def describe(

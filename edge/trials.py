@@ -8,7 +8,6 @@ from time import process_time
 
 import numpy as np
 
-from crnn.data import EvalClips
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 from edge import bundle
@@ -16,6 +15,7 @@ from edge.assemble import Told, assemble
 from edge.calibrate import COVERAGES, Confidence
 from edge.decision import DecisionConfig
 from edge.exporting import export_all
+from edge.profile import Speakers
 from edge.shrink import Step
 from edge.streaming import StreamingRecognizer
 from edge.trained import Trained
@@ -41,12 +41,10 @@ class Trials:
         trained: Trained,
         shipping: dict[str, str],
         draft: bundle.Manifest,
-        voices: EvalClips,
         blocks: Sequence[np.ndarray],
     ) -> None:
-        """`shipping`: runtime -> scheme; a few `voices` and `blocks` will do: how many there are changes no size."""
-        self._trained, self._shipping, self._draft = trained, shipping, draft
-        self._voices, self._blocks = voices, blocks
+        """`shipping`: runtime -> scheme; a few `blocks` will do: how many there are changes no size."""
+        self._trained, self._shipping, self._draft, self._blocks = trained, shipping, draft, blocks
         self._yardsticks: dict[str, tuple[StreamingRecognizer, float]] = {}
 
     def __call__(self, model: CRNN, config: RunConfig, n_steps: int) -> Trial:
@@ -62,11 +60,18 @@ class Trials:
             confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES))
             step = Step(UNKNOWN, config.model.channels, config.model.lstm_units, 10**6, 10**8, UNKNOWN, 10**6)
             told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, [step] * n_steps)
-            assemble(folder, self._draft, self._trained, model, config, self._voices, told)
+            assemble(folder, self._draft, self._trained, model, config, self._anyone(model), told)
             size = sum(path.stat().st_size for path in folder.iterdir())
             opened = bundle.Bundle.open(folder)
             rtf = max(self._rtf(runtime, opened.recognizer(runtime)) for runtime in self._shipping)
         return Trial(size, rtf)
+
+    def _anyone(self, model: CRNN) -> Speakers:
+        """Noise in the place of the training speakers' description: an untrained model may have none."""
+        width, n_classes = model.head.classifier.in_features, len(self._draft.labels)
+        rng = np.random.default_rng(0)
+        shapes = ((width,), (width, width), *[(n_classes,)] * 3)
+        return Speakers(*(np.abs(rng.normal(size=shape)).astype(np.float32) for shape in shapes))
 
     def _rtf(self, runtime: str, recognizer: StreamingRecognizer) -> float:
         """Compute time / audio time of a stream whose window is full, 1 thread."""

@@ -229,7 +229,7 @@ def test_a_wish_that_cannot_be_met_says_the_best_and_writes_nothing(case, small_
         head, *steps = result.stdout.splitlines()
         assert head.split()[:3] == ["pruned", "channels", "LSTM"]
         assert [line.split()[0] for line in steps][0] == "0%"
-        assert len(steps) >= 3, "it gave up after two steps past the limit, and shows them"
+        assert float(steps[-1].split()[-1].strip("%+")) > 0, "the step that cost too much is shown"
 
 
 def test_an_interrupted_one_leaves_nothing(small_run, cache, tmp_path):
