@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="runtimes to make files for (default: every one whose extra is installed and that has the scheme)",
     )
     parser.add_argument("--coverage", type=float, default=0.9, help='share of decisions not "uncertain" (default: 0.9)')
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
     pruning = parser.add_argument_group("pruning, in steps, each trained further towards the unpruned model's answers")
     pruning.add_argument(
         "--prune",

@@ -47,7 +47,7 @@ from edge.trained import Trained, load_trained
 RESULT = Path("benchmarks/results/compression.json")
 PLOT = Path("docs/images/compression.svg")
 ROUNDS = 15
-TICKS = (100, 150, 200, 300, 500, 1000)
+TICKS = (60, 100, 150, 200, 300, 500, 1000)
 PUBLISHED = {"Light-SERNet, float16": 880_000, "kws_streaming CRNN, int8": 472_000, "Wav2Small, int8": 120_000}
 """Bytes of model files as their authors give them; their accuracies are of other tasks and protocols"""
 MEMORY = """
@@ -201,7 +201,7 @@ def memory(folder: Path) -> float:
 
 
 def draw(rows: list[dict]) -> None:
-    """Bytes against UAR, and against time."""
+    """Bytes against UAR, and against time; pruned models are hollow."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -218,6 +218,7 @@ def draw(rows: list[dict]) -> None:
         style = {
             "marker": markers[row["runtime"]],
             "color": colours[row["scheme"]],
+            "fillstyle": "none" if row["pruning"] else "full",
             "linestyle": "none",
             "label": None if label in seen else label,
         }

@@ -31,7 +31,7 @@ UNKNOWN = 1 / 7000
 class Trials:
     """Measures models in the schemes that ship.
 
-    Compute time is the processor's, with one thread, so that other programs' turns do not count. What they do to caches
+    Time is the processor's, with one thread, so that other programs' turns do not count. What they do to caches
     and clocks does: so it is told by a yardstick, the first model that is measured; every later one is timed in rounds
     beside it, and its ratio counts.
     """
@@ -60,24 +60,25 @@ class Trials:
             confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES))
             step = Step(UNKNOWN, config.model.channels, config.model.lstm_units, 10**6, 10**8, UNKNOWN, 10**6)
             told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, [step] * n_steps)
-            assemble(folder, self._draft, self._trained, model, config, self._anyone(model), told)
+            assemble(folder, self._draft, self._trained, model, config, _anyone(model), told)
             size = sum(path.stat().st_size for path in folder.iterdir())
             opened = bundle.Bundle.open(folder)
             rtf = max(self._rtf(runtime, opened.recognizer(runtime)) for runtime in self._shipping)
         return Trial(size, rtf)
 
-    def _anyone(self, model: CRNN) -> Speakers:
-        """Noise in the place of the training speakers' description: an untrained model may have none."""
-        width, n_classes = model.head.classifier.in_features, len(self._draft.labels)
-        rng = np.random.default_rng(0)
-        shapes = ((width,), (width, width), *[(n_classes,)] * 3)
-        return Speakers(*(np.abs(rng.normal(size=shape)).astype(np.float32) for shape in shapes))
-
     def _rtf(self, runtime: str, recognizer: StreamingRecognizer) -> float:
-        """Compute time / audio time of a stream whose window is full, 1 thread."""
+        """Processor time / audio time of a stream whose window is full, 1 thread."""
         hop_seconds = recognizer.geometry.hop_samples / recognizer.features.sample_rate
         if runtime not in self._yardsticks:
             self._yardsticks[runtime] = recognizer, cost(recognizer, ROUNDS, process_time)[1] / hop_seconds
         yardstick, rtf = self._yardsticks[runtime]
         rounds = [(cost(recognizer, 1, process_time)[1], cost(yardstick, 1, process_time)[1]) for _ in range(ROUNDS)]
         return rtf * statistics.median(ours / theirs for ours, theirs in rounds)
+
+
+def _anyone(model: CRNN) -> Speakers:
+    """Noise in the place of the training speakers' description: an untrained model may give none."""
+    width, n_classes = model.head.classifier.in_features, model.head.classifier.out_features
+    rng = np.random.default_rng(0)
+    shapes = ((width,), (width, width), *[(n_classes,)] * 3)
+    return Speakers(*(np.abs(rng.normal(size=shape)).astype(np.float32) for shape in shapes))
