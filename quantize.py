@@ -1,8 +1,10 @@
 """Prune, quantize, export and verify a trained run; write the bundle a device needs.
 
     python quantize.py RUN --out BUNDLE
+    python quantize.py RUN --out BUNDLE --target-size 120kB --plot pruning.svg
 
-Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing is written; 2 bad input.
+Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing is written; 2 bad input, or a target
+that cannot be met: the best that was reached is told, and nothing is written.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from crnn.config import InputError, from_dict
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.limits import Limits
+from edge.wish import DEFAULT_SHARE, Wish, parse_size
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,8 +34,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings, if they have moved since training"
     )
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
-    parser.add_argument("--prune", type=float, default=0.25, help="share of encoder channels to drop (default: 0.25)")
-    parser.add_argument("--fine-tune-epochs", type=int, default=8, help="epochs after pruning (default: 8)")
     parser.add_argument(
         "--scheme",
         choices=(runtimes.INT8, *runtimes.SCHEMES),
@@ -47,7 +48,26 @@ def build_parser() -> argparse.ArgumentParser:
         help="runtimes to make files for (default: every one whose extra is installed and that has the scheme)",
     )
     parser.add_argument("--coverage", type=float, default=0.9, help='share of decisions not "uncertain" (default: 0.9)')
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
+    pruning = parser.add_argument_group("pruning, in steps, each trained further towards the unpruned model's answers")
+    pruning.add_argument(
+        "--prune",
+        type=float,
+        help=f"share of channels and LSTM units to drop (default: {DEFAULT_SHARE} without a target)",
+    )
+    pruning.add_argument(
+        "--target-size", help="whole bundle, at most: 250kB, 0.25MB ...; what has to go for it is found"
+    )
+    pruning.add_argument(
+        "--target-rtf", type=float, help="processor time / audio time of the stream on this machine, 1 thread, at most"
+    )
+    pruning.add_argument(
+        "--fine-tune-epochs",
+        type=int,
+        default=8,
+        help="epochs after the last step; a quarter after others (default: 8)",
+    )
+    pruning.add_argument("--plot", type=Path, help="draw the steps into this file (.svg, .png, .pdf)")
     limits = parser.add_argument_group("limits; past any of them nothing is written")
     for item in fields(Limits):
         option = "--" + item.name.replace("_", "-")
@@ -79,6 +99,32 @@ def table(rows: list) -> str:
         )
         for row in rows
     ]
+    return aligned(head, body)
+
+
+def step_table(steps: list) -> str:
+    """The steps of a pruning, the trained model first; empty without any."""
+    if not steps:
+        return ""
+    head = ("pruned", "channels", "LSTM", "parameters", "MACs/window", "bytes", "rtf", "dev UAR", "lost")
+    body = [
+        (
+            f"{step.share:.0%}",
+            "-".join(map(str, step.channels)),
+            str(step.lstm_units),
+            f"{step.n_params:,}",
+            f"{step.macs_per_window:,}",
+            f"{step.bytes:,}",
+            f"{step.rtf:.4f}",
+            f"{step.uar:.1%}",
+            f"{steps[0].uar - step.uar:+.1%}",
+        )
+        for step in steps
+    ]
+    return aligned(head, body)
+
+
+def aligned(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in [head, *body])
     return "\n".join(line.rstrip() for line in lines)
@@ -90,34 +136,49 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from crnn.prepare import given_folders  # after the arguments: torch takes seconds
     from edge.compress import GateError, Request, compress
+    from edge.shrink import OutOfReach, Recipe
+    from edge.step_plot import check_plot, draw
 
     try:
         request = Request(
-            args.prune,
-            args.fine_tune_epochs,
+            Wish(args.prune, None if args.target_size is None else parse_size(args.target_size), args.target_rtf),
+            Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
             args.scheme,
             tuple(args.formats) if args.formats else None,
             args.coverage,
             Limits(**{item.name: getattr(args, item.name) for item in fields(Limits)}),
         )
+        if args.plot is not None:
+            check_plot(args.plot)
         data = given_folders(args.data)
         with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
-            rows, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
+            rows, steps, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
+            if args.plot is not None and steps:
+                draw(steps, args.plot)
     except GateError as error:
-        sys.stdout.write(table(error.rows) + "\n")
+        sys.stdout.write("".join(f"{told}\n" for told in (step_table(error.steps), table(error.rows)) if told))
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")
         return 1
+    except OutOfReach as error:
+        sys.stdout.write(step_table(error.steps) + "\n")
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; no bundle is written\n")
+        return 130
+    size = sum(path.stat().st_size for path in args.out.iterdir())
     if args.json:
-        sys.stdout.write(json.dumps({"bundle": str(args.out), "rows": [asdict(row) for row in rows]}) + "\n")
+        told = {"steps": [asdict(step) for step in steps], "rows": [asdict(row) for row in rows]}
+        sys.stdout.write(json.dumps({"bundle": str(args.out), "bytes": size, **told}) + "\n")
     else:
-        size = sum(facts["bytes"] for facts in manifest.files.values())
-        sys.stdout.write(f"{table(rows)}\nbundle {args.out}: {', '.join(manifest.models)}, {size:,} bytes\n")
+        tables = "".join(f"{told}\n\n" for told in (step_table(steps), table(rows)) if told)
+        sys.stdout.write(f"{tables}bundle {args.out}: {', '.join(manifest.models)}, {size:,} bytes\n")
     return 0
 
 

@@ -32,9 +32,10 @@ from crnn.protocols import protocol_facts
 from crnn.run import write_text
 from edge import bundle
 from edge.calibrate import choose_decision, judge_decision
-from edge.compress import calibration_blocks, export_all, load_trained
 from edge.decision import DecisionConfig, probabilities
+from edge.exporting import calibration_blocks, export_all
 from edge.streaming import HopResult, StreamingRecognizer
+from edge.trained import load_trained
 from edge.utterances import UtteranceRecognizer
 from edge.vad import make_gate
 from edge.verify import clip_decisions

@@ -1,12 +1,14 @@
 """Every scheme under every runtime: bytes, speed, memory, and what is lost, of runs that are trained already.
 
-    SER_DATA=FOLDER PYTHON -m benchmarks.compression RUN [RUN ...]
+    SER_DATA=FOLDER PYTHON -m benchmarks.compression RUN [--pruned BUNDLE ...]
 
-PYTHON: of an environment with the tflite extra, for both runtimes. Nothing is trained or pruned. Each row is a bundle
-for one runtime alone: `bytes` counts all its files. `dev_*`, flips and differences are of the development speakers, by
-which a scheme is chosen; `uar` and `uar_drop` are of the fold's test speakers, read once, for the rows reported. Speeds
-are medians of interleaved rounds on this machine, also given as ratios to the float32 ONNX files of the same run.
-Writes benchmarks/results/compression.json and docs/images/compression.svg.
+PYTHON: of an environment with the tflite extra, for both runtimes. Nothing is trained or pruned: a pruned model is read
+out of a float32 bundle that was made of the run before, by `quantize.py RUN --prune SHARE --scheme float32 --formats
+onnx`. Each row is a bundle for one runtime alone: `bytes` counts all its files. Flips and differences are from the same
+model in torch, what is lost is from the unpruned one. `dev_*`, flips and differences are of the development speakers,
+by which schemes and shares are chosen; `uar` and `uar_drop` are of the fold's test speakers, read once, for the rows
+reported. Speeds are medians of interleaved rounds on this machine, also given as ratios to the float32 ONNX files of
+the unpruned model. Writes benchmarks/results/compression.json and docs/images/compression.svg.
 """
 
 import argparse
@@ -25,21 +27,27 @@ import numpy as np
 from benchmarks.results import add_row
 from benchmarks.tables import rows as measured
 from crnn import prepare as preparation
+from crnn.config import require
 from crnn.data import EvalClips
 from crnn.metrics import speaker_interval, uar
-from crnn.model import count_macs, count_parameters
+from crnn.model import CRNN, count_macs, count_parameters
 from crnn.run import RunFolder
+from crnn.run_config import RunConfig
 from edge import bundle, verify
-from edge.compress import calibration_blocks, export_all, exporter, load_trained, write_speakers
 from edge.decision import DecisionConfig
+from edge.exporting import calibration_blocks, export_all, exporter
 from edge.inventory import bytes_by_type, inventory
 from edge.limits import Limits
+from edge.profile import save_speakers
+from edge.restore import start_of_bundle
 from edge.runtimes import REGISTRY
+from edge.speakers import some_of_each, speakers_of
+from edge.trained import Trained, load_trained
 
 RESULT = Path("benchmarks/results/compression.json")
 PLOT = Path("docs/images/compression.svg")
 ROUNDS = 15
-TICKS = (100, 150, 200, 300, 500, 1000)
+TICKS = (60, 100, 150, 200, 300, 500, 1000)
 PUBLISHED = {"Light-SERNet, float16": 880_000, "kws_streaming CRNN, int8": 472_000, "Wav2Small, int8": 120_000}
 """Bytes of model files as their authors give them; their accuracies are of other tasks and protocols"""
 MEMORY = """
@@ -56,15 +64,16 @@ print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("runs", nargs="*", type=Path, help="run folders of train.py; none: draw the figure again")
+    parser.add_argument("run", nargs="?", type=Path, help="run folder of train.py; none: draw the figure again")
+    parser.add_argument("--pruned", nargs="+", type=Path, default=[], help="float32 bundles that were made of the run")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    for run in args.runs:
+    if args.run is not None:
         with tempfile.TemporaryDirectory() as scratch:
-            for row in measure(run, Path(scratch)):
+            for row in measure(args.run, args.pruned, Path(scratch)):
                 add_row(RESULT, row, ("bundle", "runtime", "scheme", "pruning"))
                 print(
-                    f"{row['bundle']:40} {row['runtime']:7} {row['scheme']:13} {row['bytes']:>9,} bytes  "
+                    f"{row['pruning']:4.0%} {row['runtime']:7} {row['scheme']:13} {row['bytes']:>9,} bytes  "
                     f"UAR {row['uar']:.1%} ({-row['uar_drop']:+.1%}), dev {-row['dev_uar_drop']:+.1%}, "
                     f"flips {row['flip_rate']:.2%}, {row['ms_ratio']:.2f} x the time",
                     flush=True,
@@ -72,55 +81,74 @@ def main() -> None:
     draw(measured("compression"))
 
 
-def measure(run: Path, scratch: Path) -> list[dict]:
-    """The rows of one run, as float32 ONNX first."""
+def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
+    """The rows of one run, those of the unpruned model first, and of it float32 ONNX first."""
     trained = load_trained(RunFolder(run))
-    config, model = trained.config, trained.model
+    config = trained.config
     prepared = preparation.prepare(config, trained.data)
     RunFolder(run).check_split(prepared.split)
     labels = prepared.split.labels
-    dev, test = (
-        EvalClips(prepared.cache, clips, labels, config) for clips in (prepared.split.dev, prepared.split.test)
+    dev, test, voices = (
+        EvalClips(prepared.cache, clips, labels, config)
+        for clips in (prepared.split.dev, prepared.split.test, some_of_each(prepared.split.train))
     )
     draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
-    reference = verify.hear_torch(model, draft, dev)
-    dev_uar = verify.figures_of(reference, dev, labels)["uar"]
-    whole = verify.figures_of(verify.hear_torch(model, draft, test), test, labels)
-    facts = {
-        "bundle": run.name,
-        **{key: trained.metrics[key] for key in ("protocol", "split_hash", "fold", "seed")},
-        "pruning": 0.0,
-        "n_params": count_parameters(model),
-        "macs_per_window": count_macs(
-            model, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps)
-        ),
-        "dev_uar_torch": dev_uar,
-        "uar_torch": whole["uar"],
-    }
-
-    write_speakers(model, config, prepared, scratch)
     formats = tuple(name for name in REGISTRY if exporter(name).installed())
-    made, recognizers = [], []
-    for runtime, scheme, encoder, head in export_all(
-        model, config, formats, calibration_blocks(dev, config.geometry), scratch
-    ):
-        folder = scratch / f"{runtime}.{scheme}"
-        files = (encoder, head, scratch / bundle.SPEAKERS)
-        sizes = seal(folder, draft, runtime, scheme, files)
-        recognizer = bundle.Bundle.open(folder).recognizer(runtime)
-        recognizers.append(recognizer)
-        gate = verify.compare(recognizer, dev, labels, reference, dev_uar, Limits(), scheme)
-        heard = verify.figures_of(verify.hear(recognizer, test), test, labels)
-        made.append(
-            facts
-            | {"runtime": runtime, "scheme": scheme, **sizes}
-            | {"dev_uar": gate.uar, "dev_uar_drop": gate.uar_drop, "past_limits": list(gate.failures)}
-            | {key: getattr(gate, key) for key in ("flip_rate", "max_abs_diff", "ece")}
-            | {key: heard[key] for key in ("uar", "uar_ci95", "n_clips")}
-            | {"uar_drop": whole["uar"] - heard["uar"], "uar_drop_ci95": drop_interval(whole, heard)}
-            | {"rss_mb": memory(folder), "tensors": bytes_by_type([*inventory(encoder), *inventory(head)])}
+    blocks = calibration_blocks(dev, config.geometry)
+    models = [(0.0, trained.model, config), *(restored(path, trained) for path in pruned)]
+    made, recognizers, figures = [], [], []
+    for number, (share, model, smaller) in enumerate(models):
+        reference = verify.hear_torch(model, draft, dev)
+        figures.append(
+            (
+                verify.figures_of(reference, dev, labels),
+                verify.figures_of(verify.hear_torch(model, draft, test), test, labels),
+            )
         )
+        (dev_whole, whole), (dev_own, own) = figures[0], figures[-1]
+        frames = config.geometry.frames_for(config.geometry.window_steps)
+        facts = {
+            "bundle": run.name,
+            **{key: trained.metrics[key] for key in ("protocol", "split_hash", "fold", "seed")},
+            "pruning": share,
+            "channels": smaller.model.channels,
+            "lstm_units": smaller.model.lstm_units,
+            "n_params": count_parameters(model),
+            "macs_per_window": count_macs(model, config.features.n_mels, frames),
+            "dev_uar_torch": dev_own["uar"],
+            "uar_torch": own["uar"],
+        }
+        folder = scratch / f"{number}"
+        folder.mkdir()
+        save_speakers(speakers_of(model, smaller, voices, labels), folder / bundle.SPEAKERS)
+        for runtime, scheme, encoder, head in export_all(model, smaller, formats, blocks, folder):
+            sealed = folder / f"{runtime}.{scheme}"
+            sizes = seal(sealed, draft, runtime, scheme, (encoder, head, folder / bundle.SPEAKERS))
+            recognizer = bundle.Bundle.open(sealed).recognizer(runtime)
+            recognizers.append(recognizer)
+            gate = verify.compare(recognizer, dev, labels, reference, dev_whole["uar"], Limits(), scheme)
+            heard = verify.figures_of(verify.hear(recognizer, test), test, labels)
+            made.append(
+                facts
+                | {"runtime": runtime, "scheme": scheme, **sizes}
+                | {"dev_uar": gate.uar, "dev_uar_drop": gate.uar_drop, "past_limits": list(gate.failures)}
+                | {key: getattr(gate, key) for key in ("flip_rate", "max_abs_diff", "ece")}
+                | {key: heard[key] for key in ("uar", "uar_ci95", "n_clips")}
+                | {"uar_drop": whole["uar"] - heard["uar"], "uar_drop_ci95": drop_interval(whole, heard)}
+                | {"rss_mb": memory(sealed), "tensors": bytes_by_type([*inventory(encoder), *inventory(head)])}
+            )
     return [row | speed for row, speed in zip(made, speeds(recognizers), strict=True)]
+
+
+def restored(path: Path, trained: Trained) -> tuple[float, CRNN, RunConfig]:
+    """Share, model and configuration of a pruned float32 bundle of the run. Raises InputError if it is another's."""
+    start, origin = start_of_bundle(path, str(path)), bundle.Bundle.open(path).manifest.provenance
+    for key in ("protocol", "fold", "split_hash", "seed"):
+        require(origin[key] == trained.metrics[key], f"{path}: its {key} is {origin[key]}, the run's is another")
+    config = replace(trained.config, model=start.model)
+    model = CRNN(config.features, config.model, len(start.labels))
+    model.load_state_dict(start.weights)
+    return origin["pruning"], model.eval(), config
 
 
 def seal(
@@ -173,7 +201,7 @@ def memory(folder: Path) -> float:
 
 
 def draw(rows: list[dict]) -> None:
-    """Bytes against UAR, and against time."""
+    """Bytes against UAR, and against time; pruned models are hollow."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -190,6 +218,7 @@ def draw(rows: list[dict]) -> None:
         style = {
             "marker": markers[row["runtime"]],
             "color": colours[row["scheme"]],
+            "fillstyle": "none" if row["pruning"] else "full",
             "linestyle": "none",
             "label": None if label in seen else label,
         }

@@ -25,8 +25,8 @@ from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize_by_corpus
 from crnn.run import write_text
 from crnn.task import predict
-from edge.compress import load_trained
 from edge.decision import probabilities
+from edge.trained import load_trained
 
 RESULTS = Path("benchmarks/results")
 PROTOCOLS = (recipes.CROSS, "cross-single")

@@ -24,9 +24,9 @@ from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.data import EvalClips
 from crnn.metrics import speaker_interval, uar
-from edge.compress import load_trained
 from edge.profile import NEUTRAL, Speakers, Strength, make_profile
 from edge.speakers import describe, hear_openly, some_of_each
+from edge.trained import load_trained
 
 RESULTS = Path("benchmarks/results/enrolment.json")
 WITHIN = "ravdess-luna5"

@@ -36,7 +36,8 @@ from crnn import prepare as preparation
 from crnn.config import require
 from crnn.data import EvalClips
 from crnn.run import RunFolder
-from edge.compress import calibration_blocks, export_all, load_trained, parts
+from edge.exporting import calibration_blocks, export_all, parts
+from edge.trained import load_trained
 
 RESULT = Path("benchmarks/results/executorch.json")
 INPUTS, STARTS, ROUNDS, CALLS = 64, 7, 60, 20

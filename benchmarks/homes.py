@@ -25,7 +25,7 @@ from crnn.run import RunFolder
 from crnn.task import predict
 from crnn.views import Views, open_views
 from edge.calibrate import choose_decision
-from edge.compress import Trained, load_trained
+from edge.trained import Trained, load_trained
 from edge.decision import probabilities
 from edge.sidecar import sureness
 

@@ -27,8 +27,8 @@ from crnn.cache import AudioCache
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize
 from crnn.task import predict
-from edge.compress import Trained, load_trained
 from edge.decision import probabilities
+from edge.trained import Trained, load_trained
 
 
 class Spoiled:

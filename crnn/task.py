@@ -73,10 +73,14 @@ class EmotionTask(L.LightningModule):
             both = torch.cat([targets, mask.to(targets.dtype)], dim=1)
             log_mel, both = self.augment(log_mel, both, int(torch.randint(2**31, ())))
             targets, mask = both[:, : targets.shape[1]], both[:, targets.shape[1] :] > 0
-        loss = self.loss(self.model(log_mel), targets, mask)
+        loss = self.batch_loss(log_mel, targets, mask)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        """The loss of an augmented batch, a scalar."""
+        return self.loss(self.model(log_mel), targets, mask)
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         log_mel, n_samples, labels = batch

@@ -88,7 +88,12 @@ def _provenance(where: dict) -> list[str]:
     if "n_params" in where:
         lines.append(
             f"model      {where['n_params']:,} parameters, {where['macs_per_window'] / 1e6:.1f} M multiply-accumulates "
-            f"per window, {where['pruning']:.0%} of channels pruned"
+            f"per window, {where['pruning']:.0%} of channels and LSTM units pruned"
+        )
+    for step in where.get("pruning_steps", []):
+        lines.append(
+            f"           {step['share']:.0%} pruned: channels {step['channels']}, {step['lstm_units']} LSTM units, "
+            f"{step['bytes']:,} bytes, UAR {step['uar']:.1%} on dev"
         )
     for part, figures in where.get("trained_model", {}).items():
         interval = figures.get("uar_ci95")

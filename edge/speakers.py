@@ -40,6 +40,12 @@ def hear_openly(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.nd
     return together[:, :n_classes], together[:, n_classes:]
 
 
+def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
+    """How the speakers of training clips differ under this model."""
+    voices = np.array([u.speaker for u in clips.utterances])
+    return describe(*hear_openly(model, config, clips), clips.labels, voices, labels)
+
+
 def describe(
     logits: np.ndarray, pooled: np.ndarray, truth: np.ndarray, speakers: np.ndarray, labels: tuple[str, ...]
 ) -> Speakers:

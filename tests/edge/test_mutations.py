@@ -20,9 +20,8 @@ from crnn.run_config import RunConfig
 from crnn.synthetic import demo_clip
 from edge import bundle, export_onnx
 from edge.bundle import Bundle, Manifest, ModelFiles, list_files
-from edge.compress import export_all
 from edge.decision import DecisionConfig
-from edge.exporting import Part
+from edge.exporting import Part, export_all
 
 CONFIG = RunConfig(model=ModelConfig(channels=(4, 8, 8, 12), lstm_units=16, attention_units=8))
 LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")

@@ -3,6 +3,7 @@ and a file that is damaged or made for another bundle is refused by name."""
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn.config import InputError
-from edge.profile import Profile, Speakers, Strength, load_profile, load_speakers, make_profile
+from edge.profile import Profile, Speakers, Strength, load_profile, load_speakers, make_profile, save_speakers
 from edge.speakers import describe
 
 LABELS = ("neutral", "happy", "sad", "angry")
@@ -282,11 +283,28 @@ def test_one_clip_of_each_or_no_neutral_at_all_is_still_described(labels):
     describe(classifier(pooled)[lone], pooled[lone], truth[lone], speaker[lone], labels).check("here", WIDTH, 4)
 
 
+def test_a_description_is_kept_in_few_bytes_and_read_back(speakers, tmp_path):
+    """Also where all of `whiten` is in the file, and in float32, as bundles had it at first."""
+    save_speakers(speakers, tmp_path / "small.npz")
+    np.savez_compressed(tmp_path / "full.npz", **vars(speakers))
+    for name, tolerance in (("small", 5e-4), ("full", 0)):
+        read = load_speakers(tmp_path / f"{name}.npz", WIDTH, len(LABELS))
+        assert np.allclose(read.whiten, speakers.whiten, rtol=tolerance, atol=tolerance * np.abs(speakers.whiten).max())
+        assert np.array_equal(read.whiten, read.whiten.T)
+        for key in ("center", "neutral_mean", "neutral_between", "neutral_within"):
+            assert np.array_equal(getattr(read, key), getattr(speakers, key))
+    wide = replace(speakers, whiten=np.random.default_rng(0).normal(size=(96, 96)).astype(np.float32))
+    save_speakers(wide, tmp_path / "wide.npz")
+    assert (tmp_path / "wide.npz").stat().st_size < 96 * 96 * 4 / 3
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
         (lambda v: v.pop("whiten"), "does not describe the training speakers"),
         (lambda v: v.update(other=v["center"]), "does not describe the training speakers"),
+        (lambda v: v.update(whiten=v["whiten"][:, :-1]), "does not describe the training speakers"),
+        (lambda v: v.update(whiten=np.full((WIDTH, WIDTH), np.inf, np.float16)), "whiten must be finite"),
         (lambda v: v.update(center=v["center"][:-1]), "center must be finite float32 of shape"),
         (lambda v: v.update(neutral_mean=np.full(4, np.nan, np.float32)), "neutral_mean must be finite"),
         (lambda v: v.update(neutral_within=-np.ones(4, np.float32)), "variance below 0"),

@@ -1,11 +1,16 @@
 """quantize.py as a user runs it: what it writes, what the files hold, and that the gate holds."""
 
 import json
+import os
+import select
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
-from helpers import edit_json, make_bundle, one_clear_line, script
+from helpers import ROOT, edit_json, make_bundle, one_clear_line, script
 
 from edge.export_tflite import installed as tflite_extra
 from edge.runtimes import REGISTRY
@@ -41,9 +46,12 @@ def test_a_scheme_that_a_runtime_does_not_have(small_run, tmp_path):
     one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install '.[tflite]'"]))
 
 
-def test_the_same_run_gives_the_same_bytes(small_run, cache, tmp_path):
+@pytest.mark.parametrize("arguments", [("--prune", "0"), ("--prune", "0.4", "--formats", "onnx")])
+def test_the_same_run_gives_the_same_bytes(arguments, small_run, cache, tmp_path):
     for name in ("a", "b"):
-        assert make_bundle(small_run, tmp_path / name, cache, "--prune", "0").returncode == 0
+        assert make_bundle(small_run, tmp_path / name, cache, *arguments).returncode == 0
+    if "onnx" in arguments:  # the manifest of a pruned one
+        assert [(tmp_path / name / "bundle.json").read_text().count('"share"') for name in ("a", "b")] == [4, 4]
     first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("a", "b"))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
@@ -140,9 +148,108 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--prune", "1"), ("--coverage", "0"), ("--fine-tune-epochs", "-1")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--prune", "1"),
+        ("--prune", "nan"),
+        ("--target-rtf", "0"),
+        ("--target-size", "250 bananas"),
+        ("--target-size", "-1kB"),
+        ("--plot", "steps.txt"),
+        ("--plot", "/nowhere/steps.svg"),
+        ("--coverage", "0"),
+        ("--fine-tune-epochs", "-1"),
+    ],
+)
 def test_values_out_of_range(option, value, small_run, tmp_path):
-    one_clear_line(script("quantize.py", small_run, "--out", tmp_path / "b", option, value), option)
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", f"{option}={value}")
+    one_clear_line(result, "epochs is -1" if "epochs" in option else option)
+
+
+def test_a_size_in_two_words_is_no_size_either(small_run, tmp_path):
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--target-size", "250", "bananas")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith("unrecognized arguments: bananas")
+
+
+def whole(bundle) -> int:
+    return sum(path.stat().st_size for path in bundle.iterdir())
+
+
+def test_a_target_size_is_of_everything_that_is_written(small_run, cache, tmp_path):
+    plain = make_bundle(small_run, tmp_path / "plain", cache, "--prune", "0", "--formats", "onnx", "--json")
+    assert json.loads(plain.stdout)["bytes"] == whole(tmp_path / "plain")
+    target = round(0.8 * whole(tmp_path / "plain"))
+    arguments = ("--formats", "onnx", "--target-size", str(target), "--plot", tmp_path / "steps.svg", "--json")
+    result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    told = json.loads(result.stdout)
+    first, last = told["steps"][0], told["steps"][-1]
+    assert told["bytes"] == whole(tmp_path / "small") <= target
+    assert 0.8 * target < told["bytes"], "no more was pruned than had to be"
+    assert abs(last["bytes"] - told["bytes"]) < 0.02 * target, "what was measured on the way is what came out"
+    assert (first["share"], first["channels"], first["lstm_units"]) == (0.0, [8, 8, 8, 8], 16)
+    for key in ("bytes", "macs_per_window", "n_params", "lstm_units"):
+        assert last[key] < first[key]
+    assert "<svg" in (tmp_path / "steps.svg").read_text()[:1000]
+    origin = json.loads((tmp_path / "small" / "bundle.json").read_text())["provenance"]
+    assert origin["pruning"] == last["share"]
+    assert origin["model"]["channels"] == last["channels"]
+    assert origin["model"]["lstm_units"] == last["lstm_units"] == origin["pruning_steps"][-1]["lstm_units"]
+    assert origin["macs_per_window"] == last["macs_per_window"]
+    assert [step["bytes"] for step in origin["pruning_steps"]] == [step["bytes"] for step in told["steps"]]
+
+
+def test_a_target_that_is_met_already_prunes_nothing(small_run, cache, tmp_path):
+    arguments = ("--formats", "onnx", "--target-size", "1MB", "--target-rtf", "5")
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert json.loads((tmp_path / "b" / "bundle.json").read_text())["provenance"]["model"]["channels"] == [8, 8, 8, 8]
+
+
+UNMET = {
+    "size beyond reach": (("--target-size", "4kB"), ["--target-size 4,000 bytes cannot be met: the best, with 90%"]),
+    "time beyond reach": (("--target-rtf", "1e-9"), ["--target-rtf 1e-09 cannot be met: the best"]),
+    "contradiction": (
+        ("--prune", "0.05", "--target-size", "16kB"),
+        ["--prune 0.05 contradicts --target-size 16,000 bytes: it gives", "leave --prune out"],
+    ),
+    "costs too much": (
+        ("--prune", "0.9", "--fine-tune-epochs", "0", "--max-uar-drop", "-0.9"),  # it would have to gain
+        ["--prune 0.9 cannot be met: 19% pruned", "UAR lost (limit -90); the best within the limit: 0% pruned"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNMET)
+def test_a_wish_that_cannot_be_met_says_the_best_and_writes_nothing(case, small_run, cache, tmp_path):
+    arguments, parts = UNMET[case]
+    plot = ("--plot", tmp_path / "steps.svg")
+    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", *plot, *arguments)
+    one_clear_line(result, *parts)
+    assert list(tmp_path.iterdir()) == []
+    if case == "costs too much":
+        head, *steps = result.stdout.splitlines()
+        assert head.split()[:3] == ["pruned", "channels", "LSTM"]
+        assert [line.split()[0] for line in steps] == ["0%", "19%"], "it ends where it is hopeless, and shows the way"
+
+
+def test_an_interrupted_one_leaves_nothing(small_run, cache, tmp_path):
+    command = (small_run, "--out", tmp_path / "b", "--cache", cache, "--formats", "onnx", "--fine-tune-epochs", "50")
+    running = subprocess.Popen(
+        [sys.executable, "quantize.py", *map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    seen = b""
+    while b"Epoch 1" not in seen:
+        seen += os.read(running.stderr.fileno(), 4096)
+        seen += os.read(running.stdout.fileno(), 4096) if select.select([running.stdout], [], [], 0)[0] else b""
+        assert running.poll() is None, seen[-2000:]
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert told.decode().splitlines()[-1] == "interrupted; no bundle is written"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_out_must_not_exist_and_must_be_writable(small_run, cache, tmp_path):

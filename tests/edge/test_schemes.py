@@ -10,7 +10,7 @@ from crnn.config import InputError, ModelConfig
 from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
-from edge.compress import export_all, exporter
+from edge.exporting import export_all, exporter
 from edge.inventory import bytes_by_type, inventory
 
 CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 12, 16), lstm_units=24, attention_units=16))

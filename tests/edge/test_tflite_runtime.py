@@ -20,9 +20,9 @@ from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.bundle import PRETRAINED, Bundle, Manifest, ModelFiles
-from edge.compress import export_all
 from edge.decision import DecisionConfig
 from edge.export_tflite import installed as tflite_extra
+from edge.exporting import export_all
 
 VERSION = "2.14.0"
 OPEN = (
