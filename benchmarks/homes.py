@@ -25,9 +25,9 @@ from crnn.run import RunFolder
 from crnn.task import predict
 from crnn.views import Views, open_views
 from edge.calibrate import choose_decision
-from edge.trained import Trained, load_trained
 from edge.decision import probabilities
 from edge.sidecar import sureness
+from edge.trained import Trained, load_trained
 
 UNCERTAINTY, RANDOM, ALL, NONE = "uncertainty", "random", "all", "none"
 """Which clips are corrected; `none`: the model trains on just as long, without corrections"""
