@@ -11,6 +11,9 @@ from crnn.run_config import RunConfig
 
 DIRECTIONS = ("", "_reverse")
 """Suffixes of the two directions' parameters"""
+TOGETHER = 4
+"""Channels that stay or leave together: ONNX Runtime's static int8 encoder takes 0.093 ms with 13-19-26-39 channels and
+0.074 with 12-20-24-40, unpruned (16-24-32-48) 0.078. The LSTM does not care"""
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,22 @@ def most_important(importance: Parts, share: float, original: Parts | None = Non
     """Indices, ascending, of what stays when the share `share` of every block's channels and of each direction's units
     leaves: the most important, at least one. `original`: whose share it is, where some have left already.
 
-    Raises InputError for a share outside [0, 1).
+    Channels that came in fours stay in fours, at least four. Raises InputError for a share outside [0, 1).
     """
     require(0 <= share < 1, f"pruning {share}: give a share from 0 to below 1")
 
-    def best(values: Tensor, whole: Tensor) -> Tensor:
-        keep = max(1, round(len(whole) * (1 - share)))
+    def best(values: Tensor, n: int, together: int) -> Tensor:
+        keep = together * max(1, round(n * (1 - share) / together))
         return values.topk(min(keep, len(values))).indices.sort().values
 
+    def in_fours(values: Tensor, whole: Tensor) -> Tensor:
+        return best(values, len(whole), 1 if len(whole) % TOGETHER else TOGETHER)
+
     whole = original or importance
-    return Parts(tuple(map(best, importance.channels, whole.channels)), tuple(map(best, importance.units, whole.units)))
+    return Parts(
+        tuple(map(in_fours, importance.channels, whole.channels)),
+        tuple(best(values, len(units), 1) for values, units in zip(importance.units, whole.units, strict=True)),
+    )
 
 
 def cut(model: CRNN, config: RunConfig, kept: Parts) -> tuple[CRNN, RunConfig]:

@@ -134,11 +134,25 @@ def test_a_share_is_of_what_there_was_at_first():
     assert (final.model.channels, final.model.lstm_units) == ((4, 3, 5, 3), 6)
 
 
+@given(share=st.floats(0, 0.99))
+def test_channels_that_came_in_fours_stay_in_fours(share):
+    whole = Parts((torch.rand(16), torch.rand(24), torch.rand(10)), (torch.rand(13), torch.rand(13)))
+    kept = most_important(whole, share)
+    for before, after in zip((16, 24), kept.channels, strict=False):
+        assert len(after) % 4 == 0
+        assert abs(len(after) - before * (1 - share)) <= 4
+    assert abs(len(kept.channels[2]) - 10 * (1 - share)) <= 1
+    assert len(kept.units[0]) == len(kept.units[1]) == max(1, round(13 * (1 - share)))
+    for values, indices in zip((*whole.channels, *whole.units), (*kept.channels, *kept.units), strict=True):
+        left = torch.ones(len(values), dtype=torch.bool).index_fill(0, indices, False)
+        assert not left.any() or values[left].max() <= values[indices].min()
+
+
 def test_at_least_one_stays_and_nothing_pruned_is_the_same_model():
     model, config = make()
     scores = CRITERIA["bn_scale"](model, (), FocalLoss(0))
     _, least = cut(model, config, most_important(scores, 0.99))
-    assert (least.model.channels, least.model.lstm_units) == ((1, 1, 1, 1), 1)
+    assert (least.model.channels, least.model.lstm_units) == ((4, 1, 1, 1), 1)
     same, same_config = cut(model, config, most_important(scores, 0.0))
     assert same_config == config
     x = batches(1)[0][0]
