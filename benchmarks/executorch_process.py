@@ -60,19 +60,19 @@ def main() -> None:
     runs = {part: LOADERS[args.runtime](getattr(args, part)) for part in ("encoder", "head")}
     for part, run in runs.items():
         run(inputs[part][:1])
-    startup_s = time.monotonic() - args.started
+    start = {"startup_s": time.monotonic() - args.started, "startup_cpu_s": time.process_time(), "rss_mb": rss_mb()}
     outputs = {part: np.concatenate([run(x[None]) for x in inputs[part]]) for part, run in runs.items()}
     np.savez(args.outputs, **outputs)
-    sys.stdout.write(json.dumps({"startup_s": startup_s, "rss_mb": rss_mb()}) + "\n")
+    sys.stdout.write(json.dumps(start) + "\n")
     sys.stdout.flush()
     for line in sys.stdin:
         part, calls = line.split()
         x, run = inputs[part][:1], runs[part]
         run(x)
-        start = time.perf_counter()
+        begun = time.perf_counter()
         for _ in range(int(calls)):
             run(x)
-        sys.stdout.write(f"{(time.perf_counter() - start) / int(calls)}\n")
+        sys.stdout.write(f"{(time.perf_counter() - begun) / int(calls)}\n")
         sys.stdout.flush()
 
 

@@ -1,6 +1,6 @@
 """Does ExecuTorch earn a place beside ONNX Runtime? One model under both: speed, memory, start, files, installation.
 
-    SER_DATA=FOLDER PYTHON -m benchmarks.executorch_trial RUN [--torch-free PYTHON312] [--wheels FOLDER]
+    SER_DATA=FOLDER PYTHON -m benchmarks.executorch_trial RUN FILES [--torch-free PYTHON312] [--wheels FOLDER]
 
 PYTHON: of an environment of its own, Python 3.11, with
 
@@ -21,7 +21,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -35,39 +34,43 @@ from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.config import require
 from crnn.data import EvalClips
-from crnn.run import RunFolder
+from crnn.run import RunFolder, write_text
 from edge.exporting import calibration_blocks, export_all, parts
 from edge.trained import load_trained
 
 RESULT = Path("benchmarks/results/executorch.json")
-INPUTS, STARTS, ROUNDS, CALLS = 64, 7, 60, 20
+INPUTS, STARTS, ROUNDS, CALLS = 64, 5, 150, 5
 TWINS = {"float32": "float32", "int8": "static_int8"}
 """Scheme of a .pte file -> the scheme of ours it stands beside"""
+FACTS = "facts.json"
 WORKER = [str(Path(__file__).with_name("executorch_process.py"))]
+
+
+def files_of(runtime: str, scheme: str, folder: Path) -> dict[str, Path]:
+    """The encoder's and the head's file."""
+    if runtime != "onnx":
+        return {part: folder / f"{part}.{scheme}.pte" for part in ("encoder", "head")}
+    head = "dynamic_int8" if scheme == "static_int8" else scheme
+    return {"encoder": folder / f"encoder.{scheme}.onnx", "head": folder / f"head.{head}.onnx"}
 
 
 class Process:
     """A runtime with one pair of files, in a process of its own."""
 
-    def __init__(self, python: str, runtime: str, files: dict[str, Path], inputs: Path, outputs: Path) -> None:
-        self.runtime, self.files, self.outputs = runtime, files, outputs
-        given = [runtime, str(files["encoder"]), str(files["head"]), str(inputs), str(outputs)]
+    def __init__(self, python: str, runtime: str, scheme: str, folder: Path) -> None:
+        self.files = files_of(runtime, scheme, folder)
+        self.outputs = folder / f"{runtime}.{scheme}.npz"
+        given = [runtime, *map(str, (*self.files.values(), folder / "inputs.npz", self.outputs))]
         self.command, self.starts, self.child = [python, *WORKER, *given], [], None
-        self.seconds = {"encoder": [], "head": [inputs["head"][:1]]}
+        self.seconds = {"encoder": [], "head": []}
 
     def start(self) -> None:
         """Start it (anew), and note what that cost."""
         self.stop()
         command = [*self.command, "--started", str(time.monotonic())]
         environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
-        self.child = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.child = subprocess.Popen(command, env=environment, text=True, **pipes)
         self.starts.append(self._told())
 
     def turn(self, part: str) -> None:
@@ -86,8 +89,8 @@ class Process:
         return json.loads(line)
 
 
-def made(run: Path, scratch: Path) -> tuple[dict, dict]:
-    """Files by (runtime, scheme) and part, and what is known of each .pte file; inputs and references are written."""
+def export_both(run: Path, folder: Path) -> None:
+    """Write every file into `folder`, with inputs, references and, last, what is known of each .pte file."""
     trained = load_trained(RunFolder(run))
     prepared = preparation.without_test(preparation.prepare(trained.config, trained.data))
     dev = EvalClips(prepared.cache, prepared.split.dev, prepared.split.labels, trained.config)
@@ -98,32 +101,24 @@ def made(run: Path, scratch: Path) -> tuple[dict, dict]:
         windows = [trained.model.encoder(dev[n][0][None])[:, : g.window_steps] for n in range(INPUTS)]
         inputs = {"encoder": torch.from_numpy(some), "head": torch.cat(windows)}
         references = {part.name: part.module.eval()(inputs[part.name]).numpy() for part in both}
-    np.savez(scratch / "inputs.npz", **{name: x.numpy() for name, x in inputs.items()})
-    np.savez(scratch / "references.npz", **references)
-    files, facts = {}, {}
-    for runtime, scheme, encoder, head in export_all(trained.model, trained.config, ("onnx",), blocks, scratch):
-        if scheme in TWINS.values():
-            files[runtime, scheme] = {"encoder": encoder, "head": head}
+    np.savez(folder / "inputs.npz", **{name: x.numpy() for name, x in inputs.items()})
+    np.savez(folder / "references.npz", **references)
+    export_all(trained.model, trained.config, ("onnx",), blocks, folder)
     calibration = {"encoder": [torch.from_numpy(block) for block in blocks], "head": [inputs["head"][:1]]}
-    for scheme in TWINS:
-        files["executorch", scheme] = {part.name: scratch / f"{part.name}.{scheme}.pte" for part in both}
-        for part in both:
+    facts = {}
+    for part in both:
+        for scheme in TWINS:
             program = float32(part) if scheme == "float32" else int8(part, calibration[part.name])
-            facts[scheme, part.name] = lower(program, files["executorch", scheme][part.name])
-    return files, facts
+            facts[f"{part.name}.{scheme}"] = lower(program, folder / f"{part.name}.{scheme}.pte")
+    write_text(folder / FACTS, json.dumps(facts))
 
 
-def measure(files: dict, facts: dict, torch_free: str | None, scratch: Path) -> list[dict]:
-    pythons = {"onnx": sys.executable, "executorch": sys.executable}
-    if torch_free:
-        pythons["executorch_numpy_runtime"] = torch_free
-        files |= {("executorch_numpy_runtime", scheme): files["executorch", scheme] for scheme in TWINS}
-    processes = {
-        (runtime, scheme): Process(
-            pythons[runtime], runtime, pair, scratch / "inputs.npz", scratch / f"{runtime}.{scheme}.npz"
-        )
-        for (runtime, scheme), pair in files.items()
-    }
+def measure(folder: Path, torch_free: str | None) -> list[dict]:
+    """Every runtime on the files of `folder`."""
+    systems = {("onnx", "float32"): sys.executable, ("onnx", "static_int8"): sys.executable}
+    for runtime, python in (("executorch", sys.executable), ("executorch_numpy_runtime", torch_free)):
+        systems |= {(runtime, scheme): python for scheme in TWINS if python}
+    processes = {system: Process(python, *system, folder) for system, python in systems.items()}
     for _ in range(STARTS):
         for process in processes.values():
             process.start()
@@ -133,12 +128,12 @@ def measure(files: dict, facts: dict, torch_free: str | None, scratch: Path) -> 
         for process in order:
             for part in process.seconds:
                 process.turn(part)
-    references, rows = np.load(scratch / "references.npz"), []
+    references, facts, rows = np.load(folder / "references.npz"), json.loads((folder / FACTS).read_text()), []
     for (runtime, scheme), process in processes.items():
         process.stop()
         outputs = np.load(process.outputs)
         twin = processes["onnx", TWINS.get(scheme, scheme)]
-        costs = {key: statistics.median(start[key] for start in process.starts) for key in ("startup_s", "rss_mb")}
+        costs = {key: statistics.median(start[key] for start in process.starts) for key in process.starts[0]}
         rows.append({"kind": "process", "runtime": runtime, "scheme": scheme, **costs})
         for part, seconds in process.seconds.items():
             ms = 1000 * statistics.median(seconds)
@@ -149,7 +144,7 @@ def measure(files: dict, facts: dict, torch_free: str | None, scratch: Path) -> 
                 "max_abs_diff": float(np.abs(outputs[part] - references[part]).max()),
             }
             key = {"kind": "part", "runtime": runtime, "scheme": scheme, "part": part}
-            rows.append(key | figures | (facts[scheme, part] if runtime != "onnx" else {}))
+            rows.append(key | figures | (facts[f"{part}.{scheme}"] if runtime != "onnx" else {}))
     return rows
 
 
@@ -163,13 +158,8 @@ def installations(folder: Path) -> list[dict]:
         download, installed = (sum(pair[n] for pair in sizes.values()) for n in (0, 1))
         cuda = sum(pair[0] for name, pair in sizes.items() if name.startswith(("nvidia", "cuda", "triton")))
         rows.append(
-            {
-                "kind": "install",
-                "runtime": runtime,
-                "machine": machine,
-                "packages": len(wheels),
-                "torch": "torch" in sizes,
-            }
+            {"kind": "install", "runtime": runtime, "machine": machine}
+            | {"packages": len(wheels), "torch": "torch" in sizes}
             | {"download_bytes": download, "cuda_download_bytes": cuda, "installed_bytes": installed}
         )
     return rows
@@ -183,15 +173,17 @@ def unpacked(wheel: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="run folder of train.py")
+    parser.add_argument("files", type=Path, help="folder for the exported files, or where they are already")
     parser.add_argument("--torch-free", help="Python with executorch-numpy-runtime")
     parser.add_argument("--wheels", type=Path, help="folder of RUNTIME.MACHINE folders of wheels")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        measured = measure(*made(args.run, Path(scratch)), args.torch_free, Path(scratch))
-    rows = [{"bundle": args.run.name} | row for row in measured]
+    args.files.mkdir(parents=True, exist_ok=True)
+    if not (args.files / FACTS).is_file():
+        export_both(args.run, args.files)
+    rows = [{"bundle": args.run.name} | row for row in measure(args.files, args.torch_free)]
     for row in rows + (installations(args.wheels) if args.wheels else []):
         add_row(RESULT, row, ("bundle", "kind", "runtime", "scheme", "part", "machine"))
         sys.stdout.write("  ".join(f"{key}={value}" for key, value in row.items()) + "\n")
