@@ -13,8 +13,8 @@ class CopyPaste:
         min_share, max_share: of the stretch that stays the clip's own, above 0 and below 1.
 
     >>> paste = CopyPaste(p=1.0, min_share=0.5, max_share=0.5)
-    >>> paste(np.ones((4, 1)), np.zeros((4, 1)), np.random.default_rng(1)).ravel().tolist()
-    [0.0, 0.0, 1.0, 1.0]
+    >>> int(paste(np.ones((4, 1)), np.zeros((4, 1)), np.random.default_rng(1)).sum())  # frames of the clip's own
+    2
     """
 
     def __init__(self, p: float, min_share: float = 0.5, max_share: float = 0.8) -> None:

@@ -25,22 +25,25 @@ def read(path: Path) -> list[dict]:
 def differences(ours: list[dict], theirs: list[dict]) -> dict:
     """Largest difference of a probability and shares of results that differ in what they say.
 
-    >>> say = {"seconds": 1, "state": "speech", "emotion": "sad", "probs": {"sad": 0.6, "happy": 0.4}}
+    >>> say = {"type": "hop", "seconds": 1, "state": "deciding", "emotion": "sad", "probs": {"sad": 0.6, "happy": 0.4}}
     >>> other = say | {"emotion": "happy", "probs": {"sad": 0.5, "happy": 0.5}}
     >>> found = differences([say, say], [say, other])
     >>> round(found["max_abs_diff"], 3), found["flip_rate"], found["n_decisions"]
     (0.1, 0.5, 2)
     """
-    if [(a["seconds"], a["state"], "probs" in a) for a in ours] != [
-        (b["seconds"], b["state"], "probs" in b) for b in theirs
-    ]:
-        raise SystemExit("error: the two streams differ in their hops or states")
+    if [without_answer(event) for event in ours] != [without_answer(event) for event in theirs]:
+        raise SystemExit("error: the two streams differ in their hops, states or segments")
     decided = [(a, b) for a, b in zip(ours, theirs, strict=True) if "probs" in a]
     return {
         "max_abs_diff": max(abs(a["probs"][name] - b["probs"][name]) for a, b in decided for name in a["probs"]),
         "flip_rate": sum(a["emotion"] != b["emotion"] for a, b in decided) / len(decided),
         "n_decisions": len(decided),
     }
+
+
+def without_answer(event: dict) -> tuple:
+    """What an event is of, whatever is answered."""
+    return (*(event.get(key) for key in ("type", "seconds", "state", "start_seconds", "verdict")), "probs" in event)
 
 
 def main() -> int:
