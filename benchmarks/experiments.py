@@ -1,5 +1,7 @@
 """Every recipe that was tried, by name: settings of train.py on top of the defaults."""
 
+from benchmarks.recipes import NARROW, TAUGHT, WIDE
+
 
 def _schedule(epochs: int, *extra: str, batch_size: int = 32, rate: str = "3e-3") -> tuple[str, ...]:
     return (
@@ -43,14 +45,12 @@ CROSS = {
     "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
 }
 
-WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
 RECIPE = ("--config", "configs/recipe.yaml")
 FULL = {
     "full-wide": (*RECIPE, *WIDE),
 }
 """At the full length of configs/recipe.yaml"""
 
-NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
 ON_NARROW = {
     "no-style": ("--augment.style", "false"),
     "no-mixup": ("--augment.mixup", "false"),
@@ -84,7 +84,13 @@ ON_TUNE = {
     "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
     "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
     "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
+    "tune-wide-150-light": (*WIDE, "--optim.epochs", "150", "--optim.eval_every", "5", *LIGHT),
+    "tune-wide-60-light-taught": (*WIDE, "--optim.epochs", "60", *LIGHT, *TAUGHT),
+    "tune-60-light": ("--optim.epochs", "60", *LIGHT),
+    "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
 }
+TEACHERS = {"tune-wide-60-light-taught": "wide", "tune-60-light-taught": "wide"}
+"""The recipe whose runs on the same fold, of three seeds, teach an experiment"""
 
 SMOOTHED = ("--loss.gamma", "0", "--loss.label_smoothing", "0.1")
 FACTORS = {
@@ -111,6 +117,8 @@ FACTORS = {
     "head-both": ("--model.head", "both"),
     "window-4.5": ("--window.window_seconds", "4.5"),
     "copy-paste": ("--augment.copy_paste", "true"),
+    "balance-0": ("--optim.corpus_balance", "0"),
+    "balance-1": ("--optim.corpus_balance", "1"),
 }
 """One part of the recipe that ships taken away, or put in another's place"""
 
@@ -156,6 +164,8 @@ STARTS: dict[str, str | None] = {
     "tune-wide-60": "full-wide",
     "tune-wide-60-light": "full-wide",
     "tune-wide-60-level": None,
+    "tune-wide-150-light": "wide",
+    "tune-wide-60-light-taught": "wide",
     "emodb-scratch": None,
     "emodb-wide": "wide",
     "emodb-more-steps-wide": "wide",

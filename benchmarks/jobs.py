@@ -33,6 +33,8 @@ class Job:
     settings: tuple[str, ...] = ()
     after: "Job | None" = None
     """A run whose weights this one starts from"""
+    teachers: tuple["Job", ...] = ()
+    """Runs whose answers this one learns from"""
 
     @property
     def name(self) -> str:
@@ -45,6 +47,8 @@ class Job:
     def command(self) -> list[str]:
         data = [f"{corpus}:{folder}" for corpus, folder in folders(self.protocol, self.fold).items()]
         init = ["--init", str(self.after.folder.path)] if self.after else []
+        if self.teachers:
+            init += ["--loss.teachers", f"[{','.join(str(job.folder.path) for job in self.teachers)}]"]
         return [
             *("train.py", "--protocol", self.protocol, "--fold", str(self.fold), "--seed", str(self.seed)),
             *("--out", str(self.folder.path), "--resume", *init, *FAST, *self.settings, "--data", *data),
@@ -52,9 +56,9 @@ class Job:
 
 
 def run_all(jobs: Iterable[Job], processes: int) -> Iterator[Job]:
-    """Run every job that is not finished, those they start from first; yields each as it is finished."""
+    """Run every job that is not finished, those they start or learn from first; yields each as it is finished."""
     jobs = list(dict.fromkeys(jobs))
-    first = list(dict.fromkeys(job.after for job in jobs if job.after is not None))
+    first = list(dict.fromkeys(job for later in jobs for job in (later.after, *later.teachers) if job is not None))
     if first:
         for _ in run_all(first, processes):
             pass

@@ -13,7 +13,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks import recipes
-from benchmarks.experiments import EXPERIMENTS, STARTS
+from benchmarks.experiments import EXPERIMENTS, STARTS, TEACHERS
 from benchmarks.jobs import Job, metrics, run_all
 from benchmarks.results import add_row
 
@@ -30,7 +30,14 @@ WITHIN = {"luna5": "ravdess", "emodb": "emodb"}
 def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
     settings = ("--test", "false", *EXPERIMENTS[bench][experiment])
     start = start_of(bench, experiment, seed) if bench in WITHIN else None
-    return [Job(f"try-{experiment}", protocol, fold, seed, settings, start) for protocol, fold in BENCHES[bench]]
+    return [
+        Job(f"try-{experiment}", protocol, fold, seed, settings, start, teachers(experiment, protocol, fold))
+        for protocol, fold in BENCHES[bench]
+    ]
+
+
+def teachers(experiment: str, protocol: str, fold: int) -> tuple[Job, ...]:
+    return recipes.teachers(TEACHERS[experiment], protocol, fold) if experiment in TEACHERS else ()
 
 
 def start_of(bench: str, experiment: str, seed: int) -> Job | None:

@@ -21,15 +21,30 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
+WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
+NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
+TAUGHT = ("--loss.teacher_share", "0.8")
 TUNE: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/tune.yaml"),
     "narrow-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
     "narrow-small": ("--config", "configs/tune-small.yaml"),
     "wide": ("--config", "configs/wide-tune.yaml"),
+    "wide-taught": ("--config", "configs/wide-tune.yaml", *TAUGHT),
+    "narrow-taught": ("--config", "configs/wide-tune.yaml", *NARROW, *TAUGHT),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
-STARTS = {"narrow": "narrow", "narrow-votes": "narrow", "narrow-small": "narrow", "wide": "wide"}
+STARTS = {
+    "narrow": "narrow",
+    "narrow-votes": "narrow",
+    "narrow-small": "narrow",
+    "wide": "wide",
+    "wide-taught": "wide",
+    "narrow-taught": "narrow",
+}
 """Whose cross run that is"""
+TEACHERS = {"wide-taught": "wide", "narrow-taught": "wide"}
+"""Whose runs on the same fold, of the seeds `TEACHER_SEEDS`, teach it"""
+TEACHER_SEEDS = (0, 1, 2)
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
@@ -55,4 +70,10 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     if "folds" in facts or recipe not in TUNE:
         return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
     start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
-    return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start)
+    taught_by = teachers(TEACHERS[recipe], protocol, fold) if recipe in TEACHERS else ()
+    return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start, taught_by)
+
+
+def teachers(recipe: str, protocol: str, fold: int) -> tuple[Job, ...]:
+    """The runs of a recipe on one fold that teach another together."""
+    return tuple(job(recipe, protocol, fold, seed) for seed in TEACHER_SEEDS)

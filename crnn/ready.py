@@ -6,6 +6,7 @@ import torch
 
 from crnn.cache import AudioCache
 from crnn.data import EvalClips, Paste, TrainClips, first_views, label_mask
+from crnn.distill import DistillTask, open_teachers
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.protocols import Split
@@ -23,7 +24,7 @@ class Ready:
     train: TrainClips
     dev: EvalClips
     before: list[str]
-    """Speakers whom the initial weights have heard"""
+    """Speakers whom the initial weights, or the teachers, have heard"""
 
 
 def make_ready(
@@ -38,7 +39,7 @@ def make_ready(
     """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches,
     `paste` puts neutral speech into them.
 
-    Raises what `crnn.transfer.start_from` raises.
+    Raises what `crnn.transfer.start_from` and `crnn.distill.open_teachers` raise.
     """
     train = TrainClips(views, split, config, paste)
     dev = EvalClips(cache, split.dev, split.labels, config)
@@ -52,5 +53,8 @@ def make_ready(
     else:
         model.encoder.learn_bands(first_views(views, split))
     weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
-    task = EmotionTask(config, model, weights, augment, dev.corpora, label_mask(dev.utterances, split))
-    return Ready(task, train, dev, before)
+    others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
+    if config.loss.teachers:
+        teachers, heard = open_teachers(config, split)
+        return Ready(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *heard}))
+    return Ready(EmotionTask(config, model, *others), train, dev, before)

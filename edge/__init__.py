@@ -1,6 +1,6 @@
 """What leaves for the device.
 
-Workstation (may use torch): compress drives shrink (wish, importance, prune, distill, trials), exporting (export_*,
+Workstation (may use torch): compress drives shrink (wish, importance, prune, fine_tune, trials), exporting (export_*,
 quantize_*), verify and assemble.
 Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, decision, smoothing, vad, silero,
 utterances, sources, microphone (capture, capture_process, ring, input_watch), events, sinks, listening;

@@ -20,7 +20,7 @@ from crnn.protocols import Split
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment, predict
 from crnn.views import Views
-from edge.distill import fine_tune
+from edge.fine_tune import fine_tune
 from edge.importance import CRITERIA
 from edge.prune import cut, most_important
 from edge.wish import Trial, Wish

@@ -3,42 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from crnn.data import EvalClips, TrainClips
+from crnn.distill import DistillTask
 from crnn.fit import fit, model_weights
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 from crnn.task import BatchAugment, EmotionTask
 
-TEMPERATURE = 2.0
-"""Of both softmaxes under the divergence (Hinton et al. 2015)"""
-TEACHER = 0.5
-"""Share of the loss that is the teacher's"""
 AVERAGED = 0.2
 """Share of the steps over which the averaged weights reach back: the run's own average, made for tens of epochs, would
 still be half the untuned model after two"""
-
-
-class DistillTask(EmotionTask):
-    """The training task with a teacher: on the same augmented batch, (1 - share) * label loss + share * T^2 *
-    KL(teacher || student), both softened by T."""
-
-    def __init__(
-        self, config: RunConfig, model: CRNN, teacher: CRNN, class_weights: Tensor | None, augment: BatchAugment, dev
-    ) -> None:
-        super().__init__(config, model, class_weights, augment, dev)
-        self._teacher = (teacher.eval(),)  # in a tuple: not a part of what is trained, averaged and saved
-
-    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        logits = self.model(log_mel).float()
-        with torch.no_grad():
-            taught = torch.log_softmax(self._teacher[0].to(log_mel.device)(log_mel).float() / TEMPERATURE, dim=-1)
-        own = torch.log_softmax(logits / TEMPERATURE, dim=-1)
-        divergence = torch.nn.functional.kl_div(own, taught, reduction="batchmean", log_target=True)
-        return (1 - TEACHER) * self.loss(logits, targets, mask) + TEACHER * TEMPERATURE**2 * divergence
 
 
 def fine_tune(
@@ -72,6 +47,6 @@ def fine_tune(
     if teacher is None:
         task = EmotionTask(config, model, weights, augment, dev.corpora)
     else:
-        task = DistillTask(config, model, teacher, weights, augment, dev.corpora)
+        task = DistillTask(config, model, [teacher], weights, augment, dev.corpora)
     model.load_state_dict(model_weights(fit(task, train, dev, folder).best_checkpoint))
     return model.eval()
