@@ -165,6 +165,7 @@ def pool(recipe: str, protocol: str) -> None:
         curves = np.mean([fold["confidence"]["curve"] for fold in made.values()], axis=0)
         row = {"protocol": protocol, "model": f"crnn {recipe}", "seed": seed, **values, "curve": curves.tolist()}
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed"))
+    sexes = corpora.sexes(protocol)
     for scheme in SCHEMES:
         for mode in MODES:
             figures = {seed: [fold["figures"][scheme][mode] for fold in made.values()] for seed, made in whole.items()}
@@ -177,7 +178,7 @@ def pool(recipe: str, protocol: str) -> None:
                 "scheme": scheme,
                 "mode": mode,
                 "seeds": sorted(whole),
-                **pooled(fold for folds in confusions.values() for fold in folds),
+                **pooled((fold for folds in confusions.values() for fold in folds), sexes),
                 "uar_mean": float(np.mean(uars)),
                 "uar_sd_over_seeds": float(np.std(uars, ddof=1)) if len(uars) > 1 else None,
                 "uar_fold_mean": float(np.mean([fold["uar"] for made in figures.values() for fold in made])),

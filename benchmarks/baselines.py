@@ -48,7 +48,8 @@ def main() -> None:
         made = [run_fold(args.protocol, fold, name, "folds" in facts, args.out) for fold in args.folds or all_folds]
         if len(made) == len(all_folds):
             row = {"protocol": args.protocol, "model": f"{name} + RBF-SVM", "scheme": "float32", "mode": "whole"}
-            figures = pooled(made) | {"seeds": [], "uar_mean": pooled(made)["uar"]}
+            figures = pooled(made, corpora.sexes(args.protocol))
+            figures |= {"seeds": [], "uar_mean": figures["uar"]}
             add_row(args.out.with_name("accuracy_pooled.json"), row | figures, ("protocol", "model", "scheme", "mode"))
 
 

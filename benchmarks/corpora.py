@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from crnn.config import require
+from crnn.corpora import read_corpus
 from crnn.protocols import corpora_of
 
 RECONSTRUCTED = "crema_d_reconstructed"
@@ -19,6 +20,15 @@ def _folder(corpus: str) -> Path:
     base = Path(os.environ["SER_DATA"]).resolve()
     found = base / corpus
     return base / RECONSTRUCTED if corpus == "crema_d" and not found.is_dir() else found
+
+
+def sexes(protocol: str) -> dict[str, str | None]:
+    """Speaker -> female, male or None, of a protocol within one corpus."""
+    return {
+        u.speaker_id: u.sex
+        for corpus, folder in folders(protocol, 0).items()
+        for u in read_corpus(corpus, Path(folder)).utterances
+    }
 
 
 def title(folder: str | Path) -> str:

@@ -7,19 +7,22 @@ import numpy as np
 from crnn.metrics import speaker_interval, uar, wa
 
 
-def pooled(confusions: Iterable[Mapping[str, list]]) -> dict:
-    """UAR, WA and macro-F1 over all clips of all folds, and 95 % intervals over all speakers.
+def pooled(confusions: Iterable[Mapping[str, list]], sexes: Mapping[str, str | None] | None = None) -> dict:
+    """UAR, WA and macro-F1 over all clips of all folds, 95 % intervals over all speakers, UAR of every speaker and sex.
 
     `confusions`: per fold (or per fold and seed), speaker -> `(n_classes, n_classes)`; a speaker who occurs in several
-    (seeds) counts once, with the mean of the matrices.
+    (seeds) counts once, with the mean of the matrices. `sexes`: speaker -> female, male or None where unknown.
     """
     by_speaker: dict[str, list[np.ndarray]] = {}
     for fold in confusions:
         for speaker, matrix in fold.items():
             by_speaker.setdefault(speaker, []).append(np.array(matrix, dtype=float))
-    matrices = np.stack([np.mean(seeds, axis=0) for _, seeds in sorted(by_speaker.items())])
+    means = {speaker: np.mean(seeds, axis=0) for speaker, seeds in sorted(by_speaker.items())}
+    matrices = np.stack(list(means.values()))
     total = matrices.sum(axis=0)
-    worst = min(sorted(by_speaker), key=lambda s: uar(np.mean(by_speaker[s], axis=0)))
+    per_speaker = {speaker: uar(matrix) for speaker, matrix in means.items()}
+    worst = min(per_speaker, key=per_speaker.get)
+    of_sex = {speaker: sex for speaker, sex in (sexes or {}).items() if sex and speaker in means}
     return {
         "uar": uar(total),
         "uar_ci95": speaker_interval(matrices, uar),
@@ -30,7 +33,12 @@ def pooled(confusions: Iterable[Mapping[str, list]]) -> dict:
         "n_clips": round(float(total.sum())),
         "n_speakers": len(matrices),
         "worst_speaker": worst,
-        "worst_speaker_uar": uar(np.mean(by_speaker[worst], axis=0)),
+        "worst_speaker_uar": per_speaker[worst],
+        "per_speaker_uar": per_speaker,
+        "per_sex_uar": {
+            sex: uar(sum(means[speaker] for speaker, its in of_sex.items() if its == sex))
+            for sex in sorted(set(of_sex.values()))
+        },
     }
 
 

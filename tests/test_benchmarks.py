@@ -22,7 +22,7 @@ def test_pooled_figures_are_those_of_all_clips_together():
         matrix = np.zeros((4, 4), int)
         np.add.at(matrix, (truth[speakers == s], decided[speakers == s]), 1)
         folds[s % 2][str(s)] = matrix.tolist()
-    figures = pooled(folds)
+    figures = pooled(folds, {str(s): ("female", "male", None)[s % 3] for s in range(7)})
     assert figures["uar"] == pytest.approx(balanced_accuracy_score(truth, decided))
     assert figures["wa"] == pytest.approx((truth == decided).mean())
     assert figures["macro_f1"] == pytest.approx(f1_score(truth, decided, average="macro"))
@@ -30,6 +30,12 @@ def test_pooled_figures_are_those_of_all_clips_together():
     assert figures["n_speakers"] == 6
     low, high = figures["uar_ci95"]
     assert low <= figures["uar"] <= high
+    men = np.isin(speakers, (1, 4))
+    assert figures["per_sex_uar"]["male"] == pytest.approx(balanced_accuracy_score(truth[men], decided[men]))
+    assert set(figures["per_sex_uar"]) == {"female", "male"}
+    third = speakers == 3
+    assert figures["per_speaker_uar"]["3"] == pytest.approx(balanced_accuracy_score(truth[third], decided[third]))
+    assert figures["worst_speaker_uar"] == min(figures["per_speaker_uar"].values())
     again = pooled([*folds, *folds])
     assert again["uar"] == pytest.approx(figures["uar"]), "two seeds of the same are one"
     assert again["uar_ci95"] == pytest.approx(figures["uar_ci95"])

@@ -1,0 +1,60 @@
+"""Two figures drawn from result files: how far confidence can be trusted, and whom the model understands.
+
+    python -m benchmarks.plots
+
+docs/images/coverage.svg from confidence.json, docs/images/speakers.svg from accuracy_pooled.json.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+
+from benchmarks.tables import rows
+
+IMAGES = Path("docs/images")
+MODEL = "crnn narrow"
+
+
+def main() -> None:
+    for name, draw in (("coverage", coverage), ("speakers", speakers)):
+        figure = draw()
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        with rc_context({"svg.hashsalt": name}):  # the same figures give the same file
+            figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None})
+
+
+def coverage() -> Figure:
+    """Share of the stream's decisions kept, the most confident first, against the share of them that are right; the
+    mean of the seeds of each protocol."""
+    curves = defaultdict(list)
+    for row in rows("confidence", model=MODEL):
+        curves[row["protocol"]].append(row["curve"])
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for protocol, of_seeds in sorted(curves.items()):
+        kept, right = np.mean(of_seeds, axis=0).T
+        axes.plot(100 * kept, 100 * right, "o-", label=protocol)
+    axes.set(xlabel="decisions kept, %", ylabel="of them right, %", xlim=(0, 102), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    return figure
+
+
+def speakers() -> Figure:
+    """UAR of every test speaker, sorted, by protocol."""
+    found = [row for row in rows("accuracy_pooled", model=MODEL, scheme="float32", mode="whole")]
+    figure = Figure(figsize=(9, 2.2 * len(found)), layout="constrained")
+    for axes, row in zip(figure.subplots(len(found)), found, strict=True):
+        each = sorted(row["per_speaker_uar"].items(), key=lambda item: item[1])
+        axes.bar([speaker for speaker, _ in each], [100 * value for _, value in each], color="tab:blue")
+        axes.axhline(100 * row["uar_mean"], color="black", linewidth=0.8)
+        axes.tick_params(axis="x", labelsize=7, rotation=90 if len(each) > 12 else 0)
+        axes.set(title=row["protocol"], ylabel="UAR, %", ylim=(0, 100))
+    return figure
+
+
+if __name__ == "__main__":
+    main()
