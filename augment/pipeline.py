@@ -45,6 +45,18 @@ class AugmentConfig:
     """Folder of impulse responses; empty = $SER_DATA/rir"""
     room_exclude: tuple[str, ...] = ("*hall*", "*stairway*")
     """Patterns of files kept for robustness tests"""
+    reverb: bool = False
+    """Drawn reverberation, from a dry room to a hall, into views"""
+    reverb_p: float = 0.25
+    """Share of views"""
+    min_reverb_seconds: float = 0.2
+    """s, shortest reverberation time"""
+    max_reverb_seconds: float = 3.0
+    """s, longest reverberation time"""
+    min_direct_db: float = -18.0
+    """dB, power of the direct sound over that of the reverberation, farthest speaker"""
+    max_direct_db: float = 6.0
+    """dB, the same, nearest speaker"""
     noise: bool = True
     """Background noise, into views"""
     noise_p: float = 0.3
@@ -99,11 +111,27 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         if self.views < 1:
             raise ValueError(f"augment.views is {self.views}; give at least 1")
-        for name in ("room_p", "noise_p", "microphone_p", "copy_paste_p", "style_p", "style_strength", "mixup_p"):
+        for name in (
+            "room_p",
+            "reverb_p",
+            "noise_p",
+            "microphone_p",
+            "copy_paste_p",
+            "style_p",
+            "style_strength",
+            "mixup_p",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
         if self.min_gain_db > self.max_gain_db or self.min_snr_db > self.max_snr_db:
             raise ValueError("augment: min_gain_db, min_snr_db must not be above max_gain_db, max_snr_db")
+        if not 0 < self.min_reverb_seconds <= self.max_reverb_seconds:
+            raise ValueError(
+                f"augment.min_reverb_seconds, max_reverb_seconds are {self.min_reverb_seconds}, "
+                f"{self.max_reverb_seconds}; give times above 0, the shorter first"
+            )
+        if self.min_direct_db > self.max_direct_db:
+            raise ValueError("augment.min_direct_db must not be above augment.max_direct_db")
 
 
 @dataclass(frozen=True)
@@ -134,6 +162,8 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
         "min_snr",
         "max_snr",
     )
+    if config.reverb:  # off, it names no view, so that views made before there was any still serve
+        groups += ("reverb", "min_reverb", "max_reverb", "min_direct", "max_direct")
     settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
     make = partial(ViewAugment, config, sample_rate, min_samples)
     paste = CopyPaste(config.copy_paste_p) if config.copy_paste else None
@@ -141,7 +171,8 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
 
 
 class ViewAugment:
-    """The chain on waveforms: speed, silence around short clips, room, noise, microphone, each with its own generator.
+    """The chain on waveforms: speed, silence around short clips, room, reverberation, noise, microphone, each with its
+    own generator.
 
     Args:
         min_samples: shorter clips are placed among silence, at a drawn place, before rooms and noise reach them.
@@ -150,31 +181,43 @@ class ViewAugment:
     def __init__(self, config: AugmentConfig, sample_rate: int, min_samples: int) -> None:
         from augment import noise
         from augment.microphone import Microphone
+        from augment.reverb import Reverb
         from augment.speed import SpeedPerturbation
         from augment.surround import Surround, place
 
         rooms = (Path(config.room_dir), config.room_exclude, "room")
         noises = (Path(config.noise_dir), config.noise_exclude, "noise")
-        # A part that is switched off keeps its place, so that the others draw the same numbers with and without it.
+        seconds = (config.min_reverb_seconds, config.max_reverb_seconds)
+        direct_db = (config.min_direct_db, config.max_direct_db)
+        # In the order of use. A part has a number of its own for its chance, so that the others draw the same numbers
+        # with and without it, and views from before it was written are as they were.
         self._parts = (
-            SpeedPerturbation(config.speed_factors) if config.speed else None,
-            Surround(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
-            if config.surround
-            else partial(place, min_samples=min_samples),
-            noise.Room(noise.audio_files(*rooms), config.room_p, sample_rate) if config.room else None,
-            noise.background_noise(
-                noise.audio_files(*noises), config.min_snr_db, config.max_snr_db, config.noise_p, sample_rate
-            )
-            if config.noise
-            else None,
-            Microphone(config.microphone_p, sample_rate) if config.microphone else None,
+            (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
+            (
+                1,
+                Surround(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
+                if config.surround
+                else partial(place, min_samples=min_samples),
+            ),
+            (2, noise.Room(noise.audio_files(*rooms), config.room_p, sample_rate) if config.room else None),
+            (5, Reverb(config.reverb_p, sample_rate, seconds, direct_db) if config.reverb else None),
+            (
+                3,
+                noise.background_noise(
+                    noise.audio_files(*noises), config.min_snr_db, config.max_snr_db, config.noise_p, sample_rate
+                )
+                if config.noise
+                else None,
+            ),
+            (4, Microphone(config.microphone_p, sample_rate) if config.microphone else None),
         )
 
     def __call__(self, waveform: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
         """`waveform (time,)` float32 -> `(another time,)` float32 in [-1, 1]; `seed` decides everything."""
-        for part, part_seed in zip(self._parts, seed.spawn(len(self._parts)), strict=True):
+        seeds = seed.spawn(len(self._parts))
+        for number, part in self._parts:
             if part is not None:
-                waveform = part(waveform, np.random.default_rng(part_seed))
+                waveform = part(waveform, np.random.default_rng(seeds[number]))
         return np.clip(waveform, -1.0, 1.0).astype(np.float32)
 
 

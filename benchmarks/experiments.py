@@ -119,6 +119,7 @@ FACTORS = {
     "copy-paste": ("--augment.copy_paste", "true"),
     "balance-0": ("--optim.corpus_balance", "0"),
     "balance-1": ("--optim.corpus_balance", "1"),
+    "reverb": ("--augment.reverb", "true"),
 }
 """One part of the recipe that ships taken away, or put in another's place"""
 

@@ -64,6 +64,34 @@ def mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def leave_one_out(model: str) -> float | None:
+    """Mean over the corpora left out of the mean over seeds."""
+    by_corpus = uars_by_direction(rows("cross_corpus", protocol="cross-leave-one-out", model=model))
+    return mean([mean(found) for found in by_corpus.values()])
+
+
+def uars_by_direction(found: list[dict]) -> dict[tuple[str, str], list[float]]:
+    """(trained on, tested on) -> UAR of every seed."""
+    made: dict[tuple[str, str], list[float]] = {}
+    for row in found:
+        made.setdefault((row["train"], row["test"]), []).append(row["uar"])
+    return made
+
+
+def gains_over_baseline(model: str) -> list[float]:
+    """Points of UAR above the classical baseline, for every direction across corpora that both were measured in."""
+    ours = uars_by_direction(rows("cross_corpus", model=model))
+    return [
+        mean(ours[row["train"], row["test"]]) - row["uar"]
+        for row in rows("cross_corpus", seed=None)
+        if (row["train"], row["test"]) in ours
+    ]
+
+
+def goal(value: float) -> str:
+    return f"{100 * value:g}"
+
+
 def command(name: str) -> str:
     path = RESULTS / f"{name}.json"
     if not path.is_file():
@@ -100,7 +128,11 @@ def main() -> None:
     pages = Environment(
         loader=FileSystemLoader("docs/templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    helpers = (rows, one, percent, interval, mean, command, manifest, short, fields)
+    helpers = (
+        *(rows, one, percent, interval, mean, command, manifest, short, fields),
+        *(leave_one_out, gains_over_baseline),
+    )
+    pages.filters["goal"] = goal
     pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle)
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())

@@ -15,6 +15,7 @@ from augment.level import Gain, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
 from augment.pipeline import AugmentConfig, ViewAugment, batch_augment
+from augment.reverb import Reverb, response
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation
 from augment.surround import Surround, trim
@@ -56,7 +57,7 @@ def everything(folder, **changes) -> AugmentConfig:
         room_dir=str(folder / "rir"),
         noise_exclude=("dog/*",),
         room_exclude=("hall*",),
-        **({"room_p": 1.0, "noise_p": 1.0, "microphone_p": 1.0} | changes),
+        **({"room_p": 1.0, "reverb_p": 1.0, "noise_p": 1.0, "microphone_p": 1.0} | changes),
     )
 
 
@@ -76,7 +77,7 @@ def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(
     assert len(first) >= MIN_SAMPLES
 
 
-PARTS = ("speed", "surround", "room", "noise", "microphone")
+PARTS = ("speed", "surround", "room", "reverb", "noise", "microphone")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -87,6 +88,38 @@ def test_each_part_is_a_switch(sounds, part):
     alone = ViewAugment(everything(sounds, **{name: name == part for name in PARTS}), RATE, MIN_SAMPLES)
     made = [alone(long, np.random.SeedSequence(s)) for s in range(6)]
     assert any(len(x) != len(long) or not np.array_equal(x, long) for x in made)
+
+
+def test_a_new_part_leaves_what_the_others_draw_as_it_was(sounds):
+    without = ViewAugment(everything(sounds), RATE, MIN_SAMPLES)
+    never = ViewAugment(everything(sounds, reverb=True, reverb_p=0.0), RATE, MIN_SAMPLES)
+    for seed in range(3):
+        made = [chain(speech(), np.random.SeedSequence(seed)) for chain in (without, never)]
+        assert np.array_equal(*made)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.2, 3.0), st.floats(-18, 6), st.integers(0, 2**31))
+def test_reverberation_lasts_and_weighs_what_was_drawn(seconds, direct_db, seed):
+    """The decay from Schroeder's backward integration (1965), where the slowest half of the spectrum sets it."""
+    made = response(seconds, direct_db, RATE, np.random.default_rng(seed))
+    tail = np.square(made[1:])
+    assert made[0] == 1.0
+    assert 10 * np.log10(1 / tail.sum()) == pytest.approx(direct_db, abs=0.01)
+    left = 10 * np.log10(np.cumsum(tail[::-1])[::-1] / tail.sum())
+    fell = (np.argmax(left < -25) - np.argmax(left < -5)) / RATE * 3
+    assert 0.25 * seconds < fell < 1.1 * seconds
+
+
+def test_reverberation_keeps_the_level_and_comes_as_often_as_it_was_told():
+    made = [Reverb(0.5, RATE, (0.2, 3.0), (-18, 6))(speech(), np.random.default_rng(s)) for s in range(60)]
+    changed = [x for x in made if not np.array_equal(x, speech())]
+    assert 18 <= len(changed) <= 42
+    for x in changed:
+        assert x.shape == speech().shape
+        assert rms(x) == pytest.approx(rms(speech()), rel=1e-4)
+    silence = np.zeros(100, np.float32)
+    assert Reverb(1.0, RATE, (0.2, 3.0), (-18, 6))(silence, np.random.default_rng(0)) is silence
 
 
 def test_surround_keeps_the_speech_and_forgets_the_silence_around_it():
