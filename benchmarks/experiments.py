@@ -70,6 +70,7 @@ LIGHT = (
     *("--augment.mixup", "false", "--augment.style", "false"),
     *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
 )
+REVERB = ("--augment.reverb", "true")
 TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
     "tune": (),
@@ -87,6 +88,7 @@ ON_TUNE = {
     "tune-wide-150-light": (*WIDE, "--optim.epochs", "150", "--optim.eval_every", "5", *LIGHT),
     "tune-wide-60-light-taught": (*WIDE, "--optim.epochs", "60", *LIGHT, *TAUGHT),
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
+    "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
 }
 TEACHERS = {"tune-wide-60-light-taught": "wide", "tune-60-light-taught": "wide"}
@@ -119,7 +121,7 @@ FACTORS = {
     "copy-paste": ("--augment.copy_paste", "true"),
     "balance-0": ("--optim.corpus_balance", "0"),
     "balance-1": ("--optim.corpus_balance", "1"),
-    "reverb": ("--augment.reverb", "true"),
+    "reverb": REVERB,
 }
 """One part of the recipe that ships taken away, or put in another's place"""
 

@@ -1,8 +1,9 @@
-"""Two figures drawn from result files: how far confidence can be trusted, and whom the model understands.
+"""Figures drawn from result files: how far confidence can be trusted, whom the model understands, what spoils it.
 
     python -m benchmarks.plots
 
-docs/images/coverage.svg from confidence.json, docs/images/speakers.svg from accuracy_pooled.json.
+docs/images/coverage.svg from confidence.json, speakers.svg from accuracy_pooled.json, robustness.svg from
+robustness.json.
 """
 
 from collections import defaultdict
@@ -19,7 +20,7 @@ MODEL = "crnn narrow"
 
 
 def main() -> None:
-    for name, draw in (("coverage", coverage), ("speakers", speakers)):
+    for name, draw in (("coverage", coverage), ("speakers", speakers), ("robustness", robustness)):
         figure = draw()
         IMAGES.mkdir(parents=True, exist_ok=True)
         with rc_context({"svg.hashsalt": name}):  # the same figures give the same file
@@ -53,6 +54,28 @@ def speakers() -> Figure:
         axes.axhline(100 * row["uar_mean"], color="black", linewidth=0.8)
         axes.tick_params(axis="x", labelsize=7, rotation=90 if len(each) > 12 else 0)
         axes.set(title=row["protocol"], ylabel="UAR, %", ylim=(0, 100))
+    return figure
+
+
+def robustness() -> Figure:
+    """UAR under every condition, each model's beside the others', with intervals over speakers."""
+    by_model = defaultdict(dict)
+    for row in rows("robustness"):
+        by_model[row["model"]][f"{row['condition']} {row['level']}".strip()] = row
+    conditions = list(by_model[MODEL])
+    figure = Figure(figsize=(8, 0.36 * len(conditions) + 1), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(by_model)
+    for number, (model, measured) in enumerate(by_model.items()):
+        places = [place + number * height for place, name in enumerate(conditions) if name in measured]
+        shown = [measured[name] for name in conditions if name in measured]
+        errors = np.abs(np.array([row["uar_ci95"] for row in shown]).T - [row["uar"] for row in shown]) * 100
+        uars = [100 * row["uar"] for row in shown]
+        axes.barh(places, uars, height, xerr=errors, ecolor="grey", label=model, align="edge")
+    axes.set_yticks([place + 0.4 for place in range(len(conditions))], conditions)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="UAR, %, and its 95 % interval over speakers")
+    axes.legend(loc="lower right")
     return figure
 
 

@@ -3,12 +3,13 @@
     SER_DATA=FOLDER python -m benchmarks.robustness --protocol ravdess-luna5 --seed 0
 
 All folds of the protocol together, from the runs that benchmarks.accuracy has trained. Noise files and rooms are those
-held out of training; what is drawn depends on the clip alone. Writes rows to benchmarks/results/robustness.json and the
-plot docs/robustness.png.
+held out of training; what is drawn depends on the clip alone. Resumable; writes a row per condition to
+benchmarks/results/robustness.json.
 """
 
 import argparse
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from benchmarks import corpora, recipes
 from benchmarks.conditions import Condition, conditions
@@ -48,33 +48,32 @@ def main() -> None:
     parser.add_argument("--recipe", choices=recipes.RECIPES, default="narrow")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/robustness.png"))
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     folds = []
     for fold in range(recipes.n_folds(args.protocol)):
         trained = load_trained(recipes.job(args.recipe, args.protocol, fold, args.seed).folder)
         folds.append((trained, preparation.prepare(trained.config, trained.data)))
-    rows = []
+    found = json.loads(args.out.read_text(encoding="utf-8"))["rows"] if args.out.is_file() else []
+    run = {"protocol": args.protocol, "model": f"crnn {args.recipe}", "seed": args.seed}
+    done = {(row["condition"], row["level"]): row for row in found if run.items() <= row.items()}
+    clean = None
     for (name, level), condition in conditions(Path(os.environ["SER_DATA"])).items():
+        if (name, level) in done:
+            clean = done[name, level]["uar_clean"]
+            continue
         figures = pooled([heard(trained, prepared, condition) for trained, prepared in folds])
-        clean = rows[0]["uar"] if rows else figures["uar"]
-        rows.append(
-            {
-                "protocol": args.protocol,
-                "corpus": corpora.titles(folds[0][0].data),
-                "model": f"crnn {args.recipe}",
-                "seed": args.seed,
-                "condition": name,
-                "level": level,
-                "uar_clean": clean,
-                "uar_lost": clean - figures["uar"],
-                **{key: figures[key] for key in ("uar", "uar_ci95", "wa", "n_clips", "worst_speaker")},
-            }
-        )
-        add_row(args.out, rows[-1], ("protocol", "model", "seed", "condition", "level"))
+        clean = figures["uar"] if clean is None else clean  # the first condition is none at all
+        row = run | {
+            "corpus": corpora.titles(folds[0][0].data),
+            "condition": name,
+            "level": level,
+            "uar_clean": clean,
+            "uar_lost": clean - figures["uar"],
+            **{key: figures[key] for key in ("uar", "uar_ci95", "wa", "n_clips", "worst_speaker")},
+        }
+        add_row(args.out, row, ("protocol", "model", "seed", "condition", "level"))
         print(f"{name:12} {level:18} UAR {figures['uar']:.3f}  lost {clean - figures['uar']:+.3f}", flush=True)
-    plot(rows, args.plot)
 
 
 @torch.inference_mode()
@@ -84,18 +83,6 @@ def heard(trained: Trained, prepared: preparation.Prepared, condition: Condition
     clips = EvalClips(Spoiled(prepared.cache, condition), split.test, split.labels, trained.config)
     probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
     return summarize(probs, clips.labels, clips.utterances, split.labels)["confusion_by_speaker"]
-
-
-def plot(rows: list[dict], path: Path) -> None:
-    figure = Figure(figsize=(8, 0.3 * len(rows) + 1), layout="constrained")
-    axes = figure.subplots()
-    names = [f"{row['condition']} {row['level']}" for row in rows]
-    errors = np.abs(np.array([row["uar_ci95"] for row in rows]).T - [row["uar"] for row in rows])
-    axes.barh(names, [row["uar"] for row in rows], xerr=errors, color="tab:blue", ecolor="grey")
-    axes.axvline(rows[0]["uar"], color="black", linestyle=":")
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 1), xlabel="UAR, 95 % interval over speakers", title=f"{rows[0]['protocol']}, {rows[0]['model']}")
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
