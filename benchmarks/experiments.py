@@ -48,6 +48,7 @@ CROSS = {
 RECIPE = ("--config", "configs/recipe.yaml")
 FULL = {
     "full-wide": (*RECIPE, *WIDE),
+    "full-taught": (*RECIPE, *TAUGHT),
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -89,10 +90,16 @@ ON_TUNE = {
     "tune-wide-60-light-taught": (*WIDE, "--optim.epochs", "60", *LIGHT, *TAUGHT),
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
+    "tune-60-light-reverb-taught": ("--optim.epochs", "60", *LIGHT, *REVERB, *TAUGHT),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
 }
-TEACHERS = {"tune-wide-60-light-taught": "wide", "tune-60-light-taught": "wide"}
-"""The recipe whose runs on the same fold, of three seeds, teach an experiment"""
+TEACHERS = {
+    "tune-wide-60-light-taught": ("wide", (0, 1, 2)),
+    "tune-60-light-taught": ("wide", (0, 1, 2)),
+    "tune-60-light-reverb-taught": ("wide", (0, 1, 2)),
+    "full-taught": ("wide", (0,)),
+}
+"""The recipe, and its seeds, whose runs on the same fold teach an experiment"""
 
 SMOOTHED = ("--loss.gamma", "0", "--loss.label_smoothing", "0.1")
 FACTORS = {

@@ -46,9 +46,8 @@ STARTS = {
     "narrow-taught": "narrow",
 }
 """Whose cross run that is"""
-TEACHERS = {"wide-taught": "wide", "narrow-taught": "wide"}
-"""Whose runs on the same fold, of the seeds `TEACHER_SEEDS`, teach it"""
-TEACHER_SEEDS = (0, 1, 2)
+TEACHERS = {"wide-taught": ("wide", (0, 1, 2)), "narrow-taught": ("wide", (0, 1, 2))}
+"""Whose runs on the same fold teach it together: a recipe and its seeds"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
@@ -74,10 +73,10 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     if "folds" in facts or recipe not in TUNE:
         return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
     start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
-    taught_by = teachers(TEACHERS[recipe], protocol, fold) if recipe in TEACHERS else ()
+    taught_by = teachers(*TEACHERS[recipe], protocol, fold) if recipe in TEACHERS else ()
     return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start, taught_by)
 
 
-def teachers(recipe: str, protocol: str, fold: int) -> tuple[Job, ...]:
+def teachers(recipe: str, seeds: Iterable[int], protocol: str, fold: int) -> tuple[Job, ...]:
     """The runs of a recipe on one fold that teach another together."""
-    return tuple(job(recipe, protocol, fold, seed) for seed in TEACHER_SEEDS)
+    return tuple(job(recipe, protocol, fold, seed) for seed in seeds)
