@@ -17,31 +17,9 @@ SCREEN = _schedule(12, "--optim.epoch_clips", "2000", "--optim.eval_every", "3")
 CROSS = {
     "base": (),
     "planes-level": ("--model.planes", "[level]"),
-    "planes-shape-change": ("--model.planes", "[shape,change]"),
     "planes-contrast": ("--model.planes", "[contrast]"),
-    "planes-local": ("--model.planes", "[local]"),
-    "planes-local-contrast": ("--model.planes", "[local,contrast]"),
-    "no-surround": ("--augment.surround", "false"),
     "head-both": ("--model.head", "both"),
-    "head-pool": ("--model.head", "pool"),
-    "no-style": ("--augment.style", "false"),
-    "no-mixup": ("--augment.mixup", "false"),
-    "no-masks": ("--augment.spec", "false"),
-    "clean-views": (
-        *("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
-        *("--augment.speed", "false", "--augment.views", "1"),
-    ),
-    "cross-entropy-smoothed": ("--loss.gamma", "0", "--loss.label_smoothing", "0.1"),
-    "votes": ("--loss.targets", "votes"),
-    "balance-0": ("--optim.corpus_balance", "0"),
-    "balance-1": ("--optim.corpus_balance", "1"),
-    "shift": ("--augment.shift", "true"),
     "response-4": ("--augment.response_db", "4"),
-    "contrast-response-4": ("--model.planes", "[contrast]", "--augment.response_db", "4"),
-    "local-wide-context": ("--model.context_frames", "160"),
-    "contrast-wide-context": ("--model.planes", "[contrast,change]", "--model.context_frames", "160"),
-    "no-ema": ("--optim.ema_decay", "0"),
-    "dropout-0.3": ("--model.dropout", "0.3"),
     "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
 }
 
@@ -53,18 +31,10 @@ FULL = {
 """At the full length of configs/recipe.yaml"""
 
 ON_NARROW = {
-    "no-style": ("--augment.style", "false"),
     "no-mixup": ("--augment.mixup", "false"),
-    "no-masks": ("--augment.spec", "false"),
-    "no-gain": ("--augment.gain", "false"),
     "votes": ("--loss.targets", "votes"),
     "cross-entropy-smoothed": ("--loss.gamma", "0", "--loss.label_smoothing", "0.1"),
     "shift": ("--augment.shift", "true"),
-    "dropout-0.4": ("--model.dropout", "0.4"),
-    "head-pool": ("--model.head", "pool"),
-    "balance-1": ("--optim.corpus_balance", "1"),
-    "long": ("--optim.epochs", "30"),
-    "decay-0.2": ("--optim.weight_decay", "0.2"),
 }
 
 LIGHT = (
@@ -74,29 +44,21 @@ LIGHT = (
 REVERB = ("--augment.reverb", "true")
 TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
-    "tune": (),
     "tune-no-mixup": ("--augment.mixup", "false"),
-    "tune-no-style": ("--augment.style", "false"),
     "tune-light": LIGHT,
     "tune-60": ("--optim.epochs", "60"),
     "tune-batch-16": ("--optim.batch_size", "16"),
-    "tune-batch-16-rate-4e-3": ("--optim.batch_size", "16", "--optim.learning_rate", "0.004"),
-    "tune-copy-paste": ("--augment.copy_paste", "true"),
-    "tune-union": (),
     "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
     "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
     "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
-    "tune-wide-150-light": (*WIDE, "--optim.epochs", "150", "--optim.eval_every", "5", *LIGHT),
     "tune-wide-60-light-taught": (*WIDE, "--optim.epochs", "60", *LIGHT, *TAUGHT),
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
-    "tune-60-light-reverb-taught": ("--optim.epochs", "60", *LIGHT, *REVERB, *TAUGHT),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
 }
 TEACHERS = {
     "tune-wide-60-light-taught": ("wide", (0, 1, 2)),
     "tune-60-light-taught": ("wide", (0, 1, 2)),
-    "tune-60-light-reverb-taught": ("wide", (0, 1, 2)),
     "full-taught": ("wide", (0,)),
 }
 """The recipe, and its seeds, whose runs on the same fold teach an experiment"""
@@ -105,7 +67,6 @@ SMOOTHED = ("--loss.gamma", "0", "--loss.label_smoothing", "0.1")
 FACTORS = {
     "none": (),
     "no-speed": ("--augment.speed", "false"),
-    "no-surround": ("--augment.surround", "false"),
     "no-room": ("--augment.room", "false"),
     "no-noise": ("--augment.noise", "false"),
     "no-microphone": ("--augment.microphone", "false"),
@@ -115,8 +76,6 @@ FACTORS = {
     "no-masks": ("--augment.spec", "false"),
     "no-class-weights": ("--loss.class_weights", "false"),
     "focal": ("--loss.gamma", "2", "--loss.label_smoothing", "0"),
-    "focal-smoothed": ("--loss.gamma", "2"),
-    "cross-entropy": ("--loss.label_smoothing", "0"),
     "plateau": (
         *("--optim.schedule", "plateau", "--optim.warmup_epochs", "0"),
         *("--optim.eval_every", "1", "--optim.plateau_patience", "1"),
@@ -134,8 +93,6 @@ FACTORS = {
 
 UNION = {
     "union-masked": (*SCREEN, *NARROW, *SMOOTHED),
-    "union-unmasked": (*SCREEN, *NARROW, *SMOOTHED, "--loss.mask_labels", "false"),
-    "union-full": RECIPE,
 }
 """Every emotion of the corpora trained on, the probe still judged on the six that all share"""
 
@@ -145,28 +102,8 @@ MORE_STEPS = (*LIGHT, "--optim.batch_size", "16", "--optim.epochs", "80", "--opt
 ON_EMODB = {
     "emodb": (),
     "emodb-light": LIGHT,
-    "emodb-120": ("--optim.epochs", "120", "--optim.eval_every", "12"),
-    "emodb-light-120": (*LIGHT, "--optim.epochs", "120", "--optim.eval_every", "12"),
     "emodb-more-steps": MORE_STEPS,
-    "emodb-more-steps-copy-paste": (*MORE_STEPS, "--augment.copy_paste", "true"),
-    "emodb-more-steps-union": MORE_STEPS,
-    "emodb-more-steps-wide": (*MORE_STEPS, *WIDE),
-    "emodb-more-steps-quiet": (
-        *MORE_STEPS,
-        *("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
-    ),
     "emodb-batch-16": ("--optim.batch_size", "16"),
-    "emodb-rate-1e-3": ("--optim.learning_rate", "0.001"),
-    "emodb-dropout-0.3": ("--model.dropout", "0.3"),
-    "emodb-decay-0.2": ("--optim.weight_decay", "0.2"),
-    "emodb-window-2": ("--window.window_seconds", "2"),
-    "emodb-window-4": ("--window.window_seconds", "4"),
-    "emodb-no-speed": ("--augment.speed", "false"),
-    "emodb-quiet": ("--augment.noise", "false", "--augment.room", "false", "--augment.microphone", "false"),
-    "emodb-copy-paste": ("--augment.copy_paste", "true"),
-    "emodb-scratch": (),
-    "emodb-wide": WIDE,
-    "emodb-union": (),
 }
 """On top of configs/tune.yaml at its full length; looks at the development speakers are as many for all (10)"""
 
@@ -174,14 +111,7 @@ STARTS: dict[str, str | None] = {
     "tune-wide-60": "full-wide",
     "tune-wide-60-light": "full-wide",
     "tune-wide-60-level": None,
-    "tune-wide-150-light": "wide",
     "tune-wide-60-light-taught": "wide",
-    "emodb-scratch": None,
-    "emodb-wide": "wide",
-    "emodb-more-steps-wide": "wide",
-    "emodb-union": "union-full",
-    "emodb-more-steps-union": "union-full",
-    "tune-union": "union-full",
 }
 """The recipe or experiment across corpora whose weights an experiment within a corpus starts from (None: random
 ones), where it is not the narrow recipe"""

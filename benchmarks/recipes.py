@@ -15,10 +15,8 @@ def n_folds(protocol: str) -> int:
     return len(facts.get("folds") or facts["test"])
 
 
-ROOMS = ("--augment.reverb", "true")
 RECIPES: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/recipe.yaml"),
-    "rooms": ("--config", "configs/recipe.yaml", *ROOMS),
     "wide": ("--config", "configs/wide.yaml"),
     "spine": ("--config", "configs/spine.yaml"),
 }
@@ -30,7 +28,6 @@ TUNE: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/tune.yaml"),
     "narrow-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
     "narrow-small": ("--config", "configs/tune-small.yaml"),
-    "rooms": ("--config", "configs/wide-tune.yaml", *NARROW, *ROOMS),
     "wide": ("--config", "configs/wide-tune.yaml"),
     "wide-taught": ("--config", "configs/wide-tune.yaml", *TAUGHT),
     "narrow-taught": ("--config", "configs/wide-tune.yaml", *NARROW, *TAUGHT),
@@ -40,7 +37,6 @@ STARTS = {
     "narrow": "narrow",
     "narrow-votes": "narrow",
     "narrow-small": "narrow",
-    "rooms": "rooms",
     "wide": "wide",
     "wide-taught": "wide",
     "narrow-taught": "narrow",
