@@ -1,6 +1,8 @@
 """Every recipe that was tried, by name: settings of train.py on top of the defaults."""
 
-from benchmarks.recipes import NARROW, TAUGHT, WIDE
+WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
+NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
+TAUGHT = ("--loss.teacher_share", "0.8")
 
 
 def _schedule(epochs: int, *extra: str, batch_size: int = 32, rate: str = "3e-3") -> tuple[str, ...]:

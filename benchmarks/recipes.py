@@ -18,19 +18,16 @@ def n_folds(protocol: str) -> int:
 RECIPES: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/recipe.yaml"),
     "wide": ("--config", "configs/wide.yaml"),
+    "narrow-taught": ("--config", "configs/recipe.yaml", "--loss.teacher_share", "0.8"),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
-WIDE = ("--model.channels", "[16, 32, 48, 80]", "--model.lstm_units", "64")
-NARROW = ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48")
-TAUGHT = ("--loss.teacher_share", "0.8")
 TUNE: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/tune.yaml"),
     "narrow-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
     "narrow-small": ("--config", "configs/tune-small.yaml"),
     "wide": ("--config", "configs/wide-tune.yaml"),
-    "wide-taught": ("--config", "configs/wide-tune.yaml", *TAUGHT),
-    "narrow-taught": ("--config", "configs/wide-tune.yaml", *NARROW, *TAUGHT),
+    "narrow-taught": ("--config", "configs/tune-taught.yaml"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
 STARTS = {
@@ -38,12 +35,13 @@ STARTS = {
     "narrow-votes": "narrow",
     "narrow-small": "narrow",
     "wide": "wide",
-    "wide-taught": "wide",
     "narrow-taught": "narrow",
 }
 """Whose cross run that is"""
-TEACHERS = {"wide-taught": ("wide", (0, 1, 2)), "narrow-taught": ("wide", (0, 1, 2))}
-"""Whose runs on the same fold teach it together: a recipe and its seeds"""
+TEACHERS = {"narrow-taught": "wide"}
+"""Whose runs on the same fold teach it together"""
+WITHIN_SEEDS, ACROSS_SEEDS = (0, 1, 2), (0,)
+"""Seeds of the teachers within a corpus and across corpora, where a run takes several times as long"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
@@ -66,10 +64,13 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     """
     facts = protocol_facts(protocol)
     common = ("--test", "false", *OF_PROTOCOL.get(protocol, ()))
-    if "folds" in facts or recipe not in TUNE:
-        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
+    across = "folds" in facts
+    taught_by = ()
+    if recipe in TEACHERS:
+        taught_by = teachers(TEACHERS[recipe], ACROSS_SEEDS if across else WITHIN_SEEDS, protocol, fold)
+    if across or recipe not in TUNE:
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), None, taught_by)
     start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
-    taught_by = teachers(*TEACHERS[recipe], protocol, fold) if recipe in TEACHERS else ()
     return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start, taught_by)
 
 
