@@ -35,6 +35,10 @@ PAGES = {
 }
 
 
+SHIPS = "crnn narrow"
+"""The recipe of the bundles in edge/pretrained/"""
+
+
 def rows(name: str, **wanted) -> list[dict]:
     """The rows of a result file whose values are as wanted; none where it has not been measured."""
     path = RESULTS / f"{name}.json"
@@ -132,8 +136,8 @@ def main() -> None:
         *(rows, one, percent, interval, mean, command, manifest, short, fields),
         *(leave_one_out, gains_over_baseline),
     )
-    pages.filters["goal"] = goal
-    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle)
+    pages.filters.update(goal=goal, leave_one_out=leave_one_out)
+    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, ships=SHIPS)
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())
 
