@@ -58,12 +58,13 @@ ON_TUNE = {
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
 }
+THREE_WIDE = (("wide", 0), ("wide", 1), ("wide", 2))
 TEACHERS = {
-    "tune-wide-60-light-taught": ("wide", (0, 1, 2)),
-    "tune-60-light-taught": ("wide", (0, 1, 2)),
-    "full-taught": ("wide", (0,)),
+    "tune-wide-60-light-taught": THREE_WIDE,
+    "tune-60-light-taught": THREE_WIDE,
+    "full-taught": (("wide", 0),),
 }
-"""The recipe, and its seeds, whose runs on the same fold teach an experiment"""
+"""Whose runs on the same fold teach an experiment together: recipes and seeds"""
 
 SMOOTHED = ("--loss.gamma", "0", "--loss.label_smoothing", "0.1")
 FACTORS = {

@@ -37,7 +37,7 @@ def jobs(bench: str, experiment: str, seed: int) -> list[Job]:
 
 
 def teachers(experiment: str, protocol: str, fold: int) -> tuple[Job, ...]:
-    return recipes.teachers(*TEACHERS[experiment], protocol, fold) if experiment in TEACHERS else ()
+    return recipes.teachers(TEACHERS.get(experiment, ()), protocol, fold)
 
 
 def start_of(bench: str, experiment: str, seed: int) -> Job | None:

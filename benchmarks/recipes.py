@@ -1,4 +1,4 @@
-"""The recipes whose test folds are read: the one that ships (narrow), the more accurate one, and the first version."""
+"""The recipes whose test folds are read: the narrow one and the wide one that teaches it, and the first version."""
 
 from collections.abc import Iterable
 
@@ -28,6 +28,7 @@ TUNE: dict[str, tuple[str, ...]] = {
     "narrow-small": ("--config", "configs/tune-small.yaml"),
     "wide": ("--config", "configs/wide-tune.yaml"),
     "narrow-taught": ("--config", "configs/tune-taught.yaml"),
+    "narrow-small-taught": ("--config", "configs/tune-small.yaml", "--loss.teacher_share", "0.8"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
 STARTS = {
@@ -36,12 +37,16 @@ STARTS = {
     "narrow-small": "narrow",
     "wide": "wide",
     "narrow-taught": "narrow",
+    "narrow-small-taught": "narrow",
 }
 """Whose cross run that is"""
-TEACHERS = {"narrow-taught": "wide"}
-"""Whose runs on the same fold teach it together"""
-WITHIN_SEEDS, ACROSS_SEEDS = (0, 1, 2), (0,)
-"""Seeds of the teachers within a corpus and across corpora, where a run takes several times as long"""
+TEACHERS = {
+    "narrow-taught": (("wide", 0), ("wide", 1), ("wide", 2)),
+    "narrow-small-taught": (("wide", 0), ("narrow-small", 0)),
+}
+"""Whose runs on the same fold teach it together: recipes and seeds"""
+TEACHERS_ACROSS = {"narrow-taught": (("wide", 0),)}
+"""The same across corpora, where a run takes several times as long"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
@@ -65,15 +70,13 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     facts = protocol_facts(protocol)
     common = ("--test", "false", *OF_PROTOCOL.get(protocol, ()))
     across = "folds" in facts
-    taught_by = ()
-    if recipe in TEACHERS:
-        taught_by = teachers(TEACHERS[recipe], ACROSS_SEEDS if across else WITHIN_SEEDS, protocol, fold)
+    taught_by = teachers((TEACHERS_ACROSS if across else TEACHERS).get(recipe, ()), protocol, fold)
     if across or recipe not in TUNE:
         return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), None, taught_by)
     start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
     return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start, taught_by)
 
 
-def teachers(recipe: str, seeds: Iterable[int], protocol: str, fold: int) -> tuple[Job, ...]:
-    """The runs of a recipe on one fold that teach another together."""
-    return tuple(job(recipe, protocol, fold, seed) for seed in seeds)
+def teachers(who: Iterable[tuple[str, int]], protocol: str, fold: int) -> tuple[Job, ...]:
+    """The runs on one fold that teach another together, by recipe and seed."""
+    return tuple(job(recipe, protocol, fold, seed) for recipe, seed in who)
