@@ -27,6 +27,7 @@ CROSS = {
 
 RECIPE = ("--config", "configs/recipe.yaml")
 FULL = {
+    "full": RECIPE,
     "full-wide": (*RECIPE, *WIDE),
     "full-taught": (*RECIPE, *TAUGHT),
 }
