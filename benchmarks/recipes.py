@@ -18,7 +18,6 @@ def n_folds(protocol: str) -> int:
 RECIPES: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/recipe.yaml"),
     "wide": ("--config", "configs/wide.yaml"),
-    "narrow-taught": ("--config", "configs/recipe.yaml", "--loss.teacher_share", "0.8"),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
@@ -45,8 +44,6 @@ TEACHERS = {
     "narrow-small-taught": (("wide", 0), ("narrow-small", 0)),
 }
 """Whose runs on the same fold teach it together: recipes and seeds"""
-TEACHERS_ACROSS = {"narrow-taught": (("wide", 0),)}
-"""The same across corpora, where a run takes several times as long"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}
 """An epoch elsewhere is 400 to 1200 clips; all 5155 would make the same number of epochs five times as long"""
 
@@ -69,11 +66,10 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     """
     facts = protocol_facts(protocol)
     common = ("--test", "false", *OF_PROTOCOL.get(protocol, ()))
-    across = "folds" in facts
-    taught_by = teachers((TEACHERS_ACROSS if across else TEACHERS).get(recipe, ()), protocol, fold)
-    if across or recipe not in TUNE:
-        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), None, taught_by)
+    if "folds" in facts or recipe not in TUNE:
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
     start = job(STARTS[recipe], CROSS, HELD_OUT[facts["corpus"]], seed)
+    taught_by = teachers(TEACHERS.get(recipe, ()), protocol, fold)
     return Job(recipe, protocol, fold, seed, (*TUNE[recipe], *common), start, taught_by)
 
 
