@@ -35,12 +35,12 @@ class Reverb:
 def response(seconds: float, direct_db: float, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     """An impulse response `(time,)` float64 that begins with a direct sound of 1.
 
-    The tail is noise under exp(-6.9 t / seconds), its upper half of the spectrum dying up to three times as fast: walls
-    and air swallow high frequencies first.
+    The tail is noise under exp(-6.9 t / seconds), what lies above a drawn frequency dying up to three times as fast:
+    walls and air swallow high frequencies first.
     """
     n = max(2, round(seconds * sample_rate))
     t = np.arange(n) / sample_rate
-    low, high = _halves(rng.standard_normal(n), rng.uniform(500.0, 4000.0), sample_rate)
+    low, high = _split(rng.standard_normal(n), rng.uniform(500.0, 4000.0), sample_rate)
     tail = low * np.exp(-DECAY * t / seconds) + high * np.exp(-DECAY * t * rng.uniform(1.0, 3.0) / seconds)
     tail[0] = 0.0
     made = tail * np.sqrt(10 ** (-direct_db / 10) / np.sum(np.square(tail)))
@@ -48,7 +48,7 @@ def response(seconds: float, direct_db: float, sample_rate: int, rng: np.random.
     return made
 
 
-def _halves(noise: np.ndarray, cutoff: float, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+def _split(noise: np.ndarray, cutoff: float, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Noise below and above a frequency in Hz."""
     spectrum = np.fft.rfft(noise)
     edge = round(cutoff / sample_rate * len(noise))

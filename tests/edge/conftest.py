@@ -11,6 +11,9 @@ import soundfile
 from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
 from virtual_microphone import House, Listener
 
+from edge.bundle import Bundle
+from edge.decision import DecisionConfig
+
 
 @pytest.fixture
 def python(tmp_path):
@@ -111,3 +114,10 @@ def uploads(tmp_path_factory) -> Path:
     soundfile.write(folder / "huge.wav", np.zeros(rate * 120), rate)
     (folder / "corrupt.wav").write_bytes(b"RIFF, or so it says. " * 40)
     return folder
+
+
+@pytest.fixture(scope="module")
+def recognizer(bundle_path):
+    made = Bundle.open(bundle_path).recognizer("onnx")
+    made.decision = DecisionConfig(made.decision.temperature, 0.0)  # a small model is seldom sure
+    return made

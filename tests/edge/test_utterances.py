@@ -6,122 +6,27 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from utterance_scenes import (
+    CALM,
+    DAY,
+    FRAME,
+    LONG,
+    RATE,
+    Ear,
+    check_exact,
+    find,
+    make,
+    run,
+    scene,
+    silence,
+    split,
+    voice,
+)
 
 from crnn.config import InputError
-from edge.bundle import Bundle
-from edge.decision import DecisionConfig, decide, probabilities
 from edge.events import Segment, Verdict
 from edge.smoothing import SmoothingConfig
 from edge.streaming import HopResult, State
-from edge.utterances import UtteranceRecognizer, UtteranceSettings
-from edge.vad import EnergyGate
-
-RATE = 16000
-FRAME = 320
-CALM = SmoothingConfig(0.0, 0.0)
-LONG = 60.0
-"""s; longer than any scene here, so that an utterance is told as one segment"""
-
-
-class Ear:
-    """The real recognizer; what it is given is written down, stream by stream."""
-
-    def __init__(self, recognizer) -> None:
-        self._recognizer = recognizer
-        self.streams: list[list[np.ndarray]] = []
-
-    def __getattr__(self, name: str):
-        return getattr(self._recognizer, name)
-
-    def reset(self) -> None:
-        self.streams.append([])
-        self._recognizer.reset()
-
-    def push(self, samples: np.ndarray) -> list[HopResult]:
-        self.streams[-1].append(samples.copy())
-        return self._recognizer.push(samples)
-
-    def heard(self) -> list[np.ndarray]:
-        return [np.concatenate(stream) for stream in self.streams]
-
-
-@pytest.fixture(scope="module")
-def recognizer(bundle_path):
-    made = Bundle.open(bundle_path).recognizer("onnx")
-    made.decision = DecisionConfig(made.decision.temperature, 0.0)  # a small model is seldom sure
-    return made
-
-
-def silence(seconds: float, seed: int = 0) -> np.ndarray:
-    """A quiet room, unlike itself everywhere, so that every sample can be told from every other."""
-    return (3e-4 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))).astype(np.float32)
-
-
-def voice(seconds: float, seed: int = 0, level: float = 0.2) -> np.ndarray:
-    time = np.arange(round(seconds * RATE)) / RATE
-    tone = np.sin(2 * np.pi * (120 + 60 * np.sin(3 * time)) * time)
-    return (level * tone).astype(np.float32) + silence(seconds, seed)
-
-
-def scene(*parts: tuple[str, float]) -> np.ndarray:
-    made = [(voice if kind == "voice" else silence)(seconds, seed) for seed, (kind, seconds) in enumerate(parts)]
-    return np.concatenate(made)
-
-
-def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[HopResult | Segment]:
-    loop.reset()
-    told = []
-    for at in range(0, len(audio), chunk):
-        told += loop.push(audio[at : at + chunk])
-    return told + loop.flush()
-
-
-def split(told: list) -> tuple[list[HopResult], list[Segment]]:
-    return [t for t in told if isinstance(t, HopResult)], [t for t in told if isinstance(t, Segment)]
-
-
-def make(recognizer, **changes) -> UtteranceRecognizer:
-    return UtteranceRecognizer(recognizer, EnergyGate(RATE), UtteranceSettings(**changes))
-
-
-DAY = scene(
-    ("quiet", 2.0), ("voice", 1.3), ("quiet", 2.5), ("voice", 4.1), ("quiet", 0.4), ("voice", 0.8), ("quiet", 2.0)
-)
-
-
-def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
-    ear = Ear(recognizer)
-    hops, segments = split(run(make(ear, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
-    place = at = 0
-    for heard, segment in zip(ear.heard(), segments, strict=True):
-        place = find(audio, heard, place)
-        recognizer.reset()
-        fresh = recognizer.push(heard) + recognizer.flush()
-        end = (place + len(heard)) / RATE
-        logits = []
-        for ours, theirs in zip(hops[at : at + len(fresh)], fresh, strict=True):
-            assert ours.seconds == pytest.approx(min(place / RATE + theirs.seconds, end))
-            assert ours.state is theirs.state
-            if theirs.logits is not None:
-                assert np.abs(ours.logits - theirs.logits).max() <= 1e-5
-                assert np.abs(ours.probs - theirs.probs).max() <= 1e-5
-                logits.append(theirs.logits)
-        at += len(fresh)
-        place += len(heard)
-        probs = probabilities(np.mean(logits, axis=0), recognizer.decision.temperature)
-        assert list(segment.probs.values()) == pytest.approx(probs.tolist(), abs=1e-5)
-        if segment.verdict is None and np.diff(np.sort(probs)[-2:]) > 1e-4:
-            assert segment.emotion == decide(probs, recognizer.labels, recognizer.decision)[0]
-    assert at == len(hops), "no hop result outside an utterance"
-    return segments
-
-
-def find(audio: np.ndarray, part: np.ndarray, start: int) -> int:
-    """Where `part` stands in `audio`, sample for sample, at or after `start`."""
-    for at in range(start, len(audio) - len(part) + 1):
-        if audio[at] == part[0] and np.array_equal(audio[at : at + len(part)], part):
-            return at
-    raise AssertionError("what was heard is not one stretch of the audio after the one before")
 
 
 @pytest.mark.parametrize("chunk", [1, 160, 320, 1600, 16001, 10**9])
@@ -240,64 +145,6 @@ def test_times_never_go_back(recognizer):
     times = [t.seconds for t in told if isinstance(t, HopResult)]
     assert times == sorted(times)
     assert times[-1] <= len(DAY) / RATE
-
-
-def verdict_of(recognizer, audio: np.ndarray, **changes) -> Segment:
-    (segment,) = split(run(make(recognizer, **changes), audio, 1600))[1]
-    assert (segment.emotion is None) == (segment.verdict is not None)
-    return segment
-
-
-def test_every_verdict_has_its_cause(recognizer):
-    good = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
-    told = verdict_of(recognizer, good)
-    assert told.verdict is None
-    assert told.emotion == max(told.probs, key=told.probs.get)
-    assert told.confidence == max(told.probs.values())
-
-    assert verdict_of(recognizer, scene(("quiet", 1), ("voice", 0.3), ("quiet", 1))).verdict is Verdict.TOO_SHORT
-    assert verdict_of(recognizer, good, min_voice_seconds=2.0).verdict is Verdict.TOO_SHORT
-    assert verdict_of(recognizer, np.clip(20 * good, -1, 1)).verdict is Verdict.CLIPPED
-    assert verdict_of(recognizer, good / 200).verdict is Verdict.TOO_QUIET
-    assert verdict_of(recognizer, good, min_level_dbfs=-10.0).verdict is Verdict.TOO_QUIET
-    nothing = verdict_of(recognizer, silence(3))
-    assert nothing == Segment(0.0, 3.0, None, Verdict.NO_SPEECH, 0.0, {})
-
-
-def test_below_the_threshold_of_the_bundle_it_is_uncertain(recognizer):
-    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
-    sure = verdict_of(recognizer, audio)
-    was = recognizer.decision
-    try:
-        recognizer.decision = DecisionConfig(was.temperature, min(sure.confidence + 0.01, 0.999))
-        told = verdict_of(recognizer, audio)
-    finally:
-        recognizer.decision = was
-    assert told.verdict is Verdict.UNCERTAIN
-    assert told.confidence == pytest.approx(sure.confidence)
-    assert told.probs == pytest.approx(sure.probs)
-
-
-def test_a_few_clipped_samples_are_no_reason_to_abstain(recognizer):
-    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
-    audio[20_000:20_040] = 1.0
-    assert verdict_of(recognizer, audio).verdict is None
-
-
-def test_a_click_is_no_speech(recognizer):
-    audio = silence(3)
-    audio[16_000:16_400] += 0.5 * np.float32(np.sign(np.sin(np.arange(400))))
-    assert verdict_of(recognizer, audio).verdict is Verdict.NO_SPEECH
-
-
-def test_a_ticking_clock_does_not_hold_the_gate_open(recognizer):
-    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 6))
-    for tick in range(45_000, len(audio) - 400, 8_000):
-        audio[tick : tick + 400] += 0.3 * np.float32(np.sign(np.sin(np.arange(400))))
-    loop = make(recognizer)
-    told = loop.push(audio)
-    assert isinstance(told[-1], Segment)
-    assert not loop.open
 
 
 def test_an_input_without_samples_tells_nothing(recognizer):

@@ -1,0 +1,111 @@
+"""Scenes of silence and voice, and what the listening loop makes of them."""
+
+import numpy as np
+import pytest
+
+from edge.decision import decide, probabilities
+from edge.events import Segment
+from edge.smoothing import SmoothingConfig
+from edge.streaming import HopResult
+from edge.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.vad import EnergyGate
+
+RATE = 16000
+FRAME = 320
+CALM = SmoothingConfig(0.0, 0.0)
+LONG = 60.0
+"""s; longer than any scene here, so that an utterance is told as one segment"""
+
+
+class Ear:
+    """The real recognizer; what it is given is written down, stream by stream."""
+
+    def __init__(self, recognizer) -> None:
+        self._recognizer = recognizer
+        self.streams: list[list[np.ndarray]] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._recognizer, name)
+
+    def reset(self) -> None:
+        self.streams.append([])
+        self._recognizer.reset()
+
+    def push(self, samples: np.ndarray) -> list[HopResult]:
+        self.streams[-1].append(samples.copy())
+        return self._recognizer.push(samples)
+
+    def heard(self) -> list[np.ndarray]:
+        return [np.concatenate(stream) for stream in self.streams]
+
+
+def silence(seconds: float, seed: int = 0) -> np.ndarray:
+    """A quiet room, unlike itself everywhere, so that every sample can be told from every other."""
+    return (3e-4 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def voice(seconds: float, seed: int = 0, level: float = 0.2) -> np.ndarray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = np.sin(2 * np.pi * (120 + 60 * np.sin(3 * time)) * time)
+    return (level * tone).astype(np.float32) + silence(seconds, seed)
+
+
+def scene(*parts: tuple[str, float]) -> np.ndarray:
+    made = [(voice if kind == "voice" else silence)(seconds, seed) for seed, (kind, seconds) in enumerate(parts)]
+    return np.concatenate(made)
+
+
+def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[HopResult | Segment]:
+    loop.reset()
+    told = []
+    for at in range(0, len(audio), chunk):
+        told += loop.push(audio[at : at + chunk])
+    return told + loop.flush()
+
+
+def split(told: list) -> tuple[list[HopResult], list[Segment]]:
+    return [t for t in told if isinstance(t, HopResult)], [t for t in told if isinstance(t, Segment)]
+
+
+def make(recognizer, **changes) -> UtteranceRecognizer:
+    return UtteranceRecognizer(recognizer, EnergyGate(RATE), UtteranceSettings(**changes))
+
+
+DAY = scene(
+    ("quiet", 2.0), ("voice", 1.3), ("quiet", 2.5), ("voice", 4.1), ("quiet", 0.4), ("voice", 0.8), ("quiet", 2.0)
+)
+
+
+def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
+    ear = Ear(recognizer)
+    hops, segments = split(run(make(ear, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
+    place = at = 0
+    for heard, segment in zip(ear.heard(), segments, strict=True):
+        place = find(audio, heard, place)
+        recognizer.reset()
+        fresh = recognizer.push(heard) + recognizer.flush()
+        end = (place + len(heard)) / RATE
+        logits = []
+        for ours, theirs in zip(hops[at : at + len(fresh)], fresh, strict=True):
+            assert ours.seconds == pytest.approx(min(place / RATE + theirs.seconds, end))
+            assert ours.state is theirs.state
+            if theirs.logits is not None:
+                assert np.abs(ours.logits - theirs.logits).max() <= 1e-5
+                assert np.abs(ours.probs - theirs.probs).max() <= 1e-5
+                logits.append(theirs.logits)
+        at += len(fresh)
+        place += len(heard)
+        probs = probabilities(np.mean(logits, axis=0), recognizer.decision.temperature)
+        assert list(segment.probs.values()) == pytest.approx(probs.tolist(), abs=1e-5)
+        if segment.verdict is None and np.diff(np.sort(probs)[-2:]) > 1e-4:
+            assert segment.emotion == decide(probs, recognizer.labels, recognizer.decision)[0]
+    assert at == len(hops), "no hop result outside an utterance"
+    return segments
+
+
+def find(audio: np.ndarray, part: np.ndarray, start: int) -> int:
+    """Where `part` stands in `audio`, sample for sample, at or after `start`."""
+    for at in range(start, len(audio) - len(part) + 1):
+        if audio[at] == part[0] and np.array_equal(audio[at : at + len(part)], part):
+            return at
+    raise AssertionError("what was heard is not one stretch of the audio after the one before")
