@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 import soundfile
 from helpers import ROOT
 from virtual_microphone import PATIENCE, House
+
+from edge.enrolment import LEVEL_CHECK, SENTENCES
 
 pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
 pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
@@ -38,14 +41,19 @@ def start(house: House, *arguments) -> subprocess.Popen:
     )
 
 
-def prompts(process: subprocess.Popen) -> Iterator[str]:
-    """The lines in quotation marks: what the person is to say."""
+def lines(process: subprocess.Popen) -> Iterator[str]:
+    """What is shown to the person."""
     timer = threading.Timer(3 * PATIENCE, process.kill)
     timer.start()
     try:
-        yield from (line for line in process.stderr if line.startswith('    "'))
+        yield from (line.rstrip("\n") for line in process.stderr)
     finally:
         timer.cancel()
+
+
+def is_prompt(line: str) -> bool:
+    """In quotation marks: what the person is to say."""
+    return line.startswith('    "')
 
 
 def test_a_session_at_a_microphone(house, bundle_path, voices, tmp_path):
@@ -53,9 +61,19 @@ def test_a_session_at_a_microphone(house, bundle_path, voices, tmp_path):
     said = np.concatenate([waveform, np.zeros(rate // 2, np.float32)])
     out: Path = tmp_path / "me.json"
     process = start(house, bundle_path, "--out", out, "--takes", "2")
-    playing = [house.play(said) for _ in prompts(process)]
-    assert len(playing) == 3, "the level, and two sentences"
-    assert process.wait(PATIENCE) == 0
+    shown, player = [], None
+    for line in lines(process):
+        shown.append(line)
+        if is_prompt(line):
+            if player is not None:
+                player.wait(PATIENCE)
+            player = house.play(said)
+    assert process.wait(PATIENCE) == 0, shown
+    # On a busy machine the player starves, and what it plays is broken; a sentence is then asked for again, and why.
+    asked = [
+        line for before, line in pairwise(shown) if is_prompt(line) and not before.startswith(("Sorry", "Nothing"))
+    ]
+    assert asked == [f'    "{words}"' for words in (LEVEL_CHECK, *SENTENCES[:2])], shown
     told = json.loads(process.stdout.read())
     assert told["sentences"] == {"neutral": 2}
     assert json.loads(out.read_text())["bundle"] == told["bundle"]
@@ -64,7 +82,7 @@ def test_a_session_at_a_microphone(house, bundle_path, voices, tmp_path):
 
 def test_ctrl_c_leaves_no_profile(house, bundle_path, tmp_path):
     process = start(house, bundle_path, "--out", tmp_path / "me.json")
-    assert next(prompts(process))
+    assert any(is_prompt(line) for line in lines(process))
     process.send_signal(signal.SIGINT)
     _, last = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
