@@ -16,12 +16,15 @@ import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from augment.pipeline import AugmentConfig, Chains, chains
+from augment.config import AugmentConfig
+from augment.pipeline import Chains, chains
 from crnn.config import InputError, from_dict
+from crnn.prepare import given_folders
 from crnn.run_config import RunConfig
 from edge import runtimes
-from edge.limits import Limits
-from edge.wish import DEFAULT_SHARE, Wish, parse_size
+from edge.limits import GateError, Limits
+from edge.step_plot import check_plot, draw
+from edge.wish import DEFAULT_SHARE, OutOfReach, Wish, parse_size
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -134,23 +137,22 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
-    from crnn.prepare import given_folders  # after the arguments: torch takes seconds
-    from edge.compress import GateError, Request, compress
-    from edge.shrink import OutOfReach, Recipe
-    from edge.step_plot import check_plot, draw
-
     try:
+        target_size = None if args.target_size is None else parse_size(args.target_size)
+        wish, data = Wish(args.prune, target_size, args.target_rtf), given_folders(args.data)
+        if args.plot is not None:
+            check_plot(args.plot)
+        from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
+        from edge.shrink import Recipe
+
         request = Request(
-            Wish(args.prune, None if args.target_size is None else parse_size(args.target_size), args.target_rtf),
+            wish,
             Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
             args.scheme,
             tuple(args.formats) if args.formats else None,
             args.coverage,
             Limits(**{item.name: getattr(args, item.name) for item in fields(Limits)}),
         )
-        if args.plot is not None:
-            check_plot(args.plot)
-        data = given_folders(args.data)
         with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
             rows, steps, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
             if args.plot is not None and steps:

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from augment.pipeline import AugmentConfig, chains
+from augment.config import AugmentConfig
+from augment.pipeline import chains
+from crnn import prepare as preparation
 from crnn.config import InputError, require
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
@@ -85,25 +87,25 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
 
 def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
-    # Imported here so that `train.py --help` and a mistyped option answer at once.
+    data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
+    # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn import prepare as preparation
+    from crnn.checkpoint import model_weights
     from crnn.data import EvalClips, eval_loader, label_mask
-    from crnn.fit import fit, model_weights
+    from crnn.fit import fit
     from crnn.losses import masked_logits
     from crnn.metrics import summarize
     from crnn.model import count_macs, count_parameters
+    from crnn.predict import predict
     from crnn.ready import make_ready
     from crnn.report import write_report
     from crnn.run import RunFolder
-    from crnn.task import predict
     from crnn.views import open_views
 
     log = logging.getLogger("train")
     geometry = config.geometry
-    data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     first = rank_zero_only.rank == 0
     if folder.exists() and first:

@@ -1,4 +1,4 @@
-"""Every augmentation's settings and switches, and the chains they make.
+"""The chains that the settings make.
 
 Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.views`); level,
 channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing. Between
@@ -15,123 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """What happens to a training clip; each part can be switched off."""
-
-    views: int = 8
-    """Augmented versions of each recording, computed once; every epoch draws one of them"""
-    speed: bool = True
-    """Speed perturbation, into views"""
-    speed_factors: tuple[float, ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
-    """Playing speeds to draw from (length and pitch change)"""
-    surround: bool = True
-    """Cut the silence around speech and put speech into a longer silence with a faint noise floor, into views"""
-    min_floor_db: float = -75.0
-    """dB below the speech, faintest noise floor"""
-    max_floor_db: float = -25.0
-    """dB below the speech, loudest noise floor"""
-    room: bool = True
-    """Room impulse responses, into views"""
-    room_p: float = 0.25
-    """Share of views"""
-    room_dir: str = ""
-    """Folder of impulse responses; empty = $SER_DATA/rir"""
-    room_exclude: tuple[str, ...] = ("*hall*", "*stairway*")
-    """Patterns of files kept for robustness tests"""
-    reverb: bool = False
-    """Drawn reverberation, from a dry room to a hall, into views"""
-    reverb_p: float = 0.25
-    """Share of views"""
-    min_reverb_seconds: float = 0.2
-    """s, shortest reverberation time"""
-    max_reverb_seconds: float = 3.0
-    """s, longest reverberation time"""
-    min_direct_db: float = -18.0
-    """dB, power of the direct sound over that of the reverberation, farthest speaker"""
-    max_direct_db: float = 6.0
-    """dB, the same, nearest speaker"""
-    noise: bool = True
-    """Background noise, into views"""
-    noise_p: float = 0.3
-    """Share of views"""
-    min_snr_db: float = 5.0
-    """dB, loudest noise"""
-    max_snr_db: float = 30.0
-    """dB, softest noise"""
-    noise_dir: str = ""
-    """Folder of noise recordings; empty = $SER_DATA/noise"""
-    noise_exclude: tuple[str, ...] = ("*Dog_bark*", "*Chainsaw*", "*Rooster*", "*exercise_bike*")
-    """Patterns of files kept for robustness tests"""
-    microphone: bool = True
-    """Other microphones and lines, into views: equalizer, band limits, clipping"""
-    microphone_p: float = 0.4
-    """Share of views"""
-    copy_paste: bool = False
-    """Neutral speech of the same speaker in part of the window, drawn with the clip"""
-    copy_paste_p: float = 0.5
-    """Share of clips"""
-    gain: bool = True
-    """Level changes, in every step"""
-    min_gain_db: float = -30.0
-    """dB"""
-    max_gain_db: float = 10.0
-    """dB"""
-    response_db: float = 0.0
-    """dB, standard deviation of each component of a random frequency response that comes with the gain"""
-    style: bool = True
-    """Long-term spectra of other clips, in every step"""
-    style_p: float = 0.5
-    """Share of clips"""
-    style_strength: float = 0.8
-    """Largest share that is lent, 0 to 1"""
-    shift: bool = False
-    """Spectra moved up or down by whole bands, in every step"""
-    max_shift_bands: int = 4
-    """Largest shift, mel bands"""
-    mixup: bool = True
-    """Mixup, in every step"""
-    mixup_alpha: float = 0.3
-    """Beta(alpha, alpha) draws the share of the other clip"""
-    mixup_p: float = 0.5
-    """Share of steps"""
-    spec: bool = True
-    """SpecAugment masks, in every step"""
-    freq_mask_param: int = 8
-    """Widest band mask, mel bands"""
-    time_mask_param: int = 24
-    """Longest time mask, frames"""
-
-    def __post_init__(self) -> None:
-        if self.views < 1:
-            raise ValueError(f"augment.views is {self.views}; give at least 1")
-        for name in (
-            "room_p",
-            "reverb_p",
-            "noise_p",
-            "microphone_p",
-            "copy_paste_p",
-            "style_p",
-            "style_strength",
-            "mixup_p",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
-        if self.min_gain_db > self.max_gain_db or self.min_snr_db > self.max_snr_db:
-            raise ValueError("augment: min_gain_db, min_snr_db must not be above max_gain_db, max_snr_db")
-        if not 0 < self.min_reverb_seconds <= self.max_reverb_seconds:
-            raise ValueError(
-                f"augment.min_reverb_seconds, max_reverb_seconds are {self.min_reverb_seconds}, "
-                f"{self.max_reverb_seconds}; give times above 0, the shorter first"
-            )
-        if self.min_direct_db > self.max_direct_db:
-            raise ValueError("augment.min_direct_db must not be above augment.max_direct_db")
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import soundfile
 import soxr
 from scipy.signal import butter, firwin2, oaconvolve, sosfilt
 
+from augment.config import AugmentConfig
 from augment.noise import audio_files
-from augment.pipeline import AugmentConfig
 from crnn.audio import read_audio
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -23,8 +23,8 @@ from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize_by_corpus
+from crnn.predict import predict
 from crnn.run import write_text
-from crnn.task import predict
 from edge.decision import probabilities
 from edge.trained import load_trained
 

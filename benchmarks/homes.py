@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from augment.pipeline import AugmentConfig, Chains, chains
+from augment.config import AugmentConfig
+from augment.pipeline import Chains, chains
 from benchmarks.jobs import RUNS
 from crnn import prepare as preparation
 from crnn.cache import AudioCache
@@ -20,9 +21,9 @@ from crnn.corrections import CORRECTIONS, as_correction
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import uar
 from crnn.model import CRNN
+from crnn.predict import predict
 from crnn.protocols import Split
 from crnn.run import RunFolder
-from crnn.task import predict
 from crnn.views import Views, open_views
 from edge.calibrate import choose_decision
 from edge.decision import probabilities

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.homes import Fold, Person, confusion, correction, judge
+from crnn.checkpoint import model_weights
 from crnn.config import from_dict
 from crnn.corpora import Utterance
 from crnn.data import EvalClips
-from crnn.fit import fit, model_weights
+from crnn.fit import fit
 from crnn.model import CRNN
 from crnn.protocols import Split
 from crnn.ready import make_ready

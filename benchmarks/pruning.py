@@ -16,15 +16,16 @@ from pathlib import Path
 
 import torch
 
-from augment.pipeline import AugmentConfig, Chains, chains
+from augment.config import AugmentConfig
+from augment.pipeline import Chains, chains
 from benchmarks.results import add_row
 from benchmarks.tables import rows as measured
 from crnn import prepare as preparation
 from crnn.config import from_dict
 from crnn.data import EvalClips, eval_loader
+from crnn.predict import predict
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig
-from crnn.task import predict
 from edge.compress import open_ground
 from edge.importance import CRITERIA
 from edge.shrink import Ground, Recipe, describe, gradually

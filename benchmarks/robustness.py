@@ -26,7 +26,7 @@ from crnn import prepare as preparation
 from crnn.cache import AudioCache
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize
-from crnn.task import predict
+from crnn.predict import predict
 from edge.decision import probabilities
 from edge.trained import Trained, load_trained
 
@@ -45,7 +45,7 @@ class Spoiled:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
-    parser.add_argument("--recipe", choices=recipes.RECIPES, default="narrow")
+    parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default="narrow")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))
     args = parser.parse_args()

@@ -43,6 +43,8 @@ def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: 
 
 Paste = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """A clip's window `(frames, n_mels)`, one of neutral speech of the same speaker, a generator -> another window"""
+BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, any number)`, seed -> both again"""
 
 
 def neutral_partners(utterances: Sequence[Utterance]) -> list[list[int]]:

@@ -2,18 +2,16 @@
 
 import contextlib
 import logging
-import pickle
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from crnn.config import InputError, require
+from crnn.checkpoint import read_checkpoint
 from crnn.data import EvalClips, TrainClips, eval_loader, train_loader
 from crnn.task import EmotionTask
 
@@ -140,19 +138,3 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         data_wait_share=clock.data_wait_share,
         seconds_per_epoch=sum(epochs) / max(len(epochs), 1),
     )
-
-
-def read_checkpoint(path: Path) -> dict:
-    """A checkpoint of `fit`; nothing in it is unpickled. Raises InputError if the file is not one."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); train again") from error
-    require(isinstance(checkpoint, dict) and "state_dict" in checkpoint, f"{path}: not a checkpoint of train.py")
-    return checkpoint
-
-
-def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`."""
-    state = read_checkpoint(checkpoint)["state_dict"]
-    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 
 from crnn.cache import AudioCache
-from crnn.data import EvalClips, Paste, TrainClips, first_views, label_mask
+from crnn.data import BatchAugment, EvalClips, Paste, TrainClips, first_views, label_mask
 from crnn.distill import DistillTask, open_teachers
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.protocols import Split
 from crnn.run_config import RunConfig
-from crnn.task import BatchAugment, EmotionTask
+from crnn.task import EmotionTask
 from crnn.transfer import Start, start_from
 from crnn.views import Views
 

@@ -1,7 +1,6 @@
 """The training task: what one step, one validation and one checkpoint are, in Lightning's terms."""
 
 import math
-from collections.abc import Callable
 
 import lightning as L
 import numpy as np
@@ -9,13 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from crnn.data import BatchAugment
 from crnn.losses import FocalLoss, masked_logits
 from crnn.metrics import dev_uar
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
-
-BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""`log_mel (batch, n_mels, frames)`, `targets (batch, any number)`, seed -> both again"""
 
 
 class EmotionTask(L.LightningModule):
@@ -126,13 +123,3 @@ class EmotionTask(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = checkpoint["history"]
         self._plateau_state = checkpoint["plateau"]
-
-
-@torch.inference_mode()
-def predict(model: CRNN, config: RunConfig, loader) -> np.ndarray:
-    """Whole-clip logits `(n, n_classes)` float32 of `loader`'s clips (see crnn.data.eval_loader), on the CPU."""
-    was_training = model.training
-    model = model.cpu().eval()
-    logits = [model.clip_logits(log_mel, n, config.geometry) for log_mel, n, _ in loader]
-    model.train(was_training)
-    return torch.cat(logits).numpy()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from crnn.checkpoint import model_weights
 from crnn.config import FeatureConfig, ModelConfig, WindowConfig, require
 from crnn.corpora import READERS, Skip, Utterance
 from crnn.corrections import CORRECTIONS
-from crnn.fit import model_weights
 from crnn.labels import canonical
 from crnn.model import CRNN
 from crnn.protocols import LeakError, Split

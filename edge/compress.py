@@ -8,17 +8,17 @@ from typing import Protocol
 
 from crnn import prepare as preparation
 from crnn.config import require
-from crnn.data import EvalClips, Paste
+from crnn.data import BatchAugment, EvalClips, Paste
 from crnn.protocols import protocol_facts
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig
-from crnn.task import BatchAugment
 from crnn.views import Augment as ViewAugment
 from crnn.views import open_views
 from edge import bundle, runtimes, verify
 from edge.assemble import Told, assemble
 from edge.calibrate import choose_decision, judge_decision
 from edge.exporting import calibration_blocks, export_all, exporter
+from edge.limits import GateError, Limits
 from edge.shrink import Ground, Recipe, Step, shrink
 from edge.speakers import some_of_each, speakers_of
 from edge.trained import Trained, load_trained
@@ -57,7 +57,7 @@ class Request:
     """Names of runtimes; None = every one whose exporter is installed and that knows the scheme"""
     coverage: float = 0.9
     """Share of decisions that are not "uncertain\""""
-    limits: verify.Limits = field(default_factory=verify.Limits)
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
@@ -89,20 +89,12 @@ class Request:
         return made
 
 
-class GateError(Exception):
-    """Exported files are past a limit; `steps` and `rows` are the tables all the same."""
-
-    def __init__(self, steps: list[Step], rows: list[verify.Row]) -> None:
-        super().__init__("; ".join(f"{row.files}: {reason}" for row in rows for reason in row.failures))
-        self.steps, self.rows = steps, rows
-
-
 def compress(
     run: Path, out: Path, request: Request, augmentation: Augmentation, data: dict[str, str], cache: Path | None
 ) -> tuple[list[verify.Row], list[Step], bundle.Manifest]:
     """Make the bundle `out` from the run folder `run`; returns the table, the steps of the pruning, and the manifest.
 
-    Raises InputError for input that cannot be used and wishes that cannot be met (`edge.shrink.OutOfReach` where steps
+    Raises InputError for input that cannot be used and wishes that cannot be met (`edge.wish.OutOfReach` where steps
     were made), and GateError past a limit; `out` then does not exist.
     """
     require(not out.exists(), f"{out}: exists already; give another --out or remove it")

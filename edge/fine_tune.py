@@ -3,13 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from crnn.data import EvalClips, TrainClips
+from crnn.checkpoint import model_weights
+from crnn.data import BatchAugment, EvalClips, TrainClips
 from crnn.distill import DistillTask
-from crnn.fit import fit, model_weights
+from crnn.fit import fit
 from crnn.losses import balanced_class_weights
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
-from crnn.task import BatchAugment, EmotionTask
+from crnn.task import EmotionTask
 
 AVERAGED = 0.2
 """Share of the steps over which the averaged weights reach back: the run's own average, made for tens of epochs, would

@@ -27,3 +27,12 @@ class Limits:
         0.2
         """
         return getattr(self, f"max_abs_diff_{scheme.split('_')[-1]}")
+
+
+class GateError(Exception):
+    """Exported files are past a limit; `steps` (of `edge.shrink`) and `rows` (of `edge.verify`) are the tables all the
+    same."""
+
+    def __init__(self, steps: list, rows: list) -> None:
+        super().__init__("; ".join(f"{row.files}: {reason}" for row in rows for reason in row.failures))
+        self.steps, self.rows = steps, rows

@@ -11,19 +11,18 @@ from pathlib import Path
 
 import torch
 
-from crnn.config import InputError, require
-from crnn.data import EvalClips, Paste, TrainClips, eval_loader, train_loader
+from crnn.config import require
+from crnn.data import BatchAugment, EvalClips, Paste, TrainClips, eval_loader, train_loader
 from crnn.losses import FocalLoss
 from crnn.metrics import dev_uar
 from crnn.model import CRNN, count_macs, count_parameters
+from crnn.predict import predict
 from crnn.protocols import Split
 from crnn.run_config import RunConfig
-from crnn.task import BatchAugment, predict
 from crnn.views import Views
-from edge.fine_tune import fine_tune
 from edge.importance import CRITERIA
 from edge.prune import cut, most_important
-from edge.wish import Trial, Wish
+from edge.wish import OutOfReach, Trial, Wish
 
 log = logging.getLogger(__name__)
 
@@ -134,18 +133,12 @@ def gradually(
         smaller_config = replace(seeded, seed=config.seed)
         epochs = recipe.epochs if number == len(shares) else recipe.step_epochs
         if epochs:
+            from edge.fine_tune import fine_tune  # Lightning, which takes seconds to import
+
             with tempfile.TemporaryDirectory() as scratch:
                 teacher = model if recipe.distill else None
                 fine_tune(smaller, seeded, train, ground.dev, ground.augment, epochs, Path(scratch), teacher)
         yield smaller, smaller_config, until
-
-
-class OutOfReach(InputError):
-    """What was wished cannot be had from this model; `steps` is the way that was tried."""
-
-    def __init__(self, message: str, steps: list[Step]) -> None:
-        super().__init__(message)
-        self.steps = steps
 
 
 def shrink(

@@ -1,10 +1,15 @@
 """The steps of a pruning as a figure: what every kilobyte and every multiply-accumulate buys."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crnn.config import require
-from edge.shrink import Step
+
+if TYPE_CHECKING:
+    from edge.shrink import Step
 
 SUFFIXES = (".svg", ".png", ".pdf")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from crnn.checkpoint import model_weights
 from crnn.config import InputError, require
-from crnn.fit import model_weights
 from crnn.model import CRNN
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig

@@ -41,6 +41,14 @@ class Trial:
         return f"{self.bytes:,} bytes, rtf {self.rtf:.4f}"
 
 
+class OutOfReach(InputError):
+    """What was wished cannot be had from this model; `steps` (of `edge.shrink`) is the way that was tried."""
+
+    def __init__(self, message: str, steps: list) -> None:
+        super().__init__(message)
+        self.steps = steps
+
+
 @dataclass(frozen=True)
 class Wish:
     """`--prune` says how much leaves; the targets are what must be reached, at most."""

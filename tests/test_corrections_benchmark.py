@@ -7,11 +7,11 @@ import torch
 import yaml
 from helpers import script
 
-from augment.pipeline import AugmentConfig
+from augment.config import AugmentConfig
 from benchmarks import corrections, homes
 from benchmarks.homes import ALL, NONE, RANDOM, UNCERTAINTY, open_fold, order
 from benchmarks.learners import Profiles, Training
-from crnn.fit import model_weights
+from crnn.checkpoint import model_weights
 from crnn.run import RunFolder
 
 SETTINGS = {

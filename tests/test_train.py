@@ -14,7 +14,7 @@ import soundfile
 import torch
 from helpers import ROOT, SMALL, broken_files, one_clear_line, script
 
-from crnn.fit import model_weights
+from crnn.checkpoint import model_weights
 
 
 def test_help_is_grouped_with_units_and_defaults():

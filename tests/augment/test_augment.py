@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment import noise
+from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
 from augment.level import Gain, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
-from augment.pipeline import AugmentConfig, ViewAugment, batch_augment
+from augment.pipeline import ViewAugment, batch_augment
 from augment.reverb import Reverb, response
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
-from augment.pipeline import AugmentConfig, chains
+from augment.pipeline import chains
 from crnn.cache import open_cache
 from crnn.config import InputError, ModelConfig
 from crnn.corpora import Utterance, read_corpus

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from augment.mix import Mixup
 from crnn import labels
 from crnn.cache import open_cache
+from crnn.checkpoint import model_weights
 from crnn.config import ModelConfig
 from crnn.corpora import Utterance, read_corpus
 from crnn.data import EvalClips, TrainClips, label_mask
-from crnn.fit import fit, model_weights
+from crnn.fit import fit
 from crnn.losses import FocalLoss, balanced_class_weights
 from crnn.model import CRNN
 from crnn.protocols import make_split

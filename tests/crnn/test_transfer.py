@@ -9,9 +9,9 @@ import pytest
 import torch
 from helpers import SMALL, describe_nobody, edit_json, make_bundle, one_clear_line, own_voices, script
 
+from crnn.checkpoint import model_weights
 from crnn.config import InputError, ModelConfig
 from crnn.corpora import Utterance
-from crnn.fit import model_weights
 from crnn.model import CRNN, Encoder
 from crnn.protocols import LeakError, Split
 from crnn.run import RunFolder

@@ -1,0 +1,24 @@
+"""A checkpoint of `crnn.fit`, read back without unpickling, and without Lightning, which takes seconds to import."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from crnn.config import InputError, require
+
+
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint of `fit`; nothing in it is unpickled. Raises InputError if the file is not one."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); train again") from error
+    require(isinstance(checkpoint, dict) and "state_dict" in checkpoint, f"{path}: not a checkpoint of train.py")
+    return checkpoint
+
+
+def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`."""
+    state = read_checkpoint(checkpoint)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
