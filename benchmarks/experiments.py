@@ -26,13 +26,13 @@ CROSS = {
 }
 
 RECIPE = ("--config", "configs/recipe.yaml")
-FINE = ("--features.n_mels", "96", "--features.n_fft", "1024")
+BANDS_96 = ("--features.n_mels", "96", "--features.n_fft", "1024")
 """A man's harmonics lie 100 Hz apart: with 64 bands and 50 ms they are hardly told apart"""
 FULL = {
     "full": RECIPE,
     "full-wide": (*RECIPE, *WIDE),
     "full-taught": (*RECIPE, *TAUGHT),
-    "full-fine": (*RECIPE, *FINE),
+    "full-96": (*RECIPE, *BANDS_96),
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -61,7 +61,7 @@ ON_TUNE = {
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
-    "tune-60-light-fine": ("--optim.epochs", "60", *LIGHT, *FINE),
+    "tune-60-light-96": ("--optim.epochs", "60", *LIGHT, *BANDS_96),
 }
 THREE_WIDE = (("wide", 0), ("wide", 1), ("wide", 2))
 TEACHERS = {
@@ -120,7 +120,7 @@ STARTS: dict[str, str | None] = {
     "tune-wide-60-light": "full-wide",
     "tune-wide-60-level": None,
     "tune-wide-60-light-taught": "wide",
-    "tune-60-light-fine": "full-fine",
+    "tune-60-light-96": "full-96",
 }
 """The recipe or experiment across corpora whose weights an experiment within a corpus starts from (None: random
 ones), where it is not the narrow recipe"""

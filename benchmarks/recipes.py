@@ -1,4 +1,5 @@
-"""The recipes whose test folds are read: the narrow one and the wide one that teaches it, and the first version."""
+"""The recipes whose test folds are read: the narrow one, the wide one that teaches it, the one with more bands, and the
+first version."""
 
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ def n_folds(protocol: str) -> int:
 RECIPES: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/recipe.yaml"),
     "wide": ("--config", "configs/wide.yaml"),
+    "narrow-96": ("--config", "configs/bands-96.yaml"),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
@@ -27,6 +29,8 @@ TUNE: dict[str, tuple[str, ...]] = {
     "narrow-small": ("--config", "configs/tune-small.yaml"),
     "wide": ("--config", "configs/wide-tune.yaml"),
     "narrow-taught": ("--config", "configs/tune-taught.yaml"),
+    "narrow-96": ("--config", "configs/tune-long.yaml"),
+    "narrow-96-taught": ("--config", "configs/tune-taught.yaml"),
     "narrow-small-taught": ("--config", "configs/tune-small.yaml", "--loss.teacher_share", "0.8"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
@@ -36,11 +40,14 @@ STARTS = {
     "narrow-small": "narrow",
     "wide": "wide",
     "narrow-taught": "narrow",
+    "narrow-96": "narrow-96",
+    "narrow-96-taught": "narrow-96",
     "narrow-small-taught": "narrow",
 }
 """Whose cross run that is"""
 TEACHERS = {
     "narrow-taught": (("wide", 0), ("wide", 1), ("wide", 2)),
+    "narrow-96-taught": (("narrow-96", 0), ("narrow-96", 1), ("narrow-96", 2)),
     "narrow-small-taught": (("wide", 0), ("narrow-small", 0)),
 }
 """Whose runs on the same fold teach it together: recipes and seeds"""
