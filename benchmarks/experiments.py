@@ -26,13 +26,16 @@ CROSS = {
 }
 
 RECIPE = ("--config", "configs/recipe.yaml")
-BANDS_96 = ("--features.n_mels", "96", "--features.n_fft", "1024")
-"""A man's harmonics lie 100 Hz apart: with 64 bands and 50 ms they are hardly told apart"""
+MS_64 = ("--features.n_fft", "1024")
+MS_80 = ("--features.n_fft", "1280")
+BANDS_96 = ("--features.n_mels", "96")
+BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
+"""With fewer channels in the first block: otherwise past 60 M multiply-accumulates"""
 FULL = {
     "full": RECIPE,
     "full-wide": (*RECIPE, *WIDE),
     "full-taught": (*RECIPE, *TAUGHT),
-    "full-96": (*RECIPE, *BANDS_96),
+    "full-96": (*RECIPE, *BANDS_96, *MS_64),
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -61,7 +64,7 @@ ON_TUNE = {
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
-    "tune-60-light-96": ("--optim.epochs", "60", *LIGHT, *BANDS_96),
+    "tune-60-light-96": ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64),
 }
 THREE_WIDE = (("wide", 0), ("wide", 1), ("wide", 2))
 TEACHERS = {
@@ -96,6 +99,12 @@ FACTORS = {
     "balance-0": ("--optim.corpus_balance", "0"),
     "balance-1": ("--optim.corpus_balance", "1"),
     "reverb": REVERB,
+    "64-ms": MS_64,
+    "96-bands": BANDS_96,
+    "96-bands-64-ms": (*BANDS_96, *MS_64),
+    "96-bands-80-ms": (*BANDS_96, *MS_80),
+    "128-bands-64-ms": (*BANDS_128, *MS_64),
+    "128-bands-80-ms": (*BANDS_128, *MS_80),
 }
 """One part of the recipe that ships taken away, or put in another's place"""
 

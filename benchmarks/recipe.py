@@ -67,8 +67,8 @@ def main() -> None:
     for job in run_all(wanted, args.processes):
         made = metrics(job)
         name = job.recipe.removeprefix("try-")
-        figure = made.get("probe", made["dev"])["uar"]
-        scores.setdefault(name, []).append(figure)
+        judged = made.get("probe", made["dev"])
+        scores.setdefault(name, []).append(judged["uar"])
         row = {
             "experiment": name,
             "bench": args.bench,
@@ -80,6 +80,7 @@ def main() -> None:
             "last_dev_uar": made["history"][-1]["dev_uar"],
             "probe_uar": made.get("probe", {}).get("uar"),
             "probe_per_corpus": made.get("probe", {}).get("per_corpus_uar"),
+            "per_sex_uar": judged.get("per_sex_uar"),
             "epochs": made["history"][-1]["epoch"] + 1,
             "best_epoch": made["training"]["best_epoch"],
             "seconds_per_epoch": made["training"]["seconds_per_epoch"],
