@@ -30,7 +30,6 @@ TUNE: dict[str, tuple[str, ...]] = {
     "wide": ("--config", "configs/wide-tune.yaml"),
     "narrow-taught": ("--config", "configs/tune-taught.yaml"),
     "narrow-96": ("--config", "configs/tune-long.yaml"),
-    "narrow-96-taught": ("--config", "configs/tune-taught.yaml"),
     "narrow-small-taught": ("--config", "configs/tune-small.yaml", "--loss.teacher_share", "0.8"),
 }
 """Name -> settings of train.py where it goes on from a cross run"""
@@ -41,13 +40,11 @@ STARTS = {
     "wide": "wide",
     "narrow-taught": "narrow",
     "narrow-96": "narrow-96",
-    "narrow-96-taught": "narrow-96",
     "narrow-small-taught": "narrow",
 }
 """Whose cross run that is"""
 TEACHERS = {
     "narrow-taught": (("wide", 0), ("wide", 1), ("wide", 2)),
-    "narrow-96-taught": (("narrow-96", 0), ("narrow-96", 1), ("narrow-96", 2)),
     "narrow-small-taught": (("wide", 0), ("narrow-small", 0)),
 }
 """Whose runs on the same fold teach it together: recipes and seeds"""

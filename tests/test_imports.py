@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import one_clear_line
 
 from edge.runtimes import REGISTRY
 
@@ -107,16 +108,35 @@ def test_only_one_module_imports_torchaudio():
 def test_device_half_imports_without_torch():
     modules = [module_name(path) for path in device_files() if path.name not in ("tflite.py",)]
     code = f"""
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchaudio", "lightning", "scipy", "librosa", "rich", "paho"):
-            raise ImportError(f"{{name}} is blocked")
-sys.meta_path.insert(0, Block())
-import importlib
+import importlib, sys
 for name in {modules + sorted(NO_TORCH) + ["stream_infer"]!r}:
     importlib.import_module(name)
 assert "torch" not in sys.modules
 """
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = run_without(("torch", "torchaudio", "lightning", "scipy", "librosa", "rich", "paho"), code)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("train", ["--data", "nowhere"]), ("quantize", ["RUN", "--out", "BUNDLE", "--prune", "2"])],
+)
+def test_what_is_mistyped_is_told_before_torch_is_imported(script, arguments):
+    """It takes seconds on a small machine, Lightning more."""
+    result = run_without(
+        ("torch", "lightning", "torchmetrics"), f"import {script}; sys.exit({script}.main({arguments}))"
+    )
+    one_clear_line(result, arguments[-1])
+
+
+def run_without(packages: tuple[str, ...], code: str) -> subprocess.CompletedProcess:
+    """Run `code` where none of the packages can be imported."""
+    block = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {packages}:
+            raise ImportError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Block())
+"""
+    return subprocess.run([sys.executable, "-c", block + code], cwd=ROOT, capture_output=True, text=True, check=False)
