@@ -35,7 +35,7 @@ PROTOCOLS = (recipes.CROSS, "cross-single")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
-    parser.add_argument("--recipe", choices=recipes.RECIPES, default="narrow")
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--baseline", action="store_true", help="the classical baseline in place of the recipe")
     parser.add_argument("--processes", type=int, default=2)

@@ -3,6 +3,7 @@ first version."""
 
 from collections.abc import Iterable
 
+from benchmarks.experiments import BANDS_96, MS_64, RECIPE, TAUGHT, WIDE
 from benchmarks.jobs import Job
 from crnn.protocols import protocol_facts
 
@@ -11,28 +12,35 @@ HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_fac
 """Corpus -> fold of cross-leave-one-out that has not heard it"""
 
 
+SHIPS = "narrow"
+"""The recipe of the bundles in edge/pretrained/"""
+
+
 def n_folds(protocol: str) -> int:
     facts = protocol_facts(protocol)
     return len(facts.get("folds") or facts["test"])
 
 
+TUNE_LONG = ("--config", "configs/tune-long.yaml")
+TUNE_SMALL = ("--config", "configs/tune-small.yaml")
 RECIPES: dict[str, tuple[str, ...]] = {
-    "narrow": ("--config", "configs/recipe.yaml"),
-    "wide": ("--config", "configs/wide.yaml"),
-    "narrow-96": ("--config", "configs/bands-96.yaml"),
+    "narrow": RECIPE,
+    "wide": (*RECIPE, *WIDE),
+    "narrow-96": (*RECIPE, *BANDS_96, *MS_64),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
 TUNE: dict[str, tuple[str, ...]] = {
     "narrow": ("--config", "configs/tune.yaml"),
     "narrow-votes": ("--config", "configs/tune.yaml", "--loss.targets", "votes"),
-    "narrow-small": ("--config", "configs/tune-small.yaml"),
-    "wide": ("--config", "configs/wide-tune.yaml"),
-    "narrow-taught": ("--config", "configs/tune-taught.yaml"),
-    "narrow-96": ("--config", "configs/tune-long.yaml"),
-    "narrow-small-taught": ("--config", "configs/tune-small.yaml", "--loss.teacher_share", "0.8"),
+    "narrow-small": TUNE_SMALL,
+    "narrow-small-taught": (*TUNE_SMALL, *TAUGHT),
+    "narrow-taught": (*TUNE_LONG, *TAUGHT),
+    "wide": TUNE_LONG,
+    "narrow-96": TUNE_LONG,
+    "narrow-96-taught": (*TUNE_LONG, *TAUGHT),
 }
-"""Name -> settings of train.py where it goes on from a cross run"""
+"""Name -> settings of train.py where it goes on from a cross run; its features, window and model are that run's"""
 STARTS = {
     "narrow": "narrow",
     "narrow-votes": "narrow",
@@ -40,12 +48,14 @@ STARTS = {
     "wide": "wide",
     "narrow-taught": "narrow",
     "narrow-96": "narrow-96",
+    "narrow-96-taught": "narrow-96",
     "narrow-small-taught": "narrow",
 }
 """Whose cross run that is"""
 TEACHERS = {
     "narrow-taught": (("wide", 0), ("wide", 1), ("wide", 2)),
     "narrow-small-taught": (("wide", 0), ("narrow-small", 0)),
+    "narrow-96-taught": (("narrow-96", 0), ("narrow-96", 1), ("narrow-96", 2)),
 }
 """Whose runs on the same fold teach it together: recipes and seeds"""
 OF_PROTOCOL = {"cremad-evar": ("--optim.epoch_clips", "2000")}

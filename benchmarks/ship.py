@@ -30,7 +30,7 @@ DEMO_CLIP = PRETRAINED / "synthetic_voice.flac"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--recipe", choices=recipes.RECIPES, default="narrow")
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quantize-python", default=sys.executable)
     args = parser.parse_args()

@@ -18,6 +18,7 @@ import docstring_parser
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.experiments import SCREEN, TUNE
+from benchmarks.recipes import SHIPS
 from crnn.run import write_text
 from edge import bundle
 
@@ -33,10 +34,6 @@ PAGES = {
     "README.md": Path("README.md"),
     "MODEL_CARD.md": Path("edge/pretrained/MODEL_CARD.md"),
 }
-
-
-SHIPS = "crnn narrow"
-"""The recipe of the bundles in edge/pretrained/"""
 
 
 def rows(name: str, **wanted) -> list[dict]:
@@ -137,7 +134,7 @@ def main() -> None:
         *(leave_one_out, gains_over_baseline),
     )
     pages.filters.update(goal=goal, leave_one_out=leave_one_out)
-    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, ships=SHIPS)
+    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, ships=f"crnn {SHIPS}")
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())
 

@@ -12,7 +12,7 @@ from benchmarks.jobs import metrics, run_all
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocols", nargs="+", required=True)
-    parser.add_argument("--recipe", choices=recipes.RECIPES, default="narrow")
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--processes", type=int, default=2)

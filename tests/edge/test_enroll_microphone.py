@@ -70,9 +70,11 @@ def test_a_session_at_a_microphone(house, bundle_path, voices, tmp_path):
             player = house.play(said)
     assert process.wait(PATIENCE) == 0, shown
     # On a busy machine the player starves, and what it plays is broken; a sentence is then asked for again, and why.
-    asked = [
-        line for before, line in pairwise(shown) if is_prompt(line) and not before.startswith(("Sorry", "Nothing"))
-    ]
+    again = [line for before, line in pairwise(shown) if is_prompt(line) and before.startswith(("Sorry", "Nothing"))]
+    asked = [line for line in shown if is_prompt(line)]
+    assert len(again) < len(SENTENCES[:2]), shown
+    for line in again:
+        asked.remove(line)
     assert asked == [f'    "{words}"' for words in (LEVEL_CHECK, *SENTENCES[:2])], shown
     told = json.loads(process.stdout.read())
     assert told["sentences"] == {"neutral": 2}
