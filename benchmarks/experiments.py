@@ -26,16 +26,18 @@ CROSS = {
 }
 
 RECIPE = ("--config", "configs/recipe.yaml")
+"""What ships: 96 bands over 64 ms"""
+BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")
 BANDS_96 = ("--features.n_mels", "96")
 BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
 """With fewer channels in the first block: otherwise past 60 M multiply-accumulates"""
 FULL = {
-    "full": RECIPE,
-    "full-wide": (*RECIPE, *WIDE),
-    "full-taught": (*RECIPE, *TAUGHT),
-    "full-96": (*RECIPE, *BANDS_96, *MS_64),
+    "full": (*RECIPE, *BANDS_64),
+    "full-wide": (*RECIPE, *BANDS_64, *WIDE),
+    "full-taught": (*RECIPE, *BANDS_64, *TAUGHT),
+    "full-96": RECIPE,
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -106,7 +108,7 @@ FACTORS = {
     "128-bands-64-ms": (*BANDS_128, *MS_64),
     "128-bands-80-ms": (*BANDS_128, *MS_80),
 }
-"""One part of the recipe that ships taken away, or put in another's place"""
+"""One part of the recipe, with 64 bands, taken away or put in another's place"""
 
 UNION = {
     "union-masked": (*SCREEN, *NARROW, *SMOOTHED),

@@ -3,7 +3,7 @@ first version."""
 
 from collections.abc import Iterable
 
-from benchmarks.experiments import BANDS_96, MS_64, RECIPE, TAUGHT, WIDE
+from benchmarks.experiments import BANDS_64, RECIPE, TAUGHT, WIDE
 from benchmarks.jobs import Job
 from crnn.protocols import protocol_facts
 
@@ -12,7 +12,7 @@ HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_fac
 """Corpus -> fold of cross-leave-one-out that has not heard it"""
 
 
-SHIPS = "narrow"
+SHIPS = "narrow-96"
 """The recipe of the bundles in edge/pretrained/"""
 
 
@@ -24,9 +24,9 @@ def n_folds(protocol: str) -> int:
 TUNE_LONG = ("--config", "configs/tune-long.yaml")
 TUNE_SMALL = ("--config", "configs/tune-small.yaml")
 RECIPES: dict[str, tuple[str, ...]] = {
-    "narrow": RECIPE,
-    "wide": (*RECIPE, *WIDE),
-    "narrow-96": (*RECIPE, *BANDS_96, *MS_64),
+    "narrow": (*RECIPE, *BANDS_64),
+    "wide": (*RECIPE, *BANDS_64, *WIDE),
+    "narrow-96": RECIPE,
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""

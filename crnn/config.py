@@ -30,7 +30,7 @@ class FeatureConfig:
     sample_rate: int = 16000
     """Hz, mono"""
     n_fft: int = 800
-    """Samples per frame and per Fourier transform (50 ms)"""
+    """Samples per frame and per Fourier transform (800 are 50 ms)"""
     hop_length: int = 200
     """Samples between frames (12.5 ms)"""
     n_mels: int = 64
