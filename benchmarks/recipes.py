@@ -1,4 +1,4 @@
-"""The recipes whose test folds are read: the narrow one, the wide one that teaches it, the one with more bands, and the
+"""The recipes whose test folds are read: what ships (96 bands), the same with 64 bands, twice as wide, taught, and the
 first version."""
 
 from collections.abc import Iterable
@@ -10,8 +10,6 @@ from crnn.protocols import protocol_facts
 CROSS = "cross-leave-one-out"
 HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(CROSS)["folds"])}
 """Corpus -> fold of cross-leave-one-out that has not heard it"""
-
-
 SHIPS = "narrow-96"
 """The recipe of the bundles in edge/pretrained/"""
 
