@@ -61,7 +61,7 @@ def speakers() -> Figure:
 def robustness() -> Figure:
     """UAR under every condition, each model's beside the others', with intervals over speakers."""
     by_model = defaultdict(dict)
-    for row in rows("robustness"):
+    for row in rows("robustness", protocol="ravdess-luna5"):
         by_model[row["model"]][f"{row['condition']} {row['level']}".strip()] = row
     conditions = list(by_model[MODEL])
     figure = Figure(figsize=(8, 0.36 * len(conditions) + 1), layout="constrained")

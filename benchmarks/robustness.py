@@ -1,9 +1,10 @@
 """What noise, rooms, levels, lines and other speeds cost: trained runs on their test speakers, clean and spoiled.
 
     SER_DATA=FOLDER python -m benchmarks.robustness --protocol ravdess-luna5 --seed 0
+    SER_DATA=FOLDER python -m benchmarks.robustness --protocol cross-leave-one-out --folds 0
 
-All folds of the protocol together, from the runs that benchmarks.accuracy has trained. Noise files and rooms are those
-held out of training; what is drawn depends on the clip alone. Resumable; writes a row per condition to
+All folds of the protocol together, or these, from the runs that other benchmarks have trained. Noise files and rooms
+are those held out of training; what is drawn depends on the clip alone. Resumable; writes a row per condition to
 benchmarks/results/robustness.json.
 """
 
@@ -46,13 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
     parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default=recipes.SHIPS)
+    parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     folds = []
-    for fold in range(recipes.n_folds(args.protocol)):
-        trained = load_trained(recipes.job(args.recipe, args.protocol, fold, args.seed).folder)
+    for job in recipes.jobs(args.recipe, [args.protocol], [args.seed], args.folds):
+        trained = load_trained(job.folder)
         folds.append((trained, preparation.prepare(trained.config, trained.data)))
     found = json.loads(args.out.read_text(encoding="utf-8"))["rows"] if args.out.is_file() else []
     run = {"protocol": args.protocol, "model": f"crnn {args.recipe}", "seed": args.seed}
