@@ -27,6 +27,7 @@ CROSS = {
 
 RECIPE = ("--config", "configs/recipe.yaml")
 """What ships: 96 bands over 64 ms"""
+FLOOR = ("--model.floor_db", "-25")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")

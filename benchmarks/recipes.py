@@ -3,7 +3,7 @@ first version."""
 
 from collections.abc import Iterable
 
-from benchmarks.experiments import BANDS_64, RECIPE, TAUGHT, WIDE
+from benchmarks.experiments import BANDS_64, FLOOR, RECIPE, TAUGHT, WIDE
 from benchmarks.jobs import Job
 from crnn.protocols import protocol_facts
 
@@ -25,6 +25,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "narrow": (*RECIPE, *BANDS_64),
     "wide": (*RECIPE, *BANDS_64, *WIDE),
     "narrow-96": RECIPE,
+    "floor": (*RECIPE, *FLOOR),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""
@@ -36,6 +37,7 @@ TUNE: dict[str, tuple[str, ...]] = {
     "narrow-taught": (*TUNE_LONG, *TAUGHT),
     "wide": TUNE_LONG,
     "narrow-96": TUNE_LONG,
+    "floor": TUNE_LONG,
     "narrow-96-taught": (*TUNE_LONG, *TAUGHT),
 }
 """Name -> settings of train.py where it goes on from a cross run; its features, window and model are that run's"""
@@ -46,6 +48,7 @@ STARTS = {
     "wide": "wide",
     "narrow-taught": "narrow",
     "narrow-96": "narrow-96",
+    "floor": "floor",
     "narrow-96-taught": "narrow-96",
     "narrow-small-taught": "narrow",
 }

@@ -5,6 +5,7 @@ Frozen dataclasses, a unit on every field, ranges checked, unknown keys refused.
 """
 
 import dataclasses
+import types
 import typing
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +94,9 @@ class ModelConfig:
     """Frames that `local` and `contrast` compare with, the current one included"""
     change_frames: int = 2
     """Frames between the two values whose difference is `change`"""
+    floor_db: float | None = None
+    """dB: power added to every band before `local` and `change`, relative to the mean power of the last
+    `context_frames`, so that what lies far below speech (the room, the microphone, a codec) is not seen; None: none"""
     stem: typing.Literal["pool", "stride"] = "stride"
     """How the first block shrinks its input: 3x3 and max pooling, or 5x5 and the convolution's own stride (cheaper)"""
     head: typing.Literal["lstm", "pool", "both"] = "lstm"
@@ -111,6 +115,10 @@ class ModelConfig:
         require(0 <= self.dropout < 1, f"model.dropout is {self.dropout}; give 0 <= dropout < 1")
         require(self.change_frames >= 1, f"model.change_frames is {self.change_frames}; give at least 1")
         require(self.context_frames >= 1, f"model.context_frames is {self.context_frames}; give at least 1")
+        require(
+            self.floor_db is None or -120 <= self.floor_db <= 20,
+            f"model.floor_db is {self.floor_db}; give -120 to 20 dB, or null for none",
+        )
         unknown = [name for name in self.planes if name not in PLANES]
         require(
             len(self.planes) > 0 and not unknown,
@@ -130,7 +138,8 @@ class ModelConfig:
     @property
     def lookback_frames(self) -> int:
         """Earlier frames that the planes compare a frame with."""
-        context = self.context_frames - 1 if {"local", "contrast"} & set(self.planes) else 0
+        compared = {"local", "contrast"} & set(self.planes) or (self.floor_db is not None and "change" in self.planes)
+        context = self.context_frames - 1 if compared else 0
         return max(context, self.change_frames if "change" in self.planes else 0)
 
     @property
@@ -318,8 +327,11 @@ def from_dict(cls: type, values: object, where: str = ""):
 
 
 def _typed(kind: object, value: object, label: str) -> object:
-    """`value` as the plain type `kind`: bool, int, float, str, tuple of one of them, or a Literal."""
+    """`value` as the plain type `kind`: bool, int, float, str, tuple of one of them, a Literal, or one of these or
+    None."""
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:
+        return None if value is None else _typed(typing.get_args(kind)[0], value, label)
     if origin is tuple:
         require(isinstance(value, (list, tuple)), f"{label} must be a list, not {value!r}")
         inner = typing.get_args(kind)[0]

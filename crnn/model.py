@@ -60,12 +60,27 @@ class Planes(nn.Module):
                 made.append(now - now.exp().mean(dim=1, keepdim=True).log())
             elif name == "change":
                 start = lookback - self.config.change_frames
-                made.append(now - log_mel[..., start : start + now.shape[-1]])
+                before = log_mel[..., start : start + now.shape[-1]]
+                made.append(self.floored(now, log_mel) - self.floored(before, log_mel))
+            elif name == "local":
+                made.append(self.floored(now, log_mel) - self.recent_power(log_mel).log())
             else:
                 power = log_mel[..., lookback - context + 1 :].exp()
-                power = power.mean(dim=1, keepdim=True) if name == "local" else power
                 made.append(now - nn.functional.avg_pool1d(power, context, 1).log())
         return torch.stack(made, dim=1)
+
+    def recent_power(self, log_mel: Tensor) -> Tensor:
+        """Mean over the bands and the last `context_frames`, `(batch, 1, frames - lookback_frames)`."""
+        lookback, context = self.config.lookback_frames, self.config.context_frames
+        power = log_mel[..., lookback - context + 1 :].exp().mean(dim=1, keepdim=True)
+        return nn.functional.avg_pool1d(power, context, 1)
+
+    def floored(self, values: Tensor, log_mel: Tensor) -> Tensor:
+        """Log-mel values of some frames with the floor of the frames after the lookback: one floor for both sides of a
+        difference, or the floor's own movement would be heard as a change."""
+        if self.config.floor_db is None:
+            return values
+        return (values.exp() + self.recent_power(log_mel) * 10 ** (self.config.floor_db / 10)).log()
 
 
 class Encoder(nn.Module):

@@ -1,5 +1,7 @@
 """The model: its budget, its receptive field, and that what it says of a clip is what the stream will say."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.config import FeatureConfig, InputError, ModelConfig
-from crnn.model import CRNN, count_macs, count_parameters
+from crnn.model import CRNN, Planes, count_macs, count_parameters
 from crnn.run_config import RunConfig
 
 CONFIG = RunConfig()
@@ -52,9 +54,10 @@ shapes = st.lists(
     shapes,
     st.integers(0, 3),
     st.sampled_from(["pool", "stride"]),
-    st.sampled_from([("level",), ("contrast", "change")]),
+    st.sampled_from([(("level",), None), (("contrast", "change"), None), (("change",), -25)]),
 )
-def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem, planes):
+def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem, seen):
+    planes, floor_db = seen
     channels, pool_mels, pool_frames = (tuple(column) for column in zip(*blocks, strict=True))
     config = ModelConfig(
         channels,
@@ -66,6 +69,7 @@ def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem,
         stem=stem,
         planes=planes,
         context_frames=5,
+        floor_db=floor_db,
     )
     torch.manual_seed(0)
     encoder = CRNN(FeatureConfig(n_mels=16), config, 3).eval().encoder
@@ -113,14 +117,32 @@ def test_pooling_away_all_bands_is_refused():
         make(ModelConfig(pool_mels=(4, 4, 4, 4)))
 
 
+@pytest.mark.parametrize("floor_db", [None, -25])
 @pytest.mark.parametrize("planes", [("shape",), ("local", "change"), ("contrast",)])
-def test_a_change_of_level_leaves_relative_planes_as_they_are(planes):
-    encoder = make(ModelConfig(planes=planes)).encoder
+def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
+    encoder = make(ModelConfig(planes=planes, floor_db=floor_db)).encoder
     log_mel = torch.randn(1, N_MELS, 120)
     with torch.no_grad():
         assert torch.allclose(encoder(log_mel), encoder(log_mel - 4.6), atol=1e-4), "20 dB softer"
         level = make(ModelConfig(planes=("level",))).encoder
         assert not torch.allclose(level(log_mel), level(log_mel - 4.6), atol=1e-2)
+
+
+def test_nothing_far_below_the_floor_is_seen():
+    floored, open_ended = Planes(ModelConfig(floor_db=-25)), Planes(ModelConfig())
+    voice = torch.full((1, N_MELS, 80), -18.0)
+    voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
+    hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
+    assert (open_ended(hiss) - open_ended(voice)).abs().max() > 1
+    assert (floored(hiss) - floored(voice)).abs().max() < 0.1
+
+
+def test_a_steady_sound_does_not_change_while_its_floor_moves():
+    """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
+    log_mel = torch.full((1, N_MELS, 160), -9.0)
+    log_mel[:, 0, :80] = 2.0
+    planes = Planes(ModelConfig(planes=("change",), floor_db=-25))(log_mel)
+    assert planes[:, :, 1:].abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("head", ["lstm", "pool", "both"])

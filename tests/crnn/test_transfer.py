@@ -110,6 +110,7 @@ MODELS = [
     ModelConfig(
         channels=(4, 5), pool_mels=(4, 4), pool_frames=(2, 2), head="both", planes=("contrast", "shape", "change")
     ),
+    ModelConfig(channels=(4, 6, 8, 5), floor_db=-25),
 ]
 
 
