@@ -28,6 +28,7 @@ CROSS = {
 RECIPE = ("--config", "configs/recipe.yaml")
 """What ships: 96 bands over 64 ms"""
 FLOOR = ("--model.floor_db", "-25")
+HISS = ("--augment.hiss", "true")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")
@@ -39,6 +40,7 @@ FULL = {
     "full-wide": (*RECIPE, *BANDS_64, *WIDE),
     "full-taught": (*RECIPE, *BANDS_64, *TAUGHT),
     "full-96": RECIPE,
+    "full-floor": (*RECIPE, *FLOOR),
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -108,6 +110,9 @@ FACTORS = {
     "96-bands-80-ms": (*BANDS_96, *MS_80),
     "128-bands-64-ms": (*BANDS_128, *MS_64),
     "128-bands-80-ms": (*BANDS_128, *MS_80),
+    "floor": (*BANDS_96, *MS_64, *FLOOR),
+    "hiss": (*BANDS_96, *MS_64, *HISS),
+    "floor-and-hiss": (*BANDS_96, *MS_64, *FLOOR, *HISS),
 }
 """One part of the recipe, with 64 bands, taken away or put in another's place"""
 
