@@ -59,14 +59,6 @@ class AugmentConfig:
     """Neutral speech of the same speaker in part of the window, drawn with the clip"""
     copy_paste_p: float = 0.5
     """Share of clips"""
-    hiss: bool = False
-    """A steady hiss under each clip, alike in every band, in every step"""
-    hiss_p: float = 0.8
-    """Share of clips"""
-    min_hiss_db: float = -40.0
-    """dB, relative to the clip's mean power"""
-    max_hiss_db: float = -10.0
-    """dB"""
     gain: bool = True
     """Level changes, in every step"""
     min_gain_db: float = -30.0
@@ -107,7 +99,6 @@ class AugmentConfig:
             "noise_p",
             "microphone_p",
             "copy_paste_p",
-            "hiss_p",
             "style_p",
             "style_strength",
             "mixup_p",
@@ -121,7 +112,5 @@ class AugmentConfig:
                 f"augment.min_reverb_seconds, max_reverb_seconds are {self.min_reverb_seconds}, "
                 f"{self.max_reverb_seconds}; give times above 0, the shorter first"
             )
-        if self.min_hiss_db > self.max_hiss_db:
-            raise ValueError("augment.min_hiss_db must not be above augment.max_hiss_db")
         if self.min_direct_db > self.max_direct_db:
             raise ValueError("augment.min_direct_db must not be above augment.max_direct_db")

@@ -40,35 +40,6 @@ class Gain:
         return (power + self._offset).log()
 
 
-class Hiss:
-    """Lay a steady hiss under each clip, at a drawn distance below its mean power and alike in every band.
-
-    In one room at one microphone whoever speaks louder stands further above the noise, so that distance tells anger as
-    well as level does; of a stranger's room it tells nothing. Drawn anew, it tells nothing in training either.
-
-    Args:
-        p: share of clips, 0 to 1.
-        min_db, max_db: dB, the hiss is drawn between them, relative to the clip's mean power over bands and frames.
-    """
-
-    def __init__(self, p: float, min_db: float, max_db: float) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"hiss p is {p}; give 0 to 1")
-        if min_db > max_db:
-            raise ValueError(f"min_db {min_db} is above max_db {max_db}")
-        self._p, self._range = p, (min_db, max_db)
-
-    def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
-        """`log_mel (batch, n_mels, frames)` -> the same shape."""
-        n = len(log_mel)
-        low, high = self._range
-        decibels = low + (high - low) * torch.rand(n, 1, 1, generator=generator)
-        chosen = torch.rand(n, 1, 1, generator=generator) < self._p
-        power = log_mel.exp()
-        hiss = power.mean(dim=(1, 2), keepdim=True) * 10 ** (decibels / 10) * chosen
-        return (power + hiss).log()
-
-
 class StyleMix:
     """Lend each clip the long-term spectrum of another clip of the batch, in part (after MixStyle, Zhou et al. 2021).
 

@@ -51,7 +51,7 @@ KEYS = ("uar", "uar_ci95", "wa", "macro_f1", "ece", "n_clips")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocols", nargs="+", default=["ravdess-luna5", "ravdess-emobox6", "emodb-loso"])
-    parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default=recipes.SHIPS)
+    parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default=recipes.TUNED)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--processes", type=int, default=2)

@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--set", choices=("dev", "test"), default="dev", dest="part")
     parser.add_argument("--method", choices=("train", "profile"), default="train")
-    parser.add_argument("--recipe", default=recipes.SHIPS, choices=recipes.TUNE)
+    parser.add_argument("--recipe", default=recipes.TUNED, choices=recipes.TUNE)
     parser.add_argument("--protocol", default="ravdess-luna5")
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--seed", type=int, default=0)

@@ -26,9 +26,8 @@ CROSS = {
 }
 
 RECIPE = ("--config", "configs/recipe.yaml")
-"""What ships: 96 bands over 64 ms"""
-FLOOR = ("--model.floor_db", "-25")
-HISS = ("--augment.hiss", "true")
+"""What ships: 96 bands over 64 ms, heard with a floor"""
+NO_FLOOR = (*RECIPE, "--model.floor_db", "null")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")
@@ -36,11 +35,11 @@ BANDS_96 = ("--features.n_mels", "96")
 BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
 """With fewer channels in the first block: otherwise past 60 M multiply-accumulates"""
 FULL = {
-    "full": (*RECIPE, *BANDS_64),
-    "full-wide": (*RECIPE, *BANDS_64, *WIDE),
-    "full-taught": (*RECIPE, *BANDS_64, *TAUGHT),
-    "full-96": RECIPE,
-    "full-floor": (*RECIPE, *FLOOR),
+    "full": (*NO_FLOOR, *BANDS_64),
+    "full-wide": (*NO_FLOOR, *BANDS_64, *WIDE),
+    "full-taught": (*NO_FLOOR, *BANDS_64, *TAUGHT),
+    "full-96": NO_FLOOR,
+    "full-floor": RECIPE,
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -110,9 +109,6 @@ FACTORS = {
     "96-bands-80-ms": (*BANDS_96, *MS_80),
     "128-bands-64-ms": (*BANDS_128, *MS_64),
     "128-bands-80-ms": (*BANDS_128, *MS_80),
-    "floor": (*BANDS_96, *MS_64, *FLOOR),
-    "hiss": (*BANDS_96, *MS_64, *HISS),
-    "floor-and-hiss": (*BANDS_96, *MS_64, *FLOOR, *HISS),
 }
 """One part of the recipe, with 64 bands, taken away or put in another's place"""
 

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure  # without pyplot: no display, nothing global
 
-from benchmarks.recipes import SHIPS
+from benchmarks.recipes import TUNED
 from benchmarks.tables import rows
 
 IMAGES = Path("docs/images")
-MODEL = f"crnn {SHIPS}"
+MODEL = f"crnn {TUNED}"
 
 
 def main() -> None:

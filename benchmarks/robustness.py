@@ -46,7 +46,7 @@ class Spoiled:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
-    parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default=recipes.SHIPS)
+    parser.add_argument("--recipe", choices=recipes.RECIPES | recipes.TUNE, default=recipes.TUNED)
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))

@@ -18,7 +18,7 @@ import docstring_parser
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.experiments import SCREEN, TUNE
-from benchmarks.recipes import SHIPS
+from benchmarks.recipes import SHIPS, TUNED
 from crnn.run import write_text
 from edge import bundle
 
@@ -134,7 +134,8 @@ def main() -> None:
         *(leave_one_out, gains_over_baseline),
     )
     pages.filters.update(goal=goal, leave_one_out=leave_one_out)
-    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, ships=f"crnn {SHIPS}")
+    models = {"ships": f"crnn {SHIPS}", "tuned": f"crnn {TUNED}"}
+    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, **models)
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())
 

@@ -96,7 +96,8 @@ class ModelConfig:
     """Frames between the two values whose difference is `change`"""
     floor_db: float | None = None
     """dB: power added to every band before `local` and `change`, relative to the mean power of the last
-    `context_frames`, so that what lies far below speech (the room, the microphone, a codec) is not seen; None: none"""
+    `context_frames`, so that what lies far below speech is not heard; in evaluation and on the device, never while
+    training; None: none"""
     stem: typing.Literal["pool", "stride"] = "stride"
     """How the first block shrinks its input: 3x3 and max pooling, or 5x5 and the convolution's own stride (cheaper)"""
     head: typing.Literal["lstm", "pool", "both"] = "lstm"

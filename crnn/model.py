@@ -78,7 +78,7 @@ class Planes(nn.Module):
     def floored(self, values: Tensor, log_mel: Tensor) -> Tensor:
         """Log-mel values of some frames with the floor of the frames after the lookback: one floor for both sides of a
         difference, or the floor's own movement would be heard as a change."""
-        if self.config.floor_db is None:
+        if self.config.floor_db is None or self.training:
             return values
         return (values.exp() + self.recent_power(log_mel) * 10 ** (self.config.floor_db / 10)).log()
 
@@ -113,12 +113,15 @@ class Encoder(nn.Module):
     @torch.no_grad()
     def learn_bands(self, log_mels: Iterable[Tensor]) -> None:
         """Set the mean and scale of every band of every plane from recordings, each `(n_mels, frames)`."""
+        was_training = self.planes.training
+        self.planes.train()  # without the floor, as training will see them
         count, total, square = 0, 0.0, 0.0
         for log_mel in log_mels:
             values = self.planes(log_mel[None].float())[0].double()
             count += values.shape[-1]
             total = total + values.sum(dim=-1, keepdim=True)
             square = square + values.square().sum(dim=-1, keepdim=True)
+        self.planes.train(was_training)
         mean = total / count
         self.band_mean.copy_(mean)
         self.band_scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())
@@ -146,6 +149,7 @@ class Encoder(nn.Module):
         hooks = [convolution.register_forward_hook(listen(n)) for n, (convolution, _) in enumerate(pairs)]
         was_training = self.training
         self.eval()
+        self.planes.train()  # without the floor, as training will see them
         for log_mel in log_mels:
             self(log_mel[None])
         self.train(was_training)

@@ -122,10 +122,9 @@ def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
 def refuse_other_settings(start: Start, config: RunConfig) -> None:
     """The weights mean something under the features and the model they were trained with alone."""
     given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
-    differing = {
-        key: value for key, value in start.settings.items() if key in given and given[key] != value
-    }  # dropout is not part of what is computed
-    differing.pop("model.dropout", None)
+    differing = {key: value for key, value in start.settings.items() if key in given and given[key] != value}
+    for key in ("model.dropout", "model.floor_db"):  # no weight depends on them
+        differing.pop(key, None)
     require(
         not differing,
         f"--init {start.name}: its model has other settings; leave yours out, or give "

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from augment import noise
 from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
-from augment.level import Gain, Hiss, StyleMix
+from augment.level import Gain, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
 from augment.pipeline import ViewAugment, batch_augment
@@ -210,13 +210,6 @@ def test_gain_on_features_is_gain_on_the_waveform(decibels):
     assert np.abs(made.numpy() - expected).max() < 1e-3
 
 
-def test_hiss_lies_as_far_below_the_clip_as_said():
-    x = torch.randn(4, 40, 60) * 3 - 8
-    added = Hiss(1.0, -20.0, -20.0)(x, chance()).exp() - x.exp()
-    assert torch.allclose(added, 0.01 * x.exp().mean(dim=(1, 2), keepdim=True).expand_as(x), rtol=1e-2, atol=1e-6)
-    assert torch.allclose(Hiss(0.0, -20.0, -20.0)(x, chance()), x, atol=1e-5)
-
-
 def test_style_moves_the_mean_of_bands_and_nothing_else():
     x = torch.randn(8, 40, 60) + torch.randn(8, 40, 1) * 3
     y = StyleMix(1.0, 1.0)(x, chance())
@@ -257,8 +250,6 @@ def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
         (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
         (lambda: Gain(5, -5, 0.0, 1e-6), "above max_db"),
-        (lambda: Hiss(0.5, 5, -5), "above max_db"),
-        (lambda: Hiss(2.0, -5, 5), "hiss p is 2"),
         (lambda: Mixup(0.0, 0.5), "alpha is 0"),
         (lambda: StyleMix(0.5, 2.0), "strength is 2"),
         (lambda: Surround(1, RATE, 5, -5), "above max_floor_db"),

@@ -129,19 +129,20 @@ def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
 
 
 def test_nothing_far_below_the_floor_is_seen():
-    floored, open_ended = Planes(ModelConfig(floor_db=-25)), Planes(ModelConfig())
+    floored, open_ended = Planes(ModelConfig(floor_db=-25)).eval(), Planes(ModelConfig()).eval()
     voice = torch.full((1, N_MELS, 80), -18.0)
     voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
     hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
     assert (open_ended(hiss) - open_ended(voice)).abs().max() > 1
     assert (floored(hiss) - floored(voice)).abs().max() < 0.1
+    assert torch.equal(floored.train()(hiss), open_ended(hiss)), "training hears everything"
 
 
 def test_a_steady_sound_does_not_change_while_its_floor_moves():
     """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
     log_mel = torch.full((1, N_MELS, 160), -9.0)
     log_mel[:, 0, :80] = 2.0
-    planes = Planes(ModelConfig(planes=("change",), floor_db=-25))(log_mel)
+    planes = Planes(ModelConfig(planes=("change",), floor_db=-25)).eval()(log_mel)
     assert planes[:, :, 1:].abs().max() < 1e-5
 
 
