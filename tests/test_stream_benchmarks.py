@@ -72,7 +72,8 @@ def test_what_was_tried_computes_the_same():
     for first in range(len(model.encoder.blocks)):
         cached = CachedEncoder(model.encoder, first, g.hop_frames).eval()
         assert cached_difference(model, cached, g, manifest.features.n_mels) <= 1e-5
-    steps, projected = torch.randn(1, g.window_steps, 192), ProjectedHead(model.head).eval()
+    steps = torch.randn(1, g.window_steps, model.head.lstm.input_size)
+    projected = ProjectedHead(model.head).eval()
     with torch.inference_mode():
         assert torch.allclose(projected(projected.project(steps)), model.head(steps), atol=1e-5)
 
