@@ -52,6 +52,13 @@ class Planes(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         lookback, context = self.config.lookback_frames, self.config.context_frames
         now = log_mel[..., lookback:]
+        floor_db = None if self.training else self.config.floor_db
+        compared = "local" in self.config.planes or (floor_db is not None and "change" in self.config.planes)
+        recent = self.recent_power(log_mel) if compared else None
+
+        def floored(values: Tensor) -> Tensor:
+            return values if floor_db is None else (values.exp() + recent * 10 ** (floor_db / 10)).log()
+
         made = []
         for name in self.config.planes:
             if name == "level":
@@ -61,9 +68,9 @@ class Planes(nn.Module):
             elif name == "change":
                 start = lookback - self.config.change_frames
                 before = log_mel[..., start : start + now.shape[-1]]
-                made.append(self.floored(now, log_mel) - self.floored(before, log_mel))
+                made.append(floored(now) - floored(before))  # one floor for both: its own movement is no change
             elif name == "local":
-                made.append(self.floored(now, log_mel) - self.recent_power(log_mel).log())
+                made.append(floored(now) - recent.log())
             else:
                 power = log_mel[..., lookback - context + 1 :].exp()
                 made.append(now - nn.functional.avg_pool1d(power, context, 1).log())
@@ -74,13 +81,6 @@ class Planes(nn.Module):
         lookback, context = self.config.lookback_frames, self.config.context_frames
         power = log_mel[..., lookback - context + 1 :].exp().mean(dim=1, keepdim=True)
         return nn.functional.avg_pool1d(power, context, 1)
-
-    def floored(self, values: Tensor, log_mel: Tensor) -> Tensor:
-        """Log-mel values of some frames with the floor of the frames after the lookback: one floor for both sides of a
-        difference, or the floor's own movement would be heard as a change."""
-        if self.config.floor_db is None or self.training:
-            return values
-        return (values.exp() + self.recent_power(log_mel) * 10 ** (self.config.floor_db / 10)).log()
 
 
 class Encoder(nn.Module):
