@@ -57,8 +57,8 @@ def main() -> None:
         trained = load_trained(job.folder)
         folds.append((trained, preparation.prepare(trained.config, trained.data)))
     found = json.loads(args.out.read_text(encoding="utf-8"))["rows"] if args.out.is_file() else []
-    run = {"protocol": args.protocol, "model": f"crnn {args.recipe}", "seed": args.seed}
-    done = {(row["condition"], row["level"]): row for row in found if run.items() <= row.items()}
+    run = {"protocol": args.protocol, "folds": args.folds, "model": f"crnn {args.recipe}", "seed": args.seed}
+    done = {(row["condition"], row["level"]): row for row in found if all(row.get(key) == run[key] for key in run)}
     clean = None
     for (name, level), condition in conditions(Path(os.environ["SER_DATA"])).items():
         if (name, level) in done:
@@ -74,7 +74,7 @@ def main() -> None:
             "uar_lost": clean - figures["uar"],
             **{key: figures[key] for key in ("uar", "uar_ci95", "wa", "n_clips", "worst_speaker")},
         }
-        add_row(args.out, row, ("protocol", "model", "seed", "condition", "level"))
+        add_row(args.out, row, (*run, "condition", "level"))
         print(f"{name:12} {level:18} UAR {figures['uar']:.3f}  lost {clean - figures['uar']:+.3f}", flush=True)
 
 
