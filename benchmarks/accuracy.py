@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import corpora, recipes
 from benchmarks.jobs import RUNS, Job, metrics, run_all
-from benchmarks.pooled import pooled
+from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.cache import AudioCache
@@ -165,22 +165,19 @@ def pool(recipe: str, protocol: str) -> None:
         curves = np.mean([fold["confidence"]["curve"] for fold in made.values()], axis=0)
         row = {"protocol": protocol, "model": f"crnn {recipe}", "seed": seed, **values, "curve": curves.tolist()}
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed"))
-    sexes = corpora.sexes(protocol)
+    corpus = protocol_facts(protocol)["corpus"]
+    sexes = corpora.sexes([corpus])
     for scheme in SCHEMES:
         for mode in MODES:
             figures = {seed: [fold["figures"][scheme][mode] for fold in made.values()] for seed, made in whole.items()}
             confusions = {seed: [fold["confusion_by_speaker"] for fold in made] for seed, made in figures.items()}
-            uars = [pooled(folds)["uar"] for folds in confusions.values()]
             row = {
                 "protocol": protocol,
-                "corpus": protocol_facts(protocol)["corpus"],
+                "corpus": corpus,
                 "model": f"crnn {recipe}",
                 "scheme": scheme,
                 "mode": mode,
-                "seeds": sorted(whole),
-                **pooled((fold for folds in confusions.values() for fold in folds), sexes),
-                "uar_mean": float(np.mean(uars)),
-                "uar_sd_over_seeds": float(np.std(uars, ddof=1)) if len(uars) > 1 else None,
+                **over_seeds(confusions, sexes),
                 "uar_fold_mean": float(np.mean([fold["uar"] for made in figures.values() for fold in made])),
             }
             add_row(RESULTS / "accuracy_pooled.json", row, ("protocol", "model", "scheme", "mode"))

@@ -25,7 +25,7 @@ from benchmarks.pooled import pooled
 from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.metrics import summarize
-from crnn.protocols import Split, protocol_facts
+from crnn.protocols import Split, corpora_of, protocol_facts
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")
@@ -48,7 +48,7 @@ def main() -> None:
         made = [run_fold(args.protocol, fold, name, "folds" in facts, args.out) for fold in args.folds or all_folds]
         if len(made) == len(all_folds):
             row = {"protocol": args.protocol, "model": f"{name} + RBF-SVM", "scheme": "float32", "mode": "whole"}
-            figures = pooled(made, corpora.sexes(args.protocol))
+            figures = pooled(made, corpora.sexes(corpora_of(args.protocol, 0)))
             figures |= {"seeds": [], "uar_mean": figures["uar"]}
             add_row(args.out.with_name("accuracy_pooled.json"), row | figures, ("protocol", "model", "scheme", "mode"))
 

@@ -1,6 +1,7 @@
 """Where the benchmarks find the recordings, and what their figures call them."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from crnn.config import require
@@ -22,13 +23,9 @@ def _folder(corpus: str) -> Path:
     return base / RECONSTRUCTED if corpus == "crema_d" and not found.is_dir() else found
 
 
-def sexes(protocol: str) -> dict[str, str | None]:
-    """Speaker -> female, male or None, of a protocol within one corpus."""
-    return {
-        u.speaker_id: u.sex
-        for corpus, folder in folders(protocol, 0).items()
-        for u in read_corpus(corpus, Path(folder)).utterances
-    }
+def sexes(names: Iterable[str]) -> dict[str, str | None]:
+    """Speaker -> female, male or None, of some corpora."""
+    return {u.speaker_id: u.sex for corpus in names for u in read_corpus(corpus, _folder(corpus)).utterances}
 
 
 def title(folder: str | Path) -> str:

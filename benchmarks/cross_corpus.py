@@ -4,7 +4,7 @@
 
 Protocols cross-leave-one-out and cross-single, six shared emotions, RAVDESS, EmoDB and CREMA-D. The baseline is
 eGeMAPS + SVM on clips brought to one level, trained and chosen on the same speakers. Resumable; a row per direction,
-model and seed to benchmarks/results/cross_corpus.json.
+model and seed to benchmarks/results/cross_corpus.json, and the figures over all seeds to cross_corpus_pooled.json.
 """
 
 import argparse
@@ -18,7 +18,8 @@ import numpy as np
 from benchmarks import corpora, recipes
 from benchmarks.accuracy import KEYS
 from benchmarks.baselines import decide
-from benchmarks.jobs import Job, metrics, run_all
+from benchmarks.jobs import RUNS, Job, metrics, run_all
+from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.data import EvalClips, eval_loader
@@ -55,6 +56,7 @@ def main() -> None:
         for corpus, figures in evaluated(job).items():
             trained_on = made["corpus"].split("+")
             write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
+            pool(data, trained_on, corpus, job)
 
 
 def evaluated(job: Job) -> dict[str, dict]:
@@ -73,12 +75,9 @@ def evaluated(job: Job) -> dict[str, dict]:
 
 def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) -> None:
     row = {
-        "train": " + ".join(corpora.title(data[name]) for name in trained_on),
-        "test": corpora.title(data[corpus]),
+        **direction(data, trained_on, corpus, protocol, model),
         "labels": figures["labels"],
-        "model": model,
         "seed": seed,
-        "protocol": protocol,
         "split_hash": split_hash,
         **{key: figures[key] for key in KEYS},
         "per_sex_uar": figures["per_sex_uar"],
@@ -86,6 +85,25 @@ def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) 
     }
     add_row(RESULTS / "cross_corpus.json", row, ("train", "test", "model", "seed"))
     print(f"{row['train']:35} -> {row['test']:25} {model:32} UAR {row['uar']:.3f}", flush=True)
+
+
+def direction(data, trained_on, corpus, protocol, model) -> dict[str, str]:
+    train = " + ".join(corpora.title(data[name]) for name in trained_on)
+    return {"train": train, "test": corpora.title(data[corpus]), "model": model, "protocol": protocol}
+
+
+def pool(data, trained_on, corpus, job: Job) -> None:
+    """Figures of one direction over all seeds that have been evaluated."""
+    runs = RUNS.glob(f"{job.recipe}-{job.protocol}-fold{job.fold}-seed*/evaluation.json")
+    seeds = {int(path.parent.name.rpartition("seed")[2]): json.loads(path.read_text(encoding="utf-8")) for path in runs}
+    recalls = [made[corpus]["recall"] for made in seeds.values()]
+    confusions = {seed: [made[corpus]["confusion_by_speaker"]] for seed, made in seeds.items()}
+    row = {
+        **direction(data, trained_on, corpus, job.protocol, f"crnn {job.recipe}"),
+        **over_seeds(confusions, corpora.sexes([corpus])),
+        "recall": {name: float(np.mean([each[name] for each in recalls])) for name in recalls[0]},
+    }
+    add_row(RESULTS / "cross_corpus_pooled.json", row, ("train", "test", "model"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Figures over all folds of a protocol: one confusion matrix per test speaker is all they need."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,17 @@ def pooled(confusions: Iterable[Mapping[str, list]], sexes: Mapping[str, str | N
             sex: uar(sum(means[speaker] for speaker, its in of_sex.items() if its == sex))
             for sex in sorted(set(of_sex.values()))
         },
+    }
+
+
+def over_seeds(seeds: Mapping[int, Sequence[Mapping[str, list]]], sexes: Mapping[str, str | None]) -> dict:
+    """`pooled` of seed -> confusions per fold; and what the seeds, each pooled over its folds, differ by."""
+    uars = [pooled(folds)["uar"] for folds in seeds.values()]
+    return {
+        "seeds": sorted(seeds),
+        **pooled((fold for folds in seeds.values() for fold in folds), sexes),
+        "uar_mean": float(np.mean(uars)),
+        "uar_sd_over_seeds": float(np.std(uars, ddof=1)) if len(uars) > 1 else None,
     }
 
 

@@ -67,23 +67,15 @@ def mean(values: list[float]) -> float | None:
 
 def leave_one_out(model: str) -> float | None:
     """Mean over the corpora left out of the mean over seeds."""
-    by_corpus = uars_by_direction(rows("cross_corpus", protocol="cross-leave-one-out", model=model))
-    return mean([mean(found) for found in by_corpus.values()])
-
-
-def uars_by_direction(found: list[dict]) -> dict[tuple[str, str], list[float]]:
-    """(trained on, tested on) -> UAR of every seed."""
-    made: dict[tuple[str, str], list[float]] = {}
-    for row in found:
-        made.setdefault((row["train"], row["test"]), []).append(row["uar"])
-    return made
+    found = rows("cross_corpus_pooled", protocol="cross-leave-one-out", model=model)
+    return mean([row["uar_mean"] for row in found])
 
 
 def gains_over_baseline(model: str) -> list[float]:
     """Points of UAR above the classical baseline, for every direction across corpora that both were measured in."""
-    ours = uars_by_direction(rows("cross_corpus", model=model))
+    ours = {(row["train"], row["test"]): row["uar_mean"] for row in rows("cross_corpus_pooled", model=model)}
     return [
-        mean(ours[row["train"], row["test"]]) - row["uar"]
+        ours[row["train"], row["test"]] - row["uar"]
         for row in rows("cross_corpus", seed=None)
         if (row["train"], row["test"]) in ours
     ]

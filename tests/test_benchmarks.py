@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from benchmarks import tables
 from benchmarks.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
 from benchmarks.corpora import title
-from benchmarks.pooled import pooled
+from benchmarks.pooled import over_seeds, pooled
 
 
 def test_pooled_figures_are_those_of_all_clips_together():
@@ -39,6 +39,18 @@ def test_pooled_figures_are_those_of_all_clips_together():
     again = pooled([*folds, *folds])
     assert again["uar"] == pytest.approx(figures["uar"]), "two seeds of the same are one"
     assert again["uar_ci95"] == pytest.approx(figures["uar_ci95"])
+
+
+def test_the_interval_over_seeds_is_about_their_mean():
+    """It stood about the first seed once: a mean outside of its own interval."""
+    unlucky = {str(speaker): [[4, 6], [6, 4]] for speaker in range(8)}
+    lucky = {str(speaker): [[9, 1], [1, 9]] for speaker in range(8)}
+    figures = over_seeds({3: [unlucky], 0: [lucky]}, {})
+    assert figures["seeds"] == [0, 3]
+    assert figures["uar_mean"] == pytest.approx(0.65)
+    assert figures["uar_ci95"] == pytest.approx([0.65, 0.65]), "all speakers are alike"
+    assert figures["uar_sd_over_seeds"] == pytest.approx(np.std([0.4, 0.9], ddof=1))
+    assert over_seeds({0: [lucky]}, {})["uar_sd_over_seeds"] is None
 
 
 def voice(seconds: float = 2.0) -> np.ndarray:
