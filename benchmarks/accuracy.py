@@ -42,7 +42,8 @@ from edge.verify import clip_decisions
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")
-SCHEMES = ("float32", "dynamic_int8")
+SCHEMES = ("float32", "dynamic_int8", "static_int8")
+"""Of the ONNX files; the last one ships"""
 COVERAGE = 0.9
 CONFIDENCE = ("temperature", "ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
 KEYS = ("uar", "uar_ci95", "wa", "macro_f1", "ece", "n_clips")
@@ -67,11 +68,11 @@ def main() -> None:
 
 
 def rows(job: Job) -> list[dict]:
-    """The test figures of one finished run; read from its folder where they have been made before."""
+    """The test figures of one finished run; read from its folder where all schemes have been made before."""
     done = job.folder.path / "evaluation.json"
-    if not done.is_file():
+    if not done.is_file() or set(read_json(done)["figures"]) != set(SCHEMES):
         write_text(done, json.dumps(evaluate(job)))
-    made, trained = json.loads(done.read_text(encoding="utf-8")), metrics(job)
+    made, trained = read_json(done), metrics(job)
     _, data, _ = job.folder.read_config()
     return [
         {
@@ -155,11 +156,12 @@ def pool(recipe: str, protocol: str) -> None:
     folds = range(recipes.n_folds(protocol))
     seeds = {}
     for path in RUNS.glob(f"{recipe}-{protocol}-fold*-seed*/evaluation.json"):
-        made = metrics_of(path)
-        seeds.setdefault(made["seed"], {})[made["fold"]] = json.loads(path.read_text(encoding="utf-8"))
+        made = read_json(path.with_name("metrics.json"))
+        seeds.setdefault(made["seed"], {})[made["fold"]] = read_json(path)
     whole = {seed: made for seed, made in seeds.items() if set(made) == set(folds)}
     if not whole:
         return
+    evaluations = [fold["figures"] for made in whole.values() for fold in made.values()]
     for seed, made in whole.items():
         values = {key: float(np.mean([fold["confidence"][key] for fold in made.values()])) for key in CONFIDENCE}
         curves = np.mean([fold["confidence"]["curve"] for fold in made.values()], axis=0)
@@ -167,7 +169,7 @@ def pool(recipe: str, protocol: str) -> None:
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed"))
     corpus = protocol_facts(protocol)["corpus"]
     sexes = corpora.sexes([corpus])
-    for scheme in SCHEMES:
+    for scheme in (scheme for scheme in SCHEMES if all(scheme in each for each in evaluations)):
         for mode in MODES:
             figures = {seed: [fold["figures"][scheme][mode] for fold in made.values()] for seed, made in whole.items()}
             confusions = {seed: [fold["confusion_by_speaker"] for fold in made] for seed, made in figures.items()}
@@ -183,8 +185,8 @@ def pool(recipe: str, protocol: str) -> None:
             add_row(RESULTS / "accuracy_pooled.json", row, ("protocol", "model", "scheme", "mode"))
 
 
-def metrics_of(evaluation: Path) -> dict:
-    return json.loads((evaluation.parent / "metrics.json").read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
