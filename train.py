@@ -112,8 +112,14 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         require(args.resume, f"{folder.path}: holds a run already; add --resume to continue it, or give another --out")
         folder.check_same(config, asdict(augment))
     if folder.finished():
+        metrics = folder.read("metrics")
+        require(
+            not args.test or "test" in metrics or not folder.read("split")["speakers"].get("test"),
+            f"{folder.path} was finished with --test false, so its test fold is unread: say --test false again to see "
+            "its figures, or make a bundle of it and hear its test clips (python -m edge.evaluate)",
+        )
         log.info("%s is finished", folder.path)
-        return folder.read("metrics") if first else None
+        return metrics if first else None
 
     cache_folder = Path(args.cache) if args.cache else None
     prepared = preparation.prepare(config, data, cache_folder)
@@ -121,7 +127,10 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     if folder.exists():
         folder.check_split(split)
     features = config.features
-    chain = chains(augment, features.sample_rate, geometry.window_samples, features.log_offset)
+    try:
+        chain = chains(augment, features.sample_rate, geometry.window_samples, features.log_offset)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from error
     try:
         views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:

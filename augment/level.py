@@ -36,7 +36,8 @@ class Gain:
         cosines = torch.cos(torch.arange(1, self.COSINES + 1)[:, None] * bands)
         weights = self._response * torch.randn(n, self.COSINES, generator=generator)
         decibels = decibels + (weights @ cosines)[:, :, None]
-        power = (log_mel.exp() - self._offset).clamp_min(0) * 10 ** (decibels / 10)
+        factor = 10 ** (decibels / 10)
+        power = (log_mel.exp() - self._offset).clamp_min(0) * factor.to(log_mel.device)
         return (power + self._offset).log()
 
 
@@ -62,7 +63,7 @@ class StyleMix:
         mean = log_mel.mean(dim=2, keepdim=True)
         share = torch.rand(n, 1, 1, generator=generator) * self._strength
         share = share * (torch.rand(n, 1, 1, generator=generator) < self._p)
-        return log_mel + share * (mean[torch.randperm(n, generator=generator)] - mean)
+        return log_mel + share.to(log_mel.device) * (mean[torch.randperm(n, generator=generator)] - mean)
 
 
 class BandShift:
@@ -81,5 +82,5 @@ class BandShift:
         """`log_mel (batch, n_mels, frames)` -> the same shape."""
         batch, n_mels, frames = log_mel.shape
         shift = torch.randint(-self._max, self._max + 1, (batch, 1), generator=generator)
-        source = (torch.arange(n_mels) - shift).clamp(0, n_mels - 1)
+        source = (torch.arange(n_mels) - shift).clamp(0, n_mels - 1).to(log_mel.device)
         return log_mel.gather(1, source[:, :, None].expand(-1, -1, frames))

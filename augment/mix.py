@@ -26,7 +26,7 @@ class Mixup:
             return log_mel, targets
         gamma = torch._standard_gamma(torch.full((2, n), self._alpha), generator=generator)
         share = (gamma[0] / gamma.sum(dim=0)).nan_to_num(0.5)
-        share = torch.minimum(share, 1 - share)
+        share = torch.minimum(share, 1 - share).to(log_mel.device)  # drawn on the CPU: alike on every device
         other = torch.randperm(n, generator=generator)
         mixed = torch.lerp(log_mel, log_mel[other], share[:, None, None])
         return mixed, torch.lerp(targets, targets[other], share[:, None])

@@ -53,9 +53,21 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
     if config.reverb:  # off, it names no view, so that views made before there was any still serve
         groups += ("reverb", "min_reverb", "max_reverb", "min_direct", "max_direct")
     settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
+    for what in ("noise", "room"):
+        # Which files there are, and not where: other noise makes other views.
+        settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
     make = partial(ViewAugment, config, sample_rate, min_samples)
     paste = CopyPaste(config.copy_paste_p) if config.copy_paste else None
     return Chains(settings | {"min_samples": min_samples}, make, paste, batch_augment(config, log_offset))
+
+
+def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
+    """Name and bytes of every file that the chain draws from; `what`: noise or room."""
+    from augment.noise import audio_files
+
+    folder = Path(getattr(config, f"{what}_dir"))
+    files = audio_files(folder, getattr(config, f"{what}_exclude"), what)
+    return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in files]
 
 
 class ViewAugment:

@@ -24,8 +24,9 @@ from benchmarks.functionals import SETS, functionals
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
 from crnn import prepare as preparation
+from crnn.config import require
 from crnn.metrics import summarize
-from crnn.protocols import Split, corpora_of, protocol_facts
+from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")
@@ -43,12 +44,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     facts = protocol_facts(args.protocol)
-    all_folds = range(len(facts.get("folds") or facts["test"]))
+    require("corpus" in facts, f"{args.protocol} goes across corpora; python -m benchmarks.cross_corpus --baseline")
+    all_folds = range(len(facts["test"]))
     for name in args.sets:
-        made = [run_fold(args.protocol, fold, name, "folds" in facts, args.out) for fold in args.folds or all_folds]
+        made = [run_fold(args.protocol, fold, name, args.out) for fold in args.folds or all_folds]
         if len(made) == len(all_folds):
             row = {"protocol": args.protocol, "model": f"{name} + RBF-SVM", "scheme": "float32", "mode": "whole"}
-            figures = pooled(made, corpora.sexes(corpora_of(args.protocol, 0)))
+            figures = pooled(made, corpora.sexes([facts["corpus"]]))
             figures |= {"seeds": [], "uar_mean": figures["uar"]}
             add_row(args.out.with_name("accuracy_pooled.json"), row | figures, ("protocol", "model", "scheme", "mode"))
 
@@ -89,9 +91,9 @@ def decide(protocol: str, fold: int, name: str, same_level: bool) -> Decided:
     return Decided(split, data, title, probs, best, scores[best])
 
 
-def run_fold(protocol: str, fold: int, name: str, same_level: bool, out: Path) -> dict[str, list]:
+def run_fold(protocol: str, fold: int, name: str, out: Path) -> dict[str, list]:
     """Returns the confusion matrix of every test speaker."""
-    made = decide(protocol, fold, name, same_level)
+    made = decide(protocol, fold, name, same_level=False)
     split = made.split
     truth = np.array([split.labels.index(u.emotion) for u in split.test])
     figures = summarize(made.probs, truth, split.test, split.labels)

@@ -137,7 +137,9 @@ def judge(m: Material, kind: str, n: int, n_draws: int, strength: Strength, tall
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--set", choices=("dev", "test"), default="dev", dest="part")
-    parser.add_argument("--within", default="wide", choices=recipes.TUNE, help="recipe of the runs within a corpus")
+    parser.add_argument(
+        "--within", default=recipes.TUNED, choices=recipes.TUNE, help="recipe of the runs within a corpus"
+    )
     parser.add_argument("--across", default=recipes.SHIPS, choices=recipes.RECIPES, help="of those across corpora")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=50)

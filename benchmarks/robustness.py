@@ -3,9 +3,9 @@
     SER_DATA=FOLDER python -m benchmarks.robustness --protocol ravdess-luna5 --seed 0
     SER_DATA=FOLDER python -m benchmarks.robustness --protocol cross-leave-one-out --folds 0
 
-All folds of the protocol together, or these, from the runs that other benchmarks have trained. Noise files and rooms
-are those held out of training; what is drawn depends on the clip alone. Resumable; writes a row per condition to
-benchmarks/results/robustness.json.
+All folds of the protocol together, or these, of one corpus, from the runs that other benchmarks have trained. Noise
+files and rooms are those held out of training; what is drawn depends on the clip alone. Resumable; writes a row per
+condition to benchmarks/results/robustness.json.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from benchmarks.pooled import pooled
 from benchmarks.results import add_row
 from crnn import prepare as preparation
 from crnn.cache import AudioCache
+from crnn.config import require
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize
 from crnn.predict import predict
@@ -55,9 +56,19 @@ def main() -> None:
     folds = []
     for job in recipes.jobs(args.recipe, [args.protocol], [args.seed], args.folds):
         trained = load_trained(job.folder)
-        folds.append((trained, preparation.prepare(trained.config, trained.data)))
+        prepared = preparation.prepare(trained.config, trained.data)
+        job.folder.check_split(prepared.split)
+        folds.append((trained, prepared))
+    tested = {u.corpus for _, prepared in folds for u in prepared.split.test}
+    require(len(tested) == 1, f"these folds test {', '.join(sorted(tested))}; give --folds that test one of them")
     found = json.loads(args.out.read_text(encoding="utf-8"))["rows"] if args.out.is_file() else []
-    run = {"protocol": args.protocol, "folds": args.folds, "model": f"crnn {args.recipe}", "seed": args.seed}
+    run = {
+        "protocol": args.protocol,
+        "folds": args.folds,
+        "split_hash": ", ".join(prepared.split.hash for _, prepared in folds),
+        "model": f"crnn {args.recipe}",
+        "seed": args.seed,
+    }
     done = {(row["condition"], row["level"]): row for row in found if all(row.get(key) == run[key] for key in run)}
     clean = None
     for (name, level), condition in conditions(Path(os.environ["SER_DATA"])).items():

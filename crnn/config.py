@@ -158,8 +158,8 @@ class ModelConfig:
     def encoder_features(self, n_mels: int) -> int:
         """d: values per encoder step."""
         bands = n_mels
-        for pool in self.pool_mels:
-            bands //= pool
+        for number, pool in enumerate(self.pool_mels):
+            bands = -(-bands // pool) if number == 0 and self.stem == "stride" else bands // pool
         require(bands >= 1, f"model.pool_mels {self.pool_mels} pools {n_mels} mel bands down to none; pool less")
         return self.channels[-1] * bands
 

@@ -23,6 +23,8 @@ class DistillTask(EmotionTask):
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
         ready = [teacher.eval().to(memory_format=as_ours) for teacher in teachers]
+        for teacher in ready:
+            teacher.encoder.planes.train()  # without a floor, as the student hears the same batch
         self._teachers = (nn.ModuleList(ready),)  # in a tuple: not a part of what is trained, averaged and saved
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

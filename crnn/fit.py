@@ -103,12 +103,11 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     ]
     if config.optim.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
-    processes = config.loop.devices * config.loop.num_nodes
     trainer = L.Trainer(
         accelerator=config.loop.accelerator,
         devices=config.loop.devices,
         num_nodes=config.loop.num_nodes,
-        strategy="ddp" if processes > 1 else "auto",
+        strategy="ddp" if config.loop.processes > 1 else "auto",
         use_distributed_sampler=False,
         precision=config.loop.precision,
         max_epochs=config.optim.epochs,

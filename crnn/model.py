@@ -26,8 +26,8 @@ class ConvBlock(nn.Sequential):
 class StridedBlock(nn.Sequential):
     """5x5 convolution (padded along frequency only) that shrinks by its own stride, batch norm, ReLU.
 
-    `(batch, channels_in, bands, frames)` -> `(batch, channels_out, bands // mels, (frames - 5) // frames + 1)`: nothing
-    is computed at full resolution, which is where a pooled first block spends its time.
+    `(batch, channels_in, bands, time)` -> `(batch, channels_out, ceil(bands / mels), (time - 5) // frames + 1)`:
+    nothing is computed at full resolution, which is where a pooled first block spends its time.
     """
 
     def __init__(self, channels_in: int, channels_out: int, mels: int, frames: int) -> None:

@@ -64,15 +64,19 @@ class RunFolder:
             values.get("schema") == SCHEMA,
             f"{where}: schema {values.get('schema')}, this version reads {SCHEMA}; train again or use that version",
         )
-        config = from_dict(RunConfig, values["run"])
+        try:
+            config = from_dict(RunConfig, values["run"])
+        except InputError as error:
+            raise InputError(f"{where}: {error}; train again, or use the version that trained it") from error
         protocol_facts(config.protocol)
         return config, values["data"], values["augment"]
 
     def check_same(self, config: RunConfig, augment: dict) -> None:
-        """Refuse to resume under other settings; where it runs (`loop`) may differ. Names every key that differs."""
+        """Refuse to resume under other settings; what it runs on (`loop`) may differ, the number of processes may not.
+        Names every key that differs."""
         ours, _, our_augment = self.read_config()
-        old, new = asdict(ours) | {"augment": our_augment}, asdict(config) | {"augment": augment}
-        old.pop("loop"), new.pop("loop")
+        old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": our_augment}
+        new = asdict(config) | {"loop": {"processes": config.loop.processes}, "augment": augment}
         # Through JSON, so that a tuple here equals the list on disk.
         old, new = (_flat(json.loads(json.dumps(values))) for values in (old, new))
         differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

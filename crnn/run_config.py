@@ -58,9 +58,9 @@ class OptimConfig:
     plateau_factor: float = 0.5
     """Learning rate is multiplied by this when the development UAR stalls"""
     plateau_patience: int = 6
-    """Epochs without a better development UAR before that"""
+    """Looks at the development speakers without a better UAR before that"""
     early_stop_patience: int = 20
-    """Epochs without a better development UAR before training ends"""
+    """Looks at the development speakers without a better UAR before training ends"""
     gradient_clip: float = 1.0
     """Largest gradient norm"""
     ema_decay: float = 0.99
@@ -89,18 +89,27 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Where training runs. Changes speed, not (beyond rounding) the result; may differ on resume."""
+    """Where training runs. What it runs on changes speed and not, beyond rounding, the result, and may differ on
+    resume; the number of processes multiplies the batch, and may not."""
 
-    accelerator: str = "cpu"
-    """Lightning accelerator: cpu, gpu, auto"""
+    accelerator: typing.Literal["cpu", "gpu", "auto"] = "cpu"
+    """Lightning accelerator"""
     devices: int = 1
     """Processes per machine (start several with torchrun)"""
     num_nodes: int = 1
     """Machines"""
-    precision: str = "32-true"
-    """32-true, or bf16-mixed where the processor has it"""
+    precision: typing.Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """bf16-mixed where the processor has it, 16-mixed on GPUs alone"""
     channels_last: bool = False
     """Memory format of the convolutions"""
+
+    def __post_init__(self) -> None:
+        require(self.devices >= 1, f"loop.devices is {self.devices}; give at least 1")
+        require(self.num_nodes >= 1, f"loop.num_nodes is {self.num_nodes}; give at least 1")
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.num_nodes
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,9 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
 
     @property
     def geometry(self) -> StreamGeometry:

@@ -2,7 +2,7 @@
 
 A *view* is one augmented version of a recording, kept as log-mel features (float16: the rounding, at most 0.004 at
 these magnitudes, is far below any augmentation). Which views a recording has depends on its content, its name and the
-settings alone, so folds, seeds and resumed runs share them.
+settings alone (those of noise and rooms include what files there are), so folds, seeds and resumed runs share them.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ import numpy as np
 from filelock import FileLock
 
 from crnn.cache import AudioCache, default_folder
-from crnn.config import FeatureConfig
+from crnn.config import FeatureConfig, InputError
 from crnn.features import LogMel
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,10 @@ def open_views(
 def _build(
     cache: AudioCache, names: list[str], features: FeatureConfig, views: int, make_augment: Callable, stem: Path
 ) -> None:
-    make_augment()  # settings that cannot work are refused here, in one place
+    try:
+        make_augment()  # settings that cannot work are refused here, in one place
+    except ValueError as error:
+        raise InputError(str(error)) from error
     log.info("computing %d views of each of %d recordings into %s.f16", views, len(names), stem)
     pieces = [names[start : start + PIECE] for start in range(0, len(names), PIECE)]
     places, total = {}, 0

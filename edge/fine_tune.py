@@ -34,7 +34,7 @@ def fine_tune(
 
     Checkpoints go into `folder`, which must be empty.
     """
-    steps = epochs * max(1, len(train) // config.optim.batch_size)
+    steps = epochs * max(1, (config.optim.epoch_clips or len(train)) // config.optim.batch_size)
     optim = replace(
         config.optim,
         epochs=epochs,

@@ -119,6 +119,22 @@ def test_resume_under_other_settings_is_refused_by_key(small_run, voices, cache)
     one_clear_line(changed, "optim.learning_rate was 0.002, now 0.5", "augment.gain was True, now False")
 
 
+def test_resume_with_another_number_of_processes_is_refused(small_run, voices, cache):
+    """It would be another batch and another order."""
+    changed = script("train.py", *arguments(voices, cache, small_run, 2), "--resume", "--loop.devices", "2")
+    one_clear_line(changed, "loop.processes was 1, now 2")
+
+
+def test_a_finished_run_does_not_pass_for_a_tested_one(small_run, voices, cache, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    metrics = json.loads((run / "metrics.json").read_text())
+    del metrics["test"]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    again = [*arguments(voices, cache, run, 2), "--resume"]
+    one_clear_line(script("train.py", *again), "--test false", "unread")
+    assert script("train.py", *again, "--test", "false").returncode == 0
+
+
 def test_resume_on_other_recordings_is_refused(small_run, voices, cache, tmp_path):
     run, folder = shutil.copytree(small_run, tmp_path / "run"), shutil.copytree(voices, tmp_path / "voices")
     (run / "metrics.json").unlink()
@@ -156,6 +172,10 @@ BAD = {
     "missing folder": (["--data", "synthetic:/nowhere/at/all"], ["/nowhere/at/all", "no such folder"]),
     "bad value": (["--optim.learning_rate", "-1"], ["optim.learning_rate is -1"]),
     "no votes": (["--loss.targets", "votes"], ["no listeners' votes", "--loss.targets intended"]),
+    "bad seed": (["--seed", "-1"], ["seed is -1"]),
+    "no process": (["--loop.devices", "0"], ["loop.devices is 0"]),
+    "bad mixup": (["--augment.mixup_alpha", "0"], ["mixup alpha is 0"]),
+    "bad speeds": (["--augment.speed_factors", "[3.0]"], ["between 0.5 and 2"]),
     "no noise folder": (
         ["--augment.noise", "true", "--augment.noise_dir", "/nowhere"],
         ["/nowhere", "--augment.noise false"],

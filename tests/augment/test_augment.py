@@ -1,6 +1,7 @@
 """Augmentation: what it does to the signal, that it repeats from its seed, and that it leaves no trace elsewhere."""
 
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from augment import noise
 from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
-from augment.level import Gain, StyleMix
+from augment.level import BandShift, Gain, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
-from augment.pipeline import ViewAugment, batch_augment
+from augment.pipeline import ViewAugment, batch_augment, chains
 from augment.reverb import Reverb, response
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation
@@ -239,6 +240,30 @@ def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
     assert not torch.equal(one[0], chain(x, targets, 6)[0])
     off = batch_augment(AugmentConfig(style=False, gain=False, mixup=False, spec=False), 1e-6)
     assert torch.equal(off(x, targets, 5)[0], x)
+
+
+@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), StyleMix(1.0, 1.0), BandShift(3)])
+def test_chance_is_drawn_on_the_processor_wherever_the_batch_lies(part):
+    """torch's meta device stands for a GPU: it refuses to be mixed with the processor as one does."""
+    assert part(torch.empty(4, 64, 90, device="meta"), chance(0)).device.type == "meta"
+
+
+def test_mixup_works_wherever_the_batch_lies():
+    made = Mixup(0.5, 1.0)(torch.empty(4, 64, 90, device="meta"), torch.empty(4, 5, device="meta"), chance(0))
+    assert [tensor.device.type for tensor in made] == ["meta", "meta"]
+
+
+def test_other_noise_makes_other_views_and_another_place_does_not(sounds, tmp_path_factory):
+    def settings_of(folder):
+        return chains(everything(folder), RATE, MIN_SAMPLES, 1e-6).view_settings
+
+    before = settings_of(sounds)
+    moved = shutil.copytree(sounds, tmp_path_factory.mktemp("elsewhere") / "moved")
+    assert settings_of(moved) == before
+    shutil.copy(next((moved / "noise").rglob("*.wav")), moved / "noise" / "more.wav")
+    assert settings_of(moved) != before
+    off = everything(moved, noise=False)
+    assert chains(off, RATE, MIN_SAMPLES, 1e-6).view_settings["noise_dir"] == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Teachers: what is minimized, that they only teach, and that none has heard a judge."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -73,6 +74,21 @@ def test_a_clip_is_taught_among_its_own_corpus_emotions_alone():
         for model in (teacher, student):
             model.head.classifier.bias[4] += 7
         assert float(task.batch_loss(log_mel, targets, mask)) == pytest.approx(float(loss), rel=1e-6)
+
+
+def test_a_teacher_hears_a_batch_as_its_pupil_does():
+    """A floor is for evaluation: the same weights on both sides must agree, whatever mode they are in."""
+    config = replace(CONFIG, model=replace(CONFIG.model, floor_db=-25.0), loss=replace(CONFIG.loss, teacher_share=1.0))
+    torch.manual_seed(0)
+    pupil = CRNN(config.features, config.model, 5).eval()
+    with torch.no_grad():
+        pupil.head.classifier.weight.normal_(0, 3)
+    teacher = copy.deepcopy(pupil)
+    pupil.encoder.planes.train()  # as in training; all else as in evaluation, where batch norms do not differ
+    log_mel = 3 * torch.randn(3, 64, 130) - 4
+    with torch.no_grad():
+        assert not torch.allclose(teacher(log_mel), pupil(log_mel), atol=0.1), "the floor is heard here"
+        assert float(DistillTask(config, pupil, [teacher]).batch_loss(log_mel, torch.eye(5)[:3], OPEN)) < 1e-5
 
 
 def test_a_teacher_is_neither_trained_nor_saved():

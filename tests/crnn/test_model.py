@@ -117,6 +117,14 @@ def test_pooling_away_all_bands_is_refused():
         make(ModelConfig(pool_mels=(4, 4, 4, 4)))
 
 
+@pytest.mark.parametrize("stem", ["pool", "stride"])
+@pytest.mark.parametrize("n_mels", [40, 63, 65, 95, 96, 127])
+def test_any_number_of_bands_fits_the_head(n_mels, stem):
+    model = CRNN(FeatureConfig(n_mels=n_mels), ModelConfig(stem=stem), 8).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, n_mels, 120)).shape == (1, 8)
+
+
 @pytest.mark.parametrize("floor_db", [None, -25])
 @pytest.mark.parametrize("planes", [("shape",), ("local", "change"), ("contrast",)])
 def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
