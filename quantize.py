@@ -15,16 +15,22 @@ import os
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from crnn.config import InputError, from_dict
-from crnn.prepare import given_folders
-from crnn.run_config import RunConfig
 from edge import runtimes
+from edge.extras import needed
 from edge.limits import GateError, Limits
 from edge.step_plot import check_plot, draw
 from edge.wish import DEFAULT_SHARE, OutOfReach, Wish, parse_size
+
+if TYPE_CHECKING:
+    from crnn.run_config import RunConfig
+
+EXTRAS = "train,export"
+"""Of this project, without which nothing can be compressed"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -78,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def augmentation(settings: dict, run: RunConfig) -> Chains:
+def augmentation(settings: dict, run: "RunConfig") -> Chains:
     """The run's own augmentation, for fine-tuning."""
     config = from_dict(AugmentConfig, settings, "augment")
     return chains(config, run.features.sample_rate, run.geometry.window_samples, run.features.log_offset)
@@ -138,12 +144,16 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     try:
+        with needed("quantize.py", EXTRAS):
+            from crnn.prepare import given_folders
+
         target_size = None if args.target_size is None else parse_size(args.target_size)
         wish, data = Wish(args.prune, target_size, args.target_rtf), given_folders(args.data)
         if args.plot is not None:
             check_plot(args.plot)
-        from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
-        from edge.shrink import Recipe
+        with needed("quantize.py", EXTRAS):
+            from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
+            from edge.shrink import Recipe
 
         request = Request(
             wish,
@@ -169,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror}\n")
+        sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror or error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; no bundle is written\n")

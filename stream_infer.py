@@ -128,7 +128,10 @@ def source_and_stop(
         microphone = Microphone(sample_rate, args.device)
         return microphone, Stop(microphone.close)
     if file == "-":
-        return sources.from_raw(sys.stdin.buffer, args.rate, args.channels, sample_rate), Stop()
+        require(sys.stdin is not None, "standard input is closed; pipe raw s16le audio to it, or name a file")
+        stop = Stop()
+        stream = sources.Descriptor(sys.stdin.fileno(), stop)
+        return sources.from_raw(stream, args.rate, args.channels, sample_rate, stop), stop
     return sources.from_file(Path(file), sample_rate), Stop()
 
 
@@ -140,6 +143,7 @@ def open_keeper(args: argparse.Namespace, bundle: str, rate: int) -> Keeper:
 
 
 def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
+    out = StandardOutput()
     sinks: dict[str, Sink] = {}
     if args.log:
         sinks[str(args.log)] = FileSink(args.log, labels, hops=args.log_hops)
@@ -158,7 +162,6 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
         )
         sinks["MQTT"] = MqttSink(settings, labels)
     # The view last: an error of another sink then leaves the terminal alone.
-    out = StandardOutput()
     lines = as_json if args.json else as_text
     sinks["standard output"] = (
         TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, hops=not args.no_hops)
@@ -186,7 +189,7 @@ def summary(heard: Tally) -> str:
 
 def run(args: argparse.Namespace) -> None:
     if args.list_devices:
-        sys.stdout.write(devices(args.json))
+        StandardOutput().write(devices(args.json))
         return
     path, file = bundle_and_file(args)
     bundle = Bundle.open(path)
@@ -218,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # asked twice
         return 130
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         return 2
     return 0
 

@@ -10,9 +10,9 @@ import soxr
 
 from crnn.config import InputError, require
 
-# libsndfile plays a cut WAV file without a word, but notes it in its log. A recorder that cannot seek back leaves 0 or
-# 0xFFFFFFFF as the length, which is no cut.
-TRUNCATED = re.compile(r"^data : (?!0 |4294967295 )\d+ \(should be", re.MULTILINE)
+# libsndfile plays a cut WAV file without a word, but notes it in its log. The lengths that ffmpeg, arecord and sox (in
+# this order) write where they cannot seek back are no cut.
+TRUNCATED = re.compile(r"^data : (?!4294967295 |2147483648 |2147479552 )\d+ \(should be", re.MULTILINE)
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 

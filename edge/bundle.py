@@ -106,12 +106,18 @@ class Bundle:
 
         Raises InputError that names the file: missing, changed, from a newer version, or not listed properly.
         """
-        path = Path(path)
+        try:
+            return cls._checked(Path(path))
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    @classmethod
+    def _checked(cls, path: Path) -> "Bundle":
         where = path / MANIFEST
         require(where.is_file(), f"{where}: no such file; {path} is not a bundle of quantize.py")
         try:
             values = json.loads(where.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # not JSON, or a trap
             raise InputError(f"{where}: not valid JSON ({error})") from error
         require(isinstance(values, dict), f"{where}: must hold named values")
         schema = values.get("schema")
@@ -121,6 +127,11 @@ class Bundle:
             + ("update this software" if isinstance(schema, int) and schema > SCHEMA else "make the bundle again"),
         )
         manifest = from_dict(Manifest, values, str(where))
+        features, g = manifest.features, manifest.geometry
+        require(
+            (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples,
+            f"{where}: its geometry does not fit its features, or hears nothing at first; copy the whole folder again",
+        )
         for name, facts in manifest.files.items():
             require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
             require((path / name).is_file(), f"{path / name}: missing from the bundle; copy the whole folder again")

@@ -1,5 +1,6 @@
 """From logits to something a person can use: calibrated probabilities, a label, and the courage to abstain."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,9 @@ class DecisionConfig:
     """Below this probability of the top emotion the answer is "uncertain\""""
 
     def __post_init__(self) -> None:
-        require(self.temperature > 0, f"decision.temperature is {self.temperature}; give a number above 0")
+        require(
+            0 < self.temperature < math.inf, f"decision.temperature is {self.temperature}; give a finite number above 0"
+        )
         require(0 <= self.min_confidence < 1, f"decision.min_confidence is {self.min_confidence}; give 0 to 1")
 
 

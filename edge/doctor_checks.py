@@ -215,7 +215,8 @@ def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
         what += ", and ONNX Runtime and LiteRT have no wheel for musl"
         cure = "use a system with glibc (Raspberry Pi OS, Debian, Ubuntu)"
     else:
-        cure = " or ".join(f"pip install '.[{REGISTRY[name].extra}]'" for name in wanted)
+        known = [name for name in wanted if name in REGISTRY]
+        cure = " or ".join(f"pip install '.[{REGISTRY[name].extra}]'" for name in known) or "update this software"
     return Finding("runtime", State.PROBLEM, what, cure)
 
 
@@ -245,7 +246,8 @@ def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> 
     )
     if test.rtf >= SLOW_RTF:
         late = "cannot keep up with a microphone" if test.rtf >= 1 else "leaves little for anything else"
-        cure = "use an int8 bundle, cure power and heat, stop other programs, or use a faster board"
+        smaller = "" if "int8" in test.scheme else "use an int8 bundle, "
+        cure = f"{smaller}cure power and heat, stop other programs, or use a faster board"
         return Finding(title, State.PROBLEM if test.rtf >= 1 else State.WARNING, f"{what}: {late}", cure), test
     if machine.available_mb is not None and machine.available_mb < 2 * test.rss_mb:
         low = f"{what}; only {machine.available_mb} MiB of memory are available"

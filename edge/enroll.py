@@ -26,6 +26,7 @@ from edge.microphone import Microphone
 from edge.profile import NEUTRAL, Profile, Speakers, make_profile
 from edge.utterances import UtteranceRecognizer
 from edge.vad import GATES, make_gate
+from edge.writable import check_writable
 
 MAX_TAKES = 10
 
@@ -118,7 +119,7 @@ def _arrays(sentences: list[tuple[str, Sentence]]) -> tuple[list[str], np.ndarra
 def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     """Write the profile; returns it and what is to be said of it. Raises InputError; nothing is written then."""
     require(not args.out.exists(), f"{args.out}: exists already; give another --out or remove it")
-    require(args.out.absolute().parent.is_dir(), f"{args.out}: no such folder")
+    check_writable(args.out, str(args.out))
     bundle = Bundle.open(args.bundle)
     recognizer = bundle.recognizer(args.runtime)
     speakers = bundle.speakers(recognizer)
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write("stopped; no profile is written\n")
         return 130
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         return 2
     return 0
 

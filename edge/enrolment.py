@@ -110,6 +110,7 @@ def from_file(ear: Ear, path: Path) -> Sentence:
     """The longest utterance of a recording. Raises InputError, naming the file, if it cannot be learned from."""
     ear.reset()
     sentences = [s for samples in sources.from_file(path, ear.sample_rate) for s in ear.hear(samples)] + ear.flush()
+    require(bool(sentences), f"{path}: holds too little sound for a sentence")
     longest = max(sentences, key=lambda s: s.segment.end_seconds - s.segment.start_seconds)
     require(longest.problem is None, f"{path}: {longest.problem}")
     return longest

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from crnn.config import InputError, require
 from edge.bundle import Bundle
+from edge.extras import needed
 from edge.utterances import UtteranceRecognizer
 from edge.vad import GATES, make_gate
+from edge.writable import check_writable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,8 +46,9 @@ def evaluate(args: argparse.Namespace) -> dict:
     recognizer = bundle.recognizer(args.runtime, profile=args.profile)
     loop = UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate))
 
-    from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
-    from edge.playback import judge, play, unheard_clips
+    with needed("edge.evaluate", "train"):
+        from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
+        from edge.playback import judge, play, unheard_clips
 
     clips = unheard_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
     made = {
@@ -86,11 +89,9 @@ def as_text(made: dict) -> str:
 
 def _check_plot(path: Path) -> None:
     require(path.suffix.lower() in (".png", ".svg"), f"--plot {path}: give a file name that ends in .png or .svg")
-    require(path.parent.is_dir(), f"--plot {path}: no such folder")
-    try:
+    check_writable(path, f"--plot {path}")
+    with needed("--plot", "train"):
         import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise InputError("--plot needs matplotlib: pip install matplotlib") from error
 
 
 def plot(made: dict, path: Path) -> None:
@@ -123,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         return 2
     return 0
 

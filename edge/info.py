@@ -44,7 +44,7 @@ def _runtime(bundle: Bundle, name: str) -> dict:
     what it should."""
     files = bundle.manifest.model_files(name)
     made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": {}, "state": ""}
-    if name not in runtimes.REGISTRY or not runtimes.installed(name):
+    if not runtimes.installed(name):
         return made | {"state": "not installed here"}
     try:
         for file in (files.encoder, files.head):
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename or args.bundle}: {error.strerror}\n")
+        sys.stderr.write(f"error: {error.filename or args.bundle}: {error.strerror or error}\n")
         return 2
     sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
     return 1 if any(runtime["state"].startswith("refused") for runtime in made["runtimes"].values()) else 0

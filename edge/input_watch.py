@@ -1,4 +1,4 @@
-"""Is what the microphone gives worth hearing? Nothing but zeros, and input at full scale."""
+"""Is what the microphone gives worth hearing? Nothing but zeros, input at full scale, and what is no sound at all."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ FULL_SCALE = 0.999
 
 
 class InputWatch:
-    """Hears every block as the device gives it, before down-mixing and resampling; tells what begins and ends.
+    """Hears every block as the device gives it, before anything is done to it; tells what begins and ends.
 
     Args:
         rate: Hz.
@@ -47,16 +47,22 @@ class InputWatch:
 
     def _clipping(self, frames: np.ndarray) -> list[AudioEvent]:
         self._frames += len(frames)
-        self._full += int((np.abs(frames) >= FULL_SCALE).sum(axis=0).max())  # of the worst channel
+        # Of the worst channel; what is no number is not below full scale either.
+        self._full += int((~(np.abs(frames) < FULL_SCALE)).sum(axis=0).max())
         if self._frames < self._rate:
             return []
         share = self._full / self._frames
         self._frames = self._full = 0
         if not self._clipped and share >= self._clip_share:
             self._clipped = True
-            message = f"{share:.0%} of the samples at full scale: turn the microphone down"
+            message = f"{share:.0%} of the samples at full scale or beyond: turn the microphone down"
             return [AudioEvent(AudioEventKind.CLIPPED, message)]
         if self._clipped and share < self._clip_share / 2:
             self._clipped = False
             return [AudioEvent(AudioEventKind.RECOVERED, "the input is no longer clipped")]
         return []
+
+
+def sound(frames: np.ndarray) -> np.ndarray:
+    """Whatever a driver gives, as samples: within [-1, 1], and 0 for what is no number."""
+    return np.clip(np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)

@@ -29,8 +29,6 @@ LOCK = ".lock"
 SPEAKER = re.compile(r"[^\W_](?:[^\W_]|-){0,29}")
 """Letters, digits and hyphens: the underscore ends a speaker's name in a file's"""
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-CLOCK_SLACK = timedelta(hours=1)
-"""What is dated later than now by more has no age that anybody knows: it goes"""
 MIB = 2**20
 WAV_HEADER = 44
 """Bytes"""
@@ -141,7 +139,8 @@ class KeptFolder:
         kept, _ = self.scan()
         fresh = []
         for item in kept:
-            too_old = not now - timedelta(days=limits.days) < item.when <= now + CLOCK_SLACK
+            # What is dated later than now is fresh: the clock is behind, as a Pi's is until the network sets it.
+            too_old = item.when <= now - timedelta(days=limits.days)
             if too_old or not item.complete:
                 self.remove(item.name)
             else:

@@ -14,7 +14,8 @@ from crnn.config import InputError, require
 from edge.capture import AUDIO, DEVICES, FOUND, Device
 from edge.capture_process import CaptureProcess, Record
 from edge.events import AudioEvent, AudioEventKind
-from edge.input_watch import InputWatch
+from edge.extras import needed
+from edge.input_watch import InputWatch, sound
 from edge.sources import StreamResampler
 
 POLL_SECONDS = 0.2
@@ -119,7 +120,14 @@ class Microphone:
 
     def _open(self) -> Iterator[AudioEvent]:
         """Try until there are samples; returns the device and its first record, or None if closed meanwhile."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_never, wait_random_exponential
+        with needed("the microphone", "mic"):
+            from tenacity import (
+                Retrying,
+                retry_if_exception_type,
+                stop_after_attempt,
+                stop_never,
+                wait_random_exponential,
+            )
 
         config = self._config
         tries = Retrying(
@@ -188,7 +196,7 @@ class Microphone:
                 yield AudioEvent(AudioEventKind.OVERRUN, f"{gap:.2f} s of audio lost: this machine is too slow", gap)
             frames = np.frombuffer(record.payload, dtype=np.float32).reshape(-1, device.channels)
             self._heard_until = record.seconds
-            yield from nonempty(resample(frames))
+            yield from nonempty(resample(sound(frames)))
             yield from watch.update(frames)
             try:
                 record = self._next(config.stall_seconds, f"{device.name}: no samples for {config.stall_seconds:g} s")

@@ -26,7 +26,7 @@ class SelfTest:
 
     runtime: str
     scheme: str
-    """float32 or dynamic_int8"""
+    """Of the files (`edge.bundle.ModelFiles`)"""
     startup_s: float
     """Opening the bundle, loading the models and replaying the golden vector, s"""
     hop_seconds: float

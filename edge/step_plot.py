@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crnn.config import require
+from edge.extras import needed
+from edge.writable import check_writable
 
 if TYPE_CHECKING:
     from edge.shrink import Step
@@ -17,7 +19,9 @@ SUFFIXES = (".svg", ".png", ".pdf")
 def check_plot(path: Path) -> None:
     """Raises InputError if no figure can be written there: better before an hour of training than after."""
     require(path.suffix in SUFFIXES, f"--plot {path}: give a name that ends in {', '.join(SUFFIXES)}")
-    require(path.parent.is_dir(), f"--plot {path}: no such folder {path.parent}")
+    check_writable(path, f"--plot {path}")
+    with needed("--plot", "train"):
+        import matplotlib  # noqa: F401
 
 
 def draw(steps: Sequence[Step], path: Path) -> None:

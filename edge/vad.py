@@ -91,7 +91,8 @@ class EnergyGate:
 
     def _hear(self, power: float) -> bool:
         """One frame, by its power. Plain numbers: an array of ten costs more than all that is done with it here."""
-        self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * power
+        # Samples beyond all bounds would make the smoothed power infinite, or NaN, for ever.
+        self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * min(1.0, power)
         if self._frames % self._subwindow_frames == 0:
             self._lowest.append(self._smooth)
         elif self._smooth < self._lowest[-1]:

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +117,7 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([tmp_path, clip], "not a bundle"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
-        ([bundle_path, "-", "--rate", "0"], "must be above 0"),
+        ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz can be heard"),
         ([bundle_path, "-"], "no samples"),
     ]
     for arguments, part in cases:
@@ -137,10 +139,50 @@ def test_a_reader_that_leaves_is_no_crash(bundle_path, clip, environment):
     assert len(result.stdout.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [("- <&-", "standard input is closed"), ("{clip} >&-", "standard output is closed")],
+)
+def test_what_is_closed_is_named(bundle_path, clip, environment, arguments, part):
+    command = f"{sys.executable} {ROOT / 'stream_infer.py'} {bundle_path} {arguments.format(clip=clip)}"
+    result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    one_clear_line(result, part)
+
+
+def test_one_signal_ends_it_while_standard_input_says_nothing(bundle_path, clip, environment):
+    command = [sys.executable, ROOT / "stream_infer.py", bundle_path, "-"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+    try:
+        process.stdin.write(soundfile.read(clip, dtype="int16")[0].tobytes() + bytes(2 * 16000))
+        process.stdin.flush()
+        while b"segment" not in process.stdout.readline():
+            pass
+        time.sleep(1)  # the silence behind it has been heard: it waits
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0  # standard input is still open
+        assert b"stopped" in process.stdout.read().splitlines()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_full_disk_under_the_output_is_named(bundle_path, clip, environment):
     command = f"{sys.executable} {ROOT / 'stream_infer.py'} {bundle_path} {clip} > /dev/full"
     result = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
     one_clear_line(result, "No space left on device")
+
+
+def test_an_error_that_has_no_number_says_what_it_is(environment):
+    code = (
+        "import sys, stream_infer\n"
+        "def run(args): raise OSError('no library found')\n"
+        "stream_infer.run = run; sys.exit(stream_infer.main([]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    one_clear_line(result, "no library found")
 
 
 def test_console_commands_answer(environment):

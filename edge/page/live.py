@@ -20,9 +20,8 @@ from edge.bundle import Bundle
 from edge.events import AudioEvent, Segment
 from edge.input_watch import InputWatch
 from edge.page import words
-from edge.page.clip import MAX_RATE, MIN_RATE
 from edge.sinks.lines import as_dict
-from edge.sources import StreamResampler
+from edge.sources import StreamResampler, check_format
 from edge.streaming import HopResult, StreamingRecognizer
 from edge.utterances import UtteranceRecognizer
 from edge.vad import make_gate
@@ -46,9 +45,7 @@ class LiveSession:
     """
 
     def __init__(self, recognizer: StreamingRecognizer, gate: str, rate: int) -> None:
-        require(
-            MIN_RATE <= rate <= MAX_RATE, f"the microphone gives {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be heard"
-        )
+        check_format("the microphone", rate, channels=1)
         self._rate, self._labels = rate, recognizer.labels
         self._decision = recognizer.decision
         self._resample = StreamResampler(rate, recognizer.features.sample_rate)

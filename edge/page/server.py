@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crnn.config import InputError, require
 from edge.bundle import Bundle
-from edge.page.clip import MAX_RATE, MIB, Limits
+from edge.page.clip import MIB, Limits
 from edge.page.corrections import Corrections
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
+from edge.sources import MAX_RATE
 
 log = logging.getLogger(__name__)
 

@@ -101,8 +101,10 @@ def scheme_of(name: str, wanted: str) -> str:
 
 
 def package(name: str) -> str | None:
-    """The package that serves the runtime `name` here; None if none is installed. Nothing is imported."""
-    return next((package for package in REGISTRY[name].packages if find_spec(package)), None)
+    """The package that serves the runtime `name` here; None if none is installed, or nobody here knows the runtime.
+    Nothing is imported."""
+    packages = REGISTRY[name].packages if name in REGISTRY else ()
+    return next((package for package in packages if find_spec(package)), None)
 
 
 def installed(name: str) -> bool:

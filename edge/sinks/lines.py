@@ -11,6 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
+from crnn.config import require
 from edge.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
 from edge.streaming import HopResult, State
 
@@ -158,9 +159,12 @@ class StandardOutput(io.TextIOBase):
 
     A thread that a stalled reader keeps inside `sys.stdout.write` holds the lock of its buffer, and the interpreter
     aborts on that lock when it ends. Here nothing is locked and nothing is held back.
+
+    Raises InputError if standard output is closed: its number may then be another file's.
     """
 
     def __init__(self, fd: int = STDOUT) -> None:
+        require(sys.stdout is not None, "standard output is closed; leave it open, or send it to /dev/null")
         self._fd, self._encoding = fd, sys.stdout.encoding or "utf-8"
 
     @property

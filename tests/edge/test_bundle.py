@@ -1,6 +1,8 @@
 """A bundle that was changed, cut, mixed up or made by a newer version is refused, and what is wrong is named."""
 
+import errno
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,10 @@ def test_a_missing_file_is_named(copy):
         (lambda v: v["files"].pop("encoder.static_int8.onnx"), "not listed with a hash"),
         (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
         (lambda v: v["files"].update({"golden.npz": {}}), "files.golden.npz lacks sha256, bytes"),
+        (lambda v: v["features"].update(hop_length=100), "bundle.json: its geometry does not fit its features"),
+        (lambda v: v["geometry"].update(n_fft=300), "bundle.json: its geometry does not fit its features"),
+        (lambda v: v["geometry"].update(lead_frames=10**6), "bundle.json: its geometry .* hears nothing at first"),
+        (lambda v: v["decision"].update(temperature=float("inf")), "temperature is inf; give a finite number"),
     ],
 )
 def test_a_manifest_that_lies_is_refused(copy, change, part):
@@ -91,6 +97,28 @@ def test_the_golden_waveform_finds_what_hashes_cannot(copy, change, part):
         Bundle.open(copy).recognizer("onnx")
 
 
+def test_a_runtime_of_a_newer_version_is_passed_over(copy):
+    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]} | v["models"]))
+    assert Bundle.open(copy).default_runtime() == "onnx"
+    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]}))
+    with pytest.raises(InputError, match=r"none of its runtimes is installed here \(hailo\)"):
+        Bundle.open(copy).recognizer()
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "golden.npz"])
+def test_a_file_that_may_not_be_read_is_named(copy, name, monkeypatch):
+    opened = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)  # the rights of a file do not bind root
+    with pytest.raises(InputError, match=rf"{name}: cannot be read \(Permission denied\)"):
+        Bundle.open(copy)
+
+
 def test_other_golden_logits_are_refused(copy):
     with np.load(copy / "golden.npz") as golden:
         values = dict(golden)
@@ -106,9 +134,10 @@ def test_other_golden_logits_are_refused(copy):
 def test_not_a_bundle(tmp_path):
     with pytest.raises(InputError, match="not a bundle"):
         Bundle.open(tmp_path)
-    (tmp_path / "bundle.json").write_text("{")
-    with pytest.raises(InputError, match="not valid JSON"):
-        Bundle.open(tmp_path)
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "bundle.json").write_text(text)
+        with pytest.raises(InputError, match="not valid JSON"):
+            Bundle.open(tmp_path)
 
 
 def test_new_folder_appears_whole_or_not_at_all(tmp_path):

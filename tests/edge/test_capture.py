@@ -1,10 +1,17 @@
-"""Finding a device, and counting what PortAudio lost: what needs no device."""
+"""Finding a device, what its driver gives, and counting what PortAudio lost: what needs no device."""
 
+import dataclasses
+import json
+import sys
 import time
 
+import numpy as np
 import pytest
 
-from edge.capture import Callback, Device, find
+from crnn.config import InputError
+from edge import microphone
+from edge.capture import AUDIO, FOUND, Callback, Device, find
+from edge.capture_process import Record
 from edge.ring import SampleRing
 
 USB = Device(1, "USB PnP Sound Device: Audio (hw:1,0)", 48000, 1, False)
@@ -44,6 +51,38 @@ def test_a_known_device_is_found_by_name_whatever_its_index_and_card():
 def test_an_unknown_device_is_named(devices, wanted, message):
     with pytest.raises(LookupError, match=message):
         find(devices, wanted)
+
+
+class Garbage:
+    """A capture process whose driver gives what is no sound, and then a sound."""
+
+    def __init__(self, **_) -> None:
+        blocks = [np.full(1600, bad, dtype=np.float32) for bad in (np.nan, np.inf, -np.inf, 1e20, 0.5)]
+        device = json.dumps(dataclasses.asdict(Device(0, "usb", 16000, 1, True))).encode()
+        self._records = [Record(FOUND, 0, 0.0, device)]
+        self._records += [Record(AUDIO, 0, n / 10, block.tobytes()) for n, block in enumerate(blocks, start=1)]
+
+    def read(self, timeout: float) -> Record | None:
+        return self._records.pop(0) if self._records else None
+
+    def kill(self) -> None:
+        pass
+
+    close = kill
+
+
+def test_garbage_from_a_driver_becomes_samples(monkeypatch):
+    pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
+    monkeypatch.setattr(microphone, "CaptureProcess", Garbage)
+    heard = iter(microphone.Microphone(16000))
+    next(heard)  # opened
+    assert [set(next(heard).tolist()) for _ in range(5)] == [{0.0}, {1.0}, {-1.0}, {1.0}, {0.5}]
+
+
+def test_a_package_that_the_microphone_lacks_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tenacity", None)
+    with pytest.raises(InputError, match=r"the microphone needs tenacity: pip install '\.\[mic\]'"):
+        next(iter(microphone.Microphone(16000)))
 
 
 def test_samples_that_portaudio_lost_are_counted_by_the_clock():

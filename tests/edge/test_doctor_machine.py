@@ -1,9 +1,10 @@
 """What the doctor says of a machine: its board, its processor, its libraries and its Python."""
 
 import ast
+import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +14,10 @@ from helpers import ROOT
 from patients import AUDIO, DEVICE, NEVER, board, doctor, examined, pretend, problem, report
 
 from edge import doctor_checks
+from edge.bundle import PRETRAINED, Bundle
 from edge.doctor_checks import State
 from edge.machine import read_machine
+from edge.selftest import SelfTest
 
 needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="needs the tflite extra")
 needs_pyaudio = pytest.mark.skipif(not find_spec("pyaudio"), reason="needs the mic extra")
@@ -79,6 +82,22 @@ def test_32_bits_and_musl_have_no_wheels():
         absent = doctor_checks.no_runtime(machine, ("onnx", "tflite"))
         assert absent.state is State.PROBLEM
         assert cure in absent.cure
+
+
+def test_a_runtime_of_a_newer_version_has_no_cure_but_an_update():
+    here = replace(read_machine(), user_bits=64, libc="glibc 2.36")
+    assert doctor_checks.no_runtime(here, ("hailo",)).cure == "update this software"
+    assert doctor_checks.no_runtime(here, ("hailo", "onnx")).cure == "pip install '.[device]'"
+
+
+@pytest.mark.parametrize("scheme", ["float32", "static_int8"])
+def test_a_smaller_bundle_is_no_cure_where_it_is_small(monkeypatch, scheme):
+    slow = SelfTest("onnx", scheme, 1.0, 0.25, 150.0, 200.0, 0.6, 100.0)
+    monkeypatch.setattr(doctor_checks, "python", lambda *_: doctor_checks.Ended(0, json.dumps(asdict(slow)), ""))
+    bundle = Bundle.open(PRETRAINED)
+    finding, _ = doctor_checks.check_runtime(replace(read_machine(), model=None), bundle, "onnx", "onnxruntime")
+    assert finding.state is State.WARNING
+    assert finding.cure.startswith("use an int8 bundle, " if scheme == "float32" else "cure power and heat")
 
 
 def older_python() -> str | None:

@@ -125,6 +125,7 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
     soundfile.write(tmp_path / "silence.wav", np.zeros(2 * RATE), RATE)
     loud = np.clip(40 * soundfile.read(neutral)[0], -1, 1)
     soundfile.write(tmp_path / "loud.wav", loud, RATE)
+    soundfile.write(tmp_path / "click.wav", np.zeros(1), 48000)
     soundfile.write(tmp_path / "word.wav", np.pad(soundfile.read(neutral)[0][4000:9000], RATE), RATE)
     broken = {f"neutral={tmp_path / 'broken' / name}": part for name, part in broken_files(tmp_path / "broken").items()}
     cases = {
@@ -133,6 +134,7 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         f"happy={neutral}": "no sentence for neutral, ",
         f"neutral={tmp_path / 'none.wav'}": "none.wav: no such file",
         f"neutral={tmp_path / 'silence.wav'}": "silence.wav: no voice was heard",
+        f"neutral={tmp_path / 'click.wav'}": "click.wav: holds too little sound for a sentence",
         f"neutral={tmp_path / 'loud.wav'}": "loud.wav: that was too loud",
         f"neutral={tmp_path / 'word.wav'}": "word.wav: that was too short",
         **dict(list(broken.items())[:2]),
@@ -142,6 +144,7 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         assert not out.exists()
     one_clear_line(enroll(bundle_path, "--out", out, "--folder", tmp_path / "nowhere"), "no such folder")
     one_clear_line(enroll(bundle_path, "--out", out, "--takes", "0"), "--takes 0: give 1 to 10")
+    one_clear_line(enroll(bundle_path, "--out", "/proc/me.json", "--takes", "0"), "/proc/me.json: cannot be written")
     out.write_text("mine")
     one_clear_line(enroll(bundle_path, "--out", out, "--files", f"neutral={neutral}"), "exists already")
     assert out.read_text() == "mine"

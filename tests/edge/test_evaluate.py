@@ -119,6 +119,7 @@ def test_bad_input_gives_one_clear_line(bundle_path, voices, cache, tmp_path):
         ((bundle_path, "--protocol", "synthetic-demo", "--fold", "9", *data), "has folds 0 to"),
         ((bundle_path, *OWN, "--plot", tmp_path / "curve.gif", *data), ".png or .svg"),
         ((bundle_path, *OWN, "--plot", tmp_path / "no" / "curve.png", *data), "no such folder"),
+        ((bundle_path, *OWN, "--plot", "/proc/curve.png", *data), "/proc/curve.png: cannot be written"),
         ((bundle_path, *OWN, "--data", f"synthetic:{tmp_path / 'nowhere'}"), "no such folder"),
         ((bundle_path, *OWN, "--data", "synthetic"), "CORPUS:FOLDER"),
     ]

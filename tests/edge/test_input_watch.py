@@ -50,6 +50,13 @@ def test_clipping_of_one_channel_is_told_and_so_is_its_end(channels):
     assert told == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 6.0)]
 
 
+@pytest.mark.parametrize("garbage", [1e20, np.inf, np.nan])
+def test_garbage_from_a_driver_is_told_and_so_is_its_end(garbage):
+    frames = noise(6)
+    frames[2500:2600] = garbage
+    assert kinds(frames) == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 4.0)]
+
+
 def test_a_few_peaks_are_no_clipping():
     frames = noise(10)
     frames[::200] = 1.0

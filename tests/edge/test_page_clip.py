@@ -79,7 +79,9 @@ def test_one_that_is_gone_is_asked_for_again(tmp_path):
     assert "upload or record it again" in refused(tmp_path / "gone.wav")
 
 
-@pytest.mark.parametrize("values", [{"max_megabytes": 0}, {"max_seconds": -1}, {"max_sessions": 0}])
+@pytest.mark.parametrize(
+    "values", [{"max_megabytes": 0}, {"max_megabytes": float("inf")}, {"max_seconds": -1}, {"max_sessions": 0}]
+)
 def test_limits_must_be_limits(values):
     with pytest.raises(InputError, match=next(iter(values))):
         Limits(**values)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import ROOT, edit_json, make_bundle, one_clear_line, script
 
+from edge.bundle import PRETRAINED
 from edge.export_tflite import installed as tflite_extra
 from edge.runtimes import REGISTRY
 
@@ -158,6 +159,7 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
         ("--target-size", "-1kB"),
         ("--plot", "steps.txt"),
         ("--plot", "/nowhere/steps.svg"),
+        ("--plot", "/proc/steps.svg"),
         ("--coverage", "0"),
         ("--fine-tune-epochs", "-1"),
     ],
@@ -165,6 +167,23 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
 def test_values_out_of_range(option, value, small_run, tmp_path):
     result = script("quantize.py", small_run, "--out", tmp_path / "b", f"{option}={value}")
     one_clear_line(result, "epochs is -1" if "epochs" in option else option)
+
+
+def test_a_plot_where_no_file_can_be(small_run, tmp_path):
+    (tmp_path / "steps.svg").mkdir()
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--plot", tmp_path / "steps.svg")
+    one_clear_line(result, "steps.svg: is a folder; name a file in it")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("missing", ["torch", "soundfile"])
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate", [str(PRETRAINED)])]
+)
+def test_a_package_that_is_missing_is_named(missing, module, arguments):
+    code = f"import sys; sys.modules[{missing!r}] = None; from {module} import main; sys.exit(main({arguments!r}))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    one_clear_line(result, f"{module.removeprefix('edge.')}", f"needs {missing}: pip install '.[train")
 
 
 def test_a_size_in_two_words_is_no_size_either(small_run, tmp_path):

@@ -47,6 +47,16 @@ def test_loud_talk_without_a_pause_never_becomes_the_floor():
     assert listen(EnergyGate(RATE), noise(30, -15)).all()
 
 
+@pytest.mark.parametrize("garbage", [1e20, 3e38])
+def test_garbage_from_a_driver_is_forgotten(garbage):
+    gate = EnergyGate(RATE)
+    with np.errstate(over="ignore", invalid="ignore"):
+        listen(gate, np.float32([garbage, -garbage] * 160))
+    listen(gate, noise(10, -60))
+    assert gate.floor_dbfs == pytest.approx(-60, abs=3)
+    assert listen(gate, noise(1, -40)).mean() > 0.95
+
+
 def test_the_floor_falls_at_once_when_the_fan_stops():
     gate = EnergyGate(RATE)
     listen(gate, noise(10, -35))
