@@ -64,7 +64,8 @@ def main() -> None:
             add_row(RESULTS / "accuracy.json", row, ("protocol", "fold", "seed", "model", "scheme", "mode"))
             if (row["scheme"], row["mode"]) == ("float32", "whole"):
                 print(f"{job.name:50} dev {row['dev_uar']:.3f}  test {row['uar']:.3f}", flush=True)
-        pool(job.recipe, job.protocol)
+    for protocol in args.protocols:
+        pool(args.recipe, protocol)
 
 
 def rows(job: Job) -> list[dict]:
