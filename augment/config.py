@@ -13,6 +13,11 @@ class AugmentConfig:
     """Speed perturbation, into views"""
     speed_factors: tuple[float, ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
     """Playing speeds to draw from (length and pitch change)"""
+    denoise: bool = False
+    """Take each recording's own steady noise away first, into views: where louder speech stands further above it, it
+    tells the level"""
+    denoise_p: float = 1.0
+    """Share of views"""
     surround: bool = True
     """Cut the silence around speech and put speech into a longer silence with a faint noise floor, into views"""
     min_floor_db: float = -75.0
@@ -94,6 +99,7 @@ class AugmentConfig:
         if self.views < 1:
             raise ValueError(f"augment.views is {self.views}; give at least 1")
         for name in (
+            "denoise_p",
             "room_p",
             "reverb_p",
             "noise_p",

@@ -50,8 +50,11 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
         "min_snr",
         "max_snr",
     )
-    if config.reverb:  # off, it names no view, so that views made before there was any still serve
+    # Off, these two name no view, so that views made before there were any still serve.
+    if config.reverb:
         groups += ("reverb", "min_reverb", "max_reverb", "min_direct", "max_direct")
+    if config.denoise:
+        groups += ("denoise",)
     settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
     for what in ("noise", "room"):
         # Which files there are, and not where: other noise makes other views.
@@ -71,8 +74,8 @@ def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
 
 
 class ViewAugment:
-    """The chain on waveforms: speed, silence around short clips, room, reverberation, noise, microphone, each with its
-    own generator.
+    """The chain on waveforms: the recording's own noise taken away, speed, silence around short clips, room,
+    reverberation, noise, microphone, each with its own generator.
 
     Args:
         min_samples: shorter clips are placed among silence, at a drawn place, before rooms and noise reach them.
@@ -80,6 +83,7 @@ class ViewAugment:
 
     def __init__(self, config: AugmentConfig, sample_rate: int, min_samples: int) -> None:
         from augment import noise
+        from augment.denoise import Denoise
         from augment.microphone import Microphone
         from augment.reverb import Reverb
         from augment.speed import SpeedPerturbation
@@ -92,6 +96,7 @@ class ViewAugment:
         # In the order of use. A part has a number of its own for its chance, so that the others draw the same numbers
         # with and without it, and views from before it was written are as they were.
         self._parts = (
+            (6, Denoise(config.denoise_p, sample_rate) if config.denoise else None),
             (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
             (
                 1,

@@ -34,12 +34,15 @@ MS_80 = ("--features.n_fft", "1280")
 BANDS_96 = ("--features.n_mels", "96")
 BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
 """With fewer channels in the first block: otherwise past 60 M multiply-accumulates"""
+DENOISED = ("--augment.denoise", "true", "--augment.max_floor_db", "-10")
+"""Each recording's own noise taken away, and another one laid under it, as loud as 10 dB below the voice"""
 FULL = {
     "full": (*NO_FLOOR, *BANDS_64),
     "full-wide": (*NO_FLOOR, *BANDS_64, *WIDE),
     "full-taught": (*NO_FLOOR, *BANDS_64, *TAUGHT),
     "full-96": NO_FLOOR,
     "full-floor": RECIPE,
+    "full-denoised": (*NO_FLOOR, *DENOISED),
 }
 """At the full length of configs/recipe.yaml"""
 
