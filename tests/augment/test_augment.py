@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from augment import noise
 from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
+from augment.denoise import Denoise
 from augment.level import BandShift, Gain, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
@@ -79,7 +80,7 @@ def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(
     assert len(first) >= MIN_SAMPLES
 
 
-PARTS = ("speed", "surround", "room", "reverb", "noise", "microphone")
+PARTS = ("denoise", "speed", "surround", "room", "reverb", "noise", "microphone")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -92,12 +93,49 @@ def test_each_part_is_a_switch(sounds, part):
     assert any(len(x) != len(long) or not np.array_equal(x, long) for x in made)
 
 
-def test_a_new_part_leaves_what_the_others_draw_as_it_was(sounds):
+@pytest.mark.parametrize("part", ["reverb", "denoise"])
+def test_a_new_part_leaves_what_the_others_draw_as_it_was(sounds, part):
     without = ViewAugment(everything(sounds), RATE, MIN_SAMPLES)
-    never = ViewAugment(everything(sounds, reverb=True, reverb_p=0.0), RATE, MIN_SAMPLES)
+    never = ViewAugment(everything(sounds, **{part: True, f"{part}_p": 0.0}), RATE, MIN_SAMPLES)
     for seed in range(3):
         made = [chain(speech(), np.random.SeedSequence(seed)) for chain in (without, never)]
         assert np.array_equal(*made)
+
+
+def words(level: float) -> np.ndarray:
+    """Three syllables of a voice, 0.3 s apart."""
+    time = np.arange(int(0.3 * RATE)) / RATE
+    voice = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20)) * np.hanning(len(time))
+    return np.tile(np.concatenate([np.zeros_like(voice), level * voice]), 3).astype(np.float32)
+
+
+def test_denoised_speech_does_not_tell_how_far_above_the_noise_it_was_spoken():
+    rng = np.random.default_rng(4)
+    above = {}
+    for level in (0.02, 0.2):
+        spoken = words(level)
+        heard = spoken + 0.003 * rng.standard_normal(len(spoken)).astype(np.float32)
+        made = Denoise(1.0, RATE)(heard, rng)
+        assert made.shape == heard.shape
+        assert made.dtype == np.float32
+        assert rms(made) == pytest.approx(rms(spoken), rel=0.1), "the voice stays as loud as it was"
+        pause = slice(int(0.65 * RATE), int(0.85 * RATE))
+        above[level] = [20 * np.log10(rms(x) / rms(x[pause])) for x in (heard, made)]
+    before, after = np.subtract(above[0.2], above[0.02])
+    assert before == pytest.approx(20, abs=3)
+    assert min(made for _, made in above.values()) > 40, "hardly anything of the noise is left"
+    assert after < before + 3
+
+
+def test_denoising_knows_digital_silence_and_comes_as_often_as_it_was_told():
+    rng = np.random.default_rng(4)
+    noise = 0.003 * rng.standard_normal(2 * RATE).astype(np.float32)
+    noise[: RATE // 2] = 0
+    assert rms(Denoise(1.0, RATE)(noise, rng)) < 0.1 * rms(noise), "zeros at the edge are not the recording's noise"
+    made = [Denoise(0.5, RATE)(noise, rng) is noise for _ in range(60)]
+    assert 18 <= sum(made) <= 42
+    for short in (np.zeros(RATE, np.float32), noise[:100]):
+        assert Denoise(1.0, RATE)(short, rng) is short
 
 
 @settings(max_examples=25, deadline=None)
