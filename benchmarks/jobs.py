@@ -27,7 +27,6 @@ def fast() -> tuple[str, ...]:
     return (*bf16, "--loop.channels_last", "true")
 
 
-
 @dataclass(frozen=True)
 class Job:
     """One run of train.py."""
