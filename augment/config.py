@@ -64,6 +64,14 @@ class AugmentConfig:
     """Neutral speech of the same speaker in part of the window, drawn with the clip"""
     copy_paste_p: float = 0.5
     """Share of clips"""
+    hiss: bool = False
+    """A steady noise under each clip, in every step"""
+    hiss_p: float = 0.8
+    """Share of clips"""
+    min_hiss_db: float = -35.0
+    """dB, softest, relative to the clip's mean power"""
+    max_hiss_db: float = -5.0
+    """dB, loudest"""
     gain: bool = True
     """Level changes, in every step"""
     min_gain_db: float = -30.0
@@ -105,6 +113,7 @@ class AugmentConfig:
             "noise_p",
             "microphone_p",
             "copy_paste_p",
+            "hiss_p",
             "style_p",
             "style_strength",
             "mixup_p",

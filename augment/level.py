@@ -41,6 +41,41 @@ class Gain:
         return (power + self._offset).log()
 
 
+class Hiss:
+    """Lay a steady noise under each clip, at a drawn distance below its mean power and falling towards high bands by a
+    drawn amount.
+
+    What noise hides differs between rooms and gains, and where one corpus was recorded it hides more of those who speak
+    softly. Drawn anew for every clip, it tells nothing.
+
+    Args:
+        p: share of clips, 0 to 1.
+        min_db, max_db: dB relative to the clip's mean power over bands and frames, drawn between them; of the lowest
+            band, from where it falls to the highest by 0 to `TILT_DB`.
+    """
+
+    TILT_DB = 20.0
+
+    def __init__(self, p: float, min_db: float, max_db: float) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"hiss p is {p}; give 0 to 1")
+        if min_db > max_db:
+            raise ValueError(f"min_db {min_db} is above max_db {max_db}")
+        self._p, self._range = p, (min_db, max_db)
+
+    def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
+        """`log_mel (batch, n_mels, frames)` -> the same shape."""
+        n, n_mels, _ = log_mel.shape
+        low, high = self._range
+        decibels = low + (high - low) * torch.rand(n, 1, 1, generator=generator)
+        tilt = self.TILT_DB * torch.rand(n, 1, 1, generator=generator)
+        decibels = decibels - tilt * torch.linspace(0, 1, n_mels)[None, :, None]
+        chosen = torch.rand(n, 1, 1, generator=generator) < self._p
+        share = (10 ** (decibels / 10) * chosen).to(log_mel.device)
+        power = log_mel.exp()
+        return (power + share * power.mean(dim=(1, 2), keepdim=True)).log()
+
+
 class StyleMix:
     """Lend each clip the long-term spectrum of another clip of the batch, in part (after MixStyle, Zhou et al. 2021).
 

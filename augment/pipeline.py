@@ -131,12 +131,13 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
     both again."""
     import torch
 
-    from augment.level import BandShift, Gain, StyleMix
+    from augment.level import BandShift, Gain, Hiss, StyleMix
     from augment.mix import Mixup
     from augment.spec_augment import SpecAugment
 
     style = StyleMix(config.style_p, config.style_strength) if config.style else None
     shift = BandShift(config.max_shift_bands) if config.shift else None
+    hiss = Hiss(config.hiss_p, config.min_hiss_db, config.max_hiss_db) if config.hiss else None
     gain = Gain(config.min_gain_db, config.max_gain_db, config.response_db, log_offset) if config.gain else None
     mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
     masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None
@@ -147,6 +148,8 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
             log_mel = style(log_mel, generator)
         if shift is not None:
             log_mel = shift(log_mel, generator)
+        if hiss is not None:
+            log_mel = hiss(log_mel, generator)
         if gain is not None:
             log_mel = gain(log_mel, generator)
         if mixup is not None:
