@@ -37,11 +37,6 @@ BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
 DENOISED = ("--augment.denoise", "true", "--augment.max_floor_db", "-10")
 """Each recording's own noise taken away, and another one laid under it, as loud as 10 dB below the voice"""
 HISS = ("--augment.hiss", "true")
-STEADY = {
-    "denoised": DENOISED,
-    "denoised-hiss": (*DENOISED, *HISS),
-}
-"""What to do about steady noise, on the recipe that ships and without a floor"""
 FULL = {
     "full": (*NO_FLOOR, *BANDS_64),
     "full-wide": (*NO_FLOOR, *BANDS_64, *WIDE),
@@ -49,6 +44,7 @@ FULL = {
     "full-96": NO_FLOOR,
     "full-floor": RECIPE,
     "full-denoised": (*NO_FLOOR, *DENOISED),
+    "full-denoised-hiss": (*NO_FLOOR, *DENOISED, *HISS),
 }
 """At the full length of configs/recipe.yaml"""
 
@@ -151,7 +147,6 @@ EXPERIMENTS = {
     "cross": {name: (*SCREEN, *settings) for name, settings in CROSS.items()}
     | {f"narrow-{name}": (*SCREEN, *NARROW, *settings) for name, settings in ON_NARROW.items()}
     | {f"factor-{name}": (*SCREEN, *NARROW, *SMOOTHED, *settings) for name, settings in FACTORS.items()}
-    | {f"steady-{name}": (*NO_FLOOR, *SCREEN, *settings) for name, settings in STEADY.items()}
     | FULL,
     "luna5": {name: (*TUNE, *settings) for name, settings in ON_TUNE.items()},
     "union": UNION,
