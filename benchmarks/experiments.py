@@ -26,8 +26,14 @@ CROSS = {
 }
 
 RECIPE = ("--config", "configs/recipe.yaml")
-"""What ships: 96 bands over 64 ms, heard with a floor"""
-NO_FLOOR = (*RECIPE, "--model.floor_db", "null")
+"""What ships: 96 bands over 64 ms, trained on recordings without their own noise, heard with a floor"""
+AS_RECORDED = (
+    *("--augment.denoise", "false", "--augment.max_floor_db", "-25", "--augment.hiss", "false"),
+    *("--optim.eval_every", "2"),
+)
+"""As it was before: with the noise of every recording, and the epoch that the corpora's own speakers chose"""
+FLOOR = (*RECIPE, *AS_RECORDED)
+NO_FLOOR = (*FLOOR, "--model.floor_db", "null")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")
@@ -42,9 +48,10 @@ FULL = {
     "full-wide": (*NO_FLOOR, *BANDS_64, *WIDE),
     "full-taught": (*NO_FLOOR, *BANDS_64, *TAUGHT),
     "full-96": NO_FLOOR,
-    "full-floor": RECIPE,
+    "full-floor": FLOOR,
     "full-denoised": (*NO_FLOOR, *DENOISED),
     "full-denoised-hiss": (*NO_FLOOR, *DENOISED, *HISS),
+    "full-denoised-hiss-floor": RECIPE,
 }
 """At the full length of configs/recipe.yaml"""
 
