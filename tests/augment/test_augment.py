@@ -14,7 +14,7 @@ from augment import noise
 from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
 from augment.denoise import Denoise
-from augment.level import BandShift, Gain, StyleMix
+from augment.level import BandShift, Gain, Hiss, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
 from augment.pipeline import ViewAugment, batch_augment, chains
@@ -257,6 +257,23 @@ def test_style_moves_the_mean_of_bands_and_nothing_else():
     assert torch.equal(StyleMix(0.0, 1.0)(x, chance()), x)
 
 
+def test_hiss_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
+    silence = torch.full((400, 64, 50), -30.0)
+    silence[:, 10, 20] = 5.0  # all of the power: what the hiss is measured against
+    mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
+    made = Hiss(0.75, -30.0, -10.0)(silence, chance())
+    heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
+    with_hiss = (made[:, 0, 0] > -29).numpy()
+    assert with_hiss.mean() == pytest.approx(0.75, abs=0.08)
+    low, high = heard[with_hiss][:, 0], heard[with_hiss][:, -1]
+    assert -30.1 <= low.min() < -28 < -12 < low.max() <= -9.9
+    fall = low - high
+    assert -0.1 <= fall.min() < 2 < 18 < fall.max() <= Hiss.TILT_DB + 0.1
+    assert torch.allclose(made[:, 10, 20], silence[:, 10, 20], atol=1e-2), "what is loud stays"
+    assert torch.allclose(made[with_hiss][:, 20, 0], made[with_hiss][:, 20, -1]), "it is steady"
+    assert torch.equal(Hiss(0.0, -30.0, -10.0)(silence, chance()), silence.exp().log())
+
+
 def test_mixup_blends_clips_and_targets_alike_and_the_clip_itself_weighs_most():
     targets = torch.eye(8)
     x = targets[:, :, None].expand(-1, -1, 5).clone()
@@ -280,7 +297,7 @@ def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
     assert torch.equal(off(x, targets, 5)[0], x)
 
 
-@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), StyleMix(1.0, 1.0), BandShift(3)])
+@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), Hiss(1.0, -35, -5), StyleMix(1.0, 1.0), BandShift(3)])
 def test_chance_is_drawn_on_the_processor_wherever_the_batch_lies(part):
     """torch's meta device stands for a GPU: it refuses to be mixed with the processor as one does."""
     assert part(torch.empty(4, 64, 90, device="meta"), chance(0)).device.type == "meta"
@@ -313,6 +330,9 @@ def test_other_noise_makes_other_views_and_another_place_does_not(sounds, tmp_pa
         (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
         (lambda: Gain(5, -5, 0.0, 1e-6), "above max_db"),
+        (lambda: AugmentConfig(denoise_p=-0.1), "denoise_p is -0.1"),
+        (lambda: Hiss(0.5, -5, -35), "above max_db"),
+        (lambda: Hiss(1.5, -35, -5), "hiss p is 1.5"),
         (lambda: Mixup(0.0, 0.5), "alpha is 0"),
         (lambda: StyleMix(0.5, 2.0), "strength is 2"),
         (lambda: Surround(1, RATE, 5, -5), "above max_floor_db"),
