@@ -120,8 +120,10 @@ class AugmentConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
-        if self.min_gain_db > self.max_gain_db or self.min_snr_db > self.max_snr_db:
-            raise ValueError("augment: min_gain_db, min_snr_db must not be above max_gain_db, max_snr_db")
+        for name in ("gain_db", "snr_db", "hiss_db"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if low > high:
+                raise ValueError(f"augment.min_{name} is {low}, above augment.max_{name} ({high})")
         if not 0 < self.min_reverb_seconds <= self.max_reverb_seconds:
             raise ValueError(
                 f"augment.min_reverb_seconds, max_reverb_seconds are {self.min_reverb_seconds}, "
