@@ -40,6 +40,7 @@ TUNE: dict[str, tuple[str, ...]] = {
     "narrow-taught": (*TUNE_LONG, *TAUGHT),
     "wide": TUNE_LONG,
     "narrow-96": TUNE_LONG,
+    "narrow-96-denoised": TUNE_LONG,
     "narrow-96-taught": (*TUNE_LONG, *TAUGHT),
 }
 """Name -> settings of train.py where it goes on from a cross run; its features, window and model are that run's"""
@@ -50,6 +51,7 @@ STARTS = {
     "wide": "wide",
     "narrow-taught": "narrow",
     "narrow-96": "narrow-96",
+    "narrow-96-denoised": "narrow-96-denoised",
     "narrow-96-taught": "narrow-96",
     "narrow-small-taught": "narrow",
 }
