@@ -29,10 +29,9 @@ RECIPE = ("--config", "configs/recipe.yaml")
 """What ships: 96 bands over 64 ms, trained on recordings without their own noise, heard with a floor"""
 AS_RECORDED = (
     *("--augment.denoise", "false", "--augment.max_floor_db", "-25", "--augment.hiss", "false"),
-    *("--model.floor_db", "-25", "--optim.eval_every", "2"),
+    *("--optim.eval_every", "2"),
 )
-"""As it was before: with the noise of every recording, a higher floor, and the epoch that the corpora's own speakers
-chose"""
+"""As it was before: with the noise of every recording, and the epoch that the corpora's own speakers chose"""
 FLOOR = (*RECIPE, *AS_RECORDED)
 NO_FLOOR = (*FLOOR, "--model.floor_db", "null")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
