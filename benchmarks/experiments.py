@@ -81,6 +81,7 @@ ON_TUNE = {
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
     "tune-60-light-96": ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64),
+    "tune-60-light-96-denoised": ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64),
 }
 THREE_WIDE = (("wide", 0), ("wide", 1), ("wide", 2))
 TEACHERS = {
@@ -146,6 +147,7 @@ STARTS: dict[str, str | None] = {
     "tune-wide-60-level": None,
     "tune-wide-60-light-taught": "wide",
     "tune-60-light-96": "full-96",
+    "tune-60-light-96-denoised": "full-denoised-hiss-floor",
 }
 """The recipe or experiment across corpora whose weights an experiment within a corpus starts from (None: random
 ones), where it is not the narrow recipe"""
