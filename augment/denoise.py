@@ -21,7 +21,7 @@ class Denoise:
     """Spectral subtraction (Boll 1979; over-subtracted, with a spectral floor: Berouti et al. 1979).
 
     One room and one microphone give a corpus one level of noise, so whoever speaks louder stands further above it. In
-    CREMA-D angry speech is 26 dB above it and sad speech 11: a model that compares bands with each other is told the
+    CREMA-D angry speech is 27 dB above it and sad speech 11: a model that compares bands with each other is told the
     level after all, and in a studio, 60 dB above the noise, it hears everybody angry.
 
     Args:

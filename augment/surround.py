@@ -37,16 +37,23 @@ class Surround:
 
 def trim(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Without the silence before and after speech; the loudest 20 ms decide what silence is."""
-    size = round(FRAME_SECONDS * sample_rate)
-    if len(waveform) < 2 * size:
+    power, speech = speech_frames(waveform, sample_rate)
+    if len(power) < 2:
         return waveform
-    frames = waveform[: len(waveform) // size * size].reshape(-1, size)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    heard = np.flatnonzero(power > power.max() * 10 ** (THRESHOLD_DB / 10))
+    size = round(FRAME_SECONDS * sample_rate)
+    heard = np.flatnonzero(speech)
     if not len(heard):
         return waveform
     margin = round(MARGIN_SECONDS * sample_rate)
     return waveform[max(0, heard[0] * size - margin) : (heard[-1] + 1) * size + margin]
+
+
+def speech_frames(waveform: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean square of every whole 20 ms `(n,)` float64, and which of them are speech `(n,)` bool."""
+    size = round(FRAME_SECONDS * sample_rate)
+    frames = waveform[: len(waveform) // size * size].reshape(-1, size)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return power, power > power.max(initial=0) * 10 ** (THRESHOLD_DB / 10)
 
 
 def place(waveform: np.ndarray, rng: np.random.Generator, min_samples: int) -> np.ndarray:

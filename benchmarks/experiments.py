@@ -66,6 +66,7 @@ LIGHT = (
     *("--augment.mixup", "false", "--augment.style", "false"),
     *("--augment.min_gain_db", "-10", "--augment.time_mask_param", "16"),
 )
+TUNE_96 = ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64)
 REVERB = ("--augment.reverb", "true")
 TUNE = ("--config", "configs/tune.yaml", "--optim.epochs", "24", "--optim.eval_every", "2")
 ON_TUNE = {
@@ -80,8 +81,8 @@ ON_TUNE = {
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),
     "tune-60-light-taught": ("--optim.epochs", "60", *LIGHT, *TAUGHT),
-    "tune-60-light-96": ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64),
-    "tune-60-light-96-denoised": ("--optim.epochs", "60", *LIGHT, *BANDS_96, *MS_64),
+    "tune-60-light-96": TUNE_96,
+    "tune-60-light-96-denoised": TUNE_96,
 }
 THREE_WIDE = (("wide", 0), ("wide", 1), ("wide", 2))
 TEACHERS = {

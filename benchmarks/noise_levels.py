@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from augment.denoise import Denoise
-from augment.surround import FRAME_SECONDS, THRESHOLD_DB
+from augment.surround import speech_frames
 from benchmarks import corpora
 from benchmarks.results import add_row
 from crnn import prepare as preparation
@@ -53,11 +53,8 @@ def main() -> None:
 
 def speech_above_noise(waveform: np.ndarray, sample_rate: int) -> float:
     """dB from a recording's quietest frames to those that hold speech."""
-    size = round(FRAME_SECONDS * sample_rate)
-    frames = waveform[: len(waveform) // size * size].reshape(-1, size)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-12
-    speech = power > power.max() * 10 ** (THRESHOLD_DB / 10)
-    return float(10 * np.log10(power[speech].mean() / np.quantile(power, QUIETEST)))
+    power, speech = speech_frames(waveform, sample_rate)
+    return float(10 * np.log10(power[speech].mean() / max(np.quantile(power, QUIETEST), 1e-12)))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class FitResult:
     data_wait_share: float
     """Share of the training time spent waiting for the loader"""
     seconds_per_epoch: float
-    """Mean, validation included, over the epochs of this process"""
+    """Mean, validation included, over the epochs of this process; 0 where it had none"""
 
 
 class LoaderClock(L.Callback):
@@ -40,7 +40,8 @@ class LoaderClock(L.Callback):
 
     def __init__(self) -> None:
         self.clips, self.waited, self.worked, self.epoch_seconds = 0, 0.0, 0.0, []
-        self._mark = self._epoch_start = 0.0
+        self._mark = 0.0
+        self._epoch_start: float | None = None
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._mark = self._epoch_start = time.perf_counter()
@@ -59,7 +60,8 @@ class LoaderClock(L.Callback):
         task.log("data_wait", self.data_wait_share, prog_bar=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        self.epoch_seconds.append(time.perf_counter() - self._epoch_start)
+        if self._epoch_start is not None:  # resumed after the last epoch, Lightning ends one that it never began
+            self.epoch_seconds.append(time.perf_counter() - self._epoch_start)
 
     @property
     def utterances_per_second(self) -> float:
