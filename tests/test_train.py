@@ -86,6 +86,11 @@ def test_killed_and_resumed_ends_with_the_same_weights(voices, cache, tmp_path):
     again = script("train.py", *arguments(voices, cache, killed), "--resume", "--json")
     assert json.loads(again.stdout)["history"] == histories[0], "a finished run is reported, not trained again"
 
+    (killed / "metrics.json").unlink()  # as if killed a third time, after the last epoch
+    late = json.loads(script("train.py", *arguments(voices, cache, killed), "--resume", "--json").stdout)
+    assert late["history"] == histories[0]
+    assert late["training"]["seconds_per_epoch"] == 0, "this process trained no epoch"
+
 
 def test_ctrl_c_says_how_to_go_on(voices, cache, tmp_path):
     command = [sys.executable, ROOT / "train.py", *arguments(voices, cache, tmp_path / "run", 500)]
