@@ -5,6 +5,7 @@ What hashes find is in test_bundle.py; what the gate finds before a bundle is wr
 
 import shutil
 from dataclasses import asdict, replace
+from fnmatch import fnmatch
 
 import numpy as np
 import onnx
@@ -64,12 +65,12 @@ def hash_again(folder) -> None:
 
 
 def edit_constant(path, name: str, change) -> None:
-    """Change a constant of an ONNX file: by its name, or by the operation it is an input of."""
+    """Change a constant of an ONNX file: by a pattern of its name, or by the operation it is an input of."""
     model = onnx.load(path)
     for node in model.graph.node:
         if node.op_type == name:
             name = next(given for given in node.input[1:])
-    (item,) = [item for item in model.graph.initializer if item.name == name]
+    (item,) = [item for item in model.graph.initializer if fnmatch(item.name, name)]
     array = numpy_helper.to_array(item).copy()
     item.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(change(array)), item.name))
     onnx.save(model, path)
@@ -101,13 +102,15 @@ def cut(folder, name: str) -> None:
 
 
 HEAD, ENCODER = "head.dynamic_int8.onnx", "encoder.static_int8.onnx"
+CLASSIFIER = "head.classifier.weight*_quantized"
+"""ONNX Runtime puts `_Transposed` between from 1.32 on"""
 MUTATIONS = {
     "labels swapped in the manifest": (
         lambda f: edit_json(f / "bundle.json", lambda v: v.update(labels=[*v["labels"][1::-1], *v["labels"][2:]])),
         "labels .* are not those the bundle was made with",
     ),
     "labels swapped in the file": (
-        lambda f: edit_constant(f / HEAD, "head.classifier.weight_quantized", lambda a: np.roll(a, 1, axis=-1)),
+        lambda f: edit_constant(f / HEAD, CLASSIFIER, lambda a: np.roll(a, 1, axis=-1)),
         "logits under onnx differs",
     ),
     "another filterbank": (
