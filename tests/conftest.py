@@ -7,6 +7,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams o
 
 import pytest
 from helpers import SMALL, make_bundle, script
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
