@@ -24,12 +24,12 @@ from benchmarks.jobs import RUNS, Job, metrics, run_all
 from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
 from crnn import prepare as preparation
+from crnn.atomic import write_text
 from crnn.cache import AudioCache
 from crnn.corpora import Utterance
 from crnn.data import EvalClips
 from crnn.metrics import summarize
 from crnn.protocols import protocol_facts
-from crnn.run import write_text
 from edge import bundle
 from edge.calibrate import choose_decision, judge_decision
 from edge.decision import DecisionConfig, probabilities

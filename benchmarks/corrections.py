@@ -36,9 +36,9 @@ from benchmarks.homes import ALL, NONE, RANDOM, UNCERTAINTY, Fold, Person, augme
 from benchmarks.jobs import RUNS
 from benchmarks.learners import Profiles, Training
 from benchmarks.results import add_row
+from crnn.atomic import write_text
 from crnn.corpora import Utterance
 from crnn.metrics import speaker_interval, uar
-from crnn.run import write_text
 
 RESULTS = Path("benchmarks/results/active_learning.json")
 PLOT = Path("docs/images/corrections.svg")

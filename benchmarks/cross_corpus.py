@@ -22,10 +22,10 @@ from benchmarks.jobs import RUNS, Job, metrics, run_all
 from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
 from crnn import prepare as preparation
+from crnn.atomic import write_text
 from crnn.data import EvalClips, eval_loader
 from crnn.metrics import summarize_by_corpus
 from crnn.predict import predict
-from crnn.run import write_text
 from edge.decision import probabilities
 from edge.trained import load_trained
 

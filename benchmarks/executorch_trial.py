@@ -32,9 +32,10 @@ import torch
 from benchmarks.executorch_export import float32, int8, lower
 from benchmarks.results import add_row
 from crnn import prepare as preparation
+from crnn.atomic import write_text
 from crnn.config import require
 from crnn.data import EvalClips
-from crnn.run import RunFolder, write_text
+from crnn.run import RunFolder
 from edge.exporting import calibration_blocks, export_all, parts
 from edge.trained import load_trained
 

@@ -7,7 +7,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from crnn.run import write_text
+from crnn.atomic import write_text
 
 
 def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:

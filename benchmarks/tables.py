@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.experiments import SCREEN, TUNE
 from benchmarks.recipes import SHIPS, TUNED
-from crnn.run import write_text
+from crnn.atomic import write_text
 from edge import bundle
 
 RESULTS = Path("benchmarks/results")

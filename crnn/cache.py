@@ -1,24 +1,24 @@
 """Decoded, resampled recordings, kept once in a memory-mapped file so that training never waits for decoding."""
 
 import hashlib
-import json
 import logging
 import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
-from crnn.audio import audio_hash, read_audio
+from crnn.audio import read_audio
 from crnn.config import InputError, require
 from crnn.corpora import Utterance
+from crnn.store import Kind, Made, open_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
+"""Of what is decoded and how it is stored; another number makes every cache anew"""
+KIND = Kind("f32", "<f4")
 MIN_SECONDS = 0.2
 MAX_SECONDS = 60.0
 
@@ -27,10 +27,10 @@ MAX_SECONDS = 60.0
 class AudioCache:
     """Waveforms by utterance name, float32, memory-mapped per corpus."""
 
-    samples: dict[str, np.memmap]
-    """Corpus -> all its samples"""
+    samples: dict[str, np.ndarray]
+    """Corpus -> all its samples, memory-mapped"""
     clips: dict[str, tuple[int, int, str]]
-    """Name -> (first sample, number of samples, hash of the samples)"""
+    """Name -> (first sample, number of samples, `crnn.audio.audio_hash` of them)"""
     skipped: dict[str, str]
     """File -> why it could not be used"""
 
@@ -55,36 +55,49 @@ def merged(caches: Iterable[AudioCache]) -> AudioCache:
 
 
 def default_folder() -> Path:
-    """$XDG_CACHE_HOME/ser, usually ~/.cache/ser. Safe to delete at any time."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ser"
+    """$XDG_CACHE_HOME/ser, usually ~/.cache/ser. Safe to delete at any time.
+
+    Raises InputError where nobody knows a home folder (a container with an unknown user id and no $HOME).
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(given or Path.home() / ".cache") / "ser"
+    except RuntimeError as error:
+        raise InputError("no home folder to keep decoded audio in; give --cache FOLDER or set HOME") from error
 
 
 def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path | None = None) -> AudioCache:
     """Open the cache of these recordings of one corpus, decoding them first if their content or the settings are new.
 
-    A recording that cannot be decoded, is silent throughout, or is shorter than 0.2 s or longer than 60 s is left
-    out, logged and listed in `skipped`. Several processes may call this at once: one decodes, the others wait.
-    Raises InputError if nothing usable is left or two recordings have the same name.
+    Stored recordings that no longer have their hash are decoded anew (`crnn.store`). A recording that cannot be
+    decoded, is silent throughout, or is shorter than 0.2 s or longer than 60 s is left out, logged and listed in
+    `skipped`. Several processes may call this at once: one decodes, the others wait. Raises InputError if nothing
+    usable is left, two recordings have the same name, or the folder cannot be written and something has to be.
     """
     utterances = list(utterances)
     names = [u.name for u in utterances]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     require(not twice, f"several files are named {', '.join(twice[:3])}: the corpus folder holds copies; remove them")
-    folder = folder or default_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / _key(utterances, sample_rate)
-    with FileLock(stem.with_suffix(".lock")):
-        if not stem.with_suffix(".json").is_file():
-            _build(utterances, sample_rate, stem)
-    index = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-    # By name in the file, by path here: the same recordings may lie in another folder now.
-    skipped = {str(u.path): index["skipped"][u.name] for u in utterances if u.name in index["skipped"]}
+    folder, stem = folder or default_folder(), _key(utterances, sample_rate)
+    by_name = {u.name: u for u in utterances}
+
+    def decoded(wanted: Sequence[str]) -> Generator[Made, None, None]:
+        log.info("decoding %d recordings into %s", len(wanted), folder / f"{stem}.{KIND.suffix}")
+        for name in wanted:
+            path = by_name[name].path
+            try:
+                yield [_usable(path, sample_rate)]
+            except InputError as error:
+                yield str(error).removeprefix(f"{path}: ")
+
+    store = open_store(folder, stem, KIND, names, decoded)
+    # By name in the store, by path here: the same recordings may lie in another folder now.
+    skipped = {str(by_name[name].path): reason for name, reason in store.absent.items()}
     for path, reason in skipped.items():
         log.warning("left out %s (%s)", path, reason)
-    require(len(index["clips"]) > 0, f"none of the {len(utterances)} recordings is usable; first: {_first(skipped)}")
-    samples = np.memmap(stem.with_suffix(".f32"), dtype=np.float32, mode="r")
+    require(len(store.spans) > 0, f"none of the {len(utterances)} recordings is usable; first: {_first(skipped)}")
     return AudioCache(
-        {utterances[0].corpus: samples}, {name: tuple(clip) for name, clip in index["clips"].items()}, skipped
+        {utterances[0].corpus: store.rows}, {name: span for name, (span,) in store.spans.items()}, skipped
     )
 
 
@@ -96,33 +109,9 @@ def _key(utterances: list[Utterance], sample_rate: int) -> str:
     """Hash of the files' bytes and of every setting that changes what is stored."""
     digest = hashlib.sha256(f"{FORMAT} {sample_rate} {MIN_SECONDS} {MAX_SECONDS}".encode())
     for u in utterances:
-        digest.update(u.name.encode())
+        digest.update(os.fsencode(u.name))
         digest.update(hashlib.sha256(u.path.read_bytes()).digest())
     return digest.hexdigest()[:24]
-
-
-def _build(utterances: list[Utterance], sample_rate: int, stem: Path) -> None:
-    log.info("decoding %d recordings into %s.f32", len(utterances), stem)
-    clips, skipped, total = {}, {}, 0
-    with tempfile.NamedTemporaryFile(dir=stem.parent, suffix=".part", delete=False) as file:
-        try:
-            for u in utterances:
-                try:
-                    waveform = _usable(u.path, sample_rate)
-                except InputError as error:
-                    skipped[u.name] = str(error).removeprefix(f"{u.path}: ")
-                    continue
-                file.write(np.ascontiguousarray(waveform, dtype=np.float32).tobytes())
-                clips[u.name] = (total, len(waveform), audio_hash(waveform))
-                total += len(waveform)
-            file.close()
-            if clips:
-                Path(file.name).replace(stem.with_suffix(".f32"))
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-    index = stem.with_suffix(".json.part")
-    index.write_text(json.dumps({"clips": clips, "skipped": skipped}), encoding="utf-8")
-    index.replace(stem.with_suffix(".json"))
 
 
 def _usable(path: Path, sample_rate: int) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 from jinja2 import Environment
 from matplotlib.figure import Figure
 
+from crnn.atomic import write_text
 from crnn.protocols import SPEAKER_DEPENDENT
-from crnn.run import write_text
 
 matplotlib.use("Agg")
 

@@ -10,23 +10,23 @@ import json
 import logging
 import multiprocessing
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from crnn.cache import AudioCache, default_folder
-from crnn.config import FeatureConfig, InputError
+from crnn.config import FeatureConfig, InputError, require
 from crnn.features import LogMel
+from crnn.store import Kind, open_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 PIECE = 32
 """Recordings per piece of work"""
 
@@ -38,7 +38,7 @@ Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
 class Views:
     """Log-mel features of the views, float16, memory-mapped per corpus."""
 
-    frames: dict[str, np.memmap]
+    frames: dict[str, np.ndarray]
     """Corpus -> `(all frames, n_mels)`"""
     places: dict[str, tuple[tuple[int, int], ...]]
     """Utterance name -> (first frame, number of frames) of each of its views"""
@@ -66,58 +66,45 @@ def open_views(
     they describe, in the process that uses it. Raises what `make_augment` raises.
     """
     folder = folder or default_folder()
+    kind = Kind("f16", "<f2", (features.n_mels,))
     frames, places = {}, {}
     for corpus in corpora:
         names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
         described = json.dumps([FORMAT, asdict(features), settings, [(n, cache.hashes[n]) for n in names]])
-        stem = folder / f"views-{hashlib.sha256(described.encode()).hexdigest()[:24]}"
-        with FileLock(stem.with_suffix(".lock")):
-            if not stem.with_suffix(".json").is_file():
-                _build(cache, names, features, settings["views"], make_augment, stem)
-        places |= {
-            name: tuple(map(tuple, spans))
-            for name, spans in json.loads(stem.with_suffix(".json").read_text(encoding="utf-8")).items()
-        }
-        stored = np.memmap(stem.with_suffix(".f16"), dtype=np.float16, mode="r")
-        frames[corpus] = stored.reshape(-1, features.n_mels)
+        stem = f"views-{hashlib.sha256(described.encode()).hexdigest()[:24]}"
+
+        def computed(wanted: Sequence[str], stem: str = stem) -> Generator[list[np.ndarray], None, None]:
+            log.info("computing %d views of %d recordings into %s.f16", settings["views"], len(wanted), folder / stem)
+            return _views(cache, wanted, features, settings["views"], make_augment)
+
+        store = open_store(folder, stem, kind, names, computed)
+        frames[corpus] = store.rows
+        places |= {name: tuple((first, n) for first, n, _ in spans) for name, spans in store.spans.items()}
     return Views(frames, places)
 
 
-def _build(
-    cache: AudioCache, names: list[str], features: FeatureConfig, views: int, make_augment: Callable, stem: Path
-) -> None:
+def _views(
+    cache: AudioCache, names: Sequence[str], features: FeatureConfig, views: int, make_augment: Callable
+) -> Generator[list[np.ndarray], None, None]:
+    """The views of each recording, in order."""
     try:
         make_augment()  # settings that cannot work are refused here, in one place
     except ValueError as error:
         raise InputError(str(error)) from error
-    log.info("computing %d views of each of %d recordings into %s.f16", views, len(names), stem)
     pieces = [names[start : start + PIECE] for start in range(0, len(names), PIECE)]
-    places, total = {}, 0
-    with tempfile.NamedTemporaryFile(dir=stem.parent, suffix=".part", delete=False) as file:
-        try:
-            for number, (piece, made) in enumerate(
-                zip(pieces, _computed(cache, pieces, features, views, make_augment), strict=True), 1
-            ):
-                for name, log_mels in zip(piece, made, strict=True):
-                    places[name] = []
-                    for log_mel in log_mels:
-                        file.write(log_mel.tobytes())
-                        places[name].append((total, len(log_mel)))
-                        total += len(log_mel)
-                if number % 16 == 0:
-                    log.info("views: %d of %d recordings", min(number * PIECE, len(names)), len(names))
-            file.close()
-            Path(file.name).replace(stem.with_suffix(".f16"))
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-    index = stem.with_suffix(".json.part")
-    index.write_text(json.dumps(places), encoding="utf-8")
-    index.replace(stem.with_suffix(".json"))
+    with closing(_computed(cache, pieces, features, views, make_augment)) as computed:
+        for number, (piece, made) in enumerate(zip(pieces, computed, strict=True), 1):
+            for name, log_mels in zip(piece, made, strict=True):
+                finite = all(np.isfinite(log_mel).all() for log_mel in log_mels)
+                require(finite, f"{name}: augmentation gives NaN or infinite features; check noise and room folders")
+                yield log_mels
+            if number % 16 == 0:
+                log.info("views: %d of %d recordings", min(number * PIECE, len(names)), len(names))
 
 
 def _computed(
-    cache: AudioCache, pieces: list[list[str]], features: FeatureConfig, views: int, make_augment: Callable
-) -> Iterator[list[list[np.ndarray]]]:
+    cache: AudioCache, pieces: list[Sequence[str]], features: FeatureConfig, views: int, make_augment: Callable
+) -> Generator[list[list[np.ndarray]], None, None]:
     """The views of each piece, in order; on all processors where there is enough to do."""
     jobs = ([(name, np.array(cache.waveform(name))) for name in piece] for piece in pieces)
     processes = min(os.cpu_count() or 1, len(pieces) // 4)

@@ -1,11 +1,15 @@
 """Running the scripts as a user would, and making files that are broken on purpose."""
 
+import gc
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,3 +103,19 @@ def describe_nobody(folder: Path, width: int, n_classes: int) -> None:
     spread = {name: np.zeros(n_classes, np.float32) for name in ("neutral_mean", "neutral_between", "neutral_within")}
     spread |= {"center": np.zeros(width, np.float32), "whiten": np.eye(width, dtype=np.float32)}
     np.savez(folder / "speakers.npz", **spread)
+
+
+@contextmanager
+def mounted_disk(at: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, of that size; the test is skipped where mounting is not allowed."""
+    at.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", at], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting is not allowed here: {mounted.stderr.strip()}")
+    try:
+        yield at
+    finally:
+        gc.collect()  # a memory-mapped file would keep the disk busy
+        subprocess.run(["umount", "--lazy", at], check=True)

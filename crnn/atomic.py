@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all, on the file system they belong to."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; when the block ends without an error, it takes the place of `path`.
+
+    An earlier file survives every failure: the new one is flushed to the disk before it is renamed, and the folder
+    after it. On any exception the temporary file is removed. An OSError of a full disk names `path`.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if error.filename is None or error.filename == str(part):  # write() tells no name; ours would help nobody
+            error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        with suppress(OSError):  # gone already, once it is renamed
+            part.unlink()
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole or not at all; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))  # a file name that is not UTF-8 may stand in the text
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut, where its file system can."""
+    with suppress(OSError):  # some network and FUSE file systems cannot sync a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
