@@ -8,6 +8,11 @@ python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --m
 python stream_infer.py --mic --keep-unsure FOLDER              stores sound, to be corrected: python -m edge.app
 """
 
+from crnn.leaving import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import logging
@@ -19,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.command import command, log_to_stderr
+from crnn.config import require
 from edge import sources
 from edge.bundle import PRETRAINED, Bundle
 from edge.events import AudioEvent, Sink
@@ -194,6 +200,7 @@ def run(args: argparse.Namespace) -> None:
     path, file = bundle_and_file(args)
     bundle = Bundle.open(path)
     recognizer = bundle.recognizer(args.runtime, args.threads, args.profile)  # before any device
+    interruptible()
     rate = recognizer.features.sample_rate
     with ExitStack() as stack:
         keeper = None
@@ -208,21 +215,10 @@ def run(args: argparse.Namespace) -> None:
         log.info("%s", summary(heard))
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        run(build_parser().parse_args(argv))
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except BrokenPipeError:  # the reader of our output has gone (`| head`)
-        sys.stderr.close()
-        return 0
-    except KeyboardInterrupt:  # asked twice
-        return 130
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
-        return 2
+    log_to_stderr(logging.INFO)
+    run(build_parser().parse_args(argv))
     return 0
 
 

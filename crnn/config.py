@@ -5,23 +5,13 @@ Frozen dataclasses, a unit on every field, ranges checked, unknown keys refused.
 """
 
 import dataclasses
-import types
 import typing
 from dataclasses import dataclass
 from functools import cached_property
 
-
-class InputError(ValueError):
-    """Something the user gave cannot be used. One line that names the file or value and says what to do.
-
-    The scripts print it to stderr and exit with code 2.
-    """
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise `InputError(message)` unless `condition` holds."""
-    if not condition:
-        raise InputError(message)
+from crnn.typed import InputError as InputError
+from crnn.typed import from_dict as from_dict
+from crnn.typed import require
 
 
 @dataclass(frozen=True)
@@ -290,57 +280,3 @@ class StreamGeometry:
         """Zeros before and after a clip of `n_samples`: the lead, and what `flush` adds to fill the last hop."""
         total = self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
         return self.lead_samples, total - self.lead_samples - n_samples
-
-
-def from_dict(cls: type, values: object, where: str = ""):
-    """Build the dataclass `cls` from plain JSON values.
-
-    Raises InputError, naming the key, for an unknown key, a missing key or a value of another type.
-
-    >>> from_dict(WindowConfig, {"window_seconds": 2.0}).window_seconds
-    2.0
-    >>> from_dict(WindowConfig, {"windw_seconds": 2.0})
-    Traceback (most recent call last):
-    ...
-    crnn.config.InputError: unknown key windw_seconds; known: window_seconds, hop_seconds
-    """
-    label = where or cls.__name__
-    require(isinstance(values, dict), f"{label} must hold named values, not {values!r}")
-    fields = {item.name: item for item in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    prefix = f"{where}." if where else ""
-    for key in values:
-        require(key in fields, f"unknown key {prefix}{key}; known: {', '.join(fields)}")
-    arguments = {}
-    for key, value in values.items():
-        kind = hints[key]
-        if dataclasses.is_dataclass(kind):
-            arguments[key] = from_dict(kind, value, f"{prefix}{key}")
-        else:
-            arguments[key] = _typed(kind, value, f"{prefix}{key}")
-    missing = [
-        key
-        for key, item in fields.items()
-        if key not in values and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    ]
-    require(not missing, f"{label} lacks {', '.join(missing)}")
-    return cls(**arguments)
-
-
-def _typed(kind: object, value: object, label: str) -> object:
-    """`value` as the plain type `kind`: bool, int, float, str, tuple of one of them, a Literal, or one of these or
-    None."""
-    origin = typing.get_origin(kind)
-    if origin is types.UnionType:
-        return None if value is None else _typed(typing.get_args(kind)[0], value, label)
-    if origin is tuple:
-        require(isinstance(value, (list, tuple)), f"{label} must be a list, not {value!r}")
-        inner = typing.get_args(kind)[0]
-        return tuple(_typed(inner, item, label) for item in value)
-    if origin is typing.Literal:
-        require(value in typing.get_args(kind), f"{label} is {value!r}; give one of {typing.get_args(kind)}")
-        return value
-    if kind is float and type(value) is int:
-        return float(value)
-    require(type(value) is kind, f"{label} is {value!r}; give a value of type {getattr(kind, '__name__', kind)}")
-    return value

@@ -7,17 +7,25 @@ python -m edge.app --corrections FOLDER      and what stream_infer.py --keep-uns
 Only this machine reaches the page unless --host says otherwise, and the page reaches nothing outside. Ctrl-C ends it.
 """
 
+from crnn.leaving import at_leave, interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import importlib.util
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
+from crnn.command import command, log_to_stderr
 from crnn.config import InputError, require
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.clip import Limits
@@ -134,21 +142,21 @@ def serve(args: argparse.Namespace, folder: str) -> None:
         sys.stdout.write(f"http://{name}:{port}\n")
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+        interruptible()
         uvicorn.Server(config).run(sockets=[listening])
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again: the folder is to go first
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         require(not missing, f"the page needs {', '.join(missing)}: pip install '.[device,ui]'")
         with tempfile.TemporaryDirectory(prefix="ser-page.", ignore_cleanup_errors=True) as folder:
+            at_leave(partial(shutil.rmtree, folder, ignore_errors=True))
             serve(args, folder)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
     except KeyboardInterrupt:
         return 0
     return 0

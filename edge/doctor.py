@@ -9,6 +9,11 @@ Exit code: 0 all well (warnings included), 1 problems found, 2 bad input.
 
 from __future__ import annotations
 
+from crnn.leaving import starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import sys
@@ -16,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crnn.command import command
+from crnn.typed import require
 from edge import doctor_checks as checks
 from edge.doctor_checks import Finding, State
 from edge.machine import Machine, read_machine
@@ -97,11 +104,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.bundle and not args.bundle.is_dir():
-        sys.stderr.write(f"error: {args.bundle}: no such folder; give a bundle made by quantize.py\n")
-        return 2
+    if args.bundle:
+        require(args.bundle.is_dir(), f"{args.bundle}: no such folder; give a bundle made by quantize.py")
     report = diagnose(args.bundle, microphone=not args.no_mic)
     sys.stdout.write((as_json if args.json else as_text)(report) + "\n")
     return 0 if report.healthy else 1

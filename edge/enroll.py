@@ -10,6 +10,11 @@ The profile is a small JSON file for this bundle alone. No audio is stored unles
 sentences alone only stop an emotion that is heard in this voice by mistake. Exit code 2: bad input.
 """
 
+from crnn.leaving import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import logging
@@ -19,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.command import command, log_to_stderr
+from crnn.config import require
 from edge.bundle import PRETRAINED, Bundle
 from edge.enrolment import SETTINGS, Ear, Sentence, Session, from_file
 from edge.microphone import Microphone
@@ -123,6 +129,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     bundle = Bundle.open(args.bundle)
     recognizer = bundle.recognizer(args.runtime)
     speakers = bundle.speakers(recognizer)
+    interruptible()
     identity, labels = bundle.manifest.identity, recognizer.labels
     ear = Ear(UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate), SETTINGS))
     sentences = sentences_of(args, ear, labels)
@@ -156,21 +163,16 @@ def as_text(told: dict) -> str:
     return "\n".join(lines)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
     try:
         _, told = enroll(args)
-        sys.stdout.write((json.dumps(told) if args.json else as_text(told)) + "\n")
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped; no profile is written\n")
-        return 130
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
-        return 2
+        raise
+    sys.stdout.write((json.dumps(told) if args.json else as_text(told)) + "\n")
     return 0
 
 

@@ -7,13 +7,19 @@ A clip is decided by its segment with most time from onset to end; one in which 
 Beside it stands the whole-clip figure: the mean logits over all windows, without a gate. Exit code 2: bad input.
 """
 
+from crnn.leaving import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import logging
 import sys
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.command import command, log_to_stderr
+from crnn.config import require
 from edge.bundle import Bundle
 from edge.extras import needed
 from edge.utterances import UtteranceRecognizer
@@ -49,6 +55,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     with needed("edge.evaluate", "train"):
         from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
         from edge.playback import judge, play, unheard_clips
+    interruptible()
 
     clips = unheard_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
     made = {
@@ -114,18 +121,12 @@ def plot(made: dict, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
-    try:
-        made = evaluate(args)
-        sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
-        return 2
+    made = evaluate(args)
+    sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
     return 0
 
 

@@ -6,12 +6,18 @@ Also tries every runtime that is installed: loads its files and replays the gold
 1 a runtime refuses its files; 2 not a sound bundle.
 """
 
+from crnn.leaving import starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from crnn.command import command
 from crnn.config import InputError
 from edge import runtimes
 from edge.bundle import MANIFEST, Bundle
@@ -117,16 +123,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    try:
-        made = describe(Bundle.open(args.bundle))
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or args.bundle}: {error.strerror or error}\n")
-        return 2
+    made = describe(Bundle.open(args.bundle))
     sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
     return 1 if any(runtime["state"].startswith("refused") for runtime in made["runtimes"].values()) else 0
 

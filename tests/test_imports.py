@@ -18,8 +18,8 @@ DEVICE = {
     "doctor", "doctor_checks", "machine", "selftest",
     "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
-DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config"}
-NO_TORCH = {"crnn.features", "crnn.labels", "crnn.config"}
+DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config", "crnn.command", "crnn.leaving", "crnn.shown", "crnn.typed"}
+NO_TORCH = DEVICE_MAY
 
 
 def module_name(path: Path) -> str:
