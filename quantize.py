@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quantize.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, help="run folder made by train.py")
+    parser.add_argument("run", type=Path, help="run folder made by train.py, or a float32 bundle (with --prune 0)")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings, if they have moved since training"

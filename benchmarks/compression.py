@@ -42,6 +42,7 @@ from edge.profile import save_speakers
 from edge.restore import start_of_bundle
 from edge.runtimes import REGISTRY
 from edge.speakers import some_of_each, speakers_of
+from edge.streaming import StreamingRecognizer
 from edge.trained import Trained, load_trained
 
 RESULT = Path("benchmarks/results/compression.json")
@@ -86,7 +87,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
     trained = load_trained(RunFolder(run))
     config = trained.config
     prepared = preparation.prepare(config, trained.data)
-    RunFolder(run).check_split(prepared.split)
+    trained.check_split(prepared.split)
     labels = prepared.split.labels
     dev, test, voices = (
         EvalClips(prepared.cache, clips, labels, config)
@@ -98,7 +99,8 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
     models = [(0.0, trained.model, config), *(restored(path, trained) for path in pruned)]
     made, recognizers, figures = [], [], []
     for number, (share, model, smaller) in enumerate(models):
-        reference = verify.hear_torch(model, draft, dev)
+        float32 = verify.torch_recognizer(model, draft)
+        reference = verify.hear(float32, dev)
         figures.append(
             (
                 verify.figures_of(reference, dev, labels),
@@ -123,7 +125,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
         save_speakers(speakers_of(model, smaller, voices, labels), folder / bundle.SPEAKERS)
         for runtime, scheme, encoder, head in export_all(model, smaller, formats, blocks, folder):
             sealed = folder / f"{runtime}.{scheme}"
-            sizes = seal(sealed, draft, runtime, scheme, (encoder, head, folder / bundle.SPEAKERS))
+            sizes = seal(sealed, draft, runtime, scheme, (encoder, head, folder / bundle.SPEAKERS), float32)
             recognizer = bundle.Bundle.open(sealed).recognizer(runtime)
             recognizers.append(recognizer)
             gate = verify.compare(recognizer, dev, labels, reference, dev_whole["uar"], Limits(), scheme)
@@ -152,7 +154,12 @@ def restored(path: Path, trained: Trained) -> tuple[float, CRNN, RunConfig]:
 
 
 def seal(
-    folder: Path, draft: bundle.Manifest, runtime: str, scheme: str, files: tuple[Path, Path, Path]
+    folder: Path,
+    draft: bundle.Manifest,
+    runtime: str,
+    scheme: str,
+    files: tuple[Path, Path, Path],
+    float32: StreamingRecognizer,
 ) -> dict[str, int]:
     """Make a bundle of encoder, head and the spread of speakers; returns its sizes."""
     encoder, head, _ = files
@@ -160,7 +167,7 @@ def seal(
     for path in files:
         shutil.copy(path, folder)
     names = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
-    bundle.seal(folder, replace(draft, models={runtime: names}))
+    bundle.seal(folder, replace(draft, models={runtime: names}), float32)
     return {
         "bytes": sum(path.stat().st_size for path in folder.iterdir()),
         "model_bytes": encoder.stat().st_size + head.stat().st_size,

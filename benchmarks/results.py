@@ -8,24 +8,27 @@ from datetime import date
 from pathlib import Path
 
 from crnn.atomic import write_text
+from edge.machine import read_machine
 
 
 def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:
-    """Put `row` into the file, in place of an earlier one with the same values of `key`."""
+    """Put `row` into the file, in place of an earlier one with the same values of `key`; it is given the command,
+    commit, machine, int8 path and date of its measurement."""
+    made = {
+        "command": " ".join(["python", "-m", *module_and_arguments()]),
+        "commit": commit(),
+        "machine": machine(),
+        "int8_path": read_machine().int8_path,
+        "date": date.today().isoformat(),
+    }
+    row = made | row
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     same = [number for number, old in enumerate(rows) if all(old.get(k) == row.get(k) for k in key)]
     if same:
         rows[same[0]] = row  # where it stood: what is measured again is no new line
     else:
         rows.append(row)
-    values = {
-        "command": " ".join(["python", "-m", *module_and_arguments()]),
-        "commit": commit(),
-        "machine": machine(),
-        "date": date.today().isoformat(),
-        "rows": rows,
-    }
-    write_text(path, json.dumps(values, indent=1) + "\n")
+    write_text(path, json.dumps(made | {"rows": rows}, indent=1) + "\n")
 
 
 def module_and_arguments() -> list[str]:

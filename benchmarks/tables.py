@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.experiments import SCREEN, TUNE
 from benchmarks.recipes import SHIPS, TUNED
 from crnn.atomic import write_text
-from edge import bundle
+from edge import golden
 
 RESULTS = Path("benchmarks/results")
 PAGES = {
@@ -127,7 +127,7 @@ def main() -> None:
     )
     pages.filters.update(goal=goal, leave_one_out=leave_one_out)
     models = {"ships": f"crnn {SHIPS}", "tuned": f"crnn {TUNED}"}
-    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=bundle, **models)
+    pages.globals.update({helper.__name__: helper for helper in helpers}, golden=golden, **models)
     for template, out in PAGES.items():
         write_text(out, pages.get_template(template).render())
 

@@ -14,7 +14,7 @@ from edge.inventory import bytes_by_type, inventory
 from edge.profile import Speakers, save_speakers
 from edge.shrink import Step
 from edge.trained import Trained
-from edge.verify import Row
+from edge.verify import Row, torch_recognizer
 
 NOT_OF_A_BUNDLE = ("ms_per_window", "rtf", "failures", "ships")
 """Left out of a manifest: a bundle describes itself, not the machine it was made on"""
@@ -28,6 +28,8 @@ class Told:
     """Those that ship decide which files stay"""
     decision: DecisionConfig
     confidence: Confidence
+    development_split: str
+    """Hash of the split whose development speakers the files were held against"""
     steps: list[Step]
     """Of the pruning, the trained model first; empty without any"""
 
@@ -54,7 +56,8 @@ def assemble(
     origin = provenance(trained, model, config, told)
     origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
     models = {runtime: asdict(files) for runtime, files in ship.items()}
-    return bundle.seal(folder, replace(draft, models=models, decision=told.decision, provenance=origin))
+    manifest = replace(draft, models=models, decision=told.decision, provenance=origin)
+    return bundle.seal(folder, manifest, torch_recognizer(model, draft))
 
 
 def provenance(trained: Trained, model: CRNN, config: RunConfig, told: Told) -> dict:
@@ -76,6 +79,7 @@ def provenance(trained: Trained, model: CRNN, config: RunConfig, told: Told) -> 
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
         "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
+        "development_split": told.development_split,
         "files_on_dev": [
             {key: value for key, value in asdict(row).items() if key not in NOT_OF_A_BUNDLE} for row in ships
         ],

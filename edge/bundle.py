@@ -8,34 +8,23 @@ import hashlib
 import json
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from crnn.config import FeatureConfig, InputError, StreamGeometry, from_dict, require
-from crnn.features import LogMel
-from edge import runtimes
+from edge import golden, runtimes
 from edge.decision import DecisionConfig
+from edge.golden import GOLDEN
 from edge.profile import Speakers, load_profile, load_speakers
 from edge.streaming import StreamingRecognizer
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "bundle.json"
-GOLDEN = "golden.npz"
 SPEAKERS = "speakers.npz"
-GOLDEN_FRAMES = 8
-"""Frames whose features are kept, the last of the first hop: they hold every band, and more would only take bytes"""
 PRETRAINED = Path(__file__).parent / "pretrained" / "int8"
 """The bundle that ships with the project; its model card stands beside it"""
-
-FEATURE_TOLERANCE = 1e-4
-"""Largest difference of log-mel values from the golden ones"""
-MODEL_TOLERANCE = {"float32": 1e-3, "float16": 1e-3, "dynamic_int8": 5e-2, "static_int8": 5e-2}
-"""Likewise of logits and pooled vectors, by scheme: int8 kernels round differently from processor to processor"""
 
 
 @dataclass(frozen=True)
@@ -167,45 +156,18 @@ class Bundle:
         name = runtime or self.default_runtime()
         recognizer = build_recognizer(self.path, self.manifest, name, threads)
         require(GOLDEN in self.manifest.files, f"{self.path / MANIFEST}: lists no {GOLDEN}; make the bundle again")
-        expected = self._golden()
-        require(
-            tuple(expected.get("labels", ())) == recognizer.labels,
-            f"{self.path / MANIFEST}: labels {recognizer.labels} are not those the bundle was made with",
-        )
-        tolerance = MODEL_TOLERANCE[self.manifest.model_files(name).scheme]
-        for what, value in replay(recognizer, expected["waveform"]).items():
-            key, limit = ("log_mel", FEATURE_TOLERANCE) if what == "log_mel" else (f"{name}_{what}", tolerance)
-            require(key in expected, f"{self.path / GOLDEN}: has no golden {key}")
-            if what == "log_mel":
-                value = value[:, -expected[key].shape[-1] :]
-            require(
-                value.shape == expected[key].shape,
-                f"{self.path}: {what} under {name} has shape {value.shape}, golden {expected[key].shape}",
-            )
-            difference = float(np.abs(value - expected[key]).max())
-            require(
-                difference <= limit,
-                f"{self.path}: {what} under {name} differs from the golden values by {difference:.2g} "
-                f"(limit {limit:g}); refusing to run",
-            )
+        golden.check(recognizer, name, self.path)
         if profile is not None:
             recognizer.profile = load_profile(
                 profile, self.manifest.identity, recognizer.labels, recognizer.pooled_width
             )
         return recognizer
 
-    def _golden(self) -> dict[str, np.ndarray]:
-        try:
-            with np.load(self.path / GOLDEN, allow_pickle=False) as golden:
-                return {key: golden[key] for key in golden.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.path / GOLDEN}: cannot be read ({error}); copy the bundle again") from error
-
 
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
     """A recognizer over the files of one runtime, their shapes checked against the geometry, nothing replayed."""
     files = manifest.model_files(runtime)
-    require(files.scheme in MODEL_TOLERANCE, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
+    require(files.scheme in runtimes.SCHEMES, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
     g = manifest.geometry
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
@@ -223,50 +185,14 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision)
 
 
-def golden_waveform(manifest: Manifest) -> np.ndarray:
-    """Pulses like those of a voice whose pitch and level move, over clicks, two decisions long, int16 `(time,)`.
-
-    Generated, so that no recording is ever part of a bundle; mostly zeros, so that it takes little of it.
-    """
-    g, rate = manifest.geometry, manifest.features.sample_rate
-    time = np.arange(g.window_samples + g.hop_samples) / rate
-    cycles = np.cumsum(140 + 60 * np.sin(2 * np.pi * 0.7 * time)) / rate
-    level = 6000 + 5000 * np.sin(2 * np.pi * 1.5 * time)
-    pulses = np.where(np.diff(np.floor(cycles), prepend=0) > 0, level, 0)
-    pulses = pulses - 0.7 * np.roll(pulses, 3)
-    pulses[:: rate // 40] += 300
-    return np.round(pulses).astype(np.int16)
-
-
-def replay(recognizer: StreamingRecognizer, waveform: np.ndarray) -> dict[str, np.ndarray]:
-    """What the recognizer makes of `waveform` (int16): log_mel of its first hop, logits and pooled vector of every
-    decision."""
-    g = recognizer.geometry
-    samples = waveform.astype(np.float32) / 32768
-    decisions = [result for result in recognizer.push(samples) if result.logits is not None]
-    recognizer.reset()
-    return {
-        "log_mel": LogMel(recognizer.features)(np.pad(samples, (g.lead_samples, 0))[: g.first_samples]),
-        "logits": np.stack([result.logits for result in decisions]),
-        "pooled": np.stack([result.pooled for result in decisions]),
-    }
-
-
-def write_golden(folder: Path, manifest: Manifest) -> None:
-    """Write `golden.npz` from the model files in `folder`, under each runtime of the manifest."""
-    waveform = golden_waveform(manifest)
-    golden = {"waveform": waveform, "labels": np.array(manifest.labels)}
-    for runtime in manifest.models:
-        made = replay(build_recognizer(folder, manifest, runtime, threads=1), waveform)
-        golden |= {"log_mel": made["log_mel"][:, -GOLDEN_FRAMES:]}
-        golden |= {f"{runtime}_{what}": made[what] for what in ("logits", "pooled")}
-    np.savez_compressed(folder / GOLDEN, **golden)
-
-
-def seal(folder: Path, manifest: Manifest) -> Manifest:
+def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Manifest:
     """Make a bundle of the model files in `folder`: write the golden values and the manifest, which is returned with
-    the hash of every file."""
-    write_golden(folder, manifest)
+    the hash of every file.
+
+    `float32`: the same model before export and quantization (edge.verify.torch_recognizer).
+    """
+    made = {runtime: build_recognizer(folder, manifest, runtime, threads=1) for runtime in manifest.models}
+    golden.write(folder, manifest.labels, float32, made)
     manifest = replace(manifest, files=list_files(folder))
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
     return manifest

@@ -10,7 +10,6 @@ from crnn import prepare as preparation
 from crnn.config import require
 from crnn.data import BatchAugment, EvalClips, Paste
 from crnn.protocols import protocol_facts
-from crnn.run import RunFolder
 from crnn.run_config import RunConfig
 from crnn.views import Augment as ViewAugment
 from crnn.views import open_views
@@ -21,7 +20,7 @@ from edge.exporting import calibration_blocks, export_all, exporter
 from edge.limits import GateError, Limits
 from edge.shrink import Ground, Recipe, Step, shrink
 from edge.speakers import some_of_each, speakers_of
-from edge.trained import Trained, load_trained
+from edge.trained import Trained, open_trained
 from edge.trials import Trials
 from edge.wish import Wish
 
@@ -92,22 +91,28 @@ class Request:
 def compress(
     run: Path, out: Path, request: Request, augmentation: Augmentation, data: dict[str, str], cache: Path | None
 ) -> tuple[list[verify.Row], list[Step], bundle.Manifest]:
-    """Make the bundle `out` from the run folder `run`; returns the table, the steps of the pruning, and the manifest.
+    """Make the bundle `out` from `run`, a run folder or an unpruned float32 bundle; returns the table, the steps of the
+    pruning, and the manifest.
 
     Raises InputError for input that cannot be used and wishes that cannot be met (`edge.wish.OutOfReach` where steps
     were made), and GateError past a limit; `out` then does not exist.
     """
     require(not out.exists(), f"{out}: exists already; give another --out or remove it")
     shipping = request.shipping()
-    trained = load_trained(RunFolder(run))
+    trained = open_trained(run)
     config, labels = trained.config, tuple(trained.metrics["dev"]["labels"])
+    prunes = request.wish.prune != 0 or bool(request.wish.targets)
+    require(
+        trained.augment_known or not prunes,
+        f"{run}: a bundle does not keep what pruning needs; add --prune 0, or give the run folder",
+    )
     require(
         "shared" not in protocol_facts(config.protocol),
         f"{run}: {config.protocol} has a label set per corpus, so some of its classes were never told apart; start "
         "another run from it (--init) and export that",
     )
-    prepared = preparation.prepare(config, trained.data | data, cache)
-    RunFolder(run).check_split(prepared.split)
+    prepared = preparation.prepare(config, trained.places(data), cache)
+    trained.check_split(prepared.split)
     prepared = preparation.without_test(prepared)
     require(bool(prepared.split.dev), f"{run}: its split has no development recordings, by which an export is judged")
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
@@ -117,7 +122,7 @@ def compress(
     )
     with bundle.new_folder(out) as folder:
         small, small_config, steps = trained.model, config, []
-        if request.wish.prune != 0 or request.wish.targets:
+        if prunes:
             ground = open_ground(trained, prepared, dev, augmentation, cache)
             trials = Trials(trained, shipping, draft, blocks[:FEW])
             small, small_config, steps = shrink(
@@ -131,6 +136,10 @@ def compress(
             files = asdict(bundle.ModelFiles(scheme, encoder.name, head.name))
             candidate = bundle.build_recognizer(folder, replace(draft, models={runtime: files}), runtime, threads=1)
             row = verify.compare(candidate, dev, labels, reference, trained_uar, request.limits, scheme)
+            wide = [name for path in (encoder, head) for name in exporter(runtime).saturating(path)]
+            if wide:
+                failure = f"weights {', '.join(wide)} use 8 bits: x86 processors without VNNI would compute other sums"
+                row = replace(row, failures=(*row.failures, failure))
             size = encoder.stat().st_size + head.stat().st_size
             ships = scheme == shipping[runtime]
             names = f"{encoder.name} + {head.name}"
@@ -140,7 +149,7 @@ def compress(
 
         truth = dev.labels[reference.owner]
         decision = choose_decision(reference.decisions, truth, request.coverage)
-        told = Told(rows, decision, judge_decision(reference.decisions, truth, decision), steps)
+        told = Told(rows, decision, judge_decision(reference.decisions, truth, decision), prepared.split.hash, steps)
         voices = EvalClips(prepared.cache, some_of_each(prepared.split.train), labels, config)
         speakers = speakers_of(small, small_config, voices, labels)
         manifest = assemble(folder, draft, trained, small, small_config, speakers, told)

@@ -75,7 +75,7 @@ def as_text(report: Report) -> str:
     m = report.machine
     memory = f"{m.memory_mb} MiB of memory, {m.available_mb} available" if m.memory_mb else "memory unknown"
     lines = [
-        f"{m.model or 'no board name'}: {m.processor}, {m.cores} cores, {m.architecture} kernel",
+        f"{m.model or 'no board name'}: {m.processor}, {m.cores} cores, {m.architecture} kernel; int8: {m.int8_path}",
         f"{m.user_bits}-bit user space, {m.libc}; {memory}; governor {m.governor or 'unknown'}",
         "",
     ]

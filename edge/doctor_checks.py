@@ -222,6 +222,7 @@ def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
 
 def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> tuple[Finding, SelfTest | None]:
     """One runtime: is it known to be faulty, does it load, does it give the golden values, is it fast enough?"""
+    from edge.golden import BUNDLE_AT_FAULT
     from edge.runtimes.faults import known_fault
     from edge.selftest import SelfTest
 
@@ -234,8 +235,13 @@ def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> 
     if ended.code != 0:
         if ended.code == -signal.SIGILL:
             cure = f"this build is not for this processor: pip install --upgrade {package.replace('_', '-')}"
+        elif ended.code == 2 and BUNDLE_AT_FAULT in ended.how:
+            cure = "this machine computes rightly: get the bundle made again by this version of quantize.py"
         elif ended.code == 2 and "golden" in ended.how:
-            cure = f"its arithmetic is wrong here: install another version of {package.replace('_', '-')}, or report it"
+            cure = (
+                "copy the bundle again; if it stays, the arithmetic is wrong here: install another version of "
+                f"{package.replace('_', '-')}, or report it with the int8 path above ({machine.int8_path})"
+            )
         else:
             cure = f"pip install --force-reinstall {package.replace('_', '-')}"
         return Finding(title, State.PROBLEM, f"{called}: {ended.how.removeprefix('error: ')}", cure), None

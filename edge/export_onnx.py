@@ -64,6 +64,13 @@ def export(part: Part, path: Path) -> None:
     quantize_onnx.fold(path)
 
 
+def saturating(path: Path) -> list[str]:
+    """Names of the int8 weights of a file whose sums some processor cuts off (`edge.quantize_onnx`)."""
+    from edge import quantize_onnx
+
+    return quantize_onnx.saturating(path)
+
+
 def tensors(path: Path) -> Iterable[StoredTensor]:
     """Every constant of a file, as `edge.inventory` wants them."""
     import onnx

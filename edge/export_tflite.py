@@ -55,6 +55,11 @@ def export(part: Part, path: Path) -> None:
     litert_torch.convert(part.module.eval(), (part.example,)).export(str(path))
 
 
+def saturating(path: Path) -> list[str]:
+    """None: LiteRT's int8 kernels add in 32 bits on every processor (tests/edge/test_processors.py)."""
+    return []
+
+
 def tensors(path: Path) -> Iterable[StoredTensor]:
     """Every constant of a file, as `edge.inventory` wants them."""
     from ai_edge_litert import schema_py_generated as schema

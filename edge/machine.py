@@ -22,6 +22,19 @@ ARM_CORES = {
     "0xd08": "Cortex-A72",
     "0xd0b": "Cortex-A76",
 }
+# What a processor adds products of 8 bits with, the best first: flags of x86, then of ARM.
+INT8_PATHS = {
+    "amx_int8": "AMX",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "avx512bw": "AVX-512 without VNNI",
+    "avx2": "AVX2 without VNNI",
+    "ssse3": "SSSE3",
+    "i8mm": "ARM i8mm",
+    "asimddp": "ARM dot product",
+    "asimd": "ARM NEON",
+    "neon": "ARM NEON, 32-bit",
+}
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 
@@ -34,6 +47,8 @@ class Machine:
     """Of the board, as its maker calls it"""
     processor: str
     """Name of the core"""
+    int8_path: str
+    """The instructions that add its 8-bit products, the best it has; "unknown" where the kernel lists none"""
     cores: int
     architecture: str
     """Of the kernel: aarch64, armv7l, x86_64 ..."""
@@ -65,9 +80,11 @@ def read_machine(root: Path = Path("/")) -> Machine:
     """Read /proc and /sys below `root`."""
     memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE))
     throttled = _text(root / THROTTLED)
+    cpuinfo = _text(root / "proc/cpuinfo") or ""
     return Machine(
         model=_text(root / "proc/device-tree/model"),
-        processor=_processor(_text(root / "proc/cpuinfo") or ""),
+        processor=_processor(cpuinfo),
+        int8_path=_int8_path(cpuinfo),
         cores=os.cpu_count() or 1,
         architecture=os.uname().machine,
         user_bits=8 * struct.calcsize("P"),
@@ -94,6 +111,12 @@ def _processor(cpuinfo: str) -> str:
     if part and part[1].lower() in ARM_CORES:
         return ARM_CORES[part[1].lower()]
     return named[1] if named else platform.machine()
+
+
+def _int8_path(cpuinfo: str) -> str:
+    listed = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    flags = set(listed[1].split()) if listed else set()
+    return next((name for flag, name in INT8_PATHS.items() if flag in flags), "unknown")
 
 
 def _libc() -> str:

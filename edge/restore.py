@@ -14,7 +14,8 @@ from torch import Tensor
 from crnn.config import InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict, require
 from crnn.model import CRNN
 from crnn.transfer import EVERYONE, Start, start_of_run
-from edge.bundle import GOLDEN, MANIFEST, MODEL_TOLERANCE, PRETRAINED, Bundle, replay
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
+from edge.golden import GOLDEN, MODEL_TOLERANCE, replay
 from edge.runtimes import RESTORED
 from edge.streaming import StreamingRecognizer
 from edge.verify import torch_recognizer
@@ -83,7 +84,7 @@ def _prove(recognizer: StreamingRecognizer, path: Path) -> None:
     made = replay(recognizer, waveform)["logits"]
     difference = float(np.abs(made - expected).max()) if made.shape == expected.shape else float("inf")
     require(
-        difference <= MODEL_TOLERANCE["float32"],
+        difference <= MODEL_TOLERANCE,
         f"{path}: the weights read back give logits {difference:.2g} off the golden values; not a start",
     )
 

@@ -59,7 +59,7 @@ class Trials:
             ]
             confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES))
             step = Step(UNKNOWN, config.model.channels, config.model.lstm_units, 10**6, 10**8, UNKNOWN, 10**6)
-            told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, [step] * n_steps)
+            told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, "0" * 12, [step] * n_steps)
             assemble(folder, self._draft, self._trained, model, config, _anyone(model), told)
             size = sum(path.stat().st_size for path in folder.iterdir())
             opened = bundle.Bundle.open(folder)

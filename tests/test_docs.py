@@ -17,7 +17,8 @@ from helpers import ROOT
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.protocols import corpora_of
-from edge.bundle import GOLDEN, PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
+from edge.golden import GOLDEN
 
 FOREIGN = {
     "arecord", "cd", "git", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",

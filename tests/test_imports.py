@@ -16,7 +16,7 @@ DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras", "writable",
     "doctor", "doctor_checks", "machine", "selftest",
-    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
+    "golden", "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config", "crnn.command", "crnn.leaving", "crnn.shown", "crnn.typed"}
 NO_TORCH = DEVICE_MAY

@@ -19,6 +19,7 @@ from crnn.run_config import RunConfig
 from crnn.transfer import Start, refuse_heard, start_from, start_of_run
 from edge import bundle, compress
 from edge.restore import FLOAT32, open_start
+from edge.verify import torch_recognizer
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad
         describe_nobody(part, model.head.classifier.in_features, len(labels))
         known = {"corpora_heard": ["emodb"], "model": asdict(config.model), "window": asdict(config.window)}
         models = {runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))}
-        bundle.seal(part, replace(draft, models=models, provenance=known))
+        bundle.seal(part, replace(draft, models=models, provenance=known), torch_recognizer(model, draft))
     return folder
 
 

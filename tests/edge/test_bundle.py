@@ -57,8 +57,8 @@ def test_a_missing_file_is_named(copy):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=99), "schema 99, this version reads 3; update this software"),
-        (lambda v: v.update(schema=2), "make the bundle again"),
+        (lambda v: v.update(schema=99), "schema 99, this version reads 4; update this software"),
+        (lambda v: v.update(schema=3), "make the bundle again"),
         (lambda v: v["files"].pop("speakers.npz"), "lists no speakers.npz; make the bundle again"),
         (lambda v: v.update(colour="red"), "unknown key .*colour"),
         (lambda v: v.pop("labels"), "lacks labels"),

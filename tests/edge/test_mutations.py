@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import describe_nobody, edit_json
 from onnx import numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from crnn.config import InputError, ModelConfig
 from crnn.features import LogMel
@@ -23,6 +24,7 @@ from edge import bundle, export_onnx
 from edge.bundle import Bundle, Manifest, ModelFiles, list_files
 from edge.decision import DecisionConfig
 from edge.exporting import Part, export_all
+from edge.verify import torch_recognizer
 
 CONFIG = RunConfig(model=ModelConfig(channels=(4, 8, 8, 12), lstm_units=16, attention_units=8))
 LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
@@ -50,7 +52,8 @@ def sound(tmp_path_factory):
         shutil.copy(path, folder)
     describe_nobody(folder, 2 * CONFIG.model.lstm_units, len(LABELS))
     models = {"onnx": asdict(ModelFiles("static_int8", *(path.name for path in files["static_int8"])))}
-    bundle.seal(folder, Manifest(bundle.SCHEMA, LABELS, CONFIG.features, CONFIG.geometry, DecisionConfig(), models, {}))
+    draft = Manifest(bundle.SCHEMA, LABELS, CONFIG.features, CONFIG.geometry, DecisionConfig(), models, {})
+    bundle.seal(folder, draft, torch_recognizer(make_model(0), draft))
     return folder
 
 
@@ -96,6 +99,15 @@ def head_of_another_width(folder) -> None:
     )
 
 
+def head_of_eight_bits(folder) -> None:
+    """As before version 4 of the layout: right on ARM and with VNNI, cut off sums on other x86 processors."""
+    steps = torch.zeros(1, CONFIG.geometry.window_steps, make_model(0).head.lstm.input_size)
+    part = Part("head", OpenHead(make_model(0).head), steps, "steps", "logits_and_pooled")
+    export_onnx.export(part, folder / "float32.onnx")
+    quantize_dynamic(folder / "float32.onnx", folder / HEAD, weight_type=QuantType.QInt8, per_channel=True)
+    (folder / "float32.onnx").unlink()
+
+
 def cut(folder, name: str) -> None:
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(data[: len(data) // 2])
@@ -130,6 +142,7 @@ MUTATIONS = {
     "truncated encoder": (lambda f: cut(f, ENCODER), f"{ENCODER}: ONNX Runtime cannot load it"),
     "truncated golden values": (lambda f: cut(f, "golden.npz"), "golden.npz: cannot be read"),
     "encoder of another run": (encoder_of_another_run, "logits under onnx differs"),
+    "head of eight bits": (head_of_eight_bits, "(logits|pooled) under onnx differs"),
     "head of another width": (head_of_another_width, "need"),
     "another window": (
         lambda f: edit_json(f / "bundle.json", lambda v: v["geometry"].update(hop_steps=4)),
@@ -146,6 +159,12 @@ def test_a_wrong_bundle_is_refused(case, copy):
     hash_again(copy)
     with pytest.raises(InputError, match=part):
         Bundle.open(copy).recognizer("onnx")
+
+
+def test_the_gate_knows_weights_of_eight_bits(copy):
+    assert export_onnx.saturating(copy / HEAD) == export_onnx.saturating(copy / ENCODER) == []
+    head_of_eight_bits(copy)
+    assert export_onnx.saturating(copy / HEAD)
 
 
 def test_hashing_again_alone_changes_nothing(copy):

@@ -23,6 +23,7 @@ from edge.bundle import PRETRAINED, Bundle, Manifest, ModelFiles
 from edge.decision import DecisionConfig
 from edge.export_tflite import installed as tflite_extra
 from edge.exporting import export_all
+from edge.verify import torch_recognizer
 
 VERSION = "2.14.0"
 OPEN = (
@@ -77,7 +78,7 @@ def files(tmp_path_factory):
     return {scheme: pair for _, scheme, *pair in export_all(model, CONFIG, ("tflite",), [], folder)}, model
 
 
-def sealed(folder: Path, encoder: Path, head: Path, scheme: str) -> Path:
+def sealed(folder: Path, model: CRNN, encoder: Path, head: Path, scheme: str) -> Path:
     """A bundle of two files, its golden values made under the runtime that is here."""
     folder.mkdir()
     for path in (encoder, head):
@@ -86,7 +87,7 @@ def sealed(folder: Path, encoder: Path, head: Path, scheme: str) -> Path:
     labels = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
     draft = Manifest(bundle.SCHEMA, labels, CONFIG.features, CONFIG.geometry, DecisionConfig(), models, {})
     describe_nobody(folder, 2 * CONFIG.model.lstm_units, len(labels))
-    bundle.seal(folder, draft)
+    bundle.seal(folder, draft, torch_recognizer(model, draft))
     Bundle.open(folder).recognizer("tflite")
     return folder
 
@@ -94,7 +95,7 @@ def sealed(folder: Path, encoder: Path, head: Path, scheme: str) -> Path:
 @needs_extra
 @pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic_int8"])
 def test_every_scheme_gives_what_litert_gives(scheme, files, python, tmp_path):
-    result = opened(python, sealed(tmp_path / "b", *files[0][scheme], scheme))
+    result = opened(python, sealed(tmp_path / "b", files[1], *files[0][scheme], scheme))
     assert result.returncode == 0, result.stderr[-2000:]
 
 
@@ -115,6 +116,6 @@ def test_per_channel_fully_connected_weights_are_refused_there(files, python, tm
     quantize_tflite.dynamic_int8(float32, head, QuantGranularity.CHANNELWISE)
     fused_lstm.prepend(lstm, CONFIG.geometry.window_steps, head, "int8")
     fused_lstm.finish(head, "steps", "logits_and_pooled")
-    result = opened(python, sealed(tmp_path / "b", encoder, head, "dynamic_int8"))
+    result = opened(python, sealed(tmp_path / "b", model, encoder, head, "dynamic_int8"))
     assert result.returncode != 0
     assert "logits under tflite differs from the golden values" in result.stderr
