@@ -128,8 +128,9 @@ def compress(
             small, small_config, steps = shrink(
                 trained.model, config, request.wish, request.recipe, request.limits.max_uar_drop, ground, trials
             )
-        trained_uar = verify.figures_of(verify.hear_torch(trained.model, draft, dev), dev, labels)["uar"]
         reference = verify.hear_torch(small, draft, dev)
+        unpruned = verify.hear_torch(trained.model, draft, dev) if prunes else reference
+        trained_uar = verify.figures_of(unpruned, dev, labels)["uar"]
 
         rows = []
         for runtime, scheme, encoder, head in export_all(small, small_config, tuple(shipping), blocks, folder):

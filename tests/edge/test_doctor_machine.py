@@ -116,3 +116,20 @@ def test_an_old_python_is_told_so():
 def test_the_doctor_can_be_read_by_an_old_python():
     for name in ("doctor", "doctor_checks", "machine", "__init__"):
         ast.parse((ROOT / "edge" / f"{name}.py").read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "path"),
+    [
+        ("flags\t\t: fpu sse2 ssse3 avx2 avx512bw avx512_vnni amx_int8\n", "AMX"),
+        ("flags\t\t: fpu sse2 ssse3 avx2 avx_vnni\n", "AVX-VNNI"),
+        ("flags\t\t: fpu sse2 ssse3 avx avx2\n", "AVX2 without VNNI"),
+        ("flags\t\t: fpu sse2 ssse3 sse4_2\n", "SSSE3"),
+        ("Features\t: fp asimd evtstrm crc32 cpuid\n", "ARM NEON"),
+        ("Features\t: fp asimd atomics asimdhp asimddp\n", "ARM dot product"),
+        ("processor\t: 0\n", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_the_instructions_that_add_8_bit_products_are_named(tmp_path, cpuinfo, path):
+    assert read_machine(board(tmp_path, **{"proc/cpuinfo": cpuinfo})).int8_path == path
