@@ -5,8 +5,8 @@
 Every bundle that ships, under every runtime, on: this machine; x86 processors with AVX2 and no VNNI (valgrind, and
 QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made
 by benchmarks/arm64_system.sh). Each process opens the bundle, which replays its golden values, and streams the clip.
-Times mean nothing there. Writes a row per processor, bundle and runtime to benchmarks/results/processors.json. Exit code
-1 where a result says another emotion or state, or a probability is further off than LIMIT.
+Times mean nothing there. Writes a row per processor, bundle and runtime to benchmarks/results/processors.json.
+Exit code 1 where a result says another emotion or state, or a probability is further off than LIMIT.
 """
 
 import argparse
