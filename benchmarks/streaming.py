@@ -23,6 +23,7 @@ import numpy as np
 from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, OursRecompute
 from crnn.config import InputError, require
+from crnn.offset import pad_clip
 from edge.bundle import PRETRAINED, Bundle
 from edge.sources import from_file
 
@@ -73,7 +74,7 @@ def largest_difference(bundle: Bundle, scratch: Path, speech: np.ndarray) -> flo
     """Between the stream's logits and those of whole windows, over `speech`."""
     recognizer = bundle.recognizer("onnx")
     g, windows = recognizer.geometry, OursRecompute(bundle.path, "onnx", scratch)
-    padded = np.pad(speech, g.padding(len(speech)))
+    padded = pad_clip(speech, g)
     streamed = [r.logits for r in recognizer.push(speech) + recognizer.flush() if r.logits is not None]
     starts = range(0, len(padded) - g.window_samples + 1, g.hop_samples)
     recomputed = [windows.decide(padded[start : start + g.window_samples]) for start in starts]

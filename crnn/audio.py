@@ -9,6 +9,7 @@ import soundfile
 import soxr
 
 from crnn.config import InputError, require
+from crnn.offset import edge_samples, rest_level
 
 # libsndfile plays a cut WAV file without a word, but notes it in its log. The lengths that ffmpeg, arecord and sox (in
 # this order) write where they cannot seek back are no cut.
@@ -53,7 +54,10 @@ def decode(path: Path, max_seconds: float = float("inf")) -> tuple[np.ndarray, i
 def to_mono_rate(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
     """`samples (time, channels)` at `rate` Hz -> `waveform (time,)` float32 at `sample_rate` Hz."""
     mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
-    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate, quality="HQ").astype(np.float32)
+    if rate == sample_rate:
+        return mono
+    level = rest_level(mono[: edge_samples(rate)])  # or the ends of an offset recording would ring
+    return soxr.resample(mono - level, rate, sample_rate, quality="HQ").astype(np.float32) + level
 
 
 def audio_hash(waveform: np.ndarray) -> str:

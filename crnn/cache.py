@@ -16,7 +16,7 @@ from crnn.store import Kind, Made, open_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Of what is decoded and how it is stored; another number makes every cache anew"""
 KIND = Kind("f32", "<f4")
 MIN_SECONDS = 0.2
@@ -124,4 +124,4 @@ def require_usable(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     """Raises InputError, naming the file, if `waveform (time,)` is too short or silent throughout."""
     seconds = len(waveform) / sample_rate
     require(seconds >= MIN_SECONDS, f"{path}: {seconds:.2f} s long; at least {MIN_SECONDS} s are needed")
-    require(bool(np.abs(waveform).max() > 0), f"{path}: silent throughout")
+    require(bool(np.ptp(waveform) > 0), f"{path}: silent throughout")

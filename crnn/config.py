@@ -191,7 +191,7 @@ class StreamGeometry:
     window_hops: int
     """Hops per decision"""
     lead_frames: int = 0
-    """Frames of digital silence that are taken to have been before the first sample: what the encoder's planes look
+    """Frames of silence that are taken to have been before the first sample: what the encoder's planes look
     back on, so that the first words of a clip are not spent as context"""
 
     def __post_init__(self) -> None:
@@ -268,7 +268,7 @@ class StreamGeometry:
 
     @cached_property
     def lead_samples(self) -> int:
-        """Zeros before the first sample."""
+        """Samples of silence before the first sample."""
         return self.lead_frames * self.hop_length
 
     def n_hops(self, n_samples: int) -> int:
@@ -277,6 +277,6 @@ class StreamGeometry:
         return max(covering, self.window_hops)
 
     def padding(self, n_samples: int) -> tuple[int, int]:
-        """Zeros before and after a clip of `n_samples`: the lead, and what `flush` adds to fill the last hop."""
+        """Samples of silence before and after a clip of `n_samples`: the lead, and what `flush` adds at the end."""
         total = self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
         return self.lead_samples, total - self.lead_samples - n_samples

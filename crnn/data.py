@@ -13,6 +13,7 @@ from crnn.config import require
 from crnn.corpora import Utterance
 from crnn.features import LogMel
 from crnn.labels import canonical
+from crnn.offset import pad_clip
 from crnn.protocols import Split
 from crnn.run_config import LossConfig, RunConfig
 from crnn.views import Views
@@ -173,11 +174,10 @@ class EvalClips(Dataset):
         return self._cache.waveform(self.utterances[index].name)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        """`log_mel (n_mels, frames)` of the clip between the zeros of the stream, its number of samples, its label."""
+        """`log_mel (n_mels, frames)` of the clip between the stream's silence, its number of samples, its label."""
         waveform = self.waveform(index)
         if index not in self._features:
-            padded = np.pad(waveform, self._geometry.padding(len(waveform)))
-            self._features[index] = torch.from_numpy(self._log_mel(padded))
+            self._features[index] = torch.from_numpy(self._log_mel(pad_clip(waveform, self._geometry)))
         return self._features[index], len(waveform), int(self.labels[index])
 
 

@@ -55,7 +55,7 @@ def listen(path: Path) -> Sound:
     waveform = to_mono_rate(samples, rate, features.sample_rate)
     require_usable(path, waveform, features.sample_rate)
     whole = len(waveform) // features.n_fft * features.n_fft
-    powers = np.square(waveform[:whole].reshape(-1, features.n_fft), dtype=np.float64).mean(axis=1)
+    powers = waveform[:whole].reshape(-1, features.n_fft).var(axis=1, dtype=np.float64)  # a constant is no sound
     levels = 10 * np.log10(powers + 1e-12)
     return Sound(
         seconds=len(samples) / rate,

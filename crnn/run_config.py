@@ -136,6 +136,12 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
+        bin_hz = self.features.sample_rate / self.features.n_fft
+        require(
+            self.features.f_min >= bin_hz,
+            f"features.f_min is {self.features.f_min}; give at least {bin_hz:g} Hz (sample_rate / n_fft): "
+            "a band that begins lower hears the constant offset of a converter",
+        )
 
     @property
     def geometry(self) -> StreamGeometry:

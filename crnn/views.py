@@ -22,11 +22,12 @@ import numpy as np
 from crnn.cache import AudioCache, default_folder
 from crnn.config import FeatureConfig, InputError, require
 from crnn.features import LogMel
+from crnn.offset import rest_level
 from crnn.store import Kind, open_store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 PIECE = 32
 """Recordings per piece of work"""
 
@@ -129,12 +130,13 @@ def _piece(
         _chains.clear()
         _chains[key] = make_augment()
     log_mel = LogMel(features)
+    # The features do not see a constant offset, but rooms, cuts and signal-to-noise ratios would.
     return [
         [
-            log_mel(_chains[key](waveform, np.random.SeedSequence([_number(name), view]))).T.astype(np.float16)
+            log_mel(_chains[key](centred, np.random.SeedSequence([_number(name), view]))).T.astype(np.float16)
             for view in range(views)
         ]
-        for name, waveform in job
+        for name, centred in ((name, waveform - rest_level(waveform)) for name, waveform in job)
     ]
 
 

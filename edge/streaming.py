@@ -12,10 +12,11 @@ import numpy as np
 
 from crnn.config import FeatureConfig, StreamGeometry
 from crnn.features import LogMel
+from crnn.offset import rest_level
 from edge.decision import DecisionConfig, decide, probabilities
 from edge.profile import Profile
 from edge.runtimes import Model
-from edge.vad import level_dbfs
+from edge.vad import moving_power, power_dbfs
 
 
 class State(StrEnum):
@@ -35,7 +36,7 @@ class HopResult:
     """Audio time at the end of the hop, s since the first sample"""
     state: State
     level_dbfs: float
-    """Level of the hop's new samples, dB relative to full scale"""
+    """Level of the hop's new samples without their mean, dB relative to full scale"""
     logits: np.ndarray | None
     """`(n_classes,)` float32; None while warming up"""
     probs: np.ndarray | None
@@ -75,6 +76,7 @@ class StreamingRecognizer:
         self._log_mel = LogMel(features)
         self._block = np.zeros(geometry.first_samples, dtype=np.float32)
         self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
+        self._recent = np.zeros(geometry.n_fft, dtype=np.float32)
         self._steps = np.zeros((1, geometry.window_steps, head.contract.input_shape[-1]), dtype=np.float32)
         self.reset()
 
@@ -84,10 +86,9 @@ class StreamingRecognizer:
         return self._head.contract.output_shape[-1] - len(self.labels)
 
     def reset(self) -> None:
-        """Forget everything heard: before the first sample there was silence."""
+        """Forget everything heard: before the first sample there was silence, at the level of the first frame."""
         self._n_samples = self._hops = 0
         self._filled, self._needed = self.geometry.lead_samples, self.geometry.first_samples
-        self._block[: self._filled] = 0
         self._ended = False
 
     def push(self, samples: np.ndarray) -> list[HopResult]:
@@ -111,20 +112,27 @@ class StreamingRecognizer:
             if self._filled == self._needed:
                 results.append(self._hop())
         self._n_samples += len(samples)
+        newest = samples[-len(self._recent) :]
+        if len(newest):
+            self._recent[: -len(newest)] = self._recent[len(newest) :]
+            self._recent[-len(newest) :] = newest
         return results
 
     def flush(self) -> list[HopResult]:
-        """End the stream: zeros complete the last hop, and the first window of a clip shorter than one.
+        """End the stream: silence completes the last hop, and the first window of a clip shorter than one. It stands
+        at the level of the last frame (`crnn.offset`).
 
         Every sample pushed is then inside a result; a stream that heard nothing gives none.
         """
         missing = self.geometry.padding(self._n_samples)[1] if self._n_samples else 0
-        results = self.push(np.zeros(missing, dtype=np.float32))
+        results = self.push(np.full(missing, rest_level(self._recent[-self._n_samples or None :])))
         self._ended = True
         return results
 
     def _hop(self) -> HopResult:
         g = self.geometry
+        if self._hops == 0:
+            self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
         new_frames = g.block_frames if self._hops == 0 else g.hop_frames
         self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
         self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
@@ -133,7 +141,7 @@ class StreamingRecognizer:
 
         shared = g.n_fft - g.hop_length  # samples that the next hop's first frame begins with
         heard = self._block[g.lead_samples if self._hops == 0 else shared : self._filled]
-        level = level_dbfs(heard)
+        level = power_dbfs(float(moving_power(heard[None])[0]))
         samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
         seconds = samples / self.features.sample_rate
         warm = self._hops + 1 >= g.window_hops

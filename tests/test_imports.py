@@ -18,7 +18,16 @@ DEVICE = {
     "doctor", "doctor_checks", "machine", "selftest",
     "golden", "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
-DEVICE_MAY = {"crnn.features", "crnn.labels", "crnn.config", "crnn.command", "crnn.leaving", "crnn.shown", "crnn.typed"}
+DEVICE_MAY = {
+    "crnn.features",
+    "crnn.labels",
+    "crnn.config",
+    "crnn.command",
+    "crnn.leaving",
+    "crnn.offset",
+    "crnn.shown",
+    "crnn.typed",
+}
 NO_TORCH = DEVICE_MAY
 
 

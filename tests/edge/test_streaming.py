@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crnn.config import StreamGeometry
 from crnn.features import LogMel
 from crnn.model import CRNN, OpenHead
 from crnn.run_config import RunConfig
@@ -44,10 +45,16 @@ def stream(recognizer: StreamingRecognizer, waveform: np.ndarray, chunk: int) ->
     return results + recognizer.flush()
 
 
+def silent_around(waveform: np.ndarray, g: StreamGeometry) -> np.ndarray:
+    """The clip between silence that stands where its first and its last frame do."""
+    levels = np.median(waveform[: g.n_fft]), np.median(waveform[-g.n_fft :])
+    return np.pad(waveform, g.padding(len(waveform)), constant_values=levels)
+
+
 def recomputed(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[np.ndarray]:
     """Every decision anew, from nothing but the samples of its window."""
     g = recognizer.geometry
-    padded = np.pad(waveform, g.padding(len(waveform)))
+    padded = silent_around(waveform, g)
     log_mel = LogMel(recognizer.features)
     decisions = []
     for start in range(0, len(padded) - g.window_samples + 1, g.hop_samples):
@@ -102,7 +109,7 @@ def test_stream_equals_the_trained_model_over_the_whole_window():
     recognizer = StreamingRecognizer(encoder, head, config.features, g, tuple("abcdefgh"))
     waveform = voice(80_000)
     decided = [r.logits for r in stream(recognizer, waveform, 1600) if r.logits is not None]
-    padded = np.pad(waveform, g.padding(len(waveform)))
+    padded = silent_around(waveform, g)
     log_mel = LogMel(config.features)
     with torch.inference_mode():
         for i, logits in enumerate(decided):
