@@ -21,7 +21,6 @@ SIZE = {"width": 1100, "height": 700}
 
 def recording(page: Page) -> None:
     page.set_input_files("#clip input[type=file]", CLIP)
-    page.wait_for_selector("#clip button[aria-label=Clear]")
     page.click("#recognize")
     page.wait_for_selector("#result .ser-picture image")
 
@@ -36,7 +35,6 @@ def live(page: Page) -> None:
 def compare(page: Page) -> None:
     page.click("button[role=tab]:has-text('Compare')")
     page.set_input_files("#both input[type=file]", CLIP)
-    page.wait_for_selector("#both button[aria-label=Clear]")
     page.click("#compare")
     page.wait_for_selector("#right .ser-picture image")
 

@@ -35,6 +35,8 @@ from edge.vad import GATES
 NEEDED = ("gradio", "soundfile", "soxr")
 GRACE_SECONDS = 2
 """What open pages get to finish when the server ends"""
+CONNECTIONS = 200
+"""At a time; the rest is answered that the server is busy, before it runs out of file descriptors"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -133,7 +135,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 
         port = listening.getsockname()[1]
         names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
-        app = build_app(bundles, args.runtime, args.gate, limits, names, corrections)
+        app = build_app(bundles, args.runtime, args.gate, limits, names, Path(folder), corrections)
         if not local:
             sys.stderr.write(
                 f"warning: whoever can reach {args.host}:{port} can use this page; it asks for no password\n"
@@ -141,7 +143,15 @@ def serve(args: argparse.Namespace, folder: str) -> None:
         name = f"[{args.host}]" if ":" in args.host else args.host
         sys.stdout.write(f"http://{name}:{port}\n")
         sys.stdout.flush()
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
         interruptible()
         uvicorn.Server(config).run(sockets=[listening])
 

@@ -81,6 +81,11 @@ class StreamingRecognizer:
         self.reset()
 
     @property
+    def models(self) -> tuple[Model, Model]:
+        """Encoder and head, as they were given."""
+        return self._encoder, self._head
+
+    @property
     def pooled_width(self) -> int:
         """Of the pooled vector."""
         return self._head.contract.output_shape[-1] - len(self.labels)

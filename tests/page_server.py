@@ -94,7 +94,7 @@ def at_home(page, server) -> None:
 
 def upload(page, place: str, path: Path) -> None:
     page.set_input_files(f"{place} input[type=file]", path)
-    page.wait_for_selector(f"{place} button[aria-label=Clear]")
+    page.wait_for_selector(f"{place} .ser-clip-clear:visible")
 
 
 def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str, dict]:

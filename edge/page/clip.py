@@ -1,7 +1,6 @@
-"""A recording that somebody uploaded: decoded within limits, and deleted."""
+"""A recording that somebody uploaded, decoded within limits."""
 
 import math
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,10 @@ from edge.sources import from_file
 
 MIB = 2**20
 FORMATS = "WAV, FLAC, OGG, Opus, MP3 or AIFF"
+
+
+class ClipError(InputError):
+    """Something is wrong with the recording itself; the message does not name it."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +35,20 @@ class Limits:
         require(self.max_sessions >= 1, f"max_sessions is {self.max_sessions}; give at least 1")
 
 
-def take_clip(upload: Path, sample_rate: int, limits: Limits) -> np.ndarray:
-    """The samples of an uploaded file, `(time,)` float32 mono at `sample_rate` Hz. Whatever happens, the file is gone.
+def decode(path: Path, sample_rate: int, limits: Limits) -> np.ndarray:
+    """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz.
 
-    Raises InputError, which names the file as the person knows it and not where it lies here.
+    Raises ClipError, which tells nothing of where the file lies: only its owner knows its name.
     """
-    # Moved first: equal uploads of two people are one file to Gradio, and one of them is asked to upload again. And
-    # without its suffix: libsndfile would take a .raw or .gsm at its word.
-    with tempfile.TemporaryDirectory(dir=upload.parent if upload.parent.is_dir() else None) as folder:
-        own = Path(folder) / "clip"
-        try:
-            upload.replace(own)
-        except FileNotFoundError as error:
-            raise InputError(f"{upload.name}: is no longer here; upload or record it again") from error
-        try:
-            return _decode(own, sample_rate, limits)
-        except InputError as error:
-            hint = f"; give {FORMATS}" if "not readable as audio" in str(error) else ""
-            raise InputError(str(error).replace(str(own), upload.name) + hint) from error
-
-
-def _decode(path: Path, sample_rate: int, limits: Limits) -> np.ndarray:
-    size = path.stat().st_size / MIB
-    require(size <= limits.max_megabytes, f"{path}: {size:.1f} MiB; the page takes {limits.max_megabytes:g} MiB")
     longest = round(limits.max_seconds * sample_rate)
     chunks, length = [], 0
-    for chunk in from_file(path, sample_rate):  # what a header says of the length is a promise; this counts
-        length += len(chunk)
-        require(
-            length <= longest, f"{path}: longer than {limits.max_seconds:g} s, which is what the page takes; cut it"
-        )
-        chunks.append(chunk)
+    try:
+        for chunk in from_file(path, sample_rate):  # a header's length is only a promise; this counts
+            length += len(chunk)
+            require(length <= longest, f"longer than {limits.max_seconds:g} s, which is what the page takes; cut it")
+            chunks.append(chunk)
+    except InputError as error:
+        hint = f"; give {FORMATS}" if "not readable as audio" in str(error) else ""
+        message = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
+        raise ClipError(message + hint) from error
     return np.concatenate(chunks)

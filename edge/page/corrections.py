@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from crnn.config import InputError
+from crnn.config import InputError, require
 from edge.events import Segment
 from edge.kept import Corrected, Kept, KeptFolder
 from edge.page import words
@@ -47,7 +47,8 @@ class Corrections:
         return {"rows": "".join(rows), "note": note}
 
     def sound(self, name: str) -> bytes:
-        """A WAV file. Raises InputError if there is none of that name."""
+        """A WAV file. Raises InputError if `listing` has none of that name."""
+        self._known(name)
         return self._folder.sound(name)
 
     def act(self, name: str, body: bytes) -> dict[str, str]:
@@ -61,6 +62,7 @@ class Corrections:
             emotion, speaker = ("", "") if delete else (values["emotion"], values["speaker"])
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise InputError("a correction is an emotion and a speaker; reload the page") from error
+        self._known(name)
         if delete:
             self._folder.forget(name)
         else:
@@ -70,6 +72,11 @@ class Corrections:
                 raise InputError(f"{emotion!r} is no emotion that can be chosen; reload the page")
             self._folder.correct(name, emotion, speaker)
         return self.listing()
+
+    def _known(self, name: str) -> None:
+        """Only what the folder lists is touched: neither a link nor anything else that bears such a name."""
+        names = {item.name for item in (*self._folder.scan()[0], *self._folder.corrected())}
+        require(name in names, "this recording is no longer here; reload the page")
 
     def _choices(self, name: str) -> tuple[str, ...]:
         told = next((item.told for item in self._folder.scan()[0] if item.name == name), None)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crnn.features import LogMel
-from edge import runtimes
 from edge.bundle import Bundle
 from edge.decision import DecisionConfig
 from edge.events import Segment
@@ -54,11 +53,9 @@ def hear(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: 
 
     Raises InputError where the bundle does not do what it did when it was made, or cannot be run here.
     """
-    runtime = runtime or bundle.default_runtime()
-    proven = bundle.recognizer(runtime)  # the golden values; what follows runs the same files and keeps their output
-    files = bundle.manifest.model_files(runtime)
-    encoder = _Kept(runtimes.load(runtime, bundle.path / files.encoder))
-    head = runtimes.load(runtime, bundle.path / files.head)
+    proven = bundle.recognizer(runtime)  # the golden values; what follows runs the same models and keeps their output
+    model, head = proven.models
+    encoder = _Kept(model)
     recognizer = StreamingRecognizer(encoder, head, proven.features, proven.geometry, proven.labels, proven.decision)
     rate = recognizer.features.sample_rate
     ears = make_gate(gate, rate)

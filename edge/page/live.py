@@ -9,7 +9,8 @@ import csv
 import io
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -72,7 +73,8 @@ class LiveSession:
         samples = np.frombuffer(data, dtype="<f4")
         require(bool(np.isfinite(samples).all()), "the browser sent samples that are no numbers")
         require(0 <= missing_seconds < 1e6, f"{missing_seconds} s cannot be missing")
-        with self._lock:
+        samples = np.clip(samples, -1, 1)  # finite, yet resampling could overflow
+        with self._alone():
             told = self._utterances.gap(missing_seconds) if missing_seconds else []
             for event in self._watch.update(samples[:, None]):
                 self._notice(event)
@@ -86,7 +88,19 @@ class LiveSession:
         """Decide what is being said; the session is over. Returns what `hear` does."""
         with self._lock:
             rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
-            return self._told([*self._utterances.push(rest), *self._utterances.flush()])
+            told = self._told([*self._utterances.push(rest), *self._utterances.flush()])
+            return told | {"panel": self._show("stopped", {}, FLOOR_DBFS)}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raises InputError while another request is being heard: waiting would hold a thread of the server."""
+        require(
+            self._lock.acquire(blocking=False), "the samples before these are still being heard; send one at a time"
+        )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _notice(self, event: AudioEvent) -> None:
         self._message = f"{event.kind.value}: {event.message}"
@@ -111,11 +125,15 @@ class LiveSession:
             now, shown = "warming up", {}
         else:
             now, shown = f"{last.emotion} {last.confidence:.2f}", dict(zip(self._labels, last.probs, strict=True))
-        wide = 100 * (self._level - FLOOR_DBFS) / -FLOOR_DBFS
+        return self._show(now, shown, self._level)
+
+    def _show(self, now: str, shown: dict[str, float], level: float) -> str:
+        wide = 100 * (level - FLOOR_DBFS) / -FLOOR_DBFS
+        meter = f"{level:.0f} dBFS, " if level > FLOOR_DBFS else ""
         return (
             f'<div><div class="ser-now">{words.escaped(now)}</div>'
             f'<div class="ser-meter"><b style="width:{min(wide, 100):.0f}%"></b></div>'
-            f'<span class="ser-note">{self._level:.0f} dBFS, {self._utterances.seconds:.1f} s heard</span>'
+            f'<span class="ser-note">{meter}{self._utterances.seconds:.1f} s heard</span>'
             f"{words.note(self._message) if self._message else ''}</div>"
             f"<div>{words.bars(shown or dict.fromkeys(self._labels, 0.0))}</div>"
         )
@@ -145,7 +163,7 @@ class LiveSessions:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bundles, self._runtime, self._gate, self._most, self._clock = bundles, runtime, gate, most, clock
-        self._open: dict[str, LiveSession] = {}
+        self._open: dict[str, LiveSession | None] = {}
         self._heard: dict[str, float] = {}
         self._lock = Lock()
 
@@ -160,18 +178,26 @@ class LiveSessions:
                 f"{self._most} microphones are being listened to already; stop one, or try again in "
                 f"{IDLE_SECONDS:.0f} s",
             )
-            session = LiveSession(self._bundles[bundle].recognizer(self._runtime), self._gate, rate)
             key = secrets.token_urlsafe(24)
+            self._open[key], self._heard[key] = None, self._clock()  # its place, while others go on being heard
+        try:
+            session = LiveSession(self._bundles[bundle].recognizer(self._runtime), self._gate, rate)
+        except BaseException:
+            with self._lock:
+                self._forget(key)
+            raise
+        with self._lock:
             self._open[key], self._heard[key] = session, self._clock()
-            return key, session
+        return key, session
 
     def get(self, key: str) -> LiveSession:
         """Raises InputError if there is none, or no more."""
         with self._lock:
-            if key not in self._open:
+            session = self._open.get(key)
+            if session is None:
                 raise InputError("this session has ended; start again")
             self._heard[key] = self._clock()
-            return self._open[key]
+            return session
 
     def close(self, key: str) -> dict:
         """What the session still had to tell; it is gone."""

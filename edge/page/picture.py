@@ -24,10 +24,12 @@ LEAST_SUPPORT = 0.1
 
 
 def view(hearing: Hearing, model: str) -> str:
-    """The picture with a player under it."""
+    """The model's name, the picture, a player under it."""
     return (
+        f'<h3 class="ser-model">{escaped(model)}</h3>'
         f'<div class="ser-view" data-seconds="{hearing.seconds:.4f}" data-left="{LEFT}" '
-        f'data-span="{WIDTH - LEFT - RIGHT}">{picture(hearing, model)}{_player(hearing)}</div>'
+        f'data-span="{WIDTH - LEFT - RIGHT}"><div class="ser-scroll">{picture(hearing, model)}</div>'
+        f"{_player(hearing)}</div>"
     )
 
 

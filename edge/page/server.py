@@ -1,40 +1,37 @@
-"""The page as a web application: Gradio's part, the routes of the microphone and of corrections, and what keeps them at
-home."""
+"""The page as a web application: Gradio's part, and the routes of clips, of the microphone and of corrections."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.responses import JSONResponse, Response
 
 from crnn.config import InputError, require
 from edge.bundle import Bundle
-from edge.page.clip import MIB, Limits
+from edge.page.clip import MIB, ClipError, Limits
 from edge.page.corrections import Corrections
+from edge.page.door import Door
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
+from edge.page.recognize import Recognizer
 from edge.sources import MAX_RATE
 
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FONT = ("system-ui", "sans-serif")
-SCRIPTS = ("page.js", "corrections.js")
+SCRIPTS = ("common.js", "clip.js", "live.js", "corrections.js")
 MAX_BODY = round(4 * MAX_RATE * MAX_CHUNK_SECONDS)
 """Bytes of a request of the microphone"""
-POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
-)
-"""The browser itself refuses whatever would come from, or go, elsewhere"""
+MAX_ORDER = 4096
+"""Bytes of a request in JSON"""
+BODY_SECONDS = 60.0
+"""A request that has not arrived after so long is refused"""
 
 
 def build_app(
@@ -43,19 +40,20 @@ def build_app(
     gate: str,
     limits: Limits,
     names: Sequence[str],
+    folder: Path,
     corrections: Corrections | None = None,
-) -> FastAPI:
-    """Everything under one address. `names`: the hosts it answers to ("*": any)."""
+) -> Door:
+    """Everything under one address. `names`: the hosts it answers to ("*": any); `folder`: where uploads lie."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    _add_errors(app)
+    _add_clips(app, Recognizer(bundles, runtime, gate, limits, folder))
     _add_live(app, LiveSessions(bundles, runtime, gate, limits.max_sessions))
     if corrections is not None:
         _add_corrections(app, corrections)
-    app.add_middleware(_AtHome)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(names))  # a stranger's DNS may point anywhere
     theme = gr.themes.Soft(font=list(FONT), font_mono=["monospace"])
-    return gr.mount_gradio_app(
+    page = gr.mount_gradio_app(
         app,
-        build_page(bundles, runtime, gate, limits, corrections is not None),
+        build_page(list(bundles), limits, corrections is not None),
         path="/",
         footer_links=[],
         run_history=False,
@@ -69,16 +67,34 @@ def build_app(
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         head="".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS),
     )
+    return Door(page, names)
 
 
-def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(ClipError)
+    async def of_the_clip(request: Request, error: ClipError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, status_code=422)
+
     @app.exception_handler(InputError)
     async def one_line(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=400)
 
+    @app.exception_handler(OSError)
+    async def disk(request: Request, error: OSError) -> JSONResponse:
+        log.warning("%s: %s", request.url.path, error)
+        return JSONResponse({"error": f"a folder cannot be read or written ({error.strerror})"}, status_code=500)
+
+
+def _add_clips(app: FastAPI, recognizer: Recognizer) -> None:
+    @app.post("/clip")
+    async def recognize(request: Request) -> dict:
+        return {"views": await recognizer.views(request.query_params.get("models", ""), _chunks(request))}
+
+
+def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
     @app.post("/live")
     async def open_session(request: Request) -> dict:
-        bundle, rate = _asked(await _body(request))
+        bundle, rate = _asked(await _body(request, MAX_ORDER))
         key, session = await run_in_threadpool(sessions.open, bundle, rate)
         return {"id": key, "csv_header": session.csv_header}
 
@@ -86,7 +102,7 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
     async def hear(key: str, request: Request) -> dict:
         session = sessions.get(key)
         missing = _seconds(request.headers.get("x-missing-seconds", "0"))
-        return await run_in_threadpool(session.hear, await _body(request), missing)
+        return await run_in_threadpool(session.hear, await _body(request, MAX_BODY), missing)
 
     @app.post("/live/{key}/end")
     async def end(key: str) -> dict:
@@ -94,11 +110,6 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
 
 
 def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
-    @app.exception_handler(OSError)
-    async def disk(request: Request, error: OSError) -> JSONResponse:
-        log.warning("the folder of corrections: %s", error)
-        return JSONResponse({"error": f"the folder cannot be read or written ({error.strerror})"}, status_code=500)
-
     @app.get("/kept")
     async def listing() -> dict:
         return await run_in_threadpool(corrections.listing)
@@ -110,14 +121,28 @@ def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
 
     @app.post("/kept/{name}")
     async def correct(name: str, request: Request) -> dict:
-        return await run_in_threadpool(corrections.act, name, await _body(request))
+        return await run_in_threadpool(corrections.act, name, await _body(request, MAX_ORDER))
 
 
-async def _body(request: Request) -> bytes:
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises InputError if that takes too long."""
+    stream, deadline = aiter(request.stream()), asyncio.get_running_loop().time() + BODY_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise InputError(f"the request did not arrive within {BODY_SECONDS:g} s") from error
+        yield chunk
+
+
+async def _body(request: Request, most: int) -> bytes:
     data = bytearray()
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         data += chunk
-        require(len(data) <= MAX_BODY, f"a request of more than {MAX_BODY} bytes")
+        require(len(data) <= most, f"a request of more than {most} bytes")
     return bytes(data)
 
 
@@ -125,9 +150,11 @@ def _asked(body: bytes) -> tuple[str, int]:
     """What a page asks for when it opens a session: a model's name and Hz."""
     try:
         values = json.loads(body)
-        return str(values["bundle"]), int(values["rate"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        bundle, rate = values["bundle"], int(values["rate"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError("a session needs the name of a model and a sample rate; reload the page") from error
+    require(isinstance(bundle, str), "a model is chosen by its name; reload the page")
+    return bundle, rate
 
 
 def _seconds(text: str) -> float:
@@ -135,33 +162,3 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise InputError("the seconds that are missing must be a number") from error
-
-
-class _AtHome:
-    """Middleware: nobody's web site may use the page in its visitor's name, and the page may use nobody's."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        site = Headers(scope=scope).get("sec-fetch-site", "same-origin")
-        asked = scope["method"] == "POST" or scope["path"].startswith("/kept")
-        if asked and site not in ("same-origin", "none"):
-            await PlainTextResponse("this page takes no orders from other sites", status_code=403)(scope, receive, send)
-            return
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_policy)
-        except ClientDisconnect:  # nobody is left to be answered
-            log.info("a browser left while it was sending")

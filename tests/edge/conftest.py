@@ -113,6 +113,7 @@ def uploads(tmp_path_factory) -> Path:
     soundfile.write(folder / "long.flac", np.zeros(rate * 30), rate)
     soundfile.write(folder / "huge.wav", np.zeros(rate * 120), rate)
     (folder / "corrupt.wav").write_bytes(b"RIFF, or so it says. " * 40)
+    (folder / "corrupt.mp3").write_bytes(b"ID3\x03\0\0\0\0\0\0" + b"\xff\xfb\x90\x64, or so it says. " * 400)
     return folder
 
 

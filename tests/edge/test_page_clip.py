@@ -1,4 +1,4 @@
-"""What strangers upload: decoded within limits, named as they know it, and gone."""
+"""What strangers upload: decoded within limits, in a process's own folder, whose place nobody learns."""
 
 import numpy as np
 import pytest
@@ -6,30 +6,28 @@ import soundfile
 from helpers import broken_files, tone
 
 from crnn.config import InputError
-from edge.page.clip import Limits, take_clip
+from edge.page.clip import ClipError, Limits, decode
 
 RATE = 16000
 
 
 def refused(path, limits=None) -> str:
-    with pytest.raises(InputError) as error:
-        take_clip(path, RATE, limits or Limits())
+    with pytest.raises(ClipError) as error:
+        decode(path, RATE, limits or Limits())
     message = str(error.value)
     assert "\n" not in message
-    assert message.startswith(f"{path.name}: "), message
-    assert str(path.parent) not in message
-    assert not any(path.parent.iterdir()), "nothing is left"
+    assert str(path) not in message
+    assert path.name not in message
     return message
 
 
 @pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 48000, 2), ("a.mp3", 44100, 1), ("a.ogg", 8000, 1)])
-def test_a_good_clip_is_decoded_and_deleted(tmp_path, name, rate, channels):
+def test_a_good_clip_is_decoded(tmp_path, name, rate, channels):
     soundfile.write(tmp_path / name, tone(1.0, rate, channels), rate)
-    samples = take_clip(tmp_path / name, RATE, Limits())
+    samples = decode(tmp_path / name, RATE, Limits())
     assert samples.dtype == np.float32
     assert len(samples) == pytest.approx(RATE, rel=0.1)
     assert np.abs(samples).max() == pytest.approx(0.3, abs=0.1)  # MP3 rings
-    assert not any(tmp_path.iterdir())
 
 
 def test_broken_files_give_one_line(tmp_path):
@@ -47,12 +45,6 @@ def test_what_is_no_audio_is_told_what_would_be(tmp_path):
     assert "give WAV, FLAC" in refused(path)
 
 
-def test_a_name_decides_nothing(tmp_path):
-    path = tmp_path / "noise.raw"
-    path.write_bytes(bytes(range(256)) * 100)
-    assert "not readable as audio" in refused(path)
-
-
 def test_limits_hold(tmp_path):
     def written(name, samples, rate=RATE):
         place = tmp_path / name
@@ -61,8 +53,6 @@ def test_limits_hold(tmp_path):
         return place / "a.flac"
 
     assert "longer than 2 s" in refused(written("long", np.zeros(3 * RATE)), Limits(max_seconds=2))
-    heavy = written("heavy", np.random.default_rng(0).uniform(-1, 1, RATE))
-    assert "the page takes 0.01 MiB" in refused(heavy, Limits(max_megabytes=0.01))
     assert "1000 Hz" in refused(written("slow", np.zeros(99), 1000))
 
 
@@ -73,10 +63,6 @@ def test_a_header_that_promises_the_moon_allocates_nothing(tmp_path):
     data[24:28] = (2_000_000_000).to_bytes(4, "little")
     path.write_bytes(bytes(data))
     assert "2000000000 Hz" in refused(path)
-
-
-def test_one_that_is_gone_is_asked_for_again(tmp_path):
-    assert "upload or record it again" in refused(tmp_path / "gone.wav")
 
 
 @pytest.mark.parametrize(

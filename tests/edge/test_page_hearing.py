@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from edge import runtimes
 from edge.bundle import PRETRAINED, Bundle
 from edge.decision import DecisionConfig
 from edge.events import Segment
@@ -40,6 +41,20 @@ def test_a_clip_is_told_as_the_device_tells_it(name):
     for explained in hearing.segments:
         ends = [s.end_seconds for s in explained.support]
         assert [s.start_seconds for s in explained.support[1:]] == pytest.approx(ends[:-1])
+
+
+def test_a_clip_loads_each_model_once(monkeypatch):
+    bundle = Bundle.open(PRETRAINED)
+    loaded = []
+
+    def counted(runtime, path, *more, _load=runtimes.load):
+        loaded.append(path.name)
+        return _load(runtime, path, *more)
+
+    monkeypatch.setattr(runtimes, "load", counted)
+    hear(bundle, VOICE)
+    files = bundle.manifest.model_files(bundle.default_runtime())
+    assert sorted(loaded) == sorted((files.encoder, files.head))
 
 
 @given(st.integers(0, len(VOICE)), st.integers(0, 50000))

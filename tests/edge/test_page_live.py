@@ -1,6 +1,7 @@
 """The microphone of the page without a browser: sessions are bounded, forgotten, and know nothing of each other."""
 
 import csv
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -52,6 +53,76 @@ def test_the_history_is_what_the_device_would_have_told(sessions):
         assert (row["verdict"] or None) == segment.verdict
         assert float(row["end_seconds"]) == pytest.approx(segment.end_seconds, abs=1e-4)
         assert {name: float(row[name]) for name in segment.probs} == pytest.approx(segment.probs, abs=1e-6)
+
+
+def test_a_session_that_has_ended_shows_no_sound(sessions):
+    key, _ = sessions.open("int8", RATE)
+    during = sessions.get(key).hear(VOICE[4 * RATE : 5 * RATE].astype("<f4").tobytes())["panel"]
+    assert "width:0%" not in during.partition("ser-meter")[2].partition("</div>")[0]
+    ended = sessions.close(key)["panel"]
+    assert "stopped" in ended
+    assert "listening" not in ended
+    assert "dBFS" not in ended
+    assert "width:0%" in ended.partition("ser-meter")[2].partition("</div>")[0]
+
+
+def test_one_request_of_a_session_is_heard_at_a_time(sessions, monkeypatch):
+    """What comes meanwhile is refused: it would hold one of the server's threads."""
+    key, session = sessions.open("int8", RATE)
+    inside, go_on = Event(), Event()
+
+    def slow(samples, _push=session._utterances.push):
+        inside.set()
+        assert go_on.wait(60)
+        return _push(samples)
+
+    monkeypatch.setattr(session._utterances, "push", slow)
+    first = Thread(target=session.hear, args=(bytes(4000),))
+    first.start()
+    assert inside.wait(60)
+    with pytest.raises(InputError, match="one at a time"):
+        session.hear(bytes(4000))
+    go_on.set()
+    first.join()
+    session.hear(bytes(4000))
+
+
+def test_a_session_that_opens_holds_nobody_up(sessions, monkeypatch):
+    """Loading a model takes a while; who is heard already is answered meanwhile, and its place is taken."""
+    key, _ = sessions.open("int8", RATE)
+    inside, go_on = Event(), Event()
+
+    def slow(bundle, *more, _recognizer=Bundle.recognizer):
+        inside.set()
+        assert go_on.wait(60)
+        return _recognizer(bundle, *more)
+
+    monkeypatch.setattr(Bundle, "recognizer", slow)
+    second = Thread(target=sessions.open, args=("int8", RATE))
+    second.start()
+    assert inside.wait(60)
+    assert sessions.get(key).hear(bytes(4000))["csv"] == []
+    with pytest.raises(InputError, match="2 microphones"):
+        sessions.open("int8", RATE)
+    go_on.set()
+    second.join()
+
+
+def test_a_session_that_cannot_open_gives_its_place_back(sessions):
+    for _ in range(3):
+        with pytest.raises(InputError, match="1 Hz"):
+            sessions.open("int8", 1)
+    sessions.open("int8", RATE)
+    sessions.open("int8", RATE)
+
+
+def test_samples_beyond_full_scale_do_no_lasting_harm(sessions):
+    """Finite, but resampling them could give infinity."""
+    key, session = sessions.open("int8", 44100)
+    for _ in range(4):
+        session.hear(np.tile(np.array([3e38, -3e38], "<f4"), 11025).tobytes())
+    told = session.hear(np.zeros(44100, "<f4").tobytes())
+    assert "clipped" in "".join(told["csv"]) + "".join(sessions.close(key)["csv"]) + told["panel"]
 
 
 def test_sessions_share_nothing(sessions):

@@ -1,11 +1,8 @@
-// The microphone of the Live tab, its history, and the cursor of the player. Formatting is the server's business.
+// The Live tab: the microphone's samples go to the server in order, its answers are shown and kept for the CSV file.
 (() => {
   const SEND_SECONDS = 0.25; // of audio per request
-  const KEEP_SECONDS = 5; // of audio that waits while the server computes; more is dropped and told
+  const KEEP_SECONDS = 5; // of audio that waits while the server computes; more is dropped and reported
   const HISTORY = 2000; // segments
-  const WORKLET = `registerProcessor("ser-capture", class extends AudioWorkletProcessor {
-    process(inputs) { if (inputs[0].length) this.port.postMessage(inputs[0][0].slice()); return true; }
-  });`;
   const at = (id) => document.getElementById(id);
   const csv = { header: "", lines: [] };
   let running = null;
@@ -21,13 +18,7 @@
     at("ser-csv").disabled = csv.lines.length === 0;
   }
 
-  async function post(url, body, headers) {
-    const answer = await fetch(url, { method: "POST", body, headers }).catch(() => null);
-    if (!answer) throw new Error("the page's server does not answer; is it still running?");
-    const told = await answer.json().catch(() => ({ error: "the page's server failed; see its log" }));
-    if (told.error) throw new Error(told.error);
-    return told;
-  }
+  const post = (url, body, headers) => ser.ask(url, { method: "POST", body, headers });
 
   function show(told) {
     at("ser-panel").innerHTML = told.panel;
@@ -38,28 +29,25 @@
     buttons();
   }
 
-  async function microphone() {
-    if (!navigator.mediaDevices) throw new Error("a browser gives its microphone only to this machine (localhost) or over HTTPS");
-    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    try {
-      return await navigator.mediaDevices.getUserMedia({ audio });
-    } catch (error) {
-      throw new Error(error.name === "NotAllowedError" ? "the browser was not allowed to use the microphone"
-        : error.name === "NotFoundError" ? "the browser finds no microphone" : `the microphone cannot be opened (${error.name})`);
+  function hear(mine, samples) {
+    if (mine.rate && mine.waiting > KEEP_SECONDS * mine.rate) {
+      mine.missing += mine.waiting;
+      mine.parts = [];
+      mine.waiting = 0;
     }
+    mine.parts.push(samples);
+    mine.waiting += samples.length;
+    mine.wake();
   }
 
   async function start() {
     say("");
+    const idle = at("ser-panel").innerHTML;
     const mine = (running = { stopped: false, parts: [], waiting: 0, missing: 0, wake: () => {} });
     buttons();
     try {
-      mine.stream = await microphone();
-      mine.context = new AudioContext();
-      const module = URL.createObjectURL(new Blob([WORKLET], { type: "text/javascript" }));
-      await mine.context.audioWorklet.addModule(module);
-      URL.revokeObjectURL(module);
-      mine.rate = mine.context.sampleRate;
+      mine.microphone = await ser.microphone((samples) => hear(mine, samples), () => { mine.lost = true; stop(mine); });
+      mine.rate = mine.microphone.rate;
       const asked = { bundle: at("ser-live-bundle").value, rate: mine.rate };
       const opened = await post("/live", JSON.stringify(asked), { "Content-Type": "application/json" });
       mine.id = opened.id;
@@ -68,30 +56,18 @@
         at("ser-history").replaceChildren();
       }
       csv.header = opened.csv_header;
-      const capture = new AudioWorkletNode(mine.context, "ser-capture", { channelCount: 1, channelCountMode: "explicit" });
-      capture.port.onmessage = ({ data }) => {
-        if (mine.waiting > KEEP_SECONDS * mine.rate) {
-          mine.missing += mine.waiting;
-          mine.parts = [];
-          mine.waiting = 0;
-        }
-        mine.parts.push(data);
-        mine.waiting += data.length;
-        if (mine.waiting >= SEND_SECONDS * mine.rate) mine.wake();
-      };
-      mine.context.createMediaStreamSource(mine.stream).connect(capture);
-      mine.stream.getAudioTracks()[0].onended = () => { mine.lost = true; stop(mine); };
-      await mine.context.resume();
       while (!mine.stopped) {
         if (mine.waiting >= SEND_SECONDS * mine.rate) await send(mine);
         else await new Promise((done) => { mine.wake = done; }); // no timer: browsers slow those of hidden tabs down
       }
+      mine.microphone.close();
       await send(mine);
       const { id } = mine;
       mine.id = null;
       show(await post(`/live/${id}/end`));
       if (mine.lost) say("the microphone is gone");
     } catch (error) {
+      at("ser-panel").innerHTML = idle;
       say(error.message);
     } finally {
       leave(mine);
@@ -113,8 +89,7 @@
   }
 
   function leave(mine) {
-    mine.stream?.getTracks().forEach((track) => track.stop());
-    if (mine.context?.state !== "closed") mine.context?.close();
+    mine.microphone?.close();
     if (mine.id) navigator.sendBeacon(`/live/${mine.id}/end`);
     mine.id = null;
   }
@@ -133,15 +108,4 @@
     if (target.id === "ser-csv") save();
   });
   window.addEventListener("pagehide", () => { if (running) leave(running); });
-
-  document.addEventListener("timeupdate", ({ target }) => {
-    const view = target.closest?.(".ser-view");
-    if (!view) return;
-    const { seconds, left, span } = view.dataset;
-    const x = Number(left) + (Number(span) * Math.min(target.currentTime, seconds)) / seconds;
-    const cursor = view.querySelector(".ser-cursor");
-    cursor.setAttribute("x1", x);
-    cursor.setAttribute("x2", x);
-    cursor.style.visibility = "visible";
-  }, true);
 })();
