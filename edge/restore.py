@@ -47,7 +47,7 @@ def start_of_bundle(path: Path, name: str) -> Start:
     scheme = manifest.model_files(RESTORED).scheme if RESTORED in manifest.models else "none"
     require(
         scheme == "float32",
-        f"--init {name}: training needs float32 {RESTORED} files, this bundle has {scheme}; make one with "
+        f"{path}: training and export start from float32 {RESTORED} files, this bundle has {scheme}; make one with "
         f"quantize.py --scheme float32 --formats {RESTORED}",
     )
     for key in ("model", "window", "corpora_heard"):

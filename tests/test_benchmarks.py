@@ -109,5 +109,5 @@ def test_documents_are_made_from_the_result_files(tmp_path, monkeypatch):
 def test_result_files_say_how_they_were_made():
     for path in (Path(tables.__file__).resolve().parent / "results").glob("*.json"):
         values = json.loads(path.read_text())
-        assert set(values) == {"command", "commit", "machine", "date", "rows"}, path
+        assert set(values) - {"int8_path"} == {"command", "commit", "machine", "date", "rows"}, path
         assert values["rows"], path

@@ -19,6 +19,7 @@ from crnn.run_config import RunConfig
 from crnn.transfer import Start, refuse_heard, start_from, start_of_run
 from edge import bundle, compress
 from edge.restore import FLOAT32, open_start
+from edge.trained import load_trained
 from edge.verify import torch_recognizer
 
 
@@ -210,7 +211,7 @@ def changed(tmp_path, change) -> Path:
         (lambda v: v["provenance"]["model"].update(planes=["change", "local"]), "off the golden values; not a start"),
         (lambda v: v["provenance"]["model"].update(head="pool"), "do not hold the model"),
         (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "do not give its geometry"),
-        (lambda v: v["models"].pop("onnx"), "training needs float32 onnx files, this bundle has none"),
+        (lambda v: v["models"].pop("onnx"), "start from float32 onnx files, this bundle has none"),
     ],
 )
 def test_a_bundle_that_is_no_start_says_why(change, part, tmp_path):
@@ -278,7 +279,7 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     assert config.model.lstm_units == 16
     heard = RunFolder(tmp_path / "run").read("split")["heard"]
     assert heard["before"] == ["synthetic:*"]
-    assert compress.load_trained(RunFolder(tmp_path / "run")).corpora_heard == {"own", "synthetic"}
+    assert load_trained(RunFolder(tmp_path / "run")).corpora_heard == {"own", "synthetic"}
 
     other = script(
         "train.py", *settings, "--data", f"folder:{mine}", "--out", tmp_path / "no", "--model.lstm_units", "20"
