@@ -65,6 +65,12 @@ def build_parser() -> argparse.ArgumentParser:
     source = parser.add_argument_group("audio")
     source.add_argument("--mic", action="store_true", help="listen to a microphone, until Ctrl-C")
     source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
+    source.add_argument(
+        "--channel",
+        type=int,
+        metavar="N",
+        help="microphone channel to hear, from 1 (default: the mean of two)",
+    )
     source.add_argument("--list-devices", action="store_true", help="list the microphones and end")
     source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
@@ -131,7 +137,7 @@ def source_and_stop(
     args: argparse.Namespace, file: str | None, sample_rate: int
 ) -> tuple[Iterable[np.ndarray | AudioEvent], Stop]:
     if file is None:
-        microphone = Microphone(sample_rate, args.device)
+        microphone = Microphone(sample_rate, args.device, channel=args.channel)
         return microphone, Stop(microphone.close)
     if file == "-":
         require(sys.stdin is not None, "standard input is closed; pipe raw s16le audio to it, or name a file")

@@ -20,10 +20,18 @@ from typing import BinaryIO
 from edge.ring import SampleRing
 
 BLOCK_SECONDS = 0.1
+OTHER_RATES = (48000, 44100, 16000, 32000, 96000, 22050, 8000)
+"""Hz, tried where a device does not open with the rate that it reports"""
+OTHER_CHANNELS = (1, 2, 4, 6, 8, 3, 5, 7)
+"""Likewise: arrays of microphones often open with all of their channels alone"""
+MAX_CHANNELS = max(OTHER_CHANNELS)
+BAD_CHANNELS, BAD_RATE = -9998, -9997
+"""PortAudio's paInvalidChannelCount and paInvalidSampleRate"""
 HEADER = struct.Struct("<cQdI")
 """Of each record: kind, frames lost before it, monotonic s of its last frame, bytes that follow"""
 DEVICES, FOUND, AUDIO, FAILED = b"L", b"D", b"A", b"F"
-"""Kinds of record: JSON list of devices; JSON device, before it is opened; interleaved float32 frames; JSON {"message",
+"""Kinds of record: JSON list of devices; JSON device, before it is opened and, where rate or channels are others than
+these, after; interleaved float32 frames; JSON {"message",
 "fatal"}"""
 
 
@@ -89,6 +97,60 @@ def input_devices(audio) -> list[Device]:
     ]
 
 
+def channel_counts(device: Device, channel: int | None) -> list[int]:
+    """Numbers of channels to open `device` with, the best first. At least `channel`, the one that is to be heard.
+
+    Stereo before mono: a driver that mixes two channels would hide that one of them is inverted.
+
+    >>> channel_counts(Device(0, "array", 16000, 6, True), None)
+    [2, 1, 6, 4, 8, 3, 5, 7]
+    >>> channel_counts(Device(0, "array", 16000, 6, True), 5)
+    [6, 8, 5, 7]
+    """
+    most = device.channels
+    least = 1 if channel is None else channel
+    # To choose one takes the channels as they are, unless there are so many that nobody has them.
+    wanted = [min(2, most), 1, most] if channel is None else [most if most <= MAX_CHANNELS else max(2, channel)]
+    return [n for n in dict.fromkeys([*wanted, *OTHER_CHANNELS]) if n >= least]
+
+
+def open_stream(audio, device: Device, channel: int | None, ring_seconds: float, formats) -> tuple:
+    """Open `device` with the first rate and number of channels that its driver takes.
+
+    Args:
+        audio: a PyAudio.
+        formats: the module `pyaudio`, for its constants.
+
+    Returns the stream, its ring, and the device as it was opened. Raises OSError if nothing is taken, or at once where
+    neither rate nor channels are at fault.
+    """
+    refused = None
+    for channels in channel_counts(device, channel):
+        for rate in dict.fromkeys((device.rate, *OTHER_RATES)):
+            block_frames = round(rate * BLOCK_SECONDS)
+            ring = SampleRing(max(2, round(ring_seconds / BLOCK_SECONDS)), block_frames, 4 * channels)
+            try:
+                # float32 loses nothing of any format, and spares the dither that would hide digital silence.
+                stream = audio.open(
+                    rate,
+                    channels,
+                    formats.paFloat32,
+                    input=True,
+                    input_device_index=device.index,
+                    frames_per_buffer=block_frames,
+                    stream_callback=Callback(ring, rate, formats.paInputOverflow, formats.paContinue),
+                )
+            except OSError as error:
+                if error.errno not in (BAD_CHANNELS, BAD_RATE):
+                    raise
+                refused = refused or error
+                if error.errno == BAD_CHANNELS:
+                    break
+            else:
+                return stream, ring, dataclasses.replace(device, rate=rate, channels=channels)
+    raise refused
+
+
 class Callback:
     """PortAudio's callback: copies into the ring and counts what PortAudio lost, nothing else."""
 
@@ -140,21 +202,15 @@ def record(request: dict, write: Writer) -> None:
     except LookupError as error:
         # A name never seen is a slip of the pen; one that was there before will come back.
         return write.json(FAILED, {"message": error.args[0], "fatal": not request["known"]})
-    device = dataclasses.replace(device, channels=min(2, device.channels))
+    channel = request["channel"]
+    if channel is not None and channel > device.channels:
+        message = f"{device.name}: has {device.channels} channel(s), no channel {channel}; give another --channel"
+        return write.json(FAILED, {"message": message, "fatal": not request["known"]})
     write.json(FOUND, dataclasses.asdict(device))
-    block_frames = round(device.rate * BLOCK_SECONDS)
-    ring = SampleRing(max(2, round(request["ring_seconds"] / BLOCK_SECONDS)), block_frames, 4 * device.channels)
     try:
-        # float32 loses nothing of any format, and spares the dither that would hide digital silence.
-        stream = audio.open(
-            device.rate,
-            device.channels,
-            pyaudio.paFloat32,
-            input=True,
-            input_device_index=device.index,
-            frames_per_buffer=block_frames,
-            stream_callback=Callback(ring, device.rate, pyaudio.paInputOverflow, pyaudio.paContinue),
-        )
+        stream, ring, opened = open_stream(audio, device, channel, request["ring_seconds"], pyaudio)
+        if opened != device:
+            write.json(FOUND, dataclasses.asdict(opened))
         while (block := ring.read(timeout=0.2)) or stream.is_active():
             if block:
                 write(AUDIO, block.data, block.lost, block.seconds)

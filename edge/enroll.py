@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     mic.add_argument("--emotions", action="store_true", help="sentences in every emotion, not neutral ones alone")
     mic.add_argument("--takes", type=int, default=3, help="sentences per emotion (default: 3)")
     mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
+    mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
     mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
     parser.add_argument("--gate", choices=tuple(GATES), default="energy", help="default: energy")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
@@ -94,7 +95,7 @@ def sentences_of(args: argparse.Namespace, ear: Ear, labels: tuple[str, ...]) ->
     if args.keep_audio is not None:
         args.keep_audio.mkdir(parents=True, exist_ok=True)
     emotions = labels if args.emotions else (NEUTRAL,)
-    with Microphone(ear.sample_rate, args.device) as microphone:
+    with Microphone(ear.sample_rate, args.device, channel=args.channel) as microphone:
         return list(Session(ear, microphone, say, args.keep_audio).run(emotions, args.takes))
 
 

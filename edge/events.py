@@ -56,6 +56,8 @@ class AudioEventKind(StrEnum):
     """Nothing but zeros: muted, or a wrong input"""
     CLIPPED = "clipped"
     """Input at full scale: turn the microphone down"""
+    CHANNEL = "channel"
+    """Not all of the device's channels are heard, and why"""
     RECOVERED = "recovered"
     """Zeros or clipping have ended"""
     STOPPED = "stopped"

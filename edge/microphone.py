@@ -6,16 +6,17 @@ PortAudio runs in a process of its own (`edge.capture` says why), which is start
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from crnn.config import InputError, require
 from edge.capture import AUDIO, DEVICES, FOUND, Device
 from edge.capture_process import CaptureProcess, Record
+from edge.channels import Channels
 from edge.events import AudioEvent, AudioEventKind
 from edge.extras import needed
-from edge.input_watch import InputWatch, sound
+from edge.input_watch import InputWatch, RateWatch, sound, usual_rate
 from edge.sources import StreamResampler
 
 POLL_SECONDS = 0.2
@@ -75,20 +76,33 @@ def list_devices(timeout: float = 15.0) -> list[Device]:
 class Microphone:
     """Iterate over it: `np.ndarray` chunks `(time,)`, float32, mono, at `sample_rate`, and `AudioEvent`s, in order.
 
-    The device is opened at its own rate, in stereo or mono. The iteration goes on until `close()`: a device that is
-    unplugged, stalls or whose server dies is LOST, tried again with growing, random delays (NOT_FOUND for each failed
-    try), found again by name under whatever index, and OPENED. `gap_seconds` of OPENED (the time that passed) and of
-    OVERRUN (the samples lost, counted) is the audio missing between the samples before and after the event.
+    The device is opened at its own rate, in stereo, mono, or with what it takes (`edge.capture`, `edge.channels`);
+    one that delivers another rate than it was opened with is heard at that rate from then on.
+
+    The iteration goes on until `close()`: a device that is unplugged, stalls or whose server dies is LOST, tried again
+    with growing, random delays (NOT_FOUND for each failed try), found again by name under whatever index, and OPENED.
+    `gap_seconds` of OPENED (the time that passed) and of OVERRUN (the samples lost, counted) is the audio missing
+    between the samples before and after the event.
 
     Args:
         sample_rate: Hz, of what is yielded.
         device: index, name or part of the name; None: the system's.
+        channel: the one that is heard, from 1; None: of two their mean, of more the first that works.
 
     Iterating raises InputError if at first there is no such device, if PyAudio is missing, or after `config.retries`.
     """
 
-    def __init__(self, sample_rate: int, device: str | None = None, config: MicrophoneConfig | None = None) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        device: str | None = None,
+        config: MicrophoneConfig | None = None,
+        channel: int | None = None,
+    ) -> None:
         require(sample_rate > 0, f"sample_rate is {sample_rate}; give a rate in Hz above 0")
+        require(channel is None or channel >= 1, f"--channel {channel}: channels count from 1")
+        self._channel = channel
+        self._delivered: dict[str, int] = {}  # lasting name -> Hz, of devices that deliver another rate than they say
         self._sample_rate, self._device, self._config = sample_rate, device, config or MicrophoneConfig()
         self._known, self._again = False, None  # whether there was such a device, and its lasting name
         self._heard_until: float | None = None  # monotonic s of the last sample
@@ -159,7 +173,12 @@ class Microphone:
             return None
         config = self._config
         self._capture = CaptureProcess(
-            list=False, device=self._device, known=self._known, again=self._again, ring_seconds=config.ring_seconds
+            list=False,
+            device=self._device,
+            known=self._known,
+            again=self._again,
+            ring_seconds=config.ring_seconds,
+            channel=self._channel,
         )
         record = self._next(config.open_seconds, "the audio system does not answer")
         if record is None:
@@ -168,7 +187,12 @@ class Microphone:
             raise RuntimeError(f"a device was asked for, not {record.kind!r}")
         device = Device(**json.loads(record.payload))
         self._known, self._again = True, device.lasting_name if self._device is not None else None
-        first = self._next(config.stall_seconds, f"{device.name}: no samples for {config.stall_seconds:g} s")
+        stalled = f"{device.name}: no samples for {config.stall_seconds:g} s"
+        first = self._next(config.stall_seconds, stalled)
+        if first is not None and first.kind == FOUND:  # opened with another rate or number of channels
+            device = Device(**json.loads(first.payload))
+            first = self._next(config.stall_seconds, stalled)
+        device = replace(device, rate=self._delivered.get(device.lasting_name, device.rate))
         return None if first is None else (device, first)
 
     def _opened_event(self, device: Device, first: Record) -> AudioEvent:
@@ -182,27 +206,30 @@ class Microphone:
     def _listen(self, device: Device, record: Record | None) -> Iterator[np.ndarray | AudioEvent]:
         """Samples and what happens to them until the device is lost or the microphone closed."""
         config = self._config
-        watch = InputWatch(device.rate, config.zeros_seconds, config.clip_share)
-        resample = StreamResampler(device.rate, self._sample_rate)
-        end = np.zeros((0, device.channels), dtype=np.float32)
+        path = _Path(device, self._sample_rate, self._channel, config)
         lost = None
         while record is not None:
             if record.kind != AUDIO:
                 raise RuntimeError(f"audio was expected, not {record.kind!r}")
             if record.lost:  # the stream ends here and another begins
-                yield from nonempty(resample(end, last=True))
-                resample = StreamResampler(device.rate, self._sample_rate)
-                gap = record.lost / device.rate
+                yield from path.end()
+                gap = record.lost / path.rate
                 yield AudioEvent(AudioEventKind.OVERRUN, f"{gap:.2f} s of audio lost: this machine is too slow", gap)
             frames = np.frombuffer(record.payload, dtype=np.float32).reshape(-1, device.channels)
             self._heard_until = record.seconds
-            yield from nonempty(resample(sound(frames)))
-            yield from watch.update(frames)
+            yield from path.hear(frames)
             try:
+                delivered = path.check_rate(len(frames) + record.lost, record.seconds)
+                if delivered is not None:
+                    yield from path.end()
+                    message = f"{device.name}: opened at {path.rate} Hz, delivers {delivered}: heard as {delivered} Hz"
+                    self._delivered[device.lasting_name] = delivered
+                    path = _Path(replace(device, rate=delivered), self._sample_rate, self._channel, config)
+                    yield AudioEvent(AudioEventKind.OPENED, message)
                 record = self._next(config.stall_seconds, f"{device.name}: no samples for {config.stall_seconds:g} s")
             except OSError as error:
                 lost, record = error, None
-        yield from nonempty(resample(end, last=True))
+        yield from path.end()
         self._end_capture()
         if lost is not None:
             yield AudioEvent(AudioEventKind.LOST, str(lost))
@@ -230,6 +257,40 @@ class Microphone:
         if self._capture is not None:
             self._capture.close()
             self._capture = None
+
+
+class _Path:
+    """From a device's blocks to samples: what is heard of them, and whether they are what they should be."""
+
+    def __init__(self, device: Device, sample_rate: int, channel: int | None, config: MicrophoneConfig) -> None:
+        self.rate, self._name, self._sample_rate = device.rate, device.name, sample_rate
+        self._channels = Channels(device.channels, device.rate, channel)
+        self._watch = InputWatch(device.rate, config.zeros_seconds, config.clip_share)
+        self._watch_all = device.channels <= 2 and channel is None
+        self._rate_watch = RateWatch(device.rate)
+        self._resample = StreamResampler(device.rate, sample_rate)
+
+    def hear(self, frames: np.ndarray) -> Iterator[np.ndarray | AudioEvent]:
+        """`frames (time, channels)`, as the driver gives them."""
+        heard, told = self._channels(frames)
+        yield from nonempty(self._resample(sound(heard)))
+        yield from told + self._watch.update(frames if self._watch_all else heard)
+
+    def end(self) -> list[np.ndarray]:
+        """What the resampler holds back; another stream may begin."""
+        rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
+        self._resample = StreamResampler(self.rate, self._sample_rate)
+        return nonempty(rest)
+
+    def check_rate(self, n_frames: int, seconds: float) -> int | None:
+        """The rate, Hz, that the device delivers, where it is another usual one. Raises OSError where it is none."""
+        measured = self._rate_watch.update(n_frames, seconds)
+        if measured is None:
+            return None
+        delivered = usual_rate(measured)
+        if delivered is None:
+            raise OSError(f"{self._name}: opened at {self.rate} Hz, but {measured:.0f} samples come in a second")
+        return delivered
 
 
 def nonempty(samples: np.ndarray) -> list[np.ndarray]:

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
-    "microphone", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras", "writable",
-    "doctor", "doctor_checks", "machine", "selftest",
+    "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
+    "writable", "doctor", "doctor_checks", "machine", "selftest",
     "golden", "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {

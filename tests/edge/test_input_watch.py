@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.events import AudioEventKind
-from edge.input_watch import InputWatch
+from edge.input_watch import InputWatch, RateWatch, usual_rate
 
 RATE = 1000
 
@@ -61,6 +61,44 @@ def test_a_few_peaks_are_no_clipping():
     frames = noise(10)
     frames[::200] = 1.0
     assert kinds(frames) == []
+
+
+def measured(rates: list[float], opened: int, block: int, jitter: float = 0.0) -> list[tuple[float, float]]:
+    """A device that delivers each of `rates` for 20 s: when something was told, s, and what."""
+    rng, watch, now, told = np.random.default_rng(0), RateWatch(opened), 0.0, []
+    for rate in rates:
+        for _ in range(round(20 * rate / block)):
+            now += block / rate
+            wrong = watch.update(block, 1000 + now + rng.uniform(0, jitter))
+            told += [] if wrong is None else [(now, wrong)]
+    return told
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.05])
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_the_rate_that_a_device_was_opened_with_is_no_fault(rate, jitter):
+    assert measured([rate, rate * 1.001, rate * 0.999], rate, rate // 10, jitter) == []
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.05])
+@pytest.mark.parametrize(("opened", "delivered"), [(48000, 16000), (16000, 48000), (48000, 44100), (44100, 48000)])
+def test_another_rate_is_measured_within_ten_seconds(opened, delivered, jitter):
+    (at, wrong), *_ = measured([delivered], opened, opened // 10, jitter)
+    assert at < 10
+    assert usual_rate(wrong) == delivered
+
+
+def test_a_machine_that_was_busy_once_is_no_fault():
+    watch, told = RateWatch(16000), []
+    for number in range(400):
+        late = 2.5 if 100 <= number < 125 else 0.0  # blocks that come together once the machine has time
+        told.append(watch.update(1600, max(number * 0.1, 12.5) if late else number * 0.1))
+    assert set(told) == {None}
+
+
+def test_what_is_no_usual_rate_is_not_taken_for_one():
+    assert usual_rate(40000.0) is None
+    assert measured([40000], 48000, 4800)[0][1] == pytest.approx(40000, rel=0.01)
 
 
 def test_an_empty_block_is_nothing():

@@ -188,6 +188,18 @@ def test_zeros_are_told(house, listen):
     listener.event(AudioEventKind.ZEROS)
 
 
+def test_an_inverted_channel_is_told_and_the_other_is_heard(house, listen):
+    house.start(RATE, 2)
+    listener = listen()
+    listener.event(OPENED)
+    played = chirp(2.0)
+    player = house.play(np.stack([played, -played], axis=1))
+    assert "inverted" in listener.event(AudioEventKind.CHANNEL).message
+    listener.until(lambda _: player.poll() is not None)
+    listener.hear(1.0)
+    assert place(played[RATE:], samples_of(listener.items))[1] > 0.99
+
+
 def test_clipping_is_told(house, listen):
     house.start()
     listener = listen()
