@@ -12,9 +12,23 @@ def read_checkpoint(path: Path) -> dict:
     """A checkpoint of `fit`; nothing in it is unpickled. Raises InputError if the file is not one."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); train again") from error
-    require(isinstance(checkpoint, dict) and "state_dict" in checkpoint, f"{path}: not a checkpoint of train.py")
+    # What torch raises for damaged archives, by where the damage lies.
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as wrong:
+        raise InputError(f"{path}: not a readable checkpoint ({type(wrong).__name__}); train again") from wrong
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    require(
+        isinstance(state, dict)
+        and all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()),
+        f"{path}: not a checkpoint of train.py",
+    )
     return checkpoint
 
 

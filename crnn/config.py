@@ -34,18 +34,19 @@ class FeatureConfig:
     """Power added before the logarithm, on samples in [-1, 1]"""
 
     def __post_init__(self) -> None:
-        require(self.sample_rate > 0, f"features.sample_rate is {self.sample_rate}; give a rate in Hz above 0")
+        for name, most in (("sample_rate", 384_000), ("n_fft", 16_384), ("n_mels", 512)):
+            value = getattr(self, name)
+            require(0 < value <= most, f"features.{name} is {value}; give 1 to {most}")
         require(
             0 < self.hop_length <= self.n_fft,
             f"features.hop_length is {self.hop_length}; give 1 to n_fft ({self.n_fft}) samples",
         )
-        require(self.n_mels > 0, f"features.n_mels is {self.n_mels}; give at least 1")
         require(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             f"features.f_min, f_max are {self.f_min}, {self.f_max}; "
             f"they must satisfy 0 <= f_min < f_max <= {self.sample_rate / 2}",
         )
-        require(self.log_offset > 0, f"features.log_offset is {self.log_offset}; give a power above 0")
+        require(0 < self.log_offset < 1, f"features.log_offset is {self.log_offset}; give a power above 0 and below 1")
 
     def n_frames(self, n_samples: int) -> int:
         """Whole frames in `n_samples` samples.
@@ -56,6 +57,12 @@ class FeatureConfig:
         return max(0, (n_samples - self.n_fft) // self.hop_length + 1)
 
 
+LARGEST_LSTM = 2**23
+"""Inputs x units of an LSTM: 128 MiB of weights per direction"""
+LONGEST = 2**22
+"""Samples of a window: 4 min at 16 kHz"""
+LARGEST_BLOCK = 2**24
+"""Samples of a block's overlapping frames: 64 MiB"""
 PLANES = ("level", "shape", "local", "contrast", "change")
 STEMS, HEADS = ("pool", "stride"), ("lstm", "pool", "both")
 
@@ -100,12 +107,18 @@ class ModelConfig:
             f"got {len(self.channels)}, {len(self.pool_mels)} and {len(self.pool_frames)}",
         )
         for name in ("channels", "pool_mels", "pool_frames"):
-            require(min(getattr(self, name)) >= 1, f"model.{name} is {getattr(self, name)}; give numbers of at least 1")
-        require(self.lstm_units >= 1, f"model.lstm_units is {self.lstm_units}; give at least 1")
-        require(self.attention_units >= 1, f"model.attention_units is {self.attention_units}; give at least 1")
+            given = getattr(self, name)
+            require(min(given) >= 1 and max(given) <= 1024, f"model.{name} is {given}; give numbers from 1 to 1024")
+        require(len(self.channels) <= 16, f"model.channels has {len(self.channels)} blocks; give at most 16")
+        for name, most in (
+            ("lstm_units", 2048),
+            ("attention_units", 2048),
+            ("change_frames", 10_000),
+            ("context_frames", 10_000),
+        ):
+            value = getattr(self, name)
+            require(1 <= value <= most, f"model.{name} is {value}; give 1 to {most}")
         require(0 <= self.dropout < 1, f"model.dropout is {self.dropout}; give 0 <= dropout < 1")
-        require(self.change_frames >= 1, f"model.change_frames is {self.change_frames}; give at least 1")
-        require(self.context_frames >= 1, f"model.context_frames is {self.context_frames}; give at least 1")
         require(
             self.floor_db is None or -120 <= self.floor_db <= 20,
             f"model.floor_db is {self.floor_db}; give -120 to 20 dB, or null for none",
@@ -151,7 +164,12 @@ class ModelConfig:
         for number, pool in enumerate(self.pool_mels):
             bands = -(-bands // pool) if number == 0 and self.stem == "stride" else bands // pool
         require(bands >= 1, f"model.pool_mels {self.pool_mels} pools {n_mels} mel bands down to none; pool less")
-        return self.channels[-1] * bands
+        features = self.channels[-1] * bands
+        require(
+            features * self.lstm_units <= LARGEST_LSTM,
+            f"model.channels and pool_mels give {features} values per step for {self.lstm_units} LSTM units; pool more",
+        )
+        return features
 
 
 @dataclass(frozen=True)
@@ -198,7 +216,13 @@ class StreamGeometry:
         for item in dataclasses.fields(self):
             least = 0 if item.name == "lead_frames" else 1
             value = getattr(self, item.name)
-            require(value >= least, f"window.{item.name} is {value}; give at least {least}")
+            require(least <= value <= LONGEST, f"window.{item.name} is {value}; give {least} to {LONGEST}")
+        require(
+            max(self.window_samples + self.hop_samples, self.lead_samples) <= LONGEST
+            and self.block_frames * self.n_fft <= LARGEST_BLOCK,
+            f"window: {self.window_samples} samples per decision, {self.lead_samples} before the first and blocks of "
+            f"{self.block_frames} frames are more than any model of this project needs",
+        )
 
     @classmethod
     def resolve(cls, features: FeatureConfig, model: ModelConfig, window: WindowConfig) -> "StreamGeometry":

@@ -13,8 +13,12 @@ from crnn.atomic import write_text
 from crnn.config import InputError, from_dict, require
 from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
+from crnn.shown import brief
+from crnn.strict import read_json
 
 SCHEMA = 2
+LARGEST = 256 * 2**20
+"""Bytes of one of its JSON files; split.json names every recording"""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,7 @@ class RunFolder:
         """Raises InputError, naming the file, if it is missing or not JSON."""
         path = self.path / f"{name}.json"
         require(path.is_file(), f"{path}: no such file; {self.path} is not a finished run folder of train.py")
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: not valid JSON ({error})") from error
+        return read_json(path, LARGEST)
 
     def write_config(self, config: RunConfig, data: dict[str, str], augment: dict) -> None:
         values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}
@@ -63,7 +64,13 @@ class RunFolder:
         where = self.path / "config.json"
         require(
             values.get("schema") == SCHEMA,
-            f"{where}: schema {values.get('schema')}, this version reads {SCHEMA}; train again or use that version",
+            f"{where}: schema {brief(values.get('schema'))}, this version reads {SCHEMA}; train again, or use that one",
+        )
+        for name in ("run", "data", "augment"):
+            require(isinstance(values.get(name), dict), f"{where}: lacks {name}; train again")
+        require(
+            all(isinstance(folder, str) for folder in values["data"].values()),
+            f"{where}: data must name a folder for each corpus; train again",
         )
         try:
             config = from_dict(RunConfig, values["run"])
@@ -93,18 +100,39 @@ class RunFolder:
         before this one included. Raises InputError if the run does not say."""
         heard = self.read("split").get("heard")
         require(
-            isinstance(heard, dict), f"{self.path / 'split.json'}: does not say whom the run has heard; train again"
+            isinstance(heard, dict) and all(_is_texts(speakers) for speakers in heard.values()),
+            f"{self.path / 'split.json'}: does not say whom the run has heard; train again",
         )
         return sorted({speaker for speakers in heard.values() for speaker in speakers})
 
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the logits. Raises InputError if `split.json` does not name them."""
+        labels = self.read("split").get("labels")
+        require(
+            _is_texts(labels) and 1 <= len(labels) <= 100 and len(set(labels)) == len(labels),
+            f"{self.path / 'split.json'}: does not name the emotions; train again",
+        )
+        return tuple(labels)
+
+    def split_hash(self) -> str:
+        """Of the split, without corrections."""
+        values = self.read("split")
+        digest = values.get("original_split_hash", values.get("split_hash"))  # older runs know no corrections
+        require(isinstance(digest, str), f"{self.path / 'split.json'}: lacks split_hash; train again")
+        return digest
+
     def check_split(self, split: Split) -> None:
         """Refuse recordings that are not those this run was trained and judged on."""
-        recorded = self.read("split")["split_hash"]
+        recorded = self.read("split").get("split_hash")
         require(
             recorded == split.hash,
             f"{self.path} belongs to split {recorded}, but these recordings give {split.hash}: files were added, "
             "removed or can no longer be read; restore them, or train again",
         )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _flat(values: dict, prefix: str = "") -> dict:

@@ -51,13 +51,22 @@ class Start:
 def start_of_run(run: Path) -> Start:
     """A run folder. Raises InputError if it is unfinished or does not say whom it has heard."""
     folder = RunFolder(run)
-    labels, heard = tuple(folder.read("split")["labels"]), tuple(folder.heard())
+    labels, heard = folder.labels(), tuple(folder.heard())
     config, _, _ = folder.read_config()
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
     weights = model_weights(folder.best_checkpoint)
-    recorded = folder.read("split")
-    split_hash = recorded.get("original_split_hash", recorded["split_hash"])  # older runs know no corrections
-    return Start(str(run), labels, config.features, config.model, config.window, weights, heard, split_hash=split_hash)
+    shapes = CRNN(config.features, config.model, len(labels)).state_dict()
+    require(
+        weights.keys() == shapes.keys() and all(weights[name].shape == value.shape for name, value in shapes.items()),
+        f"{folder.best_checkpoint}: does not fit {folder.path / 'config.json'} and split.json; train it again",
+    )
+    require(
+        all(bool(value.isfinite().all()) for value in weights.values()),
+        f"{folder.best_checkpoint}: holds NaN or infinite weights; train it again",
+    )
+    return Start(
+        str(run), labels, config.features, config.model, config.window, weights, heard, split_hash=folder.split_hash()
+    )
 
 
 def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:

@@ -1,6 +1,5 @@
 """From logits to something a person can use: calibrated probabilities, a label, and the courage to abstain."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,8 @@ import numpy as np
 from crnn.config import require
 
 UNCERTAIN = "uncertain"
+TEMPERATURES = (1e-3, 1e3)
+"""Beyond them the softmax overflows, or says nothing"""
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,10 @@ class DecisionConfig:
     """Below this probability of the top emotion the answer is "uncertain\""""
 
     def __post_init__(self) -> None:
+        low, high = TEMPERATURES
         require(
-            0 < self.temperature < math.inf, f"decision.temperature is {self.temperature}; give a finite number above 0"
+            low <= self.temperature <= high,
+            f"decision.temperature is {self.temperature}; give a finite number above 0, {low} to {high}",
         )
         require(0 <= self.min_confidence < 1, f"decision.min_confidence is {self.min_confidence}; give 0 to 1")
 

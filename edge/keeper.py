@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -112,9 +111,11 @@ def _locked(folder: KeptFolder) -> BinaryIO:
     """A file that this process alone has locked, until it is closed or the process ends."""
     path = folder.path / LOCK
     try:
-        file = open(path, "wb", opener=partial(os.open, mode=PRIVATE_FILE))  # noqa: PTH123, SIM115
+        # Through no link, and nothing of what lies there is lost: the file is only there to be locked.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE_FILE)
+        file = os.fdopen(handle, "wb")
     except OSError as error:
-        raise InputError(f"{folder.path}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be locked ({error.strerror}); remove it, or name another folder") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

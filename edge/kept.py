@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crnn.config import InputError, require
+from crnn.strict import open_regular, read_bounded
 from edge.events import Recording
 from edge.sidecar import LARGEST, NAME, Told, as_json, new_name, parse_sidecar, sureness, time_of
 
@@ -198,16 +199,18 @@ class KeptFolder:
     def sound(self, name: str) -> bytes:
         """The WAV file of a kept or corrected recording. Raises InputError if there is none."""
         path = self._path(name, ".wav")
-        if not path.is_file():
+        if not _is_plain(path):
             path = self._corrected_path(self._corrected(name))
-        return path.read_bytes()
+        with os.fdopen(open_regular(path, follow=False), "rb") as file:
+            return file.read()
 
     def corrected(self) -> list[Corrected]:
         """Everything that has been corrected, the newest first."""
         found = []
-        for path in (self.path / CORRECTED).glob("*/*.wav"):
+        for path in _inside(self.path / CORRECTED):
             speaker, _, name = path.stem.rpartition("_")
-            if NAME.fullmatch(name) and SPEAKER.fullmatch(speaker) and path.is_file() and not path.is_symlink():
+            sound = path.suffix == ".wav" and _is_folder_name(path.parent.name)
+            if sound and time_of(name) and SPEAKER.fullmatch(speaker) and _is_plain(path):
                 found.append(Corrected(name, path.parent.name, speaker))
         return sorted(found, key=lambda item: item.name, reverse=True)
 
@@ -220,10 +223,11 @@ class KeptFolder:
         require(_is_folder_name(emotion), f"{emotion!r} cannot name a folder, so no recording can be corrected to it")
         require(bool(SPEAKER.fullmatch(speaker)), f"speaker {speaker!r}: give up to 30 letters, digits and hyphens")
         source = self._path(name, ".wav")
-        if not source.is_file():
+        if not _is_plain(source):
             source = self._corrected_path(self._corrected(name))
         target = self._corrected_path(Corrected(name, emotion, speaker))
         for folder in (target.parent.parent, target.parent):
+            require(not folder.is_symlink(), f"{folder}: is a link; corrected recordings stay in their folder")
             folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         source.replace(target)
         self._path(name, ".json").unlink(missing_ok=True)
@@ -249,8 +253,7 @@ class KeptFolder:
 
     def _told(self, name: str) -> Told | None:
         try:
-            with (self.path / f"{name}.json").open("rb") as file:
-                return parse_sidecar(file.read(LARGEST + 1), name)
+            return parse_sidecar(read_bounded(self.path / f"{name}.json", LARGEST, follow=False), name)
         except (OSError, InputError):
             return None
 
@@ -270,6 +273,21 @@ class KeptFolder:
 
 def _unfinished(name: str) -> re.Match | None:
     return re.fullmatch(rf"\.{NAME.pattern}\.(?:wav|json)\.part", name)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a regular file lies there, and not a link to one."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies two levels below `folder`, no link followed; nothing where it cannot be looked into."""
+    found = [folder]
+    for _ in range(2):
+        found = [
+            path for parent in found if parent.is_dir() and not parent.is_symlink() for path in sorted(parent.iterdir())
+        ]
+    return found
 
 
 def _is_folder_name(emotion: str) -> bool:

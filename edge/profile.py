@@ -13,15 +13,24 @@ complaint "it says angry whatever I say", and no more.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.atomic import replacing
+from crnn.config import require
+from crnn.shown import brief
+from crnn.strict import read_json
+from edge.arrays import read_arrays
 
 SCHEMA = 1
 NEUTRAL = "neutral"
+LARGEST = 4 * 2**20
+"""Bytes of a profile"""
+GREATEST = 1e6
+"""Absolute value of a weight; far beyond what sentences give, and small enough that logits stay finite"""
 STEPS = 200
 """Of the accelerated gradient; it has converged long before"""
 
@@ -83,13 +92,18 @@ def save_speakers(speakers: Speakers, path: Path) -> None:
 
 def load_speakers(path: Path, width: int, n_classes: int) -> Speakers:
     """Read a bundle's `speakers.npz`. Raises InputError, naming the file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
-        upper = np.triu(np.atleast_2d(values["whiten"]).astype(np.float32))
-        speakers = Speakers(**values | {"whiten": upper + np.triu(upper, 1).T})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: does not describe the training speakers ({error}); make the bundle again") from error
+    values = read_arrays(path, follow=False)
+    require(
+        values.keys() == Speakers.__dataclass_fields__.keys()
+        and all(value.dtype.kind == "f" for value in values.values()),
+        f"{path}: does not describe the training speakers; make the bundle again",
+    )
+    require(
+        values["whiten"].shape == (width, width),
+        f"{path}: whiten has shape {values['whiten'].shape}, this model needs {(width, width)}; make the bundle again",
+    )
+    upper = np.triu(values["whiten"].astype(np.float32))
+    speakers = Speakers(**values | {"whiten": upper + np.triu(upper, 1).T})
     speakers.check(str(path), width, n_classes)
     return speakers
 
@@ -122,13 +136,8 @@ class Profile:
             "weights": self.weights.tolist(),
             "bias": self.bias.tolist(),
         }
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_text(json.dumps(values, allow_nan=False) + "\n", encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(Path(path)) as file:
+            file.write(json.dumps(values, allow_nan=False).encode("ascii") + b"\n")
 
 
 def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -> Profile:
@@ -139,36 +148,44 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     path = Path(path)
     require(path.is_file(), f"{path}: no such file; make a profile with python -m edge.enroll")
     damaged = f"{path}: not a profile, or damaged; make it again with python -m edge.enroll"
-    try:
-        values = json.loads(path.read_bytes())
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise InputError(damaged) from error
-    require(isinstance(values, dict) and isinstance(values.get("schema"), int), damaged)
+    values = read_json(path, LARGEST)
+    require(type(values.get("schema")) is int, damaged)
     require(
         values["schema"] == SCHEMA, f"{path}: schema {values['schema']}, this version reads {SCHEMA}; make it again"
     )
     require(
         values.get("bundle") == bundle,
-        f"{path}: made for bundle {str(values.get('bundle'))[:12]}, this one is {bundle[:12]}; enrol again with it",
+        f"{path}: made for bundle {brief(values.get('bundle'))[:13]}, this one is {bundle[:12]}; enrol again with it",
     )
     require(values.keys() == {"schema", *Profile.__dataclass_fields__}, damaged)
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
-            weights = np.array(values["weights"], dtype=np.float64).astype(np.float32)
-            bias = np.array(values["bias"], dtype=np.float64).astype(np.float32)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(damaged) from error
+    weights = _numbers(values["weights"], (width, len(labels)))
+    bias = _numbers(values["bias"], (len(labels),))
     sentences = values["sentences"]
     sound = (
         values["labels"] == list(labels)
-        and weights.shape == (width, len(labels))
-        and bias.shape == (len(labels),)
-        and bool(np.isfinite(weights).all() and np.isfinite(bias).all())
+        and weights is not None
+        and bias is not None
         and isinstance(sentences, dict)
-        and all(name in labels and type(count) is int and count > 0 for name, count in sentences.items())
+        and all(name in labels and type(count) is int and 0 < count < 10**6 for name, count in sentences.items())
     )
     require(sound, damaged)
     return Profile(bundle, tuple(labels), sentences, weights, bias)
+
+
+def _numbers(values: object, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Lists of numbers as float32 of that shape; None if they are anything else. True and "1" are no numbers."""
+    rows = values if len(shape) == 2 else [values]
+    sound = (
+        isinstance(rows, list)
+        and len(rows) == math.prod(shape[:-1])
+        and all(
+            isinstance(row, list)
+            and len(row) == shape[-1]
+            and all(type(value) in (int, float) and abs(value) <= GREATEST for value in row)
+            for row in rows
+        )
+    )
+    return np.array(rows, dtype=np.float32).reshape(shape) if sound else None
 
 
 def make_profile(

@@ -1,19 +1,21 @@
 """What is told of a kept recording (edge.kept): its name, and the sidecar beside it, read strictly."""
 
 import json
-import math
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from crnn.config import InputError, require
+from crnn.config import require
+from crnn.strict import parse_json
 from edge.events import Verdict
 
 SCHEMA = 1
-NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
+NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}")
 """When it was said, UTC, and a random number"""
 STAMP = "%Y%m%dT%H%M%S.%fZ"
+LONGEST = 3600.0
+"""s of a recording; utterances are far shorter"""
 LARGEST = 16384
 """Bytes of a sidecar"""
 
@@ -60,29 +62,32 @@ def parse_sidecar(data: bytes, name: str) -> Told:
     """The content of `NAME.json`. Raises InputError for anything that `KeptFolder.keep` would not write."""
     damaged = f"{name}.json: not a sidecar of this project, or damaged"
     require(len(data) <= LARGEST, damaged)
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or a trap
-        raise InputError(damaged) from error
+    values = parse_json(data, damaged)
     keys = {"schema", "when", *Told.__dataclass_fields__}
-    require(isinstance(values, dict) and values.keys() == keys and values["schema"] == SCHEMA, damaged)
+    require(isinstance(values, dict) and values.keys() == keys, damaged)
     probs, emotion, verdict = values["probs"], values["emotion"], values["verdict"]
     sound = (
-        values["when"] == name.split("-")[0]
+        type(values["schema"]) is int
+        and values["schema"] == SCHEMA
+        and values["when"] == name.split("-")[0]
         and isinstance(values["bundle"], str)
         and re.fullmatch("[0-9a-f]{64}", values["bundle"])
-        and _is_share(values["seconds"], math.inf)
+        and _is_share(values["seconds"], LONGEST)
         and isinstance(probs, dict)
         and 1 <= len(probs) <= 100
         and all(0 < len(label) <= 40 and label.isprintable() and _is_share(p) for label, p in probs.items())
-        and ((emotion in probs and verdict is None) if emotion is not None else verdict == Verdict.UNCERTAIN)
+        and (
+            (type(emotion) is str and emotion in probs and verdict is None)
+            if emotion is not None
+            else verdict == Verdict.UNCERTAIN
+        )
     )
     require(bool(sound), damaged)
     return Told(values["bundle"], values["seconds"], emotion, None if verdict is None else Verdict(verdict), probs)
 
 
 def _is_share(value: object, most: float = 1.0) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= most
+    return type(value) in (int, float) and 0 <= value <= most
 
 
 def as_json(told: Told, name: str) -> bytes:

@@ -82,8 +82,9 @@ def load_trained(folder: RunFolder) -> Trained:
     """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
     config, data, augment = folder.read_config()
     metrics = folder.read("metrics")
+    dev = metrics.get("dev")
     require(
-        bool(metrics.get("dev", {}).get("labels")),
+        isinstance(dev, dict) and dev.get("labels") == list(folder.labels()),
         f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
     )
     checkpoint = folder.best_checkpoint

@@ -16,15 +16,18 @@ DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
     "writable", "doctor", "doctor_checks", "machine", "selftest",
-    "golden", "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
+    "arrays", "golden", "manifest", "onnx_check", "proof", "tflite_check",
+    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {
     "crnn.features",
     "crnn.labels",
     "crnn.config",
     "crnn.command",
+    "crnn.atomic",
     "crnn.leaving",
     "crnn.offset",
+    "crnn.strict",
     "crnn.shown",
     "crnn.typed",
 }
