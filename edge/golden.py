@@ -4,14 +4,14 @@ A device replays the waveform before it runs a bundle. Files whose 8-bit weights
 values on every processor: their sums fit into the 16 bits in which x86 processors without VNNI add pairs of products.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from crnn.config import FeatureConfig, InputError, StreamGeometry, require
+from crnn.config import FeatureConfig, StreamGeometry, require
 from crnn.features import LogMel
+from edge.arrays import read_arrays
 from edge.streaming import StreamingRecognizer
 
 GOLDEN = "golden.npz"
@@ -72,12 +72,11 @@ def check(recognizer: StreamingRecognizer, runtime: str, folder: Path) -> None:
 
     Raises InputError that names what differs and, where it can be told, which side is wrong.
     """
-    expected = _read(folder / GOLDEN)
+    expected = read(folder / GOLDEN, recognizer.geometry)
     require(
-        tuple(expected.get("labels", ())) == recognizer.labels,
+        tuple(expected["labels"].tolist()) == recognizer.labels,
         f"{folder}: labels {recognizer.labels} are not those the bundle was made with",
     )
-    require("waveform" in expected, f"{folder / GOLDEN}: has no golden waveform; make the bundle again")
     for what, value in replay(recognizer, expected["waveform"]).items():
         key = what if what == "log_mel" else f"{runtime}_{what}"
         limit = FEATURE_TOLERANCE if what == "log_mel" else MODEL_TOLERANCE
@@ -109,9 +108,21 @@ def _distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).max())
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as golden:
-            return {key: golden[key] for key in golden.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+def read(path: Path, g: StreamGeometry) -> dict[str, np.ndarray]:
+    """The golden values of a bundle of geometry `g`: waveform int16, labels text, all else finite floats.
+
+    Raises InputError, naming the file.
+    """
+    values = read_arrays(path, follow=False)
+    kinds = {"labels": "U", "waveform": "i"}
+    for name in values.keys() | kinds.keys():
+        require(name in values, f"{path}: has no golden {name}; make the bundle again")
+        require(
+            values[name].dtype.kind == kinds.get(name, "f"), f"{path}: {name} is {values[name].dtype}; copy it again"
+        )
+    require(
+        values["waveform"].dtype == np.int16 and values["waveform"].shape == (g.window_samples + g.hop_samples,),
+        f"{path}: its waveform does not fit the geometry; copy the whole folder again",
+    )
+    require(values["labels"].ndim == 1, f"{path}: its labels are no list; copy the whole folder again")
+    return values

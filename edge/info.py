@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from crnn.command import command
-from crnn.config import InputError
+from crnn.config import InputError, require
+from crnn.shown import shown
 from edge import runtimes
 from edge.bundle import MANIFEST, Bundle
 
@@ -28,6 +29,8 @@ def describe(bundle: Bundle) -> dict:
     manifest = bundle.manifest
     g, rate = manifest.geometry, manifest.features.sample_rate
     where = manifest.provenance
+    tensors = where.get("tensors", {})
+    require(isinstance(tensors, dict), f"{bundle.path / MANIFEST}: provenance.tensors must hold named values")
     return {
         "bundle": str(bundle.path),
         "bytes": sum((bundle.path / name).stat().st_size for name in (*manifest.files, MANIFEST)),
@@ -38,8 +41,7 @@ def describe(bundle: Bundle) -> dict:
         "decision": asdict(manifest.decision),
         "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
         "files": {
-            name: {**facts, "checked": True, "tensors": where.get("tensors", {}).get(name)}
-            for name, facts in manifest.files.items()
+            name: {**facts, "checked": True, "tensors": tensors.get(name)} for name, facts in manifest.files.items()
         },
         "provenance": {key: value for key, value in where.items() if key != "tensors"},
     }
@@ -53,9 +55,9 @@ def _runtime(bundle: Bundle, name: str) -> dict:
     if not runtimes.installed(name):
         return made | {"state": "not installed here"}
     try:
+        bundle.recognizer(name)  # first: it is careful with what comes from elsewhere
         for file in (files.encoder, files.head):
             made["contracts"][file] = asdict(runtimes.load(name, bundle.path / file).contract)
-        bundle.recognizer(name)
     except InputError as error:
         return made | {"state": f"refused: {error}"}
     return made | {"state": "golden values given"}
@@ -78,11 +80,15 @@ def as_text(made: dict) -> str:
         for file, contract in runtime["contracts"].items():
             lines.append(f"           {file}: {runtimes.Contract(**contract)}")
     lines.append("files")
-    for name, facts in made["files"].items():
-        types = ", ".join(f"{kind} {size:,}" for kind, size in (facts["tensors"] or {}).items())
-        lines.append(f"  {name:28} {facts['bytes']:>9,}  {facts['sha256'][:12]}  {types}".rstrip())
-    lines += _provenance(made["provenance"])
-    return "\n".join(lines)
+    try:
+        for name, facts in made["files"].items():
+            types = ", ".join(f"{kind} {size:,}" for kind, size in (facts["tensors"] or {}).items())
+            lines.append(f"  {name:28} {facts['bytes']:>9,}  {facts['sha256'][:12]}  {types}".rstrip())
+        lines += _provenance(made["provenance"])
+    # Provenance has no schema: it is what quantize.py knew, for people to read. Values of other kinds raise these.
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        raise InputError(f"{made['bundle']}: {MANIFEST} has a provenance that quantize.py does not write") from error
+    return "\n".join(map(shown, lines))
 
 
 def _provenance(where: dict) -> list[str]:

@@ -21,7 +21,6 @@ import numpy as np
 
 from crnn.atomic import replacing
 from crnn.config import require
-from crnn.shown import brief
 from crnn.strict import read_json
 from edge.arrays import read_arrays
 
@@ -155,7 +154,7 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     )
     require(
         values.get("bundle") == bundle,
-        f"{path}: made for bundle {brief(values.get('bundle'))[:13]}, this one is {bundle[:12]}; enrol again with it",
+        f"{path}: made for bundle {str(values.get('bundle'))[:12]}, this one is {bundle[:12]}; enrol again with it",
     )
     require(values.keys() == {"schema", *Profile.__dataclass_fields__}, damaged)
     weights = _numbers(values["weights"], (width, len(labels)))

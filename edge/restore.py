@@ -13,10 +13,12 @@ from torch import Tensor
 
 from crnn.config import InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict, require
 from crnn.model import CRNN
+from crnn.strict import read_bounded
 from crnn.transfer import EVERYONE, Start, start_of_run
+from edge import onnx_check
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
-from edge.golden import GOLDEN, MODEL_TOLERANCE, replay
-from edge.runtimes import RESTORED
+from edge.golden import GOLDEN, MODEL_TOLERANCE, read, replay
+from edge.runtimes import LARGEST_FILE, RESTORED
 from edge.streaming import StreamingRecognizer
 from edge.verify import torch_recognizer
 
@@ -57,20 +59,30 @@ def start_of_bundle(path: Path, name: str) -> Start:
         )
     config = from_dict(ModelConfig, manifest.provenance["model"], "provenance.model")
     window = from_dict(WindowConfig, manifest.provenance["window"], "provenance.window")
+    require(
+        StreamGeometry.resolve(manifest.features, config, window) == manifest.geometry,
+        f"{path / MANIFEST}: provenance.model and provenance.window do not give its geometry",
+    )
+    heard = manifest.provenance["corpora_heard"]
+    require(
+        isinstance(heard, list) and all(isinstance(corpus, str) for corpus in heard),
+        f"{path / MANIFEST}: provenance.corpora_heard must list names; make the bundle again",
+    )
     files = manifest.model_files(RESTORED)
-    weights = _encoder_weights(path / files.encoder) | _head_weights(path / files.head)
+    try:
+        weights = _encoder_weights(path / files.encoder) | _head_weights(path / files.head)
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, RuntimeError) as error:  # arrays of other shapes than an export has
+        raise InputError(f"{path}: its files do not hold the model that {MANIFEST} describes; not a start") from error
     model = CRNN(manifest.features, config, len(manifest.labels))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:  # what load_state_dict raises for other names or shapes
         problem = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: its files do not hold the model that {MANIFEST} describes ({problem})") from error
-    require(
-        StreamGeometry.resolve(manifest.features, config, window) == manifest.geometry,
-        f"{path / MANIFEST}: provenance.model and provenance.window do not give its geometry",
-    )
     _prove(torch_recognizer(model, manifest), path)
-    heard = tuple(f"{corpus}:{EVERYONE}" for corpus in manifest.provenance["corpora_heard"])
+    heard = tuple(f"{corpus}:{EVERYONE}" for corpus in heard)
     split_hash = str(manifest.provenance.get("split_hash", ""))
     return Start(
         name, manifest.labels, manifest.features, config, window, weights, heard, folded=True, split_hash=split_hash
@@ -79,8 +91,9 @@ def start_of_bundle(path: Path, name: str) -> Start:
 
 def _prove(recognizer: StreamingRecognizer, path: Path) -> None:
     """What was read back must hear the golden waveform as the exported files did."""
-    with np.load(path / GOLDEN, allow_pickle=False) as golden:
-        waveform, expected = golden["waveform"], golden[f"{RESTORED}_logits"]
+    golden, key = read(path / GOLDEN, recognizer.geometry), f"{RESTORED}_logits"
+    require(key in golden, f"{path / GOLDEN}: has no golden {key}; not a start")
+    waveform, expected = golden["waveform"], golden[key]
     made = replay(recognizer, waveform)["logits"]
     difference = float(np.abs(made - expected).max()) if made.shape == expected.shape else float("inf")
     require(
@@ -95,10 +108,16 @@ class _Graph:
     def __init__(self, path: Path) -> None:
         try:
             import onnx  # the export extra; slow to load
+            from google.protobuf.message import DecodeError
         except ImportError as error:
             raise InputError("--init with a bundle needs the export extra: pip install '.[export]'") from error
         self.path = path
-        self.nodes = onnx.load(path, load_external_data=False).graph
+        data = read_bounded(path, LARGEST_FILE, follow=False)
+        try:
+            onnx_check.check(data)
+            self.nodes = onnx.load_from_string(data).graph
+        except (ValueError, DecodeError) as error:
+            raise InputError(f"{path}: holds {error}; not a start") from error
         self.arrays = {item.name: onnx.numpy_helper.to_array(item) for item in self.nodes.initializer}
 
     def constants(self, kind: str) -> list[list[np.ndarray]]:

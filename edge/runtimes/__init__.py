@@ -24,6 +24,19 @@ class Contract:
         return f"{self.input_name} {self.input_shape} -> {self.output_name} {self.output_shape}"
 
 
+LARGEST_FILE = 64 * 2**20
+"""Bytes of a model file"""
+
+
+def checked(made: np.ndarray, contract: Contract) -> np.ndarray:
+    """What a model gave. Raises InputError for another shape, NaN or infinite values: no answer follows from these."""
+    require(
+        made.shape == contract.output_shape and bool(np.isfinite(made).all()),
+        f"{contract}: the model gave shape {made.shape}, or values that are no numbers; make the bundle again",
+    )
+    return made
+
+
 class Model(Protocol):
     """A loaded model file."""
 

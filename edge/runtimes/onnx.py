@@ -6,7 +6,9 @@ import numpy as np
 import onnxruntime
 
 from crnn.config import InputError, require
-from edge.runtimes import Contract
+from crnn.strict import read_bounded
+from edge import onnx_check
+from edge.runtimes import LARGEST_FILE, Contract, checked
 
 
 class OnnxModel:
@@ -18,13 +20,29 @@ class OnnxModel:
         self.contract = Contract(given.name, tuple(given.shape), made.name, tuple(made.shape))
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        return self._session.run(None, {self.contract.input_name: x})[0]
+        try:
+            (made,) = self._session.run(None, {self.contract.input_name: x})
+        except Exception as error:  # as in open_session
+            raise InputError(f"ONNX Runtime cannot run {self.contract} ({_first_line(error)})") from error
+        return checked(made, self.contract)
 
 
 def load(path: Path, threads: int) -> OnnxModel:
+    try:
+        onnx_check.check(read_bounded(path, LARGEST_FILE))
+    except ValueError as error:
+        raise InputError(str(error) if isinstance(error, InputError) else f"{path}: holds {error}; not run") from error
     session = open_session(path, threads)
+    ends = [*session.get_inputs(), *session.get_outputs()]
     n = (len(session.get_inputs()), len(session.get_outputs()))
     require(n == (1, 1), f"{path}: has {n[0]} inputs and {n[1]} outputs; one of each is needed")
+    for end in ends:
+        require(
+            end.type == "tensor(float)"
+            and isinstance(end.shape, list)
+            and all(type(size) is int for size in end.shape),
+            f"{path}: {end.name} is {end.type} of shape {end.shape}; float numbers of one shape are needed",
+        )
     return OnnxModel(session)
 
 
@@ -39,4 +57,8 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own types, all derived straight from Exception
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

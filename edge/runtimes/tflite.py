@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError
-from edge.runtimes import Contract
+from crnn.config import InputError, require
+from crnn.strict import read_bounded
+from edge import tflite_check
+from edge.runtimes import LARGEST_FILE, Contract, checked
 
 if find_spec("ai_edge_litert"):
     from ai_edge_litert.interpreter import Interpreter
@@ -20,7 +22,12 @@ class TfliteModel:
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
         interpreter.allocate_tensors()
-        (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+        ends = interpreter.get_input_details(), interpreter.get_output_details()
+        n = tuple(map(len, ends))
+        require(n == (1, 1), f"{n[0]} inputs and {n[1]} outputs; one of each is needed")
+        (given,), (made,) = ends
+        for end in (given, made):
+            require(end["dtype"] is np.float32, f"{end['name']} is {end['dtype'].__name__}; float32 is needed")
         self._input, self._output = given["index"], made["index"]
         self.contract = Contract(
             given["name"],
@@ -31,14 +38,26 @@ class TfliteModel:
 
     def run(self, x: np.ndarray) -> np.ndarray:
         # An LSTM's state is a variable of the file, kept from run to run; every window starts from none.
-        self._interpreter.reset_all_variables()
-        self._interpreter.set_tensor(self._input, x)
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        try:
+            self._interpreter.reset_all_variables()
+            self._interpreter.set_tensor(self._input, x)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"LiteRT cannot run {self.contract} ({_first_line(error)})") from error
+        return checked(self._interpreter.get_tensor(self._output), self.contract)
 
 
 def load(path: Path, threads: int) -> TfliteModel:
+    data = read_bounded(path, LARGEST_FILE)
     try:
-        return TfliteModel(Interpreter(model_path=str(path), num_threads=threads))
+        tflite_check.check(data)
+    except ValueError as error:
+        raise InputError(f"{path}: holds {error}; not run") from error
+    try:
+        return TfliteModel(Interpreter(model_content=data, num_threads=threads))
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: LiteRT cannot load it ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: LiteRT cannot load it ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
