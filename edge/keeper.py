@@ -115,7 +115,9 @@ def _locked(folder: KeptFolder) -> BinaryIO:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE_FILE)
         file = os.fdopen(handle, "wb")
     except OSError as error:
-        raise InputError(f"{path}: cannot be locked ({error.strerror}); remove it, or name another folder") from error
+        in_the_way = path.is_symlink() or path.is_dir()
+        told = f"{path}: is a link or a folder; remove it" if in_the_way else f"{folder.path}: cannot be written"
+        raise InputError(f"{told} ({error.strerror})") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -188,12 +188,14 @@ class KeptFolder:
     def remove(self, name: str) -> None:
         """Throw a kept recording away, with what was told of it. Raises InputError for what is no name."""
         for suffix in (".wav", ".json"):  # the sound first
-            self._path(name, suffix).unlink(missing_ok=True)
+            path = self._path(name, suffix)
+            if _is_plain(path):
+                path.unlink(missing_ok=True)
 
     def clear_unfinished(self) -> None:
         """What a loop that was killed left half-written; only for who alone writes here."""
         for path in self.path.iterdir():
-            if _unfinished(path.name) is not None:
+            if _unfinished(path.name) is not None and (path.is_file() or path.is_symlink()):
                 path.unlink(missing_ok=True)
 
     def sound(self, name: str) -> bytes:

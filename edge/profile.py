@@ -21,7 +21,7 @@ import numpy as np
 
 from crnn.atomic import replacing
 from crnn.config import require
-from crnn.strict import read_json
+from crnn.strict import parse_json, read_bounded
 from edge.arrays import read_arrays
 
 SCHEMA = 1
@@ -147,8 +147,8 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     path = Path(path)
     require(path.is_file(), f"{path}: no such file; make a profile with python -m edge.enroll")
     damaged = f"{path}: not a profile, or damaged; make it again with python -m edge.enroll"
-    values = read_json(path, LARGEST)
-    require(type(values.get("schema")) is int, damaged)
+    values = parse_json(read_bounded(path, LARGEST), damaged)
+    require(isinstance(values, dict) and type(values.get("schema")) is int, damaged)
     require(
         values["schema"] == SCHEMA, f"{path}: schema {values['schema']}, this version reads {SCHEMA}; make it again"
     )

@@ -10,12 +10,14 @@ import os
 import re
 import socket
 import ssl
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from crnn.config import InputError, require
+from crnn.shown import shown
 from edge.events import AudioEvent, Event, Segment
 from edge.sinks.home_assistant import DISCOVERY_PREFIX, discovery_messages
 from edge.sinks.lines import as_dated_json
@@ -29,6 +31,10 @@ KEEPALIVE_SECONDS = 30
 """A device without power is offline after one and a half of these"""
 CLOSE_SECONDS = 2.0
 """What the broker has left to take when the program ends"""
+NOT_YET_VALID, EXPIRED = 9, 10
+WRONG_NAME = (62, 64)
+UNKNOWN = (2, 18, 19, 20, 21)
+"""What OpenSSL finds wrong with a certificate (X509_V_ERR_...); 62 and 64: host name, IP address"""
 ONLINE, OFFLINE = "online", "offline"
 
 
@@ -147,7 +153,7 @@ class MqttSink:
         self._latest: dict[str, str] = {}
         self._pending: dict[str, str] = {}
         self._changed = threading.Condition()
-        self._connected = self._under_way = self._closing = False
+        self._connected = self._under_way = self._closing = self._answered = False
         self._complaint = ""
         self.replaced = 0
         """Messages that a newer one replaced before the broker took them"""
@@ -158,7 +164,7 @@ class MqttSink:
         client.suppress_exceptions = True  # logged; one that passed would end the library's thread without a word
         if s.user is not None:
             client.username_pw_set(s.user, s.password())
-        tls = s.tls or s.ca_file is not None
+        tls = self._tls = s.tls or s.ca_file is not None
         if tls:
             client.tls_set_context(_tls_context(s.ca_file))
         client.will_set(topics["availability"], OFFLINE, qos=1, retain=True)
@@ -224,6 +230,7 @@ class MqttSink:
         self._send_next()
 
     def _on_connect(self, client, userdata, flags, reason_code, properties) -> None:
+        self._answered = True
         if reason_code.is_failure:
             self._complain(f"refuses the connection ({reason_code})")
             return
@@ -239,12 +246,18 @@ class MqttSink:
         self._send_next()
 
     def _on_connect_fail(self, client, userdata) -> None:
-        self._complain("cannot be reached")
+        # The library calls this while it handles the exception, and does not hand it on.
+        self._complain(_why(sys.exception(), self._settings.host))
 
     def _on_disconnect(self, client, userdata, flags, reason_code, properties) -> None:
         with self._changed:
             was_connected, self._connected = self._connected, False
             self._changed.notify_all()
+        answered, self._answered = self._answered, False
+        if not answered and not self._closing and not self._tls:  # a TLS port hangs up on what it does not understand
+            self._complain(
+                "hangs up before it answers; does this port speak TLS? (--mqtt-tls, --mqtt-ca; usually port 8883)"
+            )
         if was_connected and not self._closing:
             self._complain(
                 f"connection lost (if again and again: another client calls itself ser_{self._settings.name})"
@@ -255,6 +268,34 @@ class MqttSink:
         if what != self._complaint:
             self._complaint = what
             log.warning("%s: %s; trying again in the background", self._broker, what)
+
+
+def _why(error: BaseException | None, host: str) -> str:
+    """What is wrong with a connection that was not made, in a few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "refused: " + _wrong_certificate(error, host)
+    # Who does not speak TLS answers with other bytes, hangs up, or waits for what he understands.
+    if isinstance(error, ssl.SSLError | ConnectionResetError | BrokenPipeError):
+        reason = getattr(error, "reason", None) or error
+        return f"no TLS connection ({shown(reason)}); does this port speak TLS? (usually 8883; without TLS 1883)"
+    if isinstance(error, TimeoutError):
+        return "cannot be reached: no answer in time"
+    return "cannot be reached" + (
+        f" ({shown(error.strerror)})" if isinstance(error, OSError) and error.strerror else ""
+    )
+
+
+def _wrong_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
+    message = shown(error.verify_message or error.reason)
+    if error.verify_code == EXPIRED:
+        return "its certificate has expired; renew it at the broker, and check this machine's clock"
+    if error.verify_code == NOT_YET_VALID:
+        return "its certificate is not valid yet; check this machine's clock"
+    if error.verify_code in WRONG_NAME:
+        return f"its certificate is for another name than {shown(host)}; connect under the name it was made for"
+    if error.verify_code in UNKNOWN:
+        return f"its certificate is from an unknown authority ({message}); give the authority's file with --mqtt-ca"
+    return f"its certificate is wrong ({message})"
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

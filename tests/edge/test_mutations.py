@@ -140,7 +140,7 @@ MUTATIONS = {
         "logits under onnx differs",
     ),
     "truncated encoder": (lambda f: cut(f, ENCODER), f"{ENCODER}: ONNX Runtime cannot load it"),
-    "truncated golden values": (lambda f: cut(f, "golden.npz"), "golden.npz: cannot be read"),
+    "truncated golden values": (lambda f: cut(f, "golden.npz"), "golden.npz: cannot be read as arrays"),
     "encoder of another run": (encoder_of_another_run, "logits under onnx differs"),
     "head of eight bits": (head_of_eight_bits, "(logits|pooled) under onnx differs"),
     "head of another width": (head_of_another_width, "need"),

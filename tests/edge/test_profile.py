@@ -303,12 +303,12 @@ def test_a_description_is_kept_in_few_bytes_and_read_back(speakers, tmp_path):
     [
         (lambda v: v.pop("whiten"), "does not describe the training speakers"),
         (lambda v: v.update(other=v["center"]), "does not describe the training speakers"),
-        (lambda v: v.update(whiten=v["whiten"][:, :-1]), "does not describe the training speakers"),
-        (lambda v: v.update(whiten=np.full((WIDTH, WIDTH), np.inf, np.float16)), "whiten must be finite"),
+        (lambda v: v.update(whiten=v["whiten"][:, :-1]), "whiten has shape"),
+        (lambda v: v.update(whiten=np.full((WIDTH, WIDTH), np.inf, np.float16)), "NaN or infinite values"),
         (lambda v: v.update(center=v["center"][:-1]), "center must be finite float32 of shape"),
-        (lambda v: v.update(neutral_mean=np.full(4, np.nan, np.float32)), "neutral_mean must be finite"),
+        (lambda v: v.update(neutral_mean=np.full(4, np.nan, np.float32)), "NaN or infinite values"),
         (lambda v: v.update(neutral_within=-np.ones(4, np.float32)), "variance below 0"),
-        (lambda v: v.update(center=np.array([{}] * WIDTH)), "does not describe"),
+        (lambda v: v.update(center=np.array([{}] * WIDTH)), "an array of object"),
     ],
 )
 def test_a_description_that_lies_is_refused(speakers, tmp_path, change, part):

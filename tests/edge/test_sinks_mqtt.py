@@ -313,30 +313,6 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_told(
     assert "horse" not in caplog.text + repr(MqttSettings("h", user="ser", password_file=secret))
 
 
-def test_tls_checks_who_the_broker_is(tmp_path, start_broker, connect, caplog):
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl to make certificates")
-
-    def certificate(name: str, *more: str) -> str:
-        path = tmp_path / name
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-        subprocess.run(
-            [*command, "-keyout", f"{path}.key", "-out", f"{path}.pem", *more], check=True, capture_output=True
-        )
-        return str(path)
-
-    own = certificate("broker", "-addext", "subjectAltName=IP:127.0.0.1")
-    stranger = certificate("stranger")
-    broker = start_broker("allow_anonymous true", f"certfile {own}.pem", f"keyfile {own}.key")
-    broker.options = ["--cafile", f"{own}.pem"]
-    connect(broker, name="doubtful", ca_file=f"{stranger}.pem")
-    eventually(lambda: "cannot be reached" in caplog.text, "an unknown broker is refused")
-    sink = connect(broker, ca_file=f"{own}.pem")
-    sink.write(1.0, segment(1.0))
-    broker.keeps(STATE, '"start_seconds": 1.0')
-    assert not [topic for topic in broker.kept() if "doubtful" in topic]
-
-
 def test_closing_does_not_wait_for_a_broker_that_does_not_answer(broker, connect):
     sink = connect(broker)
     broker.keeps(AVAILABLE, "online")
