@@ -2,6 +2,7 @@
 
 import io
 import re
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -67,13 +68,7 @@ def _array(data: bytes) -> np.ndarray:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         shape, fortran, dtype = read_header(file, max_header_size=HEADER_BYTES)
-    except (
-        TypeError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ) as error:  # the header is a Python literal
+    except (TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError) as error:  # a Python literal
         raise ValueError("its header cannot be read") from error
     if dtype.kind not in KINDS or len(shape) > 4 or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"an array of {dtype} and shape {shape}")
