@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -49,6 +50,7 @@ def read_arrays(path: Path, follow: bool = True) -> dict[str, np.ndarray]:
     except (
         ValueError,
         zipfile.BadZipFile,
+        struct.error,
         zlib.error,
         NotImplementedError,
         RuntimeError,

@@ -139,7 +139,7 @@ MUTATIONS = {
         lambda f: edit_constant(f / HEAD, "DynamicQuantizeLSTM", lambda a: a[:, ::-1]),
         "logits under onnx differs",
     ),
-    "truncated encoder": (lambda f: cut(f, ENCODER), f"{ENCODER}: ONNX Runtime cannot load it"),
+    "truncated encoder": (lambda f: cut(f, ENCODER), f"{ENCODER}: holds a damaged message; not run"),
     "truncated golden values": (lambda f: cut(f, "golden.npz"), "golden.npz: cannot be read as arrays"),
     "encoder of another run": (encoder_of_another_run, "logits under onnx differs"),
     "head of eight bits": (head_of_eight_bits, "(logits|pooled) under onnx differs"),
