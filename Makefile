@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Further extras, for example: make test EXTRAS=tflite,mic
 EXTRAS ?=
 comma := ,
-ALL := train,export,device,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
+ALL := train,export,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
 
 .PHONY: demo demo-train test lint docs clean
 
@@ -31,7 +31,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-docs: $(VENV)/bin/python setup.py
+docs: $(VENV)/bin/python setup.py pyproject.toml
 	$(BIN)/python -m pip install -q -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
@@ -39,16 +39,16 @@ docs: $(VENV)/bin/python setup.py
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.device: $(VENV)/bin/python setup.py
-	$(BIN)/python -m pip install -q -e '.[device]'
+$(VENV)/.device: $(VENV)/bin/python setup.py pyproject.toml
+	$(BIN)/python -m pip install -q -e .
 	touch $@
 
-$(VENV)/.train: $(VENV)/bin/python setup.py
-	$(BIN)/python -m pip install -q -e '.[train,export,device]'
+$(VENV)/.train: $(VENV)/bin/python setup.py pyproject.toml
+	$(BIN)/python -m pip install -q -e '.[train,export]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(BIN)/python -m pip install -q -e '.[train,export,device,dev]'
+	$(BIN)/python -m pip install -q -e '.[train,export,dev]'
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from crnn.config import InputError, from_dict
+from crnn.installed import Parser, program, renamed
 from edge import runtimes
 from edge.extras import needed
 from edge.limits import GateError, Limits
@@ -34,9 +35,7 @@ EXTRAS = "train,export"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="quantize.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("quantize", __doc__)
     parser.add_argument("run", type=Path, help="run folder made by train.py, or a float32 bundle (with --prune 0)")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
     parser.add_argument(
@@ -144,14 +143,14 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     try:
-        with needed("quantize.py", EXTRAS):
+        with needed(program("quantize"), EXTRAS):
             from crnn.prepare import given_folders
 
         target_size = None if args.target_size is None else parse_size(args.target_size)
         wish, data = Wish(args.prune, target_size, args.target_rtf), given_folders(args.data)
         if args.plot is not None:
             check_plot(args.plot)
-        with needed("quantize.py", EXTRAS):
+        with needed(program("quantize"), EXTRAS):
             from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
             from edge.shrink import Recipe
 
@@ -176,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {renamed(str(error))}\n")
         return 2
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror or error}\n")

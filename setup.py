@@ -1,11 +1,20 @@
-"""Installs the two halves separately: the default brings NumPy alone, every extra names what it is for."""
+"""What the package needs, and its configurations; all else about it is in pyproject.toml.
+
+The plain install recognizes recordings; each extra names what it is for.
+"""
+
+import shutil
+from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 # torch below 2.14: an open range takes a newer build with gigabytes of CUDA on machines that have none.
 TORCH = "torch>=2.6,<2.14"
 ONNX_RUNTIME = "onnxruntime>=1.20,!=1.21.0"  # 1.21.0: illegal instructions on a Raspberry Pi 4 (onnxruntime#23957)
 AUDIO = ["soundfile>=0.12", "soxr>=0.5,<1"]
+# Where PyPI has wheels; elsewhere (ARMv7, RISC-V) the plain install is NumPy alone.
+WHEELS = " or ".join(f"platform_machine == '{name}'" for name in ("x86_64", "AMD64", "aarch64", "arm64"))
 
 EXTRAS = {
     "device": [ONNX_RUNTIME, *AUDIO],
@@ -50,28 +59,22 @@ EXTRAS = {
         "opensmile",
         "playwright",
         "markdown-it-py",
+        "setuptools>=77",
     ],
 }
 
+
+class BuildWithConfigs(build_py):
+    """Puts the configurations, which a checkout has at its top, beside the code that finds them."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            shutil.copytree("configs", Path(self.build_lib, "crnn", "configs"), dirs_exist_ok=True)
+
+
 setup(
-    name="crnn-ser",
-    version="0.1.0",
-    description="Speech emotion recognition for small devices: train, compress, verify, stream",
-    license="Apache-2.0",
-    python_requires=">=3.11",
-    packages=["crnn", "augment", "edge", "edge.page", "edge.runtimes", "edge.sinks"],
-    package_data={"crnn": ["protocols.json"], "edge": ["page/*.js", "page/*.css", "pretrained/*.*", "pretrained/*/*"]},
-    py_modules=["train", "quantize", "stream_infer"],
-    install_requires=["numpy>=1.26"],
+    install_requires=["numpy>=1.26", *(f"{package}; {WHEELS}" for package in (ONNX_RUNTIME, *AUDIO))],
     extras_require=EXTRAS,
-    entry_points={
-        "console_scripts": [
-            "ser-train=train:main",
-            "ser-quantize=quantize:main",
-            "ser-stream=stream_infer:main",
-            "ser-doctor=edge.doctor:main",
-            "ser-enroll=edge.enroll:main",
-            "ser-page=edge.app:main",
-        ]
-    },
+    cmdclass={"build_py": BuildWithConfigs},
 )

@@ -1,11 +1,14 @@
-"""Recognize emotion on a file, on standard input or on the microphone, without PyTorch.
+"""Recognize emotion in recordings, on standard input or at the microphone, without PyTorch.
 
 python stream_infer.py recording.wav                      with the model that ships
 python stream_infer.py BUNDLE recording.wav
+python stream_infer.py *.wav --csv emotions.csv           many recordings, a row for each segment
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
 python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
-python stream_infer.py --mic --keep-unsure FOLDER              stores sound, to be corrected: python -m edge.app
+python stream_infer.py --mic --keep-unsure FOLDER         stores sound, to be corrected: python -m edge.app
+
+Exit codes: 0 done; 1 some recordings of --csv could not be read; 2 bad input; 130 interrupted.
 """
 
 from crnn.leaving import interruptible, starting
@@ -26,35 +29,34 @@ import numpy as np
 
 from crnn.command import command, log_to_stderr
 from crnn.config import require
-from edge import sources
-from edge.bundle import PRETRAINED, Bundle
+from crnn.installed import Parser
+from edge import sources, table
 from edge.events import AudioEvent, Sink
 from edge.keeper import Keeper
 from edge.kept import KeptFolder, Limits
 from edge.listening import Stop, listen, stopped_by_signals
 from edge.microphone import Microphone, list_devices
+from edge.names import sort_names
+from edge.recognition import EmotionModel, open_model
 from edge.sinks import FanOut, live
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
 from edge.sinks.mqtt import MqttSettings, MqttSink, parse_broker
 from edge.sinks.tally import Tally
 from edge.sinks.terminal import TerminalSink
-from edge.utterances import UtteranceRecognizer
-from edge.vad import GATES, make_gate
+from edge.vad import GATES
 
 log = logging.getLogger("stream_infer")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="stream_infer.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("stream_infer", __doc__)
     parser.add_argument(
         "names",
         nargs="*",
-        metavar="[BUNDLE] [FILE]",
+        metavar="[BUNDLE] [FILE ...]",
         help="bundle folder made by quantize.py (default: the int8 model that ships), and a recording "
-        "(WAV, FLAC, OGG ...) or - for raw s16le on standard input",
+        "(WAV, FLAC, OGG ...; several with --csv) or - for raw s16le on standard input",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, from edge.enroll")
@@ -76,10 +78,18 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
     out = parser.add_argument_group("results")
     out.add_argument("--json", action="store_true", help="JSON lines instead of text")
-    out.add_argument("--no-hops", action="store_true", help="segments and audio events alone")
+    out.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="a table of many recordings, a row for each segment; run it again to continue",
+    )
+    out.add_argument("--decisions", action="store_true", help="also every decision, four a second while someone speaks")
+    out.add_argument("--no-hops", action="store_true", help=argparse.SUPPRESS)  # the default now; one version longer
     out.add_argument("--view", action="store_true", help="a live view instead of lines (view extra)")
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
-    out.add_argument("--log-hops", action="store_true", help="and every hop")
+    out.add_argument("--log-decisions", action="store_true", help="and every decision")
+    out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
     limits = Limits()
     kept = parser.add_argument_group("sound of what it is least sure of, to be corrected (else none is ever stored)")
     kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.app corrects")
@@ -121,18 +131,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def bundle_and_file(args: argparse.Namespace) -> tuple[Path, str | None]:
-    """What the names mean: the last one is the recording unless --mic listens, one before it the bundle."""
-    names = list(args.names)
-    file = None if args.mic or not names else names.pop()
-    require(
-        args.mic or (file is not None and not Path(file).is_dir()),
-        "name one source: a recording, - for standard input, or --mic (see --help)",
-    )
-    require(len(names) <= 1, f"too many names: {' '.join(args.names)}; give a bundle and one source (see --help)")
-    return (Path(names[0]) if names else PRETRAINED), file
-
-
 def source_and_stop(
     args: argparse.Namespace, file: str | None, sample_rate: int
 ) -> tuple[Iterable[np.ndarray | AudioEvent], Stop]:
@@ -158,7 +156,7 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
     out = StandardOutput()
     sinks: dict[str, Sink] = {}
     if args.log:
-        sinks[str(args.log)] = FileSink(args.log, labels, hops=args.log_hops)
+        sinks[str(args.log)] = FileSink(args.log, labels, hops=args.log_decisions)
     if args.mqtt:
         host, port = parse_broker(args.mqtt)
         settings = MqttSettings(
@@ -176,7 +174,7 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
     # The view last: an error of another sink then leaves the terminal alone.
     lines = as_json if args.json else as_text
     sinks["standard output"] = (
-        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, hops=not args.no_hops)
+        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, hops=args.decisions)
     )
     return live(sinks) if args.mic else FanOut(sinks.values())
 
@@ -199,33 +197,48 @@ def summary(heard: Tally) -> str:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
+    """Returns the exit code."""
     if args.list_devices:
         StandardOutput().write(devices(args.json))
-        return
-    path, file = bundle_and_file(args)
-    bundle = Bundle.open(path)
-    recognizer = bundle.recognizer(args.runtime, args.threads, args.profile)  # before any device
+        return 0
+    names = sort_names(args.names, args.mic, args.csv is not None)
+    model = open_model(names.bundle, runtime=args.runtime, threads=args.threads, gate=args.gate, profile=args.profile)
     interruptible()
-    rate = recognizer.features.sample_rate
+    if args.csv is not None:
+        return write_table(args, model, names.recordings)
     with ExitStack() as stack:
         keeper = None
         if args.keep_unsure is not None:
-            keeper = stack.enter_context(closing(open_keeper(args, bundle.manifest.identity, rate)))
-        utterances = UtteranceRecognizer(recognizer, make_gate(args.gate, rate), keep=keeper)
-        source, stop = source_and_stop(args, file, rate)
-        sinks = stack.enter_context(closing(open_sinks(args, recognizer.labels)))
+            identity = model.bundle.manifest.identity
+            keeper = stack.enter_context(closing(open_keeper(args, identity, model.sample_rate)))
+        utterances = model.utterances(keeper)
+        source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
+        sinks = stack.enter_context(closing(open_sinks(args, model.labels)))
         stack.enter_context(stopped_by_signals(stop))
         heard = listen(source, utterances, sinks, stop)
     if args.mic:
         log.info("%s", summary(heard))
+    return 0
+
+
+def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[str]) -> int:
+    alone = ("view", "json", "decisions", "log", "mqtt", "keep_unsure")
+    others = [f"--{name.replace('_', '-')}" for name in alone if getattr(args, name)]
+    require(not others, f"--csv writes a table and nothing else; leave {', '.join(others)} out")
+
+    def progress(line: str) -> None:
+        log.info("%s", line)
+
+    done = table.write(args.csv, model, recordings, args.profile, progress)
+    log.info("%s", done)
+    return 1 if done.bad else 0
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.INFO)
-    run(build_parser().parse_args(argv))
-    return 0
+    return run(build_parser().parse_intermixed_args(argv))
 
 
 if __name__ == "__main__":

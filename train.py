@@ -15,26 +15,34 @@ import logging
 import os
 import sys
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
-
 from augment.config import AugmentConfig
 from augment.pipeline import chains
-from crnn import prepare as preparation
 from crnn.config import InputError, require
+from crnn.installed import Parser, find_config, install, program, renamed
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
+from edge.extras import needed
 
 if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
     from crnn.transfer import Start
 
 
 def build_parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog="train.py", description=__doc__.split("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="YAML or JSON file with any of the settings below")
+    parser = ArgumentParser(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML or JSON file with any of the settings below, or the name of one in configs/",
+    )
     parser.add_argument(
         "--data",
         nargs="*",
@@ -55,6 +63,7 @@ def build_parser() -> ArgumentParser:
 
 def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
     parser = build_parser()
+    argv = with_shipped_configs(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
     start = None
     if args.init:
@@ -69,6 +78,19 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
         raise InputError(str(error)) from error
     config = RunConfig(**{name: values[name] for name in RunConfig.__dataclass_fields__})
     return args, config, default_folders(values.augment), start
+
+
+def with_shipped_configs(argv: list[str]) -> list[str]:
+    """The arguments, with the paths of the configurations that are named after --config."""
+    found = []
+    for before, word in zip(["", *argv], argv, strict=False):
+        option, equals, name = word.partition("=")
+        if before == "--config":
+            word = find_config(word)
+        elif option == "--config" and equals:
+            word = f"{option}={find_config(name)}"
+        found.append(word)
+    return found
 
 
 def default_folders(augment: AugmentConfig) -> AugmentConfig:
@@ -87,6 +109,9 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
 
 def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
+    with needed(program("train"), "train"):
+        from crnn import prepare as preparation
+
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     import torch
@@ -204,14 +229,25 @@ def text(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+def help_without_extra(argv: list[str] | None) -> int:
+    """What can be said where the package is missing that makes options of the settings; 2 unless --help asked."""
+    missing = f"training needs PyTorch and more: {install('train')}"
+    parser = Parser("train", f"{__doc__}\nIts options are the settings of a training run, and {missing}")
+    parser.parse_known_args(argv)  # ends here if --help is among them
+    sys.stderr.write(f"error: {missing}\n")
+    return 2
+
+
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if find_spec("jsonargparse") is None:
+        return help_without_extra(argv)
     try:
         args, config, augment, start = parse(argv)
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
             metrics = run(args, config, augment, start)
     except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {renamed(str(error))}\n")
         return 2
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")

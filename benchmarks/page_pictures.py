@@ -53,7 +53,7 @@ def keep(folder: Path) -> Path:
     for number, seconds in enumerate((4.0, 5.5, len(samples) / rate)):
         part = folder / f"part{number}.wav"
         soundfile.write(part, samples[: round(seconds * rate)], rate, subtype="PCM_16")
-        command = [sys.executable, "stream_infer.py", part, "--no-hops", "--keep-unsure", kept]
+        command = [sys.executable, "stream_infer.py", part, "--keep-unsure", kept]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return kept
 

@@ -25,6 +25,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from crnn.installed import renamed
 from crnn.leaving import INTERRUPTED, ending
 from crnn.shown import shown
 from crnn.typed import InputError
@@ -73,7 +74,7 @@ class _OneLine(logging.Formatter):
 
 
 def _refused(problem: object) -> int:
-    sys.stderr.write(f"error: {shown(problem)}\n")
+    sys.stderr.write(f"error: {shown(renamed(str(problem)))}\n")
     return 2
 
 

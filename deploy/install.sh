@@ -14,7 +14,7 @@ set -euo pipefail
 
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev alsa-utils) # PyAudio has no wheel for Linux: built here
-SOURCES=(setup.py pyproject.toml crnn augment edge train.py quantize.py stream_infer.py)
+SOURCES=(setup.py pyproject.toml README.md LICENSE configs crnn augment edge train.py quantize.py stream_infer.py)
 SHARE=$HOME/.local/share/ser
 PYTHON=$SHARE/venv/bin/python
 STATE=$HOME/.local/state/ser

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from crnn.command import command, log_to_stderr
 from crnn.config import InputError, require
+from crnn.installed import Parser, install, program
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.clip import Limits
 from edge.page.corrections import Corrections
@@ -40,9 +41,7 @@ CONNECTIONS = 200
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.app", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("edge.app", __doc__)
     limits = Limits()
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="bundle folders made by quantize.py")
     parser.add_argument(
@@ -86,7 +85,10 @@ def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Correct
     """Raises InputError if there is no such folder, or it cannot be used."""
     if folder is None:
         return None
-    require(folder.is_dir(), f"{folder}: no such folder; stream_infer.py --keep-unsure {folder} makes and fills it")
+    require(
+        folder.is_dir(),
+        f"{folder}: no such folder; {program('stream_infer')} --keep-unsure {folder} makes and fills it",
+    )
     return Corrections(folder, tuple(dict.fromkeys(label for b in bundles.values() for label in b.manifest.labels)))
 
 
@@ -163,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again: the folder is to go first
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-        require(not missing, f"the page needs {', '.join(missing)}: pip install '.[device,ui]'")
+        require(not missing, f"the page needs {', '.join(missing)}: {install('ui')}")
         with tempfile.TemporaryDirectory(prefix="ser-page.", ignore_cleanup_errors=True) as folder:
             at_leave(partial(shutil.rmtree, folder, ignore_errors=True))
             serve(args, folder)

@@ -191,7 +191,9 @@ def record(request: dict, write: Writer) -> None:
     try:
         import pyaudio
     except ImportError:
-        message = "the microphone needs PyAudio: pip install '.[mic]' (Debian: portaudio19-dev)"
+        from crnn.installed import install
+
+        message = f"the microphone needs PyAudio: {install('mic')} (Debian: portaudio19-dev)"
         return write.json(FAILED, {"message": message, "fatal": True})
     audio = pyaudio.PyAudio()
     devices = input_devices(audio)

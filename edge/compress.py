@@ -9,6 +9,7 @@ from typing import Protocol
 from crnn import prepare as preparation
 from crnn.config import require
 from crnn.data import BatchAugment, EvalClips, Paste
+from crnn.installed import install
 from crnn.protocols import protocol_facts
 from crnn.run_config import RunConfig
 from crnn.views import Augment as ViewAugment
@@ -72,7 +73,7 @@ class Request:
                 extra = runtimes.REGISTRY[name].export_extra
                 require(
                     exporter(name).installed(),
-                    f"--formats {name}: the {extra} extra is not installed; pip install '.[{extra}]'",
+                    f"--formats {name}: the {extra} extra is not installed; {install(extra)}",
                 )
             return {name: runtimes.scheme_of(name, self.scheme) for name in self.formats}
         made = {}
@@ -81,10 +82,10 @@ class Request:
                 log.warning("%s is left out: it has no %s files", name, self.scheme)
             elif not exporter(name).installed():
                 extra = runtime.export_extra
-                log.warning("%s is left out: its extra is not installed (pip install '.[%s]')", name, extra)
+                log.warning("%s is left out: its extra is not installed (%s)", name, install(extra))
             else:
                 made[name] = runtimes.scheme_of(name, self.scheme)
-        require(bool(made), f"--scheme {self.scheme}: no exporter is installed; pip install '.[export]'")
+        require(bool(made), f"--scheme {self.scheme}: no exporter is installed; {install('export')}")
         return made
 
 

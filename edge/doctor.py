@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crnn.command import command
+from crnn.installed import Parser, program
 from crnn.typed import require
 from edge import doctor_checks as checks
 from edge.doctor_checks import Finding, State
@@ -95,9 +96,7 @@ def as_json(report: Report) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ser-doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("edge.doctor", __doc__)
     parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder (default: the int8 model that ships)")
     parser.add_argument("--no-mic", action="store_true", help="leave the microphone out")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
@@ -108,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.bundle:
-        require(args.bundle.is_dir(), f"{args.bundle}: no such folder; give a bundle made by quantize.py")
+        require(args.bundle.is_dir(), f"{args.bundle}: no such folder; give a bundle made by {program('quantize')}")
     report = diagnose(args.bundle, microphone=not args.no_mic)
     sys.stdout.write((as_json if args.json else as_text)(report) + "\n")
     return 0 if report.healthy else 1

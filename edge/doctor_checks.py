@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crnn.installed import install
 from edge.machine import Machine
 
 if TYPE_CHECKING:  # the types alone: these modules need a newer Python and a NumPy that loads
@@ -160,7 +161,7 @@ def check_numpy() -> Finding:
     elif find_spec("numpy"):
         cure = "pip install --force-reinstall numpy"
     else:
-        cure = "pip install '.[device]'"
+        cure = install("device")
     return Finding("numpy", State.PROBLEM, f"{ended.how} (the model was not tried)", cure)
 
 
@@ -216,7 +217,7 @@ def no_runtime(machine: Machine, wanted: tuple[str, ...]) -> Finding:
         cure = "use a system with glibc (Raspberry Pi OS, Debian, Ubuntu)"
     else:
         known = [name for name in wanted if name in REGISTRY]
-        cure = " or ".join(f"pip install '.[{REGISTRY[name].extra}]'" for name in known) or "update this software"
+        cure = " or ".join(install(REGISTRY[name].extra) for name in known) or "update this software"
     return Finding("runtime", State.PROBLEM, what, cure)
 
 
@@ -288,7 +289,7 @@ def check_microphone(root: Path = Path("/")) -> tuple[list[Finding], list[dict]]
         missing = f"PortAudio is missing: {loaded.how}"
         found.append(Finding("microphone", State.PROBLEM, missing, "sudo apt install libportaudio2"))
     elif not find_spec("pyaudio"):
-        cure = "sudo apt install portaudio19-dev python3-dev gcc, then pip install '.[mic]'"
+        cure = f"sudo apt install portaudio19-dev python3-dev gcc, then {install('mic')}"
         found.append(Finding("microphone", State.PROBLEM, "PyAudio is not installed", cure))
     else:
         cure = "pip install --force-reinstall --no-binary :all: pyaudio"

@@ -26,6 +26,7 @@ import numpy as np
 
 from crnn.command import command, log_to_stderr
 from crnn.config import require
+from crnn.installed import Parser, program
 from edge.bundle import PRETRAINED, Bundle
 from edge.enrolment import SETTINGS, Ear, Sentence, Session, from_file
 from edge.microphone import Microphone
@@ -38,9 +39,7 @@ MAX_TAKES = 10
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.enroll", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("edge.enroll", __doc__)
     parser.add_argument("bundle", type=Path, nargs="?", default=PRETRAINED, help="default: the int8 model that ships")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="profile to write; must not exist")
     source = parser.add_mutually_exclusive_group()
@@ -160,7 +159,7 @@ def as_text(told: dict) -> str:
     if "lowered" in told:
         lowered = ", ".join(f"{name} by {by:.2f}" for name, by in told["lowered"].items())
         lines.append(f"lowered: {lowered}" if lowered else "this voice sounds as neutral as most: nothing is changed")
-    lines.append(f"use it: python stream_infer.py --mic --profile {told['profile']}")
+    lines.append(f"use it: {program('stream_infer')} --mic --profile {told['profile']}")
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from crnn.command import command, log_to_stderr
 from crnn.config import require
+from crnn.installed import Parser
 from edge.bundle import Bundle
 from edge.extras import needed
 from edge.utterances import UtteranceRecognizer
@@ -28,9 +29,7 @@ from edge.writable import check_writable
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("edge.evaluate", __doc__)
     parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
     parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")

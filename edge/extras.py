@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from crnn.config import InputError
+from crnn.installed import install
 
 
 @contextmanager
@@ -12,4 +13,4 @@ def needed(what: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise InputError(f"{what} needs {error.name or error}: pip install '.[{extra}]'") from error
+        raise InputError(f"{what} needs {error.name or error}: {install(extra)}") from error

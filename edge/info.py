@@ -19,6 +19,7 @@ from pathlib import Path
 
 from crnn.command import command
 from crnn.config import InputError, require
+from crnn.installed import Parser
 from crnn.shown import shown
 from edge import runtimes
 from edge.bundle import MANIFEST, Bundle
@@ -121,9 +122,7 @@ def _provenance(where: dict) -> list[str]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.info", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("edge.info", __doc__)
     parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser

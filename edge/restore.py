@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from crnn.config import InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict, require
+from crnn.installed import install
 from crnn.model import CRNN
 from crnn.strict import read_bounded
 from crnn.transfer import EVERYONE, Start, start_of_run
@@ -110,7 +111,7 @@ class _Graph:
             import onnx  # the export extra; slow to load
             from google.protobuf.message import DecodeError
         except ImportError as error:
-            raise InputError("--init with a bundle needs the export extra: pip install '.[export]'") from error
+            raise InputError(f"--init with a bundle needs the export extra: {install('export')}") from error
         self.path = path
         data = read_bounded(path, LARGEST_FILE, follow=False)
         try:

@@ -81,7 +81,7 @@ def from_file(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
         f"{path}: raw audio has no header; pipe it: stream_infer.py - --rate HZ < {path} (rename it if it has one)",
     )
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             require(file.frames > 0, f"{path}: holds no samples")
             require(not TRUNCATED.search(file.extra_info), f"{path}: truncated (its header promises more data)")
             check_format(str(path), file.samplerate, file.channels)

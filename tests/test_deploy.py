@@ -3,11 +3,11 @@
 What they do on a booted Debian, and on an emulated Raspberry Pi, is in docs/raspberry-pi.md: no test can boot one.
 """
 
-import ast
 import configparser
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,19 +59,16 @@ def test_an_unknown_option_is_refused(tmp_path):
     assert result.stderr == "error: unknown option --dryrun; see --help\n"
 
 
-def test_what_setup_py_installs_is_copied():
+def test_what_the_package_is_built_from_is_copied():
     line = next(line for line in INSTALL.read_text().splitlines() if line.startswith("SOURCES=("))
     sources = line.removeprefix("SOURCES=(").removesuffix(")").split()
     assert all((ROOT / source).exists() for source in sources)
-    (call,) = (
-        node
-        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"
-    )
-    given = {word.arg: word.value for word in call.keywords}
-    modules = ast.literal_eval(given["py_modules"])
-    packages = {name.split(".")[0] for name in ast.literal_eval(given["packages"])}
-    assert {f"{module}.py" for module in modules} | packages <= set(sources)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, setuptools = settings["project"], settings["tool"]["setuptools"]
+    packages = {pattern.rstrip("*") for pattern in setuptools["packages"]["find"]["include"]}
+    modules = {f"{module}.py" for module in setuptools["py-modules"]}
+    texts = {project["readme"], *(name for name in project["license-files"] if "/" not in name)}
+    assert {"setup.py", "pyproject.toml", "configs"} | packages | modules | texts == set(sources)
 
 
 @needs_systemd
@@ -80,7 +77,7 @@ def test_systemd_accepts_the_unit(tmp_path):
     unit = tmp_path / UNIT.name
     program = "%h/.local/share/ser/venv/bin/ser-stream"
     text = UNIT.read_text()
-    assert f"ExecStart={program} --mic --no-hops --log %h/.local/state/ser/emotions.jsonl" in text
+    assert f"ExecStart={program} --mic --log %h/.local/state/ser/emotions.jsonl" in text
     unit.write_text(text.replace(program, shutil.which("true")))
     environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
     command = ["systemd-analyze", "--user", "verify", str(unit)]

@@ -16,6 +16,7 @@ from documents import PAGES, Command, commands, examples, inline, links, untold_
 from helpers import ROOT
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from crnn.installed import PROGRAMS
 from crnn.protocols import corpora_of
 from edge.bundle import PRETRAINED, Bundle
 from edge.golden import GOLDEN
@@ -39,11 +40,7 @@ EXTRAS = next(
     for node in SETUP.body
     if isinstance(node, ast.Assign) and node.targets[0].id == "EXTRAS"
 )
-ENTRIES = dict(
-    re.fullmatch(r"([\w-]+)=([\w.]+):main", text).groups()
-    for text in (node.value for node in ast.walk(SETUP) if isinstance(node, ast.Constant))
-    if isinstance(text, str) and text.endswith(":main")
-)
+ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
     *("train", "quantize", "stream_infer", "crnn.check", "crnn.synthetic"),
     *("edge.app", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.info"),

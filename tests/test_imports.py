@@ -16,7 +16,7 @@ DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
     "writable", "doctor", "doctor_checks", "machine", "selftest",
-    "arrays", "golden", "manifest", "onnx_check", "proof", "tflite_check",
+    "names", "recognition", "table", "arrays", "golden", "manifest", "onnx_check", "proof", "tflite_check",
     "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {
@@ -25,6 +25,7 @@ DEVICE_MAY = {
     "crnn.config",
     "crnn.command",
     "crnn.atomic",
+    "crnn.installed",
     "crnn.leaving",
     "crnn.offset",
     "crnn.strict",

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +28,17 @@ def clip(voices):
     return next(voices.glob("Actor_01/03-01-05-*"))
 
 
-def test_a_line_per_hop_and_per_utterance(bundle_path, clip, environment):
+def test_a_recording_is_answered_by_its_segments(bundle_path, clip, environment):
     result = script("stream_infer.py", bundle_path, clip, env=environment)
+    assert result.returncode == 0, result.stderr
+    segment, end = result.stdout.splitlines()
+    assert "segment" in segment
+    assert "stopped" in end
+
+
+def test_every_decision_is_an_option(bundle_path, clip, environment):
+    """Also between the names."""
+    result = script("stream_infer.py", bundle_path, "--decisions", clip, env=environment)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) >= 11
@@ -43,7 +51,7 @@ def test_a_line_per_hop_and_per_utterance(bundle_path, clip, environment):
 
 
 def test_json_lines_from_file_and_standard_input_agree(bundle_path, clip, environment):
-    from_file = script("stream_infer.py", bundle_path, clip, "--json", env=environment)
+    from_file = script("stream_infer.py", bundle_path, clip, "--json", "--decisions", env=environment)
     samples, rate = soundfile.read(clip, dtype="int16")
     assert rate == 16000
     piped = script(
@@ -51,6 +59,7 @@ def test_json_lines_from_file_and_standard_input_agree(bundle_path, clip, enviro
         bundle_path,
         "-",
         "--json",
+        "--decisions",
         env=environment,
         text=False,
         input=samples.astype("<i2").tobytes(),
@@ -111,17 +120,26 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         result = script("stream_infer.py", bundle_path, tmp_path / "broken" / name, env=environment)
         one_clear_line(result, name, part)
     cases = [
-        ([bundle_path], "name one source"),
+        ([], "name a recording, - for standard input, or --mic (python stream_infer.py --help)"),
+        ([bundle_path], "is a bundle; name a recording after it"),
+        ([tmp_path], "is a folder, neither a bundle (it holds no bundle.json) nor a recording", "/*.wav --csv FILE"),
+        ([tmp_path, clip], "is not a bundle: the folder holds no bundle.json"),
+        ([tmp_path / "none", clip], "none: no such folder; a bundle is expected here"),
+        ([clip, clip], "is a file, and of two names the first is a bundle's folder", "add --csv FILE"),
+        ([clip, bundle_path], "is a bundle, which comes first"),
+        ([bundle_path, tmp_path], "is a folder; name a recording"),
+        ([bundle_path, bundle_path, clip], "is a bundle, and comes before the recording"),
+        ([bundle_path, clip, clip], "2 recordings are named; name one, or add --csv FILE"),
+        ([bundle_path / "bundle.json", clip], "is part of a bundle; name its folder"),
+        ([bundle_path / "bundle.json"], "is part of a bundle, and no recording"),
         ([bundle_path, clip, "--mic"], "too many names"),
-        ([bundle_path, bundle_path, clip], "too many names"),
-        ([tmp_path, clip], "not a bundle"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
         ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz can be heard"),
         ([bundle_path, "-"], "no samples"),
     ]
-    for arguments, part in cases:
-        one_clear_line(script("stream_infer.py", *arguments, env=environment, input=""), part)
+    for arguments, *parts in cases:
+        one_clear_line(script("stream_infer.py", *arguments, env=environment, input=""), *parts)
 
 
 def test_a_damaged_bundle_gives_one_clear_line(bundle_path, clip, environment, tmp_path):
@@ -183,13 +201,3 @@ def test_an_error_that_has_no_number_says_what_it_is(environment):
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     one_clear_line(result, "no library found")
-
-
-def test_console_commands_answer(environment):
-    for name in ("ser-train", "ser-quantize", "ser-stream"):
-        command = shutil.which(name, path=str(Path(sys.executable).parent))
-        if command is None:
-            pytest.skip("the project is not installed in this environment (make test installs it)")
-        result = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        assert "usage:" in result.stdout

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from crnn.config import require
+from crnn.installed import install
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def load(name: str, path: Path, threads: int = 1) -> Model:
     runtime = REGISTRY[name]
     require(
         installed(name),
-        f"runtime {name} is not installed: pip install '.[{runtime.extra}]' (or {' or '.join(runtime.packages)})",
+        f"runtime {name} is not installed: {install(runtime.extra)} (or {' or '.join(runtime.packages)})",
     )
     require(threads >= 1, f"threads is {threads}; give at least 1")
     return importlib.import_module(runtime.module).load(Path(path), threads)

@@ -2,6 +2,8 @@
 
 import re
 
+from crnn.installed import install
+
 # Boards whose cores (Cortex-A53, A72) lack the instructions that came after ARMv8.0; benchmarks/arm64.sh shows it.
 ARMV8_0 = re.compile(r"Raspberry Pi (3|4|Zero 2|Compute Module [34])")
 
@@ -17,6 +19,6 @@ def known_fault(package: str, version: str | None, numpy: str | None, board: str
     if package == "tflite_runtime" and version and numpy and int(numpy.split(".")[0]) >= 2:
         return (
             f"tflite-runtime {version} was built for NumPy 1 and cannot work with NumPy {numpy} (_ARRAY_API not found)",
-            "pip uninstall -y tflite-runtime && pip install '.[litert]' (32-bit, no LiteRT: pip install 'numpy<2')",
+            f"pip uninstall -y tflite-runtime && {install('litert')} (32-bit, no LiteRT: pip install 'numpy<2')",
         )
     return None

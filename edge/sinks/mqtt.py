@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crnn.config import InputError, require
+from crnn.installed import install
 from crnn.shown import shown
 from edge.events import AudioEvent, Event, Segment
 from edge.sinks.home_assistant import DISCOVERY_PREFIX, discovery_messages
@@ -142,7 +143,7 @@ class MqttSink:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
-            raise InputError("MQTT needs paho-mqtt 2: pip install '.[mqtt]'") from error
+            raise InputError(f"MQTT needs paho-mqtt 2: {install('mqtt')}") from error
 
         s = self._settings = settings
         topics = self._topics = s.topics()

@@ -1,6 +1,6 @@
 """A picture of the live view, from the events of a real run.
 
-python stream_infer.py recording.wav --json | python -m edge.sinks.picture docs/images/terminal.svg
+python stream_infer.py recording.wav --json --decisions | python -m edge.sinks.picture docs/images/terminal.svg
 """
 
 import argparse

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from crnn.config import InputError, require
+from crnn.installed import install
 from edge.events import AudioEvent, Event, Segment
 from edge.sinks.lines import answer, printable
 from edge.sinks.tally import Tally
@@ -131,7 +132,7 @@ class TerminalSink:
             from rich.console import Console
             from rich.live import Live
         except ImportError as error:
-            raise InputError("the live view needs rich: pip install '.[view]'") from error
+            raise InputError(f"the live view needs rich: {install('view')}") from error
         require(out.isatty(), "the live view needs a terminal, and standard output is none; leave --view out for lines")
         self.screen = Screen(labels)
         self._clock, self._drawn = clock, -1.0

@@ -81,7 +81,7 @@ def test_garbage_from_a_driver_becomes_samples(monkeypatch):
 
 def test_a_package_that_the_microphone_lacks_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tenacity", None)
-    with pytest.raises(InputError, match=r"the microphone needs tenacity: pip install '\.\[mic\]'"):
+    with pytest.raises(InputError, match=r"the microphone needs tenacity: pip install -e '\.\[mic\]'"):
         next(iter(microphone.Microphone(16000)))
 
 

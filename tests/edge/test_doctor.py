@@ -62,13 +62,13 @@ def test_litert_alone_does(python):
 
 def test_no_runtime(python):
     values = report(doctor(python("numpy", *AUDIO), "--no-mic", "--json"))
-    problem(values, "runtime", "none of the bundle's runtimes (onnx, tflite)", "pip install '.[device]'")
+    problem(values, "runtime", "none of the bundle's runtimes (onnx, tflite)", "pip install -e '.[device]'")
     assert values["self_tests"] == []
 
 
 def test_nothing_installed_at_all(python):
     values = report(doctor(python(), "--json"))
-    problem(values, "numpy", "No module named 'numpy'", "pip install '.[device]'")
+    problem(values, "numpy", "No module named 'numpy'", "pip install -e '.[device]'")
     problem(values, "soundfile", "pip install soundfile")
     problem(values, "soxr", "pip install soxr")
     problem(values, "microphone", "PyAudio is not installed", "portaudio19-dev", "'.[mic]'")

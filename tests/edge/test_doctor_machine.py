@@ -37,7 +37,7 @@ def test_tflite_runtime_beside_numpy_2_is_known_without_importing_it(python, tmp
     assert int(metadata.version("numpy").split(".")[0]) >= 2
     environment = pretend(tmp_path / "fake", "tflite_runtime", "2.14.0", NEVER)
     values = report(doctor(python("numpy", *AUDIO), "--no-mic", "--json", env=environment))
-    problem(values, "runtime tflite", "tflite-runtime 2.14.0", "_ARRAY_API not found", "pip install '.[litert]'")
+    problem(values, "runtime tflite", "tflite-runtime 2.14.0", "_ARRAY_API not found", "pip install -e '.[litert]'")
 
 
 def test_a_small_board_that_is_slowed_down(python, tmp_path):
@@ -87,7 +87,7 @@ def test_32_bits_and_musl_have_no_wheels():
 def test_a_runtime_of_a_newer_version_has_no_cure_but_an_update():
     here = replace(read_machine(), user_bits=64, libc="glibc 2.36")
     assert doctor_checks.no_runtime(here, ("hailo",)).cure == "update this software"
-    assert doctor_checks.no_runtime(here, ("hailo", "onnx")).cure == "pip install '.[device]'"
+    assert doctor_checks.no_runtime(here, ("hailo", "onnx")).cure == "pip install -e '.[device]'"
 
 
 @pytest.mark.parametrize("scheme", ["float32", "static_int8"])

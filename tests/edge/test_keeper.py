@@ -249,7 +249,7 @@ def test_other_files_are_told_of(folder, keeper, caplog):
 def test_nothing_is_stored_unless_asked(tmp_path):
     place = tmp_path / "here"
     place.mkdir()
-    result = script("stream_infer.py", CLIP, "--no-hops", cwd=place)
+    result = script("stream_infer.py", CLIP, cwd=place)
     assert result.returncode == 0, result.stderr
     assert list(place.iterdir()) == []
 
@@ -258,7 +258,7 @@ def test_asked_it_keeps_the_least_sure(tmp_path):
     kept = tmp_path / "kept"
     for _ in range(2):
         result = script(
-            *("stream_infer.py", CLIP, "--json", "--no-hops", "--keep-unsure", kept, "--keep-unsure-max", 1),
+            *("stream_infer.py", CLIP, "--json", "--keep-unsure", kept, "--keep-unsure-max", 1),
             *("--keep-unsure-days", 7, "--keep-unsure-mb", 1),
         )
         assert result.returncode == 0, result.stderr

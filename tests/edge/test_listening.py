@@ -120,7 +120,7 @@ def test_a_stop_still_decides_what_was_said(recognizer, voice):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_cleanly(voice, number):
-    command = [sys.executable, "stream_infer.py", "-", "--json"]
+    command = [sys.executable, "stream_infer.py", "-", "--json", "--decisions"]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as p:
@@ -146,7 +146,7 @@ def test_a_signal_ends_the_command_cleanly(voice, number):
 
 def test_log_and_lines_together(tmp_path):
     log = tmp_path / "emotions.jsonl"
-    result = script("stream_infer.py", CLIP, "--json", "--log", log)
+    result = script("stream_infer.py", CLIP, "--json", "--decisions", "--log", log)
     assert result.returncode == 0, result.stderr
     told = [json.loads(line) for line in result.stdout.splitlines()]
     logged = [json.loads(line) for line in log.read_text().splitlines()]
@@ -154,8 +154,10 @@ def test_log_and_lines_together(tmp_path):
     assert [line["type"] for line in logged] == [line["type"] for line in told if line["type"] != "hop"]
 
 
-def test_segments_alone():
-    result = script("stream_infer.py", CLIP, "--json", "--no-hops")
+@pytest.mark.parametrize("option", [[], ["--no-hops"]])
+def test_segments_and_audio_events_are_the_default(option):
+    """And the option that used to ask for them is still understood."""
+    result = script("stream_infer.py", CLIP, "--json", *option)
     assert result.returncode == 0, result.stderr
     assert {json.loads(line)["type"] for line in result.stdout.splitlines()} == {"segment", "audio"}
 

@@ -176,5 +176,5 @@ def test_a_runtime_that_is_not_installed_names_its_extra(sound, monkeypatch):
     monkeypatch.setattr("edge.runtimes.find_spec", lambda package: None)
     with pytest.raises(InputError, match="none of its runtimes is installed here"):
         Bundle.open(sound).recognizer()
-    with pytest.raises(InputError, match=r"runtime onnx is not installed: pip install '\.\[device\]'"):
+    with pytest.raises(InputError, match=r"runtime onnx is not installed: pip install -e '\.\[device\]'"):
         Bundle.open(sound).recognizer("onnx")

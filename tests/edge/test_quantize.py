@@ -27,7 +27,7 @@ def test_table_names_every_file(small_run, cache, tmp_path):
     assert "bundle" in lines[-1]
     if not tflite_extra():
         result = make_bundle(small_run, tmp_path / "c", cache, "--prune", "0", "--formats", "tflite")
-        one_clear_line(result, "pip install '.[tflite]'")
+        one_clear_line(result, "pip install -e '.[tflite]'")
 
 
 def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
@@ -44,7 +44,7 @@ def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
 def test_a_scheme_that_a_runtime_does_not_have(small_run, tmp_path):
     arguments = ("--formats", "tflite", "--scheme", "static_int8")
     result = script("quantize.py", small_run, "--out", tmp_path / "b", *arguments)
-    one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install '.[tflite]'"]))
+    one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install -e '.[tflite]'"]))
 
 
 @pytest.mark.parametrize("arguments", [("--prune", "0"), ("--prune", "0.4", "--formats", "onnx")])
@@ -183,7 +183,7 @@ def test_a_plot_where_no_file_can_be(small_run, tmp_path):
 def test_a_package_that_is_missing_is_named(missing, module, arguments):
     code = f"import sys; sys.modules[{missing!r}] = None; from {module} import main; sys.exit(main({arguments!r}))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    one_clear_line(result, f"{module.removeprefix('edge.')}", f"needs {missing}: pip install '.[train")
+    one_clear_line(result, f"{module.removeprefix('edge.')}", f"needs {missing}: pip install -e '.[train")
 
 
 def test_a_size_in_two_words_is_no_size_either(small_run, tmp_path):

@@ -228,4 +228,4 @@ def test_without_its_package_a_sink_names_the_extra(package, code, extra):
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     last = result.stderr.splitlines()[-1]
     assert last.startswith("crnn.config.InputError")
-    assert f"pip install '.[{extra}]'" in last
+    assert f"pip install -e '.[{extra}]'" in last

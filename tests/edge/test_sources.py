@@ -132,7 +132,7 @@ def test_a_pipe_with_a_name_is_no_file(tmp_path):
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, missing, rate):
     soundfile.write(tmp_path / "a.wav", tone(0.1, rate), rate)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(InputError, match=rf"needs {missing}: pip install '\.\[device\]'"):
+    with pytest.raises(InputError, match=rf"needs {missing}: pip install -e '\.\[device\]'"):
         list(sources.from_file(tmp_path / "a.wav", 16000))
 
 
