@@ -63,7 +63,7 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
 
 def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
     """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit where it refuses."""
-    arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json"]
+    arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json", "--decisions"]
     done = subprocess.run(
         [*python, *map(str, arguments)],
         cwd=ROOT,
