@@ -47,9 +47,15 @@ def find_config(name: str) -> str:
 
 
 def renamed(text: str) -> str:
-    """`text` with every `python stream_infer.py`, `python -m edge.app` ... as `program` has it."""
-    for module, (in_checkout, _) in PROGRAMS.items():
-        text = text.replace(in_checkout, program(module))
+    """`text` with every `python stream_infer.py`, `quantize.py`, `python -m edge.app` ... as `program` has it; paths,
+    and names with a colon behind them, are somebody's files and stay."""
+    for module, (in_checkout, command) in PROGRAMS.items():
+        if program(module) != command:
+            continue
+        if in_checkout.endswith(".py"):
+            text = re.sub(rf"(?<![\w/.-])(?:python )?{module}\.py(?![\w:/-]|\.\w)", command, text)
+        else:
+            text = text.replace(in_checkout, command)
     return text
 
 
@@ -66,8 +72,4 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def format_help(self) -> str:
-        text = renamed(super().format_help())
-        for module in PROGRAMS:  # "a folder made by quantize.py"
-            if "." not in module and (name := program(module)).startswith("ser-"):
-                text = re.sub(rf"(?<![\w/.]){module}\.py\b", name, text)
-        return text
+        return renamed(super().format_help())

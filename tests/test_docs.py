@@ -216,7 +216,7 @@ def test_every_field_of_a_bundle_is_described(bundle_path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    pytest.importorskip("material", reason="needs MkDocs Material: pip install '.[docs]'")
+    pytest.importorskip("material", reason="needs MkDocs Material: make test EXTRAS=docs")
     out = tmp_path_factory.mktemp("site")
     result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", out],
