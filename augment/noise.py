@@ -1,13 +1,27 @@
 """Background noise at a drawn signal-to-noise ratio, and rooms, by audiomentations."""
 
+import logging
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import audiomentations
 import numpy as np
+import soundfile
 
 from augment.seeding import seeded
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+LFS_POINTER = b"version https://git-lfs"
+CHECKED_SECONDS = 1.0
+"""Of a file that is decoded before training, at its beginning and at its end"""
+
+
+class UnreadableSoundError(OSError):
+    """A noise or room file could not be used when it was drawn. One line that names it."""
 
 
 class Transform:
@@ -20,7 +34,19 @@ class Transform:
     def __call__(self, waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """`waveform (time,)` float32 -> the same shape."""
         with seeded(rng):
-            return self._transform(waveform, self._sample_rate)
+            try:
+                made = self._transform(waveform, self._sample_rate)
+            except Exception as error:  # whatever the decoders beneath raise, it is about the file that was drawn
+                raise UnreadableSoundError(
+                    f"{self._drawn()}: cannot be read as audio ({error or repr(error)})"
+                ) from error
+        if made is not waveform and not np.isfinite(made).all():
+            raise UnreadableSoundError(f"{self._drawn()}: holds NaN or infinite samples")
+        return made
+
+    def _drawn(self) -> str:
+        parameters = self._transform.parameters
+        return parameters.get("noise_file_path") or parameters.get("ir_file_path") or "the recording"
 
 
 def background_noise(
@@ -59,14 +85,53 @@ def at_level_of(waveform: np.ndarray, changed: np.ndarray) -> np.ndarray:
 def audio_files(folder: Path, exclude: Sequence[str], what: str) -> list[Path]:
     """Audio files below `folder`, less those that match a pattern of `exclude` (kept for robustness tests).
 
-    Raises FileNotFoundError if there is none.
+    Files that cannot be decoded (empty, git-lfs pointers, macOS's ._ files, links to nothing) are left out and named in
+    the log. Raises FileNotFoundError if none is left.
     """
-    suffixes = {".wav", ".flac", ".ogg"}
-    found = sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in suffixes) if folder else []
-    kept = [f for f in found if not any(fnmatch(str(f.relative_to(folder)), pattern) for pattern in exclude)]
+    found = sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in SUFFIXES) if folder else []
+    wanted = [f for f in found if not any(fnmatch(str(f.relative_to(folder)), pattern) for pattern in exclude)]
+    reasons = {f: "hidden" if _is_hidden(f, Path(folder)) else _fault(f) for f in wanted if not f.is_dir()}
+    kept = [f for f, reason in reasons.items() if reason is None]
+    faulty = [f"{f}: {reason}" for f, reason in reasons.items() if reason is not None]
     if not kept:
         raise FileNotFoundError(
-            f"{folder or '(no folder given)'}: no {what} recordings; set --augment.{what}_dir, "
-            f"or switch it off with --augment.{what} false"
+            f"{folder or '(no folder given)'}: no {what} recordings{f' ({faulty[0]})' if faulty else ''}; set "
+            f"--augment.{what}_dir, or switch it off with --augment.{what} false"
         )
+    if faulty:
+        log.warning("%d of %d %s files left out: %s", len(faulty), len(reasons), what, "; ".join(faulty[:5]))
     return kept
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in file.relative_to(folder).parts)
+
+
+def _fault(file: Path) -> str | None:
+    """Why a file cannot be drawn from, as far as its first and last second show; None where it can."""
+    if not file.is_file():
+        return "a link to nothing"
+    facts = file.stat()
+    return _decoding_fault(file, facts.st_size, facts.st_mtime_ns)
+
+
+@cache
+def _decoding_fault(file: Path, size: int, changed_ns: int) -> str | None:
+    """The same for one state of the file: the chain asks for its files more than once."""
+    if size == 0:
+        return "empty"
+    with file.open("rb") as opened:
+        if opened.read(len(LFS_POINTER)) == LFS_POINTER:
+            return "a git-lfs pointer; run git lfs pull"
+    try:
+        with soundfile.SoundFile(file) as sound:
+            length = round(CHECKED_SECONDS * sound.samplerate)
+            heard = [sound.read(length, dtype="float32")]
+            if sound.frames > 2 * length:
+                sound.seek(sound.frames - length)
+                heard.append(sound.read(length, dtype="float32"))
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        return f"not readable as audio ({str(error).splitlines()[0]})"
+    if not len(heard[0]) or not len(heard[-1]):
+        return "holds no samples, or is truncated"
+    return None if all(np.isfinite(part).all() for part in heard) else "holds NaN or infinite samples"

@@ -1,5 +1,6 @@
 """Decoded, resampled recordings, kept once in a memory-mapped file so that training never waits for decoding."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.audio import read_audio
+from crnn.audio import to_mono_rate
 from crnn.config import InputError, require
 from crnn.corpora import Utterance
+from crnn.segments import ClipReader
 from crnn.store import Kind, Made, open_store
 
 log = logging.getLogger(__name__)
@@ -79,20 +81,20 @@ def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path |
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     require(not twice, f"several files are named {', '.join(twice[:3])}: the corpus folder holds copies; remove them")
     folder, stem = folder or default_folder(), _key(utterances, sample_rate)
-    by_name = {u.name: u for u in utterances}
+    by_name, reader = {u.name: u for u in utterances}, ClipReader()
 
     def decoded(wanted: Sequence[str]) -> Generator[Made, None, None]:
         log.info("decoding %d recordings into %s", len(wanted), folder / f"{stem}.{KIND.suffix}")
         for name in wanted:
-            path = by_name[name].path
+            u = by_name[name]
             try:
-                yield [_usable(path, sample_rate)]
+                yield [_usable(u, reader, sample_rate)]
             except InputError as error:
-                yield str(error).removeprefix(f"{path}: ")
+                yield str(error).removeprefix(f"{u.path}: ")
 
     store = open_store(folder, stem, KIND, names, decoded)
     # By name in the store, by path here: the same recordings may lie in another folder now.
-    skipped = {str(by_name[name].path): reason for name, reason in store.absent.items()}
+    skipped = {by_name[name].place: reason for name, reason in store.absent.items()}
     for path, reason in skipped.items():
         log.warning("left out %s (%s)", path, reason)
     require(len(store.spans) > 0, f"none of the {len(utterances)} recordings is usable; first: {_first(skipped)}")
@@ -108,15 +110,16 @@ def _first(skipped: dict[str, str]) -> str:
 def _key(utterances: list[Utterance], sample_rate: int) -> str:
     """Hash of the files' bytes and of every setting that changes what is stored."""
     digest = hashlib.sha256(f"{FORMAT} {sample_rate} {MIN_SECONDS} {MAX_SECONDS}".encode())
+    content = functools.cache(lambda path: hashlib.sha256(path.read_bytes()).digest())  # several segments of one file
     for u in utterances:
-        digest.update(os.fsencode(u.name))
-        digest.update(hashlib.sha256(u.path.read_bytes()).digest())
+        digest.update(os.fsencode(u.name))  # says which segment, too
+        digest.update(content(u.path))
     return digest.hexdigest()[:24]
 
 
-def _usable(path: Path, sample_rate: int) -> np.ndarray:
-    waveform = read_audio(path, sample_rate, max_seconds=MAX_SECONDS)
-    require_usable(path, waveform, sample_rate)
+def _usable(utterance: Utterance, reader: ClipReader, sample_rate: int) -> np.ndarray:
+    waveform = to_mono_rate(*reader.decode(utterance, MAX_SECONDS), sample_rate)
+    require_usable(utterance.path, waveform, sample_rate)
     return waveform
 
 

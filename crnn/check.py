@@ -18,8 +18,9 @@ from pathlib import Path
 from crnn.config import InputError, require
 from crnn.corpora import Corpus, read_corpus
 from crnn.corrections import CORRECTIONS, scan_corrections
-from crnn.inspection import listen_all, possible_split, same_audio, spread, suspicions
-from crnn.own_data import LAYOUT, OWN, scan
+from crnn.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
+from crnn.own_data import LAYOUT, scan
+from crnn.own_rows import OWN
 from crnn.prepare import given_folders
 from crnn.protocols import protocol_facts, protocol_names
 
@@ -73,10 +74,11 @@ def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
     problems["unusable"] = [f"{file}: {why}" for file, why in unusable.items()]
     require(bool(sounds), f"{data}: none of the recordings can be used; first: {''.join(problems['unusable'][:1])}")
     usable = [u for u in corpus.utterances if u.name in sounds]
-    problems["same audio"], warnings["same audio"] = same_audio(usable, sounds)
+    near = near_copies_of(usable, sounds)
+    problems["same audio"], warnings["same audio"] = same_audio(usable, sounds, near)
     split = None
     if name != CORRECTIONS:  # for training alone, whatever the protocol
-        split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds)
+        split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds, near)
     warnings |= suspicions(usable, sounds)
     if split:
         warnings["split"] = [
@@ -103,9 +105,12 @@ def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
 def text(found: dict) -> str:
     """The same for people."""
     seconds, silence = found["seconds"], found["silence"]
+    wrong = len(found["problems"].get("list", ()))
     lines = [
         f"{found['data']}: {found['usable']} of {found['recordings']} recordings can be used, "
-        f"{len(found['emotions'])} emotions, {len(found['speakers'])} speakers, {seconds['total'] / 60:.1f} minutes",
+        f"{len(found['emotions'])} emotions, {len(found['speakers'])} speakers, {seconds['total'] / 60:.1f} minutes"
+        + f"; {wrong} faults in the list, see below"
+        * (wrong > 0),
         "",
         *_table(found),
         "",

@@ -4,15 +4,19 @@ A reader walks a folder, understands file names, and returns utterances; it deco
 understand is reported in `Corpus.skipped`, never dropped without a word.
 """
 
-import csv
+import logging
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from crnn import labels
-from crnn.audio import AUDIO_SUFFIXES
 from crnn.config import require
+from crnn.crema_d import actor_sexes, voice_votes
+from crnn.recordings import audio_files, unusable_file
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,21 @@ class Utterance:
     """train, dev or test, where the owner of the recordings has divided them"""
     key: str | None = None
     """What tells it from the corpus's other recordings, where the file name alone does not"""
+    segment: tuple[float, float | None] | None = None
+    """Start and end within the file in seconds; end None: to its end; None: the whole file"""
 
     @property
     def name(self) -> str:
         """Corpus and file name without folder and extension, the same for wav and flac; or corpus and `key`."""
         return f"{self.corpus}/{self.key or self.path.stem}"
+
+    @property
+    def place(self) -> str:
+        """The file, and which seconds of it, for messages."""
+        if self.segment is None:
+            return str(self.path)
+        start, end = self.segment
+        return f"{self.path} from {start:g} s" + ("" if end is None else f" to {end:g} s")
 
     @property
     def speaker(self) -> str:
@@ -68,14 +82,19 @@ Parser = Callable[[Path], Parsed]
 def read_corpus(name: str, root: Path) -> Corpus:
     """Read the corpus `name` (a key of READERS) below the folder `root`, in file-name order.
 
-    Raises InputError if the folder is missing or holds no file name of that corpus.
+    A file that lies there twice, byte for byte, counts once (Kaggle's archives hold every recording twice).
+    Raises InputError if the folder is missing, holds no file name of that corpus, or two files of one name that differ.
     """
     require(name in READERS, f"unknown corpus {name}; known: {', '.join(READERS)}")
     root = Path(root)
     require(root.is_dir(), f"{root}: no such folder (expected the {name} recordings there)")
     parse = READERS[name](root)
     utterances, skipped, foreign = [], {}, 0
-    for path in _audio_files(root):
+    for path in audio_files(root):
+        reason = unusable_file(path, root)
+        if reason:
+            skipped[str(path)] = reason
+            continue
         try:
             utterance = parse(path)
         except Skip as reason:
@@ -86,16 +105,37 @@ def read_corpus(name: str, root: Path) -> Corpus:
             foreign += 1
         else:
             utterances.append(utterance)
+    most = "".join(f", most of them: {why}" for why, _ in Counter(skipped.values()).most_common(1))
     require(
         len(utterances) > 0,
         f"{root}: no usable {name} recording ({foreign} audio files with other names, "
-        f"{len(skipped) - foreign} skipped); check the corpus name and the folder",
+        f"{len(skipped) - foreign} skipped{most}); check the corpus name and the folder",
     )
-    return Corpus(name, tuple(utterances), skipped)
+    copies = _copies(utterances)
+    if copies:
+        copy, kept = next(iter(copies.items()))
+        log.warning(
+            "%d of %d %s files are identical copies of others and left out (%s is %s)",
+            len(copies), len(utterances), name, copy, kept,
+        )  # fmt: skip
+        skipped |= dict.fromkeys(map(str, copies), "an identical copy of another file of this name")
+    return Corpus(name, tuple(u for u in utterances if u.path not in copies), skipped)
 
 
-def _audio_files(root: Path) -> Iterator[Path]:
-    return iter(sorted(path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES))
+def _copies(utterances: list[Utterance]) -> dict[Path, Path]:
+    """File -> the file of the same name, kept, that it equals byte for byte. Raises InputError if they differ."""
+    named = defaultdict(list)
+    for u in utterances:
+        named[u.name].append(u.path)
+    copies = {}
+    for name, (first, *others) in named.items():
+        for other in others:
+            require(
+                first.stat().st_size == other.stat().st_size and first.read_bytes() == other.read_bytes(),
+                f"{first} and {other} are both {name} and differ; give a folder that holds one of them",
+            )
+            copies[other] = first
+    return copies
 
 
 def _emotion(codes: dict[str, str], code: str) -> str:
@@ -134,9 +174,7 @@ def _ravdess_names(corpus: str) -> Callable[[Path], Parser]:
 def _crema_d(root: Path) -> Parser:
     """CREMA-D (Cao et al. 2014), 1001_IEO_ANG_HI.wav, with demographics and crowd votes where the csv files are."""
     pattern = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
-    demographics = _csv_rows(root, "VideoDemographics.csv")
-    sexes = {row["ActorID"]: row["Sex"].lower() for row in demographics}
-    votes = _crema_d_votes(root)
+    sexes, votes = actor_sexes(root), voice_votes(root)
     # Six names, three recordings: the release holds the same audio under two labels, and no one can say which is right.
     twins = {
         "1017_IWW_ANG_XX": "1017_IWW_FEA_XX",
@@ -167,35 +205,6 @@ def _crema_d(root: Path) -> Parser:
     return parse
 
 
-def _crema_d_votes(root: Path) -> dict[str, tuple[tuple[str, float], ...]]:
-    """Votes of the listeners who heard the voice alone (row ids that begin with 1).
-
-    `tabulatedVotes.csv` holds the counts; `summaryTable.csv` the majority, used where a clip has no counts.
-    """
-    votes = {}
-    for row in _csv_rows(root, "summaryTable.csv"):
-        winners = row["VoiceVote"].split(":")  # ties are written "A:D"
-        if all(code in labels.CREMA_D_VOTES for code in winners):
-            votes[row["FileName"]] = tuple((labels.CREMA_D_VOTES[code], 1 / len(winners)) for code in winners)
-    for row in _csv_rows(root, "tabulatedVotes.csv"):
-        if row[""].startswith("1"):
-            counts = {emotion: int(row[code]) for code, emotion in labels.CREMA_D_VOTES.items()}
-            total = sum(counts.values())
-            if total:
-                votes[row["fileName"]] = tuple((emotion, n / total) for emotion, n in counts.items() if n)
-    return votes
-
-
-def _csv_rows(root: Path, name: str) -> list[dict[str, str]]:
-    """Rows of a csv that lies beside the recordings, in the release's root, or in crema_d_meta beside them."""
-    for folder in (root, root.parent):
-        for place in (folder, folder / "processedResults", folder / "crema_d_meta"):
-            if (place / name).is_file():
-                with (place / name).open(newline="", encoding="utf-8") as file:
-                    return list(csv.DictReader(file))
-    return []
-
-
 def _emodb(root: Path) -> Parser:
     """Berlin EmoDB (Burkhardt et al. 2005), 03a01Fa.wav: speaker, text, emotion letter (German), version."""
     pattern = re.compile(r"(\d\d)([a-z]\d\d)([A-Z])([a-z])")
@@ -224,7 +233,9 @@ def _savee(root: Path) -> Parser:
         speaker = speaker or path.parent.name
         if not re.fullmatch(r"[A-Z]{2}", speaker):
             raise Skip("no speaker: neither the file name nor its folder gives two capital letters")
-        return Utterance(path, "savee", speaker, "male", _emotion(labels.SAVEE, code), None, f"{code}{number}")
+        sentence = f"{code}{number}"
+        emotion = _emotion(labels.SAVEE, code)
+        return Utterance(path, "savee", speaker, "male", emotion, None, sentence, key=f"{speaker}_{sentence}")
 
     return parse
 

@@ -4,17 +4,19 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from crnn.audio import audio_hash, decode, to_mono_rate
+from crnn.audio import audio_hash, to_mono_rate
 from crnn.cache import MAX_SECONDS, require_usable
 from crnn.config import FeatureConfig, InputError
 from crnn.corpora import Utterance
 from crnn.labels import canonical
-from crnn.protocols import Split, check_leaks, make_split
+from crnn.leaks import check_leaks
+from crnn.near_copies import NearCopy, near_copies, words
+from crnn.protocols import Split, make_split
+from crnn.segments import ClipReader
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +48,16 @@ class Sound:
     """Level of its loudest 50 ms"""
     digest: str
     """Of what training would hear: `crnn.audio.audio_hash`"""
+    words: np.ndarray
+    """Of the same: `crnn.near_copies.words`"""
 
 
-def listen(path: Path) -> Sound:
-    """Decode one recording. Raises InputError, naming the file, if training could not use it."""
+def listen(utterance: Utterance, reader: ClipReader) -> Sound:
+    """Decode one recording, or its segment. Raises InputError, naming the file, if training could not use it."""
     features = FeatureConfig()
-    samples, rate = decode(path, MAX_SECONDS)
+    samples, rate = reader.decode(utterance, MAX_SECONDS)
     waveform = to_mono_rate(samples, rate, features.sample_rate)
-    require_usable(path, waveform, features.sample_rate)
+    require_usable(utterance.path, waveform, features.sample_rate)
     whole = len(waveform) // features.n_fft * features.n_fft
     powers = waveform[:whole].reshape(-1, features.n_fft).var(axis=1, dtype=np.float64)  # a constant is no sound
     levels = 10 * np.log10(powers + 1e-12)
@@ -66,17 +70,18 @@ def listen(path: Path) -> Sound:
         zeros=float((samples == 0).mean()),
         loudest_dbfs=float(levels.max()),
         digest=audio_hash(waveform),
+        words=words(waveform, features.sample_rate),
     )
 
 
 def listen_all(utterances: Sequence[Utterance]) -> tuple[dict[str, Sound], dict[str, str]]:
     """Name -> its sound, and file -> why it has none."""
-    sounds, unusable = {}, {}
+    sounds, unusable, reader = {}, {}, ClipReader()
     for number, u in enumerate(utterances, 1):
         try:
-            sounds[u.name] = listen(u.path)
+            sounds[u.name] = listen(u, reader)
         except InputError as error:
-            unusable[str(u.path)] = str(error).removeprefix(f"{u.path}: ")
+            unusable[u.place] = str(error).removeprefix(f"{u.path}: ")
         if number % 500 == 0:
             log.info("%d of %d recordings", number, len(utterances))
     return sounds, unusable
@@ -95,21 +100,38 @@ def spread(sounds: Iterable[Sound]) -> dict:
     }
 
 
-def same_audio(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> tuple[list[str], list[str]]:
+def near_copies_of(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> list[NearCopy]:
+    """Recordings that are one take though not the same samples; those that may be are decoded again."""
+    by_name, reader, rate = {u.name: u for u in utterances}, ClipReader(), FeatureConfig().sample_rate
+
+    def waveform(name: str) -> np.ndarray:
+        return to_mono_rate(*reader.decode(by_name[name], MAX_SECONDS), rate)
+
+    found = near_copies({name: sounds[name].words for name in by_name}, waveform, rate)
+    return [copy for copy in found if sounds[copy.first].digest != sounds[copy.second].digest]
+
+
+def same_audio(
+    utterances: Sequence[Utterance], sounds: dict[str, Sound], near: Iterable[NearCopy]
+) -> tuple[list[str], list[str]]:
     """Recordings that are the same under several names: problems (another speaker or emotion), and mere repeats."""
     groups = defaultdict(list)
     for u in utterances:
         groups[sounds[u.name].digest].append(u)
+    pairs = [(first, other, "the same audio") for first, *others in groups.values() for other in others]
+    by_name = {u.name: u for u in utterances}
+    pairs += [
+        (by_name[copy.first], by_name[copy.second], f"one take (correlation {copy.correlation:.2f})") for copy in near
+    ]
     problems, repeats = [], []
-    for first, *others in groups.values():
-        for other in others:
-            line = f"{first.path} and {other.path} are the same audio"
-            if other.emotion != first.emotion:
-                problems.append(f"{line}, as {first.emotion} and as {other.emotion}")
-            elif other.speaker_id != first.speaker_id:
-                problems.append(f"{line}, by {first.speaker_id} and by {other.speaker_id}")
-            else:
-                repeats.append(line)
+    for first, other, what in pairs:
+        line = f"{first.place} and {other.place} are {what}"
+        if other.emotion != first.emotion:
+            problems.append(f"{line}, as {first.emotion} and as {other.emotion}")
+        elif other.speaker_id != first.speaker_id:
+            problems.append(f"{line}, by {first.speaker_id} and by {other.speaker_id}")
+        elif first.path != other.path:  # overlapping segments share their audio by intent
+            repeats.append(line)
     return problems, repeats
 
 
@@ -117,17 +139,17 @@ def suspicions(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> dic
     """What may be wrong and is for a person to decide, by kind."""
     found = {
         "clipping": [
-            f"{u.path}: {sounds[u.name].clipped:.1%} of its samples are at full scale"
+            f"{u.place}: {sounds[u.name].clipped:.1%} of its samples are at full scale"
             for u in utterances
             if sounds[u.name].clipped > CLIPPED_SHARE
         ],
         "silence": [
-            f"{u.path}: {sounds[u.name].silent:.0%} of it is silence"
+            f"{u.place}: {sounds[u.name].silent:.0%} of it is silence"
             for u in utterances
             if sounds[u.name].silent > MOSTLY_SILENT
         ],
         "quiet": [
-            f"{u.path}: nowhere above {SPEECH_DBFS:g} dBFS; a device would not hear it"
+            f"{u.place}: nowhere above {SPEECH_DBFS:g} dBFS; a device would not hear it"
             for u in utterances
             if sounds[u.name].loudest_dbfs < SPEECH_DBFS
         ],
@@ -188,13 +210,13 @@ def _speakers(utterances: Sequence[Utterance]) -> list[str]:
 
 
 def possible_split(
-    protocol: str, fold: int, utterances: Sequence[Utterance], sounds: dict[str, Sound]
+    protocol: str, fold: int, utterances: Sequence[Utterance], sounds: dict[str, Sound], near: Iterable[NearCopy]
 ) -> tuple[dict | None, list[str]]:
     """What training would make of them: speakers, clips and emotions of each set (None where it would refuse), and
     what is wrong with it."""
     try:
         split = make_split(protocol, fold, utterances)
-        check_leaks(split, {name: sound.digest for name, sound in sounds.items()})
+        check_leaks(split, {name: sound.digest for name, sound in sounds.items()}, near)
     except InputError as error:
         return None, [str(error)]
     return {"protocol": protocol, "fold": fold, "split_hash": split.hash, "sets": _sizes(split)}, []

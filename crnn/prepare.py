@@ -1,20 +1,29 @@
 """From folders of recordings to a leak-checked split over decoded audio: the same steps for training and export."""
 
+import hashlib
+import json
 import logging
 import os
+import tempfile
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
-from crnn.cache import AudioCache, merged, open_cache
+from crnn.cache import AudioCache, default_folder, merged, open_cache
 from crnn.config import require
 from crnn.corpora import Corpus, read_corpus
 from crnn.corrections import CORRECTED, CORRECTIONS, read_corrections
-from crnn.own_data import KINDS, OWN, read_own
-from crnn.protocols import Split, check_leaks, corpora_of, make_split
+from crnn.leaks import check_leaks
+from crnn.near_copies import NearCopy, near_copies, words
+from crnn.own_data import KINDS, read_own
+from crnn.own_rows import OWN
+from crnn.protocols import Split, corpora_of, make_split, protocol_facts
 from crnn.run_config import RunConfig
 
 log = logging.getLogger(__name__)
+
+NEAR_FORMAT = 1
+"""Of near copies as they are cached; another number looks for them anew"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,9 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
     skipped = {file: why for corpus, _ in opened for file, why in corpus.skipped.items()} | cache.skipped
     usable = [u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips]
     split = make_split(config.protocol, config.fold, usable)
-    for repeat in check_leaks(split, cache.hashes):
+    for repeat in check_leaks(
+        split, cache.hashes, cached_near_copies(cache, config.features.sample_rate, cache_folder)
+    ):
         log.warning("%s", repeat)
     log.info(
         "%s fold %d, split %s: %s clips; dev speakers %s, test speakers %s",
@@ -113,10 +124,28 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
         " ".join(split.speakers("dev")),
         " ".join(split.speakers("test")),
     )
+    if "note" in protocol_facts(config.protocol):
+        log.warning("%s: %s", config.protocol, protocol_facts(config.protocol)["note"])
     if skipped:
         reasons = Counter(skipped.values()).most_common()
         log.warning("%d files left out: %s", len(skipped), "; ".join(f"{n} x {why}" for why, n in reasons[:5]))
     return Prepared(split, cache, skipped)
+
+
+def cached_near_copies(cache: AudioCache, sample_rate: int, folder: Path | None = None) -> list[NearCopy]:
+    """Near copies among these recordings; looked for once, as long as they are the same."""
+    hashes = json.dumps([NEAR_FORMAT, sample_rate, sorted(cache.hashes.items())])
+    file = (folder or default_folder()) / f"near-{hashlib.sha256(hashes.encode()).hexdigest()[:24]}.json"
+    try:
+        return [NearCopy(*copy) for copy in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):  # not there, or damaged: looked for again
+        log.info("looking for near copies among %d recordings", len(cache.clips))
+    fingerprints = {name: words(cache.waveform(name), sample_rate) for name in cache.clips}
+    found = near_copies(fingerprints, cache.waveform, sample_rate)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False, encoding="utf-8") as part:
+        json.dump([astuple(copy) for copy in found], part)
+    Path(part.name).replace(file)
+    return found
 
 
 def without_test(prepared: Prepared) -> Prepared:

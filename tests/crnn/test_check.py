@@ -13,8 +13,11 @@ from helpers import ROOT, broken_files, own_voices, tone
 
 from crnn.check import check, main
 from crnn.config import InputError
-from crnn.inspection import listen
+from crnn.corpora import Utterance
+from crnn.inspection import Sound
+from crnn.inspection import listen as listen_to
 from crnn.own_data import LAYOUT
+from crnn.segments import ClipReader
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,10 @@ def own(tmp_path_factory) -> Path:
 @pytest.fixture
 def mine(own, tmp_path) -> Path:
     return shutil.copytree(own, tmp_path / "mine")
+
+
+def listen(path: Path) -> Sound:
+    return listen_to(Utterance(path, "own", "anna", None, "joy"), ClipReader())
 
 
 def look(folder: Path, protocol: str | None = None) -> dict:

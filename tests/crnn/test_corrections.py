@@ -12,7 +12,7 @@ from crnn.check import check, text
 from crnn.config import InputError
 from crnn.corpora import Utterance
 from crnn.corrections import CORRECTIONS, read_corrections
-from crnn.own_data import OWN
+from crnn.own_rows import OWN
 from crnn.prepare import given_folders, locate_data
 from crnn.protocols import LeakError, make_split
 

@@ -75,7 +75,7 @@ def test_what_a_folder_cannot_use_is_reported(tmp_path):
     assert "does not fit --layout" in skipped["nameless.wav"]
     assert "does not fit --layout" in skipped["loose_1.wav"]
     assert "ffmpeg" in skipped["anna_2.m4a"]
-    assert skipped["._anna_1.wav"] == "hidden"
+    assert skipped["._anna_1.wav"].startswith("hidden")
     assert "link to a folder" in skipped["linked"]
 
 
@@ -180,13 +180,12 @@ BAD = {
     "unknown sex": ("path,emotion,speaker,sex\na.wav,joy,anna,x\n", "line 2: sex 'x'"),
     "votes that are counts": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,5\n", "line 2: vote_joy is '5'; give the"),
     "votes that are words": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,all\n", "line 2: vote_joy is 'all'"),
-    "votes that are nan": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,nan\n", "line 2: vote_joy is 'nan'"),
     "votes that do not sum to 1": (
         "path,emotion,speaker,vote_joy,vote_fear\na.wav,joy,anna,0.5,0.3\n",
         "line 2: votes sum to 0.8; the shares must sum to 1",
     ),
     "two columns of one name": ("path,emotion,speaker,path\na.wav,joy,anna,b.wav\n", "two columns are called path"),
-    "capitals of a speaker": (f"{HEAD}a.wav,joy,Anna\nb.wav,joy,anna\n", "speakers Anna and anna differ in capitals"),
+    "capitals of a speaker": (f"{HEAD}a.wav,joy,Anna\nb.wav,joy,anna\n", "line 3: speaker anna looks like Anna .*line 2.; write what is one in one way"),
 }  # fmt: skip
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from crnn.config import InputError
 from crnn.corpora import Utterance
-from crnn.own_data import OWN
+from crnn.leaks import check_leaks
+from crnn.own_rows import OWN
 from crnn.prepare import given_folders, locate_data
-from crnn.protocols import LeakError, check_leaks, make_split
+from crnn.protocols import LeakError, make_split
 
 
 def people(n: int, per_emotion: int = 2, part: str | None = None, first: int = 0) -> list[Utterance]:

@@ -8,9 +8,11 @@ import pytest
 
 from crnn.config import InputError
 from crnn.corpora import Utterance, read_corpus
-from crnn.protocols import LeakError, check_leaks, corpora_of, make_split, protocol_facts, protocol_names
+from crnn.leaks import check_leaks
+from crnn.protocols import LeakError, corpora_of, make_split, protocol_facts, protocol_names
 
 EMOTIONS = {"ravdess": "neutral", "crema_d": "happy", "emodb": "bored", "iemocap": "excited", "synthetic": "calm"}
+EMOTIONS |= {"savee": "sad", "tess": "sad"}
 
 
 def people(protocol: str) -> list[Utterance]:
