@@ -25,7 +25,7 @@ COMMON = 40
 """A word that more recordings than this share tells nothing"""
 HITS = 2
 """Words shared at one offset that make a candidate"""
-MIN_CORRELATION = 0.6
+MIN_CORRELATION = 0.85
 """Of the two waveforms over what they share"""
 SLACK = 2 * HOP
 """Samples at RATE by which the offset that the words give may be wrong"""

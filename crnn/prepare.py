@@ -4,11 +4,12 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
+from crnn.atomic import write_text
 from crnn.cache import AudioCache, default_folder, merged, open_cache
 from crnn.config import require
 from crnn.corpora import Corpus, read_corpus
@@ -134,17 +135,19 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
 
 def cached_near_copies(cache: AudioCache, sample_rate: int, folder: Path | None = None) -> list[NearCopy]:
     """Near copies among these recordings; looked for once, as long as they are the same."""
-    hashes = json.dumps([NEAR_FORMAT, sample_rate, sorted(cache.hashes.items())])
-    file = (folder or default_folder()) / f"near-{hashlib.sha256(hashes.encode()).hexdigest()[:24]}.json"
-    try:
-        return [NearCopy(*copy) for copy in json.loads(file.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):  # not there, or damaged: looked for again
-        log.info("looking for near copies among %d recordings", len(cache.clips))
+    key = hashlib.sha256(json.dumps([NEAR_FORMAT, sample_rate, sorted(cache.hashes.items())]).encode())
+    file = (folder or default_folder()) / f"near-{key.hexdigest()[:24]}.json"
+    with suppress(OSError, ValueError, TypeError):  # not there, or damaged: looked for again
+        stored = [NearCopy(*copy) for copy in json.loads(file.read_text(encoding="utf-8"))]
+        if all({copy.first, copy.second} <= cache.clips.keys() and 0 <= copy.correlation <= 1 for copy in stored):
+            return stored
+    log.info("looking for near copies among %d recordings", len(cache.clips))
     fingerprints = {name: words(cache.waveform(name), sample_rate) for name in cache.clips}
     found = near_copies(fingerprints, cache.waveform, sample_rate)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False, encoding="utf-8") as part:
-        json.dump([astuple(copy) for copy in found], part)
-    Path(part.name).replace(file)
+    try:
+        write_text(file, json.dumps([astuple(copy) for copy in found]))
+    except OSError as error:
+        log.warning("%s: not kept (%s); near copies are looked for again next time", file, error.strerror)
     return found
 
 

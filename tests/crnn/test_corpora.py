@@ -148,6 +148,7 @@ def test_real_corpora_are_complete(recordings):
         assert len(read.utterances) == clips
         assert not read.skipped
         assert len({u.speaker_id for u in read.utterances}) == speakers
-    crema = read_corpus("crema_d", recordings / "crema_d_reconstructed")
-    assert (len(crema.utterances), len(crema.skipped)) == (7426, 6)
-    assert all(u.sex and u.votes for u in crema.utterances)
+    crema = read_corpus("crema_d", recordings / "crema_d")
+    assert (len(crema.utterances), len(crema.skipped)) == (7436, 6)
+    assert all(u.sex for u in crema.utterances)
+    assert sum(u.votes is None for u in crema.utterances) <= 1  # one name is misspelt in the release
