@@ -21,6 +21,7 @@ from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from crnn.config import InputError, from_dict
 from crnn.installed import Parser, program, renamed
+from crnn.termination import Termination
 from edge import runtimes
 from edge.extras import needed
 from edge.limits import GateError, Limits
@@ -140,6 +141,7 @@ def aligned(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    termination = Termination()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     try:
@@ -181,8 +183,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror or error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; no bundle is written\n")
-        return 130
+        sys.stderr.write(f"{termination.reason}; no bundle is written\n")
+        return termination.exit_code
     size = sum(path.stat().st_size for path in args.out.iterdir())
     if args.json:
         told = {"steps": [asdict(step) for step in steps], "rows": [asdict(row) for row in rows]}

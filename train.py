@@ -25,6 +25,7 @@ from crnn.config import InputError, require
 from crnn.installed import Parser, find_config, install, program, renamed
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
+from crnn.termination import Termination
 from edge.extras import needed
 
 if TYPE_CHECKING:
@@ -133,9 +134,12 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     geometry = config.geometry
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     first = rank_zero_only.rank == 0
+    if first:
+        folder.claim()
     if folder.exists() and first:
         require(args.resume, f"{folder.path}: holds a run already; add --resume to continue it, or give another --out")
         folder.check_same(config, asdict(augment))
+        folder.tidy()
     if folder.finished():
         metrics = folder.read("metrics")
         require(
@@ -242,6 +246,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if find_spec("jsonargparse") is None:
         return help_without_extra(argv)
+    termination = Termination()
     try:
         args, config, augment, start = parse(argv)
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
@@ -253,8 +258,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; continue with --resume\n")
-        return 130
+        sys.stderr.write(f"{termination.reason}; continue with --resume\n")
+        return termination.exit_code
     if metrics is not None:
         sys.stdout.write((json.dumps(metrics) if args.json else text(metrics)) + "\n")
     return 0

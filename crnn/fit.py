@@ -1,16 +1,22 @@
 """One fit: Lightning's trainer with this project's callbacks, a checkpoint per epoch, and resume."""
 
 import contextlib
+import io
 import logging
+import signal
+import threading
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from crnn.atomic import replacing
 from crnn.checkpoint import read_checkpoint
 from crnn.data import EvalClips, TrainClips, eval_loader, train_loader
 from crnn.task import EmotionTask
@@ -72,12 +78,40 @@ class LoaderClock(L.Callback):
         return self.waited / max(self.waited + self.worked, 1e-9)
 
 
+class KeepSignals(L.Callback):
+    """SIGTERM ends a fit as Ctrl-C does: Lightning would finish the batch and broadcast the signal, which can wait for
+    ever on a process that has ended."""
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar, which ends its line also when training ends with an error: the error has a line of its own."""
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
         with contextlib.suppress(TypeError):  # raised where no bar has been started yet
             self.train_progress_bar.close()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the file that it replaces.
+
+    Lightning writes into $TMPDIR and moves the file; onto another file system this copies over the old checkpoint, and
+    a full disk then leaves neither.
+    """
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: None = None) -> None:
+        """Raises OSError, naming `path`; what was there before is then still there."""
+        content = io.BytesIO()  # torch would tell a full disk by a RuntimeError
+        torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(path)) as file:
+            file.write(content.getbuffer())
 
 
 def quieten_lightning() -> None:
@@ -90,7 +124,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
 
     With `resume`, continues from `folder/last.ckpt` where there is one. Each checkpoint is written whole or not at
-    all, so the process may be killed at any point.
+    all, so the process may be killed and the disk be full at any point. Raises OSError, naming the file.
     """
     quieten_lightning()
     config = task.config
@@ -101,6 +135,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
         EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
         clock,
+        KeepSignals(),
         ProgressBar(refresh_rate=5),
     ]
     if config.optim.ema_decay > 0:
@@ -116,6 +151,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         gradient_clip_val=config.optim.gradient_clip,
         logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         num_sanity_val_steps=0,
         check_val_every_n_epoch=config.optim.eval_every,
         log_every_n_steps=10,

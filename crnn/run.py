@@ -45,6 +45,25 @@ class RunFolder:
     def finished(self) -> bool:
         return (self.path / "metrics.json").is_file()
 
+    def claim(self) -> None:
+        """Raises InputError unless this is a run, or a folder with nothing in it, or does not exist yet."""
+        require(not self.path.exists() or self.path.is_dir(), f"{self.path}: is a file; give another --out")
+        if self.exists() or not self.path.is_dir():
+            return
+        names = {entry.name for entry in self.path.iterdir()}
+        # A disk that was full between the first two files leaves split.json alone.
+        begun = names == {"split.json"} and "split_hash" in self.read("split")
+        require(
+            not names or begun,
+            f"{self.path}: is neither empty nor a run of train.py; nothing is written there, give another --out",
+        )
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed has left half-written."""
+        for folder in (self.path, self.checkpoints):
+            for left in folder.glob(".*.part"):
+                left.unlink()
+
     def write(self, name: str, values: dict) -> None:
         write_text(self.path / f"{name}.json", json.dumps(values, indent=1) + "\n")
 

@@ -10,11 +10,13 @@ import json
 import logging
 import multiprocessing
 import os
+import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from crnn.config import FeatureConfig, InputError, require
 from crnn.features import LogMel
 from crnn.offset import rest_level
 from crnn.store import Kind, open_store
+from crnn.termination import starting_workers
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +117,37 @@ def _computed(
         return
     # Not forked: this process may already run torch's threads, which a fork does not survive.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(_piece, jobs, repeat(features), repeat(views), repeat(make_augment))
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+    pending: deque[Future] = deque()
+    try:
+        for job in jobs:
+            with starting_workers():
+                pending.append(pool.submit(_piece, job, features, views, make_augment))
+            if len(pending) > 2 * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that computed features was ended from outside, perhaps for want of memory; run the same again"
+        ) from error
+    except BaseException:  # a signal, or nobody wants the rest: what is being computed is not waited for
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _end_with_parent() -> None:
+    """A worker waits for work for ever: let it end with its parent, however that was ended."""
+
+    def follow(parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
 _chains: dict[int, Augment] = {}

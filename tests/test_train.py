@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from helpers import ROOT, SMALL, broken_files, one_clear_line, script
+from helpers import ROOT, SMALL, broken_files, mounted_disk, one_clear_line, script
 
 from crnn.checkpoint import model_weights
 
@@ -243,21 +243,11 @@ def test_a_bad_file_is_reported_and_counted(voices, tmp_path, cache):
     assert all(Path(file).name in result.stderr for file in skipped)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 def test_full_and_read_only_disks(voices, cache, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mounting is not allowed here: {mounted.stderr.decode().strip()}")
-    try:
+    with mounted_disk(tmp_path / "disk", "96k") as disk:
         full = script("train.py", *arguments(voices, cache, disk / "run", 1))
         one_clear_line(full, "No space left")
         assert not list(disk.rglob("*.part"))
         assert not (disk / "run" / "metrics.json").exists()
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         one_clear_line(script("train.py", *arguments(voices, cache, disk / "other", 1)), "Read-only file system")
-    finally:
-        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,165 @@
+"""How train.py ends when something stops it: a signal, a full disk, a folder that is somebody else's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, SMALL, mounted_disk, one_clear_line, script
+
+from crnn.checkpoint import read_checkpoint
+from crnn.synthetic import write_corpus
+
+
+def arguments(voices: Path, cache: Path, out: Path, epochs: int = 500, views: int = 2) -> list[str]:
+    given = [*SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out, "--optim.epochs", epochs]
+    return [*map(str, given), "--augment.views", str(views)]
+
+
+@contextmanager
+def training(tmp_path: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen]:
+    """train.py in a session of its own, so that every process it starts can be found; killed at the end."""
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *options],
+            stderr=said, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | environment,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        for pid in processes_of(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def processes_of(session: int) -> list[int]:
+    """Living processes of a session, zombies left out."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:  # gone in the meantime
+                continue
+            if int(its_session) == session and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def wait_until(holds, process: subprocess.Popen, tmp_path: Path) -> None:
+    for _ in range(2400):
+        if holds():
+            return
+        assert process.poll() is None, (tmp_path / "said").read_text()[-2000:]
+        time.sleep(0.05)
+    raise AssertionError((tmp_path / "said").read_text()[-2000:])
+
+
+def last_line(tmp_path: Path) -> str:
+    said = (tmp_path / "said").read_text()
+    assert "Traceback" not in said, said[-3000:]
+    return said.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, cache, tmp_path):
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with training(tmp_path, *arguments(voices, cache, tmp_path / "run")) as process:
+        wait_until(last.exists, process, tmp_path)
+        process.send_signal(number)
+        assert process.wait(timeout=120) == 128 + number
+        assert not processes_of(process.pid)
+    assert last_line(tmp_path) == f"ended by {number.name}; continue with --resume"
+    assert read_checkpoint(last)["epoch"] >= 0
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
+@pytest.fixture(scope="module")
+def many_voices(tmp_path_factory) -> Path:
+    """256 clips: enough for views to be computed by several processes."""
+    folder = tmp_path_factory.mktemp("many") / "voices"
+    write_corpus(folder, speakers=16, takes=1, seconds=0.6)
+    return folder
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors: one computes views without workers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_training(number, many_voices, cache, tmp_path):
+    with training(tmp_path, *arguments(many_voices, cache, tmp_path / "run", views=40)) as process:
+        # The tracker of multiprocessing is one more process.
+        wait_until(lambda: len(processes_of(process.pid)) >= 4, process, tmp_path)
+        process.send_signal(number)
+        code = process.wait(timeout=120)
+        assert code == (-number if number == signal.SIGKILL else 128 + number)
+        for _ in range(200):
+            if not processes_of(process.pid):
+                break
+            time.sleep(0.05)
+        assert not processes_of(process.pid)
+    if number != signal.SIGKILL:
+        assert last_line(tmp_path).endswith("continue with --resume")
+        assert not list(cache.glob(".views-*.part"))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(voices, cache, tmp_path):
+    """$TMPDIR is another file system here, over which a file cannot be moved: it is copied."""
+    other = tmp_path / "other"
+    with mounted_disk(tmp_path / "disk", "8m") as disk, mounted_disk(other, "8m"):
+        checkpoints = disk / "run" / "checkpoints"
+        with training(tmp_path, *arguments(voices, cache, disk / "run"), TMPDIR=str(other)) as process:
+            wait_until((checkpoints / "last.ckpt").exists, process, tmp_path)
+            with pytest.raises(OSError, match="No space left"), (disk / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(4096))
+            assert process.wait(timeout=120) == 2
+        line = last_line(tmp_path)
+        assert line.startswith(f"error: {disk / 'run'}")
+        assert line.endswith("No space left on device")
+        assert not list(disk.rglob("*.part"))
+        kept = {name: read_checkpoint(checkpoints / name)["epoch"] for name in ("last.ckpt", "best.ckpt")}
+        assert kept["last.ckpt"] >= kept["best.ckpt"] >= 0
+
+        (disk / "filler").unlink()
+        with training(tmp_path, *arguments(voices, cache, disk / "run"), "--resume", TMPDIR=str(other)) as process:
+            wait_until(
+                lambda: read_checkpoint(checkpoints / "last.ckpt")["epoch"] > kept["last.ckpt"], process, tmp_path
+            )
+
+
+def test_a_full_temporary_folder_does_not_stop_training(voices, cache, tmp_path):
+    with mounted_disk(tmp_path / "other", "4k") as full:
+        (full / "filler").write_bytes(bytes(4096))
+        done = script(
+            "train.py", *arguments(voices, cache, tmp_path / "run", 1), env=os.environ | {"TMPDIR": str(full)}
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_somebody_elses_folder_is_refused_and_left_as_it_is(voices, cache, tmp_path):
+    mine = tmp_path / "thesis"
+    mine.mkdir()
+    files = {"report.html": "my report", "split.json": '{"mine": 1}', "metrics.json": "{}"}
+    for name, text in files.items():
+        (mine / name).write_text(text)
+    for more in ([], ["--resume"]):
+        one_clear_line(
+            script("train.py", *arguments(voices, cache, mine, 1), *more), str(mine), "neither empty nor a run"
+        )
+    assert {path.name: path.read_text() for path in mine.iterdir()} == files
+    one_clear_line(script("train.py", *arguments(voices, cache, mine / "report.html", 1)), "is a file")
+
+
+def test_a_run_that_a_full_disk_stopped_at_once_can_be_started_again(voices, cache, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "split.json").write_text(json.dumps({"split_hash": "of the first attempt"}))
+    (out / ".config.json.1-ab.part").write_text("{")
+    (out / ".config.json.1-ab.part").unlink()
+    done = script("train.py", *arguments(voices, cache, out, 1))
+    assert done.returncode == 0, done.stderr[-2000:]
