@@ -19,7 +19,7 @@ ABOUT_LIVE = """**What you say is not kept**: the server writes no sound down. T
 browser until you reload it."""
 ABOUT_CORRECTING = """**These recordings are kept**: the listening loop was told to save what it was least sure of.
 Listen, then say what it was: the recording moves to the folder `corrected` and stays there until you delete it. Delete
-what is not speech, or nobody's business."""
+what is not speech, or nobody's business. What you leave is deleted by the loop when it is too old, or one too many."""
 ABOUT_SUPPORT = """**What the answer rests on**: each quarter of a second of what the encoder found is replaced by
 silence, and the answer asked again. A bar upwards: without it the answer would be less probable; downwards: more
 probable. Each segment has its own scale. On the spectrogram, what the answer does not rest on lies in the dark. This is

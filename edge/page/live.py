@@ -135,7 +135,7 @@ class LiveSession:
             f'<div class="ser-meter"><b style="width:{min(wide, 100):.0f}%"></b></div>'
             f'<span class="ser-note">{meter}{self._utterances.seconds:.1f} s heard</span>'
             f"{words.note(self._message) if self._message else ''}</div>"
-            f"<div>{words.bars(shown or dict.fromkeys(self._labels, 0.0))}</div>"
+            f"<div>{words.bars(shown or dict.fromkeys(self._labels))}</div>"
         )
 
     def _line(self, segment: Segment) -> str:

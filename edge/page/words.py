@@ -1,6 +1,7 @@
 """Results as HTML: what was answered, how sure, or why there is no answer. Everything from outside is escaped."""
 
 import html
+from collections.abc import Mapping
 
 from edge.decision import DecisionConfig
 from edge.events import Segment, Verdict
@@ -46,11 +47,12 @@ def note(message: str) -> str:
     return f'<p class="ser-note">{escaped(message)}</p>'
 
 
-def bars(probs: dict[str, float]) -> str:
-    """A bar per emotion."""
+def bars(probs: Mapping[str, float | None]) -> str:
+    """A bar per emotion, empty and without a figure where there is no probability."""
     rows = "".join(
         f'<div class="ser-bar"><span>{escaped(name)}</span>'
-        f'<i><b style="width:{100 * p:.1f}%;background:{colour(name)}"></b></i><em>{p:.2f}</em></div>'
+        f'<i><b style="width:{100 * (p or 0):.1f}%;background:{colour(name)}"></b></i>'
+        f"<em>{'' if p is None else f'{p:.2f}'}</em></div>"
         for name, p in probs.items()
     )
     return f'<div class="ser-bars">{rows}</div>'

@@ -77,6 +77,21 @@ def test_the_least_sure_is_asked_about_first_and_can_be_heard(tab, folder):
     tab.wait_for_function(f"Math.abs(document.querySelector('{player}').duration - 0.5) < 0.01")
 
 
+def test_on_a_telephone_it_is_behind_more_tabs_and_fits(browser, server, folder):
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = open_page(context, server)
+    page.click("button[aria-label='More tabs']")
+    page.click(".overflow-menu button:has-text('Correct')")
+    page.wait_for_selector("#ser-kept tr:nth-child(3)")
+    assert "These recordings are kept" in page.inner_text("body")
+    assert "not kept" not in page.inner_text("body")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for box in page.locator("#ser-kept audio, #ser-kept button, #ser-kept select, #ser-kept .ser-bar").all():
+        place = box.bounding_box()
+        assert 0 <= place["x"] <= place["x"] + place["width"] <= 360
+    context.close()
+
+
 def test_a_choice_corrects_and_another_changes_it(tab, folder):
     name = tab.get_attribute(row_of(tab, 1), "data-name")
     tab.fill("#ser-speaker", "anna")

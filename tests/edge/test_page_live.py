@@ -63,6 +63,7 @@ def test_a_session_that_has_ended_shows_no_sound(sessions):
     assert "stopped" in ended
     assert "listening" not in ended
     assert "dBFS" not in ended
+    assert "0.00" not in ended, "nothing was decided"
     assert "width:0%" in ended.partition("ser-meter")[2].partition("</div>")[0]
 
 
