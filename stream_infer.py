@@ -76,6 +76,12 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--list-devices", action="store_true", help="list the microphones and end")
     source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
     source.add_argument("--channels", type=int, default=1, help="of standard input (default: 1)")
+    source.add_argument(
+        "--format",
+        choices=tuple(sources.FORMATS),
+        default="s16le",
+        help="of raw samples on standard input; WAV and AU say it themselves (default: s16le)",
+    )
     out = parser.add_argument_group("results")
     out.add_argument("--json", action="store_true", help="JSON lines instead of text")
     out.add_argument(
@@ -141,7 +147,7 @@ def source_and_stop(
         require(sys.stdin is not None, "standard input is closed; pipe raw s16le audio to it, or name a file")
         stop = Stop()
         stream = sources.Descriptor(sys.stdin.fileno(), stop)
-        return sources.from_raw(stream, args.rate, args.channels, sample_rate, stop), stop
+        return sources.from_raw(stream, args.rate, args.channels, sample_rate, stop, args.format), stop
     return sources.from_file(Path(file), sample_rate), Stop()
 
 

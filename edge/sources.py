@@ -1,35 +1,33 @@
 """Audio from a file or from standard input (for a device see `edge.microphone`). Each yields chunks `(time,)` float32,
-mono, at the rate asked for; resampling is stream-safe (chunked equals one-shot)."""
+mono, at the rate asked for, and computes them as training does."""
 
 import os
-import re
 import select
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+import crnn.audio as audio
 from crnn.config import InputError, require
-from crnn.offset import edge_samples, rest_level
+from crnn.decoders import NotDecodable
+from crnn.decoders.headers import parse
+from crnn.decoders.pcm import FORMATS, SampleFormat
+from crnn.decoders.recording import MAX_RATE, MAX_SAMPLE, Recording, check_format
 from edge.extras import needed
+from edge.plausible import Plausible
 
 if TYPE_CHECKING:
     from edge.listening import Stop
 
-CHUNK_SECONDS = 0.1
+__all__ = ["MAX_RATE", "Descriptor", "StreamResampler", "check_format", "from_file", "from_raw"]
+
+CHUNK_SECONDS = audio.BLOCK_SECONDS
 POLL_SECONDS = 0.2
 """How long nobody looks whether the loop is to stop"""
-MIN_RATE, MAX_RATE = 4000, 192000
-"""Hz; from here on a number is no rate but a mistake, or a trap for whoever allocates for it"""
-MAX_CHANNELS = 8
-CONTAINERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "OGG", b"FORM": "AIFF"}
-"""What files begin with, and raw samples do not"""
-# libsndfile plays a cut WAV file without a word, but notes it in its log. The lengths that ffmpeg, arecord and sox (in
-# this order) write where they cannot seek back are no cut.
-TRUNCATED = re.compile(r"^data : (?!4294967295 |2147483648 |2147479552 )\d+ \(should be", re.MULTILINE)
+HEADERS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b".snd", b"dns.")
+"""What can be read forwards: WAV and AU"""
 
 
 class Readable(Protocol):
@@ -39,77 +37,31 @@ class Readable(Protocol):
         """Up to `size` bytes, as soon as there are any; none at the end."""
 
 
-class StreamResampler:
-    """Chunks of any rate and channel count -> mono float32 at `sample_rate`, as one call over all of them would."""
+class StreamResampler(audio.StreamResampler):
+    """The same as in training. Raises InputError if soxr is missing."""
 
     def __init__(self, rate: int, sample_rate: int) -> None:
-        self._stream = None
-        self._edge, self._begun = edge_samples(rate), np.zeros(0, dtype=np.float32)
-        self._level: np.float32 | None = None  # at which the audio rests: known once `edge` samples have come
-        if rate != sample_rate:
-            with needed(f"audio at {rate} Hz", "device"):
-                import soxr  # loaded only where it is needed: the device may run at the model's own rate
-
-            self._stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-
-    def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """`samples (time, channels)` float32 -> `(about time * sample_rate / rate,)`; `last` hands out the tail."""
-        mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
-        if self._stream is None:
-            return mono
-        if self._level is None:
-            self._begun = mono = np.append(self._begun, mono)
-            if len(mono) < self._edge and not last:
-                return mono[:0]
-            self._level = rest_level(mono[: self._edge])
-        return self._stream.resample_chunk(mono - self._level, last=last) + self._level
+        with needed(f"audio at {rate} Hz", "device"):
+            super().__init__(rate, sample_rate)
 
 
 def from_file(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """A recording, decoded chunk by chunk in bounded memory.
+    """A recording, decoded chunk by chunk in bounded memory: bit by bit what training reads of it.
 
-    Raises InputError, naming the file, if it is missing, empty, truncated, not audio, not finite, or of a rate or
-    channel count that no recording of speech has.
+    Raises InputError, naming the file, if it is missing, empty, truncated, damaged, not audio, not finite, or of a rate
+    or channel count that no recording of speech has.
     """
-    soundfile = _soundfile()
-    path = Path(path)
-    require(path.exists(), f"{path}: no such file")
-    require(path.is_file(), f"{path}: is no regular file; save the recording to one, or pipe raw s16le samples to -")
-    require(path.stat().st_size > 0, f"{path}: the file is empty")
-    require(
-        path.suffix.lower() != ".raw",  # soundfile goes by the name, and wants to be told the rate
-        f"{path}: raw audio has no header; pipe it: stream_infer.py - --rate HZ < {path} (rename it if it has one)",
-    )
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            require(file.frames > 0, f"{path}: holds no samples")
-            require(not TRUNCATED.search(file.extra_info), f"{path}: truncated (its header promises more data)")
-            check_format(str(path), file.samplerate, file.channels)
-            resample = StreamResampler(file.samplerate, sample_rate)
-            size = max(1, int(file.samplerate * CHUNK_SECONDS))
-            decoded = 0
-            for samples in file.blocks(size, dtype="float32", always_2d=True):
-                require(np.isfinite(samples).all(), f"{path}: holds NaN or infinite samples")
-                decoded += len(samples)
-                yield resample(samples, last=decoded >= file.frames)
-            require(decoded == file.frames, f"{path}: truncated ({decoded} of {file.frames} samples can be decoded)")
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not readable as audio ({error.error_string.strip()})") from error
+    _need_soundfile()
+    with Recording(path) as recording:
+        yield from audio.waveform_chunks(recording, StreamResampler(recording.rate, sample_rate))
 
 
-def _soundfile() -> ModuleType:
+def _need_soundfile() -> None:
     try:
         with needed("reading recordings", "device"):
-            import soundfile
+            import soundfile  # noqa: F401
     except OSError as error:  # the package is there, the library that it wraps is not
         raise InputError(f"reading recordings needs libsndfile ({error}): sudo apt install libsndfile1") from error
-    return soundfile
-
-
-def check_format(what: str, rate: int, channels: int) -> None:
-    """Raises InputError, naming `what`, unless audio of `rate` Hz and so many channels can be heard."""
-    require(MIN_RATE <= rate <= MAX_RATE, f"{what}: {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be heard")
-    require(1 <= channels <= MAX_CHANNELS, f"{what}: {channels} channels; 1 to {MAX_CHANNELS} can be heard")
 
 
 class Descriptor:
@@ -130,39 +82,102 @@ class Descriptor:
 
 
 def from_raw(
-    stream: Readable, rate: int, channels: int, sample_rate: int, stop: "Stop | None" = None
+    stream: Readable,
+    rate: int,
+    channels: int,
+    sample_rate: int,
+    stop: "Stop | None" = None,
+    sample_format: str = "s16le",
 ) -> Iterator[np.ndarray]:
-    """Raw signed 16-bit little-endian samples, interleaved, until the stream ends; once `stop` is true it may end
-    anywhere.
+    """Standard input, until it ends: raw interleaved samples of `sample_format` (a name in `crnn.decoders.pcm.FORMATS`),
+    or uncompressed WAV or AU data, whose header then says the format. Once `stop` is true it may end anywhere.
 
-    Raises InputError if it ends in the middle of a sample, holds none, or is a file with a header.
+    Raises InputError if it holds no samples, ends in the middle of one or before its header says, or does not look
+    like such samples: text, a file of another kind, another sample format.
     """
-    check_format("standard input", rate, channels)
+    what = "standard input"
+    head = _exactly(stream, 4)
+    promised = None
+    if head in HEADERS:
+        source = _Pushed(head, stream)
+        try:
+            header = parse(source.read)
+        except NotDecodable as error:
+            require(bool(stop), f"{what}: {error}")
+            return
+        require(
+            header.format is not None and not header.ambiguous,
+            f"{what}: is a WAV or AU file of a format that cannot be heard from a pipe (codec {header.codec}); "
+            "name the file",
+        )
+        rate, channels, stored, promised = header.rate, header.channels, header.format, header.promised
+    else:
+        stored = FORMATS[sample_format]
+        source = _Pushed(head, stream)
+    check_format(what, rate, channels)
     resample = StreamResampler(rate, sample_rate)
-    frame = 2 * channels
+    plausible = None if head in HEADERS else Plausible(what, stored, rate, channels)
+    heard = 0
+    for samples in _frames(source, stored, rate, channels, promised, plausible, stop):
+        heard += len(samples)
+        yield resample(samples)
+    require(heard > 0 or bool(stop), f"{what}: no samples; expected raw {stored.name} audio")
+    yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
+
+
+def _frames(
+    source: Readable,
+    stored: SampleFormat,
+    rate: int,
+    channels: int,
+    promised: int | None,
+    plausible: Plausible | None,
+    stop: "Stop | None",
+) -> Iterator[np.ndarray]:
+    """`(time, channels)` float32, as the bytes come in."""
+    frame = stored.width * channels
     size = int(rate * CHUNK_SECONDS) * frame
-    rest = b""
-    heard = False
-    for data in chain([_head(stream)], iter(lambda: stream.read(size), b"")):
+    rest, left = b"", promised
+    while data := source.read(size if left is None else min(size, left)):
+        left = None if left is None else left - len(data)
+        if plausible:
+            plausible.look(data)
         data = rest + data
         whole = len(data) // frame * frame
         rest = data[whole:]
         if whole:
-            heard = True
-            yield resample(np.frombuffer(data[:whole], dtype="<i2").reshape(-1, channels).astype(np.float32) / 32768)
-    require(heard or bool(stop), "standard input: no samples; expected raw s16le audio")
-    require(not rest or bool(stop), "standard input: ends in the middle of a sample; expected raw s16le audio")
-    yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
-
-
-def _head(stream: Readable) -> bytes:
-    """The first bytes, to be heard as well. Raises InputError if they are a file's."""
-    head = b""
-    while len(head) < 4 and (data := stream.read(4 - len(head))):
-        head += data
+            samples = stored.decode(data[:whole], channels)
+            largest = np.abs(samples).max()
+            require(bool(np.isfinite(largest)), "standard input: holds NaN or infinite samples")
+            require(bool(largest <= MAX_SAMPLE), f"standard input: holds samples up to {largest:.3g}; full scale is 1")
+            yield samples
+    if stop:
+        return
+    if plausible:
+        plausible.end()
+    require(not left, f"standard input: truncated ({left} bytes are missing that its header promises)")
     require(
-        head not in CONTAINERS,
-        f"standard input: is a {CONTAINERS.get(head)} file, expected raw s16le audio; name the file, "
-        "or record with arecord -t raw",
+        not rest or promised is not None,
+        f"standard input: ends in the middle of a sample; expected raw {stored.name} audio",
     )
-    return head
+
+
+class _Pushed:
+    """Bytes that have been read already, and then the stream that they came from."""
+
+    def __init__(self, first: bytes, stream: Readable) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int) -> bytes:
+        if self._first:
+            data, self._first = self._first[:size], self._first[size:]
+            return data
+        return self._stream.read(size)
+
+
+def _exactly(stream: Readable, size: int) -> bytes:
+    """So many bytes, or fewer at the end."""
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

@@ -16,7 +16,7 @@ DEVICE = {
     "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
     "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
     "writable", "doctor", "doctor_checks", "machine", "selftest",
-    "names", "recognition", "table", "arrays", "golden", "manifest", "onnx_check", "proof", "tflite_check",
+    "names", "recognition", "table", "arrays", "golden", "manifest", "onnx_check", "plausible", "proof", "tflite_check",
     "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {
@@ -25,6 +25,8 @@ DEVICE_MAY = {
     "crnn.config",
     "crnn.command",
     "crnn.atomic",
+    "crnn.audio",
+    "crnn.decoders",
     "crnn.installed",
     "crnn.leaving",
     "crnn.offset",
@@ -32,7 +34,7 @@ DEVICE_MAY = {
     "crnn.shown",
     "crnn.typed",
 }
-NO_TORCH = DEVICE_MAY
+NO_TORCH = DEVICE_MAY | {"crnn.decoders.recording"}
 
 
 def module_name(path: Path) -> str:
@@ -82,7 +84,7 @@ def test_device_half_uses_little():
     assert len(device_files()) >= 8
     allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
     one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
-    audio = {"sources.py": {"soundfile", "soxr"}, "capture.py": {"pyaudio"}, "microphone.py": {"tenacity"}}
+    audio = {"sources.py": {"soundfile"}, "capture.py": {"pyaudio"}, "microphone.py": {"tenacity"}}
     outlets = {"terminal.py": {"rich"}, "mqtt.py": {"paho"}}
     for path in device_files():
         names = imported(path)

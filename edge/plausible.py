@@ -1,0 +1,201 @@
+"""Whether bytes that claim to be raw samples can be any: somebody pipes a file, a text, or another sample format.
+
+What is wrongly read looks like loud white noise, and is answered like it. It is refused only if it cannot be a
+recording: it is text or a known kind of file; every value occurs equally often; or it looks like no recording, but
+very much like one when it is read in another format.
+"""
+
+import numpy as np
+
+from crnn.config import require
+from crnn.decoders.containers import HEAD_BYTES, identify
+from crnn.decoders.pcm import FORMATS, SampleFormat
+from crnn.decoders.recording import MAX_SAMPLE
+
+CHECKED_SECONDS = 0.5
+"""s that are looked at together"""
+ENOUGH = 8
+"""Such pieces with sound in them, none of which is refused: it is a recording"""
+FEWEST = 1024
+"""Samples; fewer say nothing"""
+TEXT_SHARE = 0.9
+"""Of the bytes"""
+WHITE_DB = -4.0
+"""Spectral flatness, dB, from which on samples look like white noise"""
+DENSE = 0.1
+"""Median size of the samples, 1 is full scale: above it, it is loud without a pause"""
+UNLIKE, UNLIKE_DB = 2.0, 6.0
+"""Ratio of levels, and difference of flatness, dB, between every n-th sample and the ones beside it; a recording has
+neither"""
+LOUD = 0.7
+"""Level, 1 is full scale; only what is clipped throughout, or read wrongly, reaches it"""
+LOW_PASS_DB = 8.0
+"""Power below half of the highest frequency against the power above it: speech and most other sound"""
+LEVELS = (3e-4, 0.5)
+"""Level of what is recorded with some care"""
+WINDOW = 256
+"""Samples of a Fourier transform"""
+
+
+class Plausible:
+    """Hears the first seconds of a stream, piece by piece; `look` raises InputError if they are no such samples.
+
+    Args:
+        what: the stream's name, for messages.
+    """
+
+    def __init__(self, what: str, stored: SampleFormat, rate: int, channels: int) -> None:
+        self._what, self._format, self._channels = what, stored, channels
+        self._size = max(FEWEST, int(rate * CHECKED_SECONDS)) * stored.width * channels
+        self._held, self._pieces, self._first = b"", 0, True
+
+    def look(self, data: bytes) -> None:
+        """Take the next bytes of the stream, from its first byte on."""
+        if self._pieces >= ENOUGH:
+            return
+        self._held += data
+        while len(self._held) >= self._size and self._pieces < ENOUGH:
+            piece, self._held = self._held[: self._size], self._held[self._size :]
+            self._check(piece)
+
+    def end(self) -> None:
+        """The stream has ended: look at what is left of a short one."""
+        if not self._pieces and self._held:
+            self._check(self._held)
+
+    def _check(self, piece: bytes) -> None:
+        if self._first:
+            kind = identify(piece[:HEAD_BYTES])
+            require(
+                kind is None,
+                f"{self._what}: is a file ({kind}), expected raw {self._format.name} samples; name the file, "
+                "or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -",
+            )
+            self._first = False
+        require(
+            not _is_text(piece), f"{self._what}: is text, expected raw {self._format.name} samples (see --format)"
+        )
+        values = np.frombuffer(piece, dtype=np.uint8)
+        if len(values) < 2 * FEWEST or len(np.unique(values)) <= 2:
+            return
+        self._pieces += 1
+        require(
+            not _is_uniform(values),
+            f"{self._what}: every byte occurs equally often, as in compressed data; "
+            f"expected raw {self._format.name} samples (see --format)",
+        )
+        if _is_implausible(self._format, piece, self._channels):
+            other = _looks_like(piece, self._format, self._channels)
+            require(
+                other is None,
+                f"{self._what}: does not look like {self._format.name} samples, but like {other}; "
+                f"if they are, give --format {other}",
+            )
+
+
+def _is_text(piece: bytes) -> bool:
+    """Of any language, in UTF-8 or UTF-16 with its mark, or in an 8-bit code of Latin letters."""
+    if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return piece[: len(piece) // 2 * 2].decode("utf-16").isprintable()
+        except UnicodeDecodeError:
+            return False
+    values = np.frombuffer(piece, dtype=np.uint8)
+    letters = ((values >= 0x20) & (values < 0x7F)) | ((values >= 9) & (values <= 13))
+    if np.any((values < 0x20) & ~letters) or len(np.unique(values)) < 8:
+        return False
+    if letters.mean() >= TEXT_SHARE:
+        return True
+    for cut in range(4):  # a piece may end within a letter
+        try:
+            piece[: len(piece) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
+
+def _is_uniform(values: np.ndarray) -> bool:
+    """Even and odd bytes: whether all 256 values are as frequent as in random numbers (chi-square, six deviations)."""
+    for lane in (values[0::2], values[1::2]):
+        counts = np.bincount(lane, minlength=256)
+        expected = len(lane) / 256
+        if ((counts - expected) ** 2 / expected).sum() > 255 + 6 * np.sqrt(2 * 255):
+            return False
+    return True
+
+
+def _is_implausible(stored: SampleFormat, piece: bytes, channels: int) -> bool:
+    """No numbers; loud white noise without a pause; or every second or third sample of another kind than the rest,
+    as where samples of another width are cut in the wrong places: loud noise, or nothing at all."""
+    with np.errstate(all="ignore"):
+        samples = stored.decode(piece, channels)
+    if not np.isfinite(samples).all() or np.abs(samples).max() > MAX_SAMPLE:
+        return True
+    return any(_is_noise(channel) or _is_mixed(channel) for channel in samples.T)
+
+
+def _is_noise(samples: np.ndarray) -> bool:
+    return _is_dense(samples) and (_level(samples) > LOUD or _flatness_db(samples) > WHITE_DB)
+
+
+def _is_mixed(samples: np.ndarray) -> bool:
+    for step in (2, 3):
+        phases = [samples[offset::step] for offset in range(step)]
+        levels, flatness = [_level(phase) for phase in phases], [_flatness_db(phase) for phase in phases]
+        if min(levels) == 0 < max(levels) and len(np.unique(samples)) > ENOUGH:
+            return True
+        unlike = max(levels) > UNLIKE * min(levels) or max(flatness) - min(flatness) > UNLIKE_DB
+        if unlike and any(_is_dense(phase) and flat > WHITE_DB for phase, flat in zip(phases, flatness, strict=True)):
+            return True
+    return False
+
+
+def _level(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def _is_dense(samples: np.ndarray) -> bool:
+    return bool(np.median(np.abs(samples)) > DENSE)
+
+
+def _looks_like(piece: bytes, stored: SampleFormat, channels: int) -> str | None:
+    """Name of another format in which the bytes are sound, the shortest first; None if there is none."""
+    scores = {
+        name: score
+        for name, other in FORMATS.items()
+        if other is not stored and (score := _low_pass_db(other, piece, channels)) >= LOW_PASS_DB
+    }
+    return min(scores, key=lambda name: (FORMATS[name].width, -scores[name]), default=None)
+
+
+def _spectrum(samples: np.ndarray) -> np.ndarray:
+    """Mean power over windows, without the lowest and the highest bins: constants, and bytes that alternate."""
+    samples = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW).astype(np.float64)
+    samples = (samples - samples.mean()) * np.hanning(WINDOW)
+    return np.square(np.abs(np.fft.rfft(samples, axis=1))).mean(axis=0)[3:-3]
+
+
+def _flatness_db(samples: np.ndarray) -> float:
+    """0 for white noise, far below it for anything else; -inf for silence."""
+    power = _spectrum(samples)
+    if not power.size or not power.mean() > 0:
+        return -np.inf
+    return float(10 * np.log10(np.exp(np.log(power + 1e-30).mean()) / power.mean()))
+
+
+def _low_pass_db(stored: SampleFormat, piece: bytes, channels: int) -> float:
+    """How far low frequencies outweigh high ones if the bytes are read like this; -inf if they cannot be sound."""
+    with np.errstate(all="ignore"):
+        samples = stored.decode(piece, channels)
+        if not np.isfinite(samples).all() or np.abs(samples).max() > 2:
+            return -np.inf
+    worst = np.inf
+    for channel in samples.T:
+        level = np.sqrt(np.square(channel - channel.mean(), dtype=np.float64).mean())
+        if not LEVELS[0] < level < LEVELS[1]:
+            return -np.inf
+        power = _spectrum(channel)
+        half = len(power) // 2
+        worst = min(worst, 10 * np.log10((power[:half].sum() + 1e-30) / (power[half:].sum() + 1e-30)))
+    return worst
