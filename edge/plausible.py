@@ -24,10 +24,16 @@ WHITE_DB = -4.0
 """Spectral flatness, dB, from which on samples look like white noise"""
 DENSE = 0.1
 """Median size of the samples, 1 is full scale: above it, it is loud without a pause"""
-UNLIKE, UNLIKE_DB = 2.0, 6.0
+UNLIKE, UNLIKE_DB = 2.0, 3.0
 """Ratio of levels, and difference of flatness, dB, between every n-th sample and the ones beside it; a recording has
 neither"""
-LOUD = 0.7
+DISTINCT = 64
+"""Different values: a square wave has few"""
+FULL_SCALE, CLIPPED = 0.9999, 0.1
+"""A sample at full scale, and the share of them from which on a recording was too loud"""
+AS_UNIFORM = 0.5
+"""Level from which on noise is as loud as bytes that mean nothing (0.58)"""
+LOUD = 0.8
 """Level, 1 is full scale; only what is clipped throughout, or read wrongly, reaches it"""
 LOW_PASS_DB = 8.0
 """Power below half of the highest frequency against the power above it: speech and most other sound"""
@@ -72,9 +78,7 @@ class Plausible:
                 "or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -",
             )
             self._first = False
-        require(
-            not _is_text(piece), f"{self._what}: is text, expected raw {self._format.name} samples (see --format)"
-        )
+        require(not _is_text(piece), f"{self._what}: is text, expected raw {self._format.name} samples (see --format)")
         values = np.frombuffer(piece, dtype=np.uint8)
         if len(values) < 2 * FEWEST or len(np.unique(values)) <= 2:
             return
@@ -84,20 +88,19 @@ class Plausible:
             f"{self._what}: every byte occurs equally often, as in compressed data; "
             f"expected raw {self._format.name} samples (see --format)",
         )
-        if _is_implausible(self._format, piece, self._channels):
-            other = _looks_like(piece, self._format, self._channels)
-            require(
-                other is None,
-                f"{self._what}: does not look like {self._format.name} samples, but like {other}; "
-                f"if they are, give --format {other}",
-            )
+        other = _looks_like(piece, self._format, self._channels)
+        require(
+            other is None,
+            f"{self._what}: does not look like {self._format.name} samples, but like {other}; "
+            f"if they are, give --format {other}",
+        )
 
 
 def _is_text(piece: bytes) -> bool:
     """Of any language, in UTF-8 or UTF-16 with its mark, or in an 8-bit code of Latin letters."""
     if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
-            return piece[: len(piece) // 2 * 2].decode("utf-16").isprintable()
+            return "".join(piece[: len(piece) // 2 * 2].decode("utf-16").split()).isprintable()
         except UnicodeDecodeError:
             return False
     values = np.frombuffer(piece, dtype=np.uint8)
@@ -125,21 +128,41 @@ def _is_uniform(values: np.ndarray) -> bool:
     return True
 
 
-def _is_implausible(stored: SampleFormat, piece: bytes, channels: int) -> bool:
-    """No numbers; loud white noise without a pause; or every second or third sample of another kind than the rest,
-    as where samples of another width are cut in the wrong places: loud noise, or nothing at all."""
+def _looks_like(piece: bytes, stored: SampleFormat, channels: int) -> str | None:
+    """Name of another format in which the bytes are sound, the shortest first, if they are none in their own."""
+    widths = _suspected_widths(stored, piece, channels)
+    scores = {
+        name: score
+        for name, other in FORMATS.items()
+        if other is not stored
+        and other.width in widths
+        and (score := _low_pass_db(other, piece, channels)) >= LOW_PASS_DB
+    }
+    return min(scores, key=lambda name: (FORMATS[name].width, -scores[name]), default=None)
+
+
+def _suspected_widths(stored: SampleFormat, piece: bytes, channels: int) -> set[int]:
+    """Bytes that a sample may have in truth, by how it looks with the bytes that it is said to have."""
+    widths = {other.width for other in FORMATS.values()}
     with np.errstate(all="ignore"):
         samples = stored.decode(piece, channels)
     if not np.isfinite(samples).all() or np.abs(samples).max() > MAX_SAMPLE:
-        return True
-    return any(_is_noise(channel) or _is_mixed(channel) for channel in samples.T)
-
-
-def _is_noise(samples: np.ndarray) -> bool:
-    return _is_dense(samples) and (_level(samples) > LOUD or _flatness_db(samples) > WHITE_DB)
+        return widths
+    found = set()
+    for channel in samples.T:
+        if _is_dense(channel) and _flatness_db(channel) > WHITE_DB:
+            found |= {width for width in widths if width <= stored.width or _level(channel) > AS_UNIFORM}
+        clipped = np.mean(np.abs(channel) >= FULL_SCALE)
+        if stored.width > 1 and _level(channel) > LOUD and clipped < CLIPPED and len(np.unique(channel)) > DISTINCT:
+            found |= {1}
+        if _is_mixed(channel):
+            found |= {width for width in widths if width > stored.width}
+    return found
 
 
 def _is_mixed(samples: np.ndarray) -> bool:
+    """Whether every second or third sample is of another kind than the rest, as where samples of another width are cut
+    in the wrong places: loud noise, or nothing at all."""
     for step in (2, 3):
         phases = [samples[offset::step] for offset in range(step)]
         levels, flatness = [_level(phase) for phase in phases], [_flatness_db(phase) for phase in phases]
@@ -157,16 +180,6 @@ def _level(samples: np.ndarray) -> float:
 
 def _is_dense(samples: np.ndarray) -> bool:
     return bool(np.median(np.abs(samples)) > DENSE)
-
-
-def _looks_like(piece: bytes, stored: SampleFormat, channels: int) -> str | None:
-    """Name of another format in which the bytes are sound, the shortest first; None if there is none."""
-    scores = {
-        name: score
-        for name, other in FORMATS.items()
-        if other is not stored and (score := _low_pass_db(other, piece, channels)) >= LOW_PASS_DB
-    }
-    return min(scores, key=lambda name: (FORMATS[name].width, -scores[name]), default=None)
 
 
 def _spectrum(samples: np.ndarray) -> np.ndarray:

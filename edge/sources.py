@@ -89,8 +89,8 @@ def from_raw(
     stop: "Stop | None" = None,
     sample_format: str = "s16le",
 ) -> Iterator[np.ndarray]:
-    """Standard input, until it ends: raw interleaved samples of `sample_format` (a name in `crnn.decoders.pcm.FORMATS`),
-    or uncompressed WAV or AU data, whose header then says the format. Once `stop` is true it may end anywhere.
+    """Standard input, until it ends: raw interleaved samples of `sample_format` (a key of `crnn.decoders.pcm.FORMATS`),
+    or WAV or AU data without compression, whose header then says the format. Once `stop` is true it may end anywhere.
 
     Raises InputError if it holds no samples, ends in the middle of one or before its header says, or does not look
     like such samples: text, a file of another kind, another sample format.

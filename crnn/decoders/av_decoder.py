@@ -67,7 +67,11 @@ class AvDecoder:
         """Compare what the container promises with the packets that are there, before anything is decoded."""
         with self._open() as container:
             stream = container.streams.audio[0]
-            promised = float(stream.duration * stream.time_base) if stream.duration else math.nan
+            promised = math.nan
+            if stream.duration:
+                promised = float(stream.duration * stream.time_base)
+            elif container.duration:  # of Matroska
+                promised = container.duration / self._av.time_base
             start, end = float((stream.start_time or 0) * stream.time_base), 0.0
             try:
                 for packet in container.demux(stream):

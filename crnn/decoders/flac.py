@@ -10,6 +10,8 @@ SIGNATURES = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 SEARCHED = 1 << 20
 LONGEST_FRAME = 1 << 18
 """Bytes, of what recorders write"""
+TAGS = 1 << 16
+"""Bytes that may follow the last frame"""
 ZEROS = 64
 """Bytes at the end: so many are no end of a frame"""
 _BLOCKS = {1: 192, **{c: 576 << (c - 2) for c in range(2, 6)}, **{c: 256 << (c - 8) for c in range(8, 16)}}
@@ -62,9 +64,7 @@ def _with_length(file: BinaryIO, begin: int, end: int) -> list[bytes | tuple[int
         raise NotDecodable("truncated (it ends in its header)")
     promised = (head[21] & 15) << 32 | int.from_bytes(head[22:26], "big")
     block, longest = int.from_bytes(head[8:10], "big"), int.from_bytes(head[15:18], "big")
-    there = _samples(file, begin, end, block, longest or LONGEST_FRAME)
-    if there is None:
-        raise NotDecodable("truncated (its last frame is incomplete)")
+    there, end = _last_frame(file, begin, end, block, longest or LONGEST_FRAME)
     if there < promised:
         raise NotDecodable(f"truncated ({there} of {promised} samples are there)")
     head[21] = head[21] & 0xF0 | there >> 32
@@ -72,18 +72,17 @@ def _with_length(file: BinaryIO, begin: int, end: int) -> list[bytes | tuple[int
     return [bytes(head), (begin + len(head), end)]
 
 
-def _samples(file: BinaryIO, begin: int, end: int, block: int, longest: int) -> int | None:
-    """Up to the end of the last frame; None if `end` is not the end of a frame (cut, or something behind it)."""
-    at = max(begin, end - longest - 64)
-    file.seek(at)
-    data = file.read(end - at)
-    data = _without_tags(data)
+def _last_frame(file: BinaryIO, begin: int, end: int, block: int, longest: int) -> tuple[int, int]:
+    """Samples up to the end of the last frame, and where it ends; only tags may follow it."""
+    start = max(begin, end - longest - TAGS)
+    file.seek(start)
+    data = _without_tags(file.read(end - start))
     at = len(data)
     while (at := data.rfind(b"\xff", 0, at)) >= 0:
         total = _end_of_frame(data, at, block)
         if total is not None and _crc(data[at:], _CRC16, 16) == 0:
-            return total
-    return None
+            return total, start + len(data)
+    raise NotDecodable("truncated (its last frame is incomplete)")
 
 
 def _without_tags(data: bytes) -> bytes:

@@ -7,6 +7,8 @@ from crnn.decoders import NotDecodable
 from crnn.decoders.pcm import FORMATS, SampleFormat
 
 PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+BLOCKS = {2, 0x11, 0x31}
+"""Codecs whose header says how many frames a block holds: MS and IMA ADPCM, GSM 6.10"""
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 UNKNOWN_WITHIN = 1 << 16
 """Bytes: ffmpeg, sox, arecord and others write a length of about 2 or 4 GiB where they cannot seek back"""
@@ -29,6 +31,8 @@ class Header:
     """Bytes of samples; None if the writer did not know"""
     length: int
     """Bytes of the header itself"""
+    block: tuple[int, int] = (0, 0)
+    """Of compressed samples: bytes that are decoded together, and the frames in them; 0 if not known"""
     chunks: bytes = b""
     """Of WAV: the `fmt ` and `fact` chunks"""
     ambiguous: bool = False
@@ -115,6 +119,7 @@ def _wav(source: _Forward, order: str) -> Header:
         codec=codec,
         promised=None if unknown(size) else size,
         length=source.at,
+        block=(align, number(fmt[18:20])) if codec in BLOCKS else (0, 0),
         chunks=kept,
         ambiguous=codec == PCM and 16 < bits <= 24 and width == 4 and number(fmt[:2]) != EXTENSIBLE,
     )

@@ -27,7 +27,10 @@ def links(file: BinaryIO, start: int, stop: int) -> list[tuple[int, int]]:
                 continue
             if found and not any(page) and ended:
                 break
-            raise NotDecodable(f"damaged (no Ogg page at byte {at})")
+            cut = b"OggS".startswith(page)
+            raise NotDecodable(
+                "truncated (its last page is incomplete)" if cut else f"damaged (no Ogg page at byte {at})"
+            )
         length = HEADER + page[26] + sum(page[HEADER : HEADER + page[26]]) if len(page) >= HEADER else HEADER
         if at + length > stop:
             raise NotDecodable("truncated (its last page is incomplete)")

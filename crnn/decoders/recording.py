@@ -74,9 +74,7 @@ class Recording:
         try:
             require(path.exists(), f"{path}: no such file")
             require(not path.is_dir(), f"{path}: is a folder; give a recording")
-            require(
-                path.is_file(), f"{path}: is no regular file; save the recording to one, or pipe raw samples to -"
-            )
+            require(path.is_file(), f"{path}: is no regular file; save the recording to one, or pipe raw samples to -")
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -232,4 +230,6 @@ def _pcm_or_codec(file: BinaryIO, kind: str, start: int, stop: int) -> Callable[
     if header.codec in MPEG_IN_WAV:
         pieces = mpeg.scan(file, begin, end)
         return lambda: SoundFileDecoder(Slices(file, pieces), mpeg=True)
-    return _libsndfile(file, [wav.for_libsndfile(header, end - begin), (begin, end)])
+    size, (block, frames) = end - begin, header.block
+    pieces = [wav.for_libsndfile(header, size), (begin, end)]
+    return lambda: SoundFileDecoder(Slices(file, pieces), most=size // block * frames if block and frames else None)

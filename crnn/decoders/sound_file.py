@@ -27,11 +27,15 @@ _stderr = threading.Lock()
 class SoundFileDecoder:
     """What libsndfile decodes of `data`.
 
+    Args:
+        mpeg: it is MPEG audio, whose decoder complains on standard error.
+        most: frames that it holds, where libsndfile counts an incomplete block as whole.
+
     Raises NotDecodable if it is no sound, was cut, or is damaged; ImportError or OSError if the package or its library
     is missing.
     """
 
-    def __init__(self, data: Slices, mpeg: bool = False) -> None:
+    def __init__(self, data: Slices, mpeg: bool = False, most: int | None = None) -> None:
         import soundfile  # optional on the device
 
         class Forwards(soundfile.SoundFile):
@@ -46,8 +50,9 @@ class SoundFileDecoder:
         with self._decoding():
             self._file = Forwards(data)
         self.rate, self.channels = self._file.samplerate, self._file.channels
-        frames = self._file.frames
-        self.frames = frames if frames < UNKNOWN_FRAMES else None
+        self.frames = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
+        if most is not None and self.frames is not None:
+            self.frames = min(self.frames, most)
         for promised, there in PROMISE.findall(self._file.extra_info):
             size = int(promised)
             if size > int(there) and size < UNKNOWN_FROM and not unknown(size):
@@ -55,10 +60,12 @@ class SoundFileDecoder:
 
     def read(self, frames: int) -> np.ndarray:
         """Up to so many frames `(time, channels)` float32; none at the end."""
+        if self.frames is not None:
+            frames = min(frames, self.frames - self._read)
         with self._decoding():
             block = self._file.read(frames, dtype="float32", always_2d=True)
         self._read += len(block)
-        if not len(block) and self.frames is not None and self._read < self.frames:
+        if not len(block) and self._read < (self.frames or 0):
             raise NotDecodable(f"truncated ({self._read} of {self.frames} samples can be decoded)")
         return block
 

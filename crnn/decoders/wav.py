@@ -28,6 +28,8 @@ def locate(file: BinaryIO, start: int, stop: int) -> tuple[Header, int, int]:
     header = parse(file.read)
     begin = start + header.length
     end = _end(file, header, begin, stop, is_wav=bool(header.chunks))
+    if header.block[0]:  # libsndfile makes up the rest of an incomplete block
+        end -= (end - begin) % header.block[0]
     if end <= begin:
         raise NotDecodable("holds no samples")
     return (replace(header, format=_justified(file, begin, end)) if header.ambiguous else header), begin, end

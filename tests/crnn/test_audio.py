@@ -47,7 +47,7 @@ def test_a_streaming_recorders_header_is_no_cut(tmp_path):
 
 
 def test_too_long_is_refused_before_decoding(tmp_path):
-    soundfile.write(tmp_path / "long.wav", tone(600, 1000), 1000)
+    soundfile.write(tmp_path / "long.wav", tone(600, 4000), 4000)
     with pytest.raises(InputError, match="600 s long; the limit is 60 s"):
         read_audio(tmp_path / "long.wav", RATE, max_seconds=60)
 
@@ -67,7 +67,7 @@ def test_cache_keeps_the_good_and_reports_the_bad(tmp_path):
     bad = broken_files(folder)
     soundfile.write(folder / "fine.wav", tone(0.5, 44100, 2), 44100)
     soundfile.write(folder / "short.wav", tone(0.1, RATE), RATE)
-    soundfile.write(folder / "long.wav", tone(600, 2000), 2000)
+    soundfile.write(folder / "long.wav", tone(600, 4000), 4000)
     soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
     bad |= {"short.wav": "0.10 s long", "long.wav": "600 s long", "silent.wav": "silent"}
     (folder / "cut.flac").rename(folder / "cut_flac.flac")
