@@ -9,6 +9,7 @@ python train.py --out runs/mine --resume                     after an interrupti
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import logging
@@ -17,7 +18,7 @@ import sys
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from augment.config import AugmentConfig
 from augment.pipeline import chains
@@ -26,6 +27,7 @@ from crnn.installed import Parser, find_config, install, program, renamed
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
 from crnn.termination import Termination
+from crnn.typed import require_finite
 from edge.extras import needed
 
 if TYPE_CHECKING:
@@ -38,7 +40,13 @@ def build_parser() -> ArgumentParser:
     from jsonargparse import ArgumentParser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
+
+    class OneLine(ArgumentParser):
+        def error(self, message: str, *_) -> NoReturn:
+            """Not two pages of usage."""
+            raise InputError(f"{' '.join(str(message).split())} (see {program('train')} --help)")
+
+    parser = OneLine(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
     parser.add_argument(
         "--config",
         action="config",
@@ -65,7 +73,11 @@ def build_parser() -> ArgumentParser:
 def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
     parser = build_parser()
     argv = with_shipped_configs(sys.argv[1:] if argv is None else argv)
-    args = parser.parse_args(argv)
+    _check_config_files(argv)
+    try:
+        args = parser.parse_args(argv)
+    except (TypeError, ValueError) as error:  # the library's own, where a section is given a plain value
+        raise error if isinstance(error, InputError) else InputError(f"settings of another kind: {error}") from error
     start = None
     if args.init:
         from edge.restore import open_start  # torch
@@ -77,6 +89,7 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
         values = parser.instantiate(args)
     except ValueError as error:
         raise InputError(str(error)) from error
+    require_finite(values.augment, "augment")
     config = RunConfig(**{name: values[name] for name in RunConfig.__dataclass_fields__})
     return args, config, default_folders(values.augment), start
 
@@ -92,6 +105,15 @@ def with_shipped_configs(argv: list[str]) -> list[str]:
             word = f"{option}={find_config(name)}"
         found.append(word)
     return found
+
+
+def _check_config_files(argv: list[str]) -> None:
+    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    files.add_argument("--config", action="append", default=[])
+    for name in files.parse_known_args(argv)[0].config:
+        from crnn.settings_file import check_settings_file  # PyYAML
+
+        check_settings_file(Path(name))
 
 
 def default_folders(augment: AugmentConfig) -> AugmentConfig:

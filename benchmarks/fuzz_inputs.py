@@ -19,6 +19,14 @@ HOSTILE = [
 ]  # fmt: skip
 NUMBERS = [0, 1, 2, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4, 2**20]
 
+TRAPS = [
+    "seed: 1\nseed: 2\n", "seed: !!python/object/apply:os.system [id]\n", "a: &a [*a]\n", "<<: {seed: 1}\n", "\t",
+    "\0", "seed: 0x" + "f" * 5000 + "\n", "seed: " + "9" * 5000 + "\n", "[" * 2000, "? [1]\n: 2\n", "---\n",
+    "optim: {learning_rate: .nan}\n", "a: !!binary x\n", "%TAG ! x\n", "seed: 1:60:99\n", "b: !!set {a}\n",
+    "seed: 2020-13-45\n",
+]  # fmt: skip
+"""What YAML can do besides naming values"""
+
 
 @st.composite
 def json_like(draw, values: object) -> bytes:
@@ -69,6 +77,27 @@ def _changed(draw, values: object) -> object:
             return [*values, values[place]]
         return [*values[:place], _changed(draw, values[place]), *values[place + 1 :]]
     return draw(st.sampled_from(HOSTILE))
+
+
+@st.composite
+def yaml_like(draw, values: object) -> bytes:
+    """YAML of `values` with some places changed, pieces of the language's own traps put in, or damaged."""
+    import yaml
+
+    values = json.loads(json.dumps(values))
+    for _ in range(draw(st.integers(0, 2))):
+        values = _changed(draw, values)
+    # Half of a surrogate pair has no place in YAML: PyYAML refuses to write it.
+    text = yaml.safe_dump(json.loads(json.dumps(values).replace("\\ud", "\\u0d")))
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        lines = text.splitlines(keepends=True)
+        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(TRAPS)))
+        text = "".join(lines)
+    elif kind == 1:
+        text = text.replace(draw(st.sampled_from([": 1", ": 0", "\n"])), draw(st.sampled_from(TRAPS)), 1)
+    data = text.encode()
+    return draw(damaged(data)) if kind == 2 else data
 
 
 @st.composite

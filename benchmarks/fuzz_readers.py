@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_inputs import damaged, json_like, npz_like, onnx_like
-from crnn.config import from_dict
+from benchmarks.fuzz_inputs import damaged, json_like, npz_like, onnx_like, yaml_like
+from crnn.config import InputError, from_dict
 from crnn.run import RunFolder
 from crnn.run_config import RunConfig
+from crnn.settings_file import check_settings_file
+from edge import onnx_check, tflite_check
 from edge.bundle import MANIFEST, PRETRAINED, Bundle, list_files
 from edge.events import Verdict
 from edge.golden import GOLDEN
@@ -86,6 +88,18 @@ def _model(runtime: str, part: str) -> Callable[[Path, bytes], None]:
     return read
 
 
+def _structure(check: Callable[[bytes], None]) -> Callable[[Path, bytes], None]:
+    """What is looked at before a runtime sees the file, without the runtime."""
+
+    def read(folder: Path, data: bytes) -> None:
+        try:
+            check(data)
+        except ValueError as error:  # what a check promises; the runtimes' loaders make one line of it
+            raise InputError(f"{folder}: {error}") from error
+
+    return read
+
+
 def _profile(folder: Path, data: bytes) -> None:
     (folder / "me.json").write_bytes(data)
     profile = load_profile(folder / "me.json", IDENTITY, LABELS, WIDTH)
@@ -141,6 +155,11 @@ def _settings(folder: Path, data: bytes) -> None:
     from_dict(RunConfig, parse_json(data, "settings"), "settings").geometry  # noqa: B018
 
 
+def _yaml(folder: Path, data: bytes) -> None:
+    (folder / "settings.yaml").write_bytes(data)
+    check_settings_file(folder / "settings.yaml")
+
+
 def _arrays(name: str) -> dict[str, np.ndarray]:
     with np.load(SOUND / name, allow_pickle=False) as file:
         return dict(file)
@@ -190,10 +209,13 @@ def readers() -> dict[str, Reader]:
         "speakers": Reader(npz_like(_arrays(SPEAKERS)), _speakers),
         "onnx": Reader(onnx_like(onnx), _model("onnx", "head"), 60),
         "tflite": Reader(damaged(tflite), _model("tflite", "head"), 60),
+        "onnx structure": Reader(onnx_like(onnx), _structure(onnx_check.check), 2),
+        "tflite structure": Reader(damaged(tflite), _structure(tflite_check.check)),
         "profile": Reader(json_like(_profile_values()), _profile),
         "sidecar": Reader(json_like(_sidecar_values()), _sidecar),
         "kept folder": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _kept),
         "run config": Reader(json_like(run), _run_config),
         "run split": Reader(json_like(_split_values()), _run_split),
+        "yaml": Reader(yaml_like(asdict(RunConfig())), _yaml),
         "settings": Reader(json_like(asdict(RunConfig())), _settings),
     }

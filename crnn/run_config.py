@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, require
 from crnn.own_data import LAYOUT
+from crnn.typed import require_finite
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
+        require_finite(self, "")
         bin_hz = self.features.sample_rate / self.features.n_fft
         require(
             self.features.f_min >= bin_hz,

@@ -32,6 +32,17 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def require_finite(settings: object, name: str) -> None:
+    """Raises InputError for a setting of the dataclass `settings`, at any depth, that is NaN or infinite."""
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        label = f"{name}.{item.name}" if name else item.name
+        if dataclasses.is_dataclass(value):
+            require_finite(value, label)
+        elif isinstance(value, float):
+            require(math.isfinite(value), f"{label} is {value}; give a finite number")
+
+
 def from_dict(cls: type, values: object, where: str = ""):
     """Build the dataclass `cls` from plain JSON values.
 

@@ -1,0 +1,87 @@
+"""Every reader of files that others may have written answers, or refuses in one line, whatever is in them.
+
+Some hundred inputs each; `python -m benchmarks.fuzz` tries thousands, in processes of their own.
+"""
+
+import resource
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from benchmarks.fuzz import one, shares, summary
+from benchmarks.fuzz_readers import readers
+from crnn.config import InputError
+
+READERS = readers()
+FEW = {name: reader for name, reader in READERS.items() if reader.cost >= 50}
+"""A process of its own for each input that gets past the checks"""
+
+
+def try_reader(reader, count: int) -> None:
+    @settings(
+        max_examples=count,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(reader.inputs)
+    def every(given_input) -> None:
+        assert one(reader, given_input) in ("refused", "accepted")
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    every()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 1024, f"{grown:.0f} MiB more"
+
+
+@pytest.mark.parametrize("name", [name for name, reader in READERS.items() if reader.cost == 1])
+def test_cheap_readers(name):
+    try_reader(READERS[name], 200)
+
+
+@pytest.mark.parametrize("name", [name for name, reader in READERS.items() if 1 < reader.cost < 50])
+def test_readers_that_run_a_model_or_make_one(name):
+    try_reader(READERS[name], 100)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_model_files_that_a_process_of_their_own_tries(name):
+    try_reader(READERS[name], 10)
+
+
+def test_the_sound_file_itself_is_accepted(tmp_path):
+    """What is refused is refused for what was changed in it."""
+    from benchmarks import fuzz_readers as made
+
+    sound = {
+        made.SPEAKERS: made._speakers,
+        made.GOLDEN: made._golden,
+        made._file("onnx", "head"): made._model("onnx", "head"),
+        made._file("tflite", "head"): made._model("tflite", "head"),
+        made.MANIFEST: made._manifest,
+    }
+    for number, (name, read) in enumerate(sound.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        read(folder, (made.SOUND / name).read_bytes())
+
+
+def test_faults_are_counted_and_not_passed_over(tmp_path):
+    from benchmarks.fuzz_readers import Reader
+
+    def fails(folder, given_input):
+        raise KeyError(given_input)
+
+    def two_lines(folder, given_input):
+        error = InputError("")
+        error.args = ("one\ntwo",)
+        raise error
+
+    assert one(Reader(None, fails), "x").startswith("KeyError: \"'x'\" at fuzz.py")
+    assert one(Reader(None, two_lines), "x").startswith("InputError that is no line")
+    row = summary(
+        [(1, "refused"), (2, "accepted"), (3, "KeyError: ..."), (4, "hang"), (5, "crash: status -11"), (0, 9.5)]
+    )
+    assert (row["inputs"], row["refused"], row["accepted"]) == (5, 1, 1)
+    assert (row["tracebacks"], row["hangs"], row["crashes"], row["peak_mb"]) == (1, 1, 1, 9.5)
+    assert sum(shares(1000, READERS).values()) == pytest.approx(1000, abs=len(READERS))
