@@ -100,21 +100,21 @@ def sentences_of(args: argparse.Namespace, ear: Ear, labels: tuple[str, ...]) ->
 
 def judge(
     bundle: str, labels: tuple[str, ...], speakers: Speakers, sentences: list[tuple[str, Sentence]]
-) -> dict[str, int | None]:
-    """How many sentences are right without a profile, and with one made from all others: a hint, no measurement.
-    None where leaving a sentence out leaves none of its emotion."""
+) -> dict[str, int | bool | None]:
+    """How many sentences are right without a profile, and with one made from all others, and whether that is a gain: a
+    hint, no measurement. None where leaving a sentence out leaves none of its emotion."""
     emotions, logits, pooled = _arrays(sentences)
     truth = np.array([labels.index(emotion) for emotion in emotions])
     right = int((logits.argmax(axis=1) == truth).sum())
     if min(Counter(emotions).values()) < 2:
-        return {"right_without": right, "right_with": None}
+        return {"right_without": right, "right_with": None, "recommended": None}
     with_profile = 0
     for index in range(len(truth)):
         others = np.arange(len(truth)) != index
         rest = [emotion for emotion, kept in zip(emotions, others, strict=True) if kept]
         profile = make_profile(bundle, labels, speakers, logits[others], pooled[others], rest)
         with_profile += int(profile.adapt(logits[index], pooled[index]).argmax() == truth[index])
-    return {"right_without": right, "right_with": with_profile}
+    return {"right_without": right, "right_with": with_profile, "recommended": with_profile > right}
 
 
 def _arrays(sentences: list[tuple[str, Sentence]]) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -159,8 +159,27 @@ def as_text(told: dict) -> str:
     if "lowered" in told:
         lowered = ", ".join(f"{name} by {by:.2f}" for name, by in told["lowered"].items())
         lines.append(f"lowered: {lowered}" if lowered else "this voice sounds as neutral as most: nothing is changed")
-    lines.append(f"use it: {program('stream_infer')} --mic --profile {told['profile']}")
+    lines.append(advice(told))
     return "\n".join(lines)
+
+
+def advice(told: dict) -> str:
+    """Whether to use the profile. It is written all the same: whoever spoke for minutes may test it further."""
+    use = f"{program('stream_infer')} --mic --profile {told['profile']}"
+    if told["recommended"]:
+        return f"use it: {use}"
+    if told["recommended"] is None:
+        return (
+            "not recommended yet: its gain cannot be tested with one sentence in an emotion. "
+            f"Enrol again with two or more in each, or try it: {use}"
+        )
+    total, right, right_with = told["n_sentences"], told["right_without"], told["right_with"]
+    if right == total:
+        return f"not recommended: all {total} sentences are right without a profile; recognize without --profile"
+    return (
+        f"not recommended: its own test gains nothing ({right} of {total} right without it, {right_with} with it). "
+        "Recognize without --profile, or enrol again with more sentences in every emotion"
+    )
 
 
 @command

@@ -14,8 +14,9 @@ from helpers import ROOT, broken_files, one_clear_line, script
 from crnn.config import InputError
 from edge.bundle import Bundle
 from edge.decision import probabilities
-from edge.enrolment import SENTENCES, SETTINGS, Ear, Session, from_file
-from edge.events import AudioEvent, AudioEventKind
+from edge.enroll import as_text, judge
+from edge.enrolment import SENTENCES, SETTINGS, Ear, Sentence, Session, from_file
+from edge.events import AudioEvent, AudioEventKind, Segment
 from edge.profile import load_profile, make_profile
 from edge.utterances import UtteranceRecognizer
 from edge.vad import make_gate
@@ -58,6 +59,7 @@ def test_from_files_to_a_profile_that_the_scripts_use(bundle_path, bundle, of_em
     assert told["bundle"] == bundle.manifest.identity
     assert told["sentences"] == {name: 2 for name in bundle.manifest.labels}
     assert 0 <= told["right_with"] <= told["n_sentences"] == 16
+    assert told["recommended"] == (told["right_with"] > told["right_without"])
     clip = of_emotion["angry"][0]
     lines = []
     for options in ((), ("--profile", out)):
@@ -67,6 +69,43 @@ def test_from_files_to_a_profile_that_the_scripts_use(bundle_path, bundle, of_em
     plain, mine = (next(e["probs"] for e in events if e["type"] == "segment") for events in lines)
     assert max(abs(plain[name] - mine[name]) for name in plain) > 1e-3, "the profile is used"
     assert mine["angry"] > plain["angry"], "towards what was enrolled"
+
+
+def spoken(bundle, shift: float, lean: float, takes: int, seed: int = 0) -> list[tuple[str, Sentence]]:
+    """Sentences whose logits are right by `lean`, of a voice that moves one logit by `shift` and the pooled vector."""
+    rng = np.random.default_rng(seed)
+    labels, width = tuple(bundle.manifest.labels), bundle.recognizer("onnx").pooled_width
+    segment = Segment(0.0, 1.0, labels[0], None, 1.0, {})
+    said = []
+    for index, emotion in enumerate(labels):
+        place = np.zeros(width)
+        place[index] = 5.0
+        for _ in range(takes):
+            logits = lean * np.eye(len(labels))[index] + shift * np.eye(len(labels))[0]
+            pooled = (place if shift else 0) + 0.01 * rng.standard_normal(width)
+            said.append((emotion, Sentence(segment, logits.astype(np.float32), pooled.astype(np.float32), -20.0)))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("shift", "lean", "takes", "recommended", "advice"),
+    [
+        (6.0, 1.0, 3, True, "use it: "),
+        (0.0, 1.0, 3, False, "not recommended: all 24 sentences are right without a profile; recognize without"),
+        (0.0, 0.0, 3, False, "not recommended: its own test gains nothing (3 of 24 right without it, "),
+        (6.0, 1.0, 1, None, "not recommended yet: its gain cannot be tested with one sentence in an emotion."),
+    ],
+    ids=["a gain", "all right", "no gain", "untested"],
+)
+def test_a_profile_is_recommended_only_if_its_own_test_gains(bundle, shift, lean, takes, recommended, advice):
+    said = spoken(bundle, shift, lean, takes)
+    labels = tuple(bundle.manifest.labels)
+    found = judge(bundle.manifest.identity, labels, bundle.speakers(bundle.recognizer("onnx")), said)
+    assert found["recommended"] is recommended
+    told = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), **found}
+    lines = as_text(told).splitlines()
+    assert lines[-1].startswith(advice)
+    assert any("use it" in line for line in lines) == bool(recommended)
 
 
 def test_the_stream_with_a_profile_is_the_profile_of_the_stream(bundle, of_emotion, tmp_path):
