@@ -125,6 +125,11 @@ def test_the_addresses_of_gradio_are_closed(client, home):
                 for method in ("GET", "POST") if prefix == "/gradio_api/" else ("GET",):
                     answer = client.ask(method, path, b"{}" if method == "POST" else None)
                     assert (answer.code, json.loads(answer.text)) == (404, NOTHING), (method, path)
+    for query in ("deep_link=../../etc/passwd", f"deep_link={wanted}", "view=api", "__theme=x", "a" * 5000):
+        answer = client.ask("GET", f"/?{query}")
+        harmless(answer)
+        assert answer.code == 200
+        assert "etc/passwd" not in answer.text
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "FOO"):
         assert client.ask(method, "/clip").code in (400, 404, 405)
     for path in (

@@ -1,0 +1,62 @@
+"""How the page's server reads a request's body: bounded in bytes and in time."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("gradio", reason="needs the ui extra")
+
+from starlette.requests import Request
+
+from crnn.config import InputError
+from edge.page import server
+
+
+def request_of(*parts: bytes, ends: bool) -> Request:
+    """A request whose body arrives in `parts`; then it ends, or nothing more ever comes."""
+    waiting = list(parts)
+
+    async def receive() -> dict:
+        if not waiting and not ends:
+            await asyncio.Event().wait()
+        body = waiting.pop(0) if waiting else b""
+        return {"type": "http.request", "body": body, "more_body": bool(waiting) or not ends}
+
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+
+
+def test_a_body_is_its_parts():
+    assert asyncio.run(server._body(request_of(b"ab", b"c", ends=True), 3)) == b"abc"
+    assert asyncio.run(server._body(request_of(ends=True), 3)) == b""
+
+
+def test_one_byte_too_many_is_refused_before_the_rest_is_read():
+    with pytest.raises(InputError, match="more than 3 bytes"):
+        asyncio.run(server._body(request_of(b"ab", b"cd", ends=False), 3))
+
+
+def test_a_body_that_never_ends_is_given_up(monkeypatch):
+    """And whoever waited for it goes on: nothing of the time limit is left behind."""
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
+
+    async def patient() -> str:
+        with pytest.raises(InputError, match="did not arrive within 0.05 s"):
+            await server._body(request_of(b"ab", ends=False), 3)
+        await asyncio.sleep(0.2)
+        return "goes on"
+
+    assert asyncio.run(patient()) == "goes on"
+
+
+def test_a_slow_reader_is_not_the_sender_s_fault(monkeypatch):
+    """The limit interrupts waiting for the browser, never the work between two parts."""
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
+
+    async def slow() -> list[bytes]:
+        chunks = []
+        async for chunk in server._chunks(request_of(b"ab", ends=True)):
+            chunks.append(chunk)
+            await asyncio.sleep(0.2)
+        return chunks
+
+    assert b"".join(asyncio.run(slow())) == b"ab"
