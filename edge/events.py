@@ -21,6 +21,7 @@ class Verdict(StrEnum):
     NO_SPEECH = "no speech"
     CLIPPED = "clipped"
     TOO_QUIET = "too quiet"
+    NOISE = "noise"
 
 
 @dataclass(frozen=True)

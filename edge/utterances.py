@@ -13,6 +13,7 @@ import numpy as np
 from crnn.config import require
 from edge.decision import UNCERTAIN, decide, probabilities
 from edge.events import Segment, Verdict
+from edge.evidence import Voice
 from edge.smoothing import LiveLabel, SmoothingConfig
 from edge.streaming import HopResult, StreamingRecognizer
 from edge.vad import Gate, moving_power, power_dbfs
@@ -54,8 +55,8 @@ class UtteranceRecognizer:
     """Push samples, get the hop results of what is said and a segment per utterance; nothing while nobody speaks.
 
     `logits` of a hop result are those of the exact stream. `probs`, `emotion` and `confidence` are smoothed over the
-    hops of the utterance (`edge.smoothing`): they are to be shown. A segment is the mean of the exact logits over its
-    decisions, as whole-clip evaluation does.
+    hops of the utterance (`edge.smoothing`): they are to be shown; `emotion` is "noise" while the gate is not sure of a
+    voice. A segment is the mean of the exact logits over its decisions, as whole-clip evaluation does.
 
     All times are audio time since the first sample; gaps count. The memory is bounded: the pre-roll is allocated once,
     and of an utterance only sums are kept, however long it is; with `keep` also the sound of one segment.
@@ -208,17 +209,27 @@ class UtteranceRecognizer:
         self._start = self._now
         self._heard.clear(self._start)
         self._live.reset()
+        self._sure = False
         self.recognizer.reset()
-        return self._hear(frames, [number >= len(frames) - self._run for number in range(len(frames))])
+        return self._hear(frames, [Voice.NO] * (len(frames) - self._run) + [Voice.PERHAPS] * self._run)
 
-    def _hear(self, frames: np.ndarray, voices: list[bool]) -> list[HopResult | Segment]:
+    def _hear(self, frames: np.ndarray, voices: list[Voice]) -> list[HopResult | Segment]:
         """Frames of an utterance, `(n, samples)`, go to the stream; a segment ends with the frame that fills it."""
         told: list[HopResult | Segment] = []
         while len(frames):
             room = self._max_samples - (self._now - self._heard.start)
             taken = min(len(frames), max(1, -(-room // frames.shape[1])))
             samples = frames[:taken].reshape(-1)
-            told += [self._placed(r) for r in self.recognizer.push(samples)]
+            sure = [self._sure]  # after so many frames; a pause changes nothing
+            for voice in voices[:taken]:
+                sure.append(voice is Voice.SURE if voice else sure[-1])
+            before = self._now - self._start
+            for result in self.recognizer.push(samples):
+                whole = (round(result.seconds * self._rate) - before) // frames.shape[
+                    1
+                ]  # frames that the hop has heard
+                told.append(self._placed(result, sure[whole]))
+            self._sure = sure[-1]
             self._heard.add_frames(frames[:taken], voices[:taken], self._now)
             if self._keep:
                 at = self._now - self._heard.start
@@ -229,19 +240,20 @@ class UtteranceRecognizer:
             frames, voices = frames[taken:], voices[taken:]
         return told
 
-    def _placed(self, result: HopResult) -> HopResult:
-        """A result of the stream, at its place in the audio and with the smoothed label."""
+    def _placed(self, result: HopResult, sure: bool) -> HopResult:
+        """A result of the stream, at its place in the audio; with the smoothed label, or "noise" where that is all."""
         seconds = self._start / self._rate + result.seconds
         if result.logits is None:
             return replace(result, seconds=seconds)
         self._heard.add_decision(result.logits)
         probs, emotion, confidence = self._live.update(result.logits)
-        return replace(result, seconds=seconds, probs=probs, emotion=emotion, confidence=confidence)
+        shown = emotion if sure else Verdict.NOISE.value
+        return replace(result, seconds=seconds, probs=probs, emotion=shown, confidence=confidence)
 
     def _close(self) -> list[HopResult | Segment]:
         """The utterance has ended. The zeros that `flush` adds to the stream take no time."""
         end = self._now / self._rate
-        told: list[HopResult | Segment] = [self._placed(r) for r in self.recognizer.flush()]
+        told: list[HopResult | Segment] = [self._placed(r, self._sure) for r in self.recognizer.flush()]
         self._open = False
         return [replace(r, seconds=min(r.seconds, end)) for r in told] + self._segment()
 
@@ -251,7 +263,7 @@ class UtteranceRecognizer:
         if not self._open:
             self._now += rest.size
             return []
-        return (self._hear(rest, [False]) if rest.size else []) + self._close()
+        return (self._hear(rest, [Voice.NO]) if rest.size else []) + self._close()
 
     def _segment(self) -> list[Segment]:
         """What has been said since the last segment; none without a voice."""
@@ -285,6 +297,8 @@ class UtteranceRecognizer:
             return Verdict.CLIPPED
         if power_dbfs(heard.energy / heard.voice_samples) < s.min_level_dbfs:
             return Verdict.TOO_QUIET
+        if not heard.sure:
+            return Verdict.NOISE
         return Verdict.UNCERTAIN if emotion == UNCERTAIN else None
 
     def _empty_ring(self) -> None:
@@ -298,10 +312,11 @@ class _Heard:
         self.start = start
         self.first = self.last = start
         self.voice_samples = self.clipped = self.decisions = 0
+        self.sure = False
         self.energy = 0.0
         self.logits: np.ndarray | float = 0.0
 
-    def add_frames(self, frames: np.ndarray, voices: list[bool], position: int) -> None:
+    def add_frames(self, frames: np.ndarray, voices: list[Voice], position: int) -> None:
         spoken = np.flatnonzero(voices)
         if not len(spoken):
             return
@@ -309,6 +324,7 @@ class _Heard:
         if self.voice_samples == 0:
             self.first = position + int(spoken[0]) * size
         self.last = position + int(spoken[-1] + 1) * size
+        self.sure = self.sure or Voice.SURE in voices
         voice = frames[spoken]
         self.voice_samples += voice.size
         self.clipped += int(np.count_nonzero(np.abs(voice) >= FULL_SCALE))

@@ -1,7 +1,8 @@
-"""Is anyone speaking? Gates listen in short frames and say yes or no, with hysteresis; `edge.utterances` does the rest.
+"""Is anyone speaking? Gates listen in short frames and answer with hysteresis; `edge.utterances` does the rest.
 
-Two kinds, by name: `energy` compares the level with the room's own noise and costs almost nothing; `silero` is the
-small neural network of silero-vad under ONNX Runtime, which also tells a voice from other sounds.
+Two kinds, by name: `energy` compares the level with the room's own noise and costs almost nothing; it tells a voice
+from steady noise, but not from a dog. `silero` is the small neural network of silero-vad under ONNX Runtime, which
+tells a voice from most other sounds. `auto` is silero where it is installed, else energy.
 """
 
 import math
@@ -12,12 +13,26 @@ from typing import Protocol
 import numpy as np
 
 from crnn.config import require
+from edge.evidence import Evidence, Voice
 
 FRAME_SECONDS = 0.02
 SUBWINDOWS = 10
 """The noise floor is the quietest of so many stretches of time"""
+STEADY_SUBWINDOWS = 4
+"""So many of them in a row without movement are the room at once"""
 SMOOTHING = 0.8
 """Share of the old value in the smoothed power that the floor is taken from: about 0.1 s"""
+LAG_SECONDS = 0.1
+"""Levels so far apart are compared: half a syllable"""
+MOVED_DB = 3.0
+"""By so much the level has moved in that time"""
+MOVING = 0.1
+"""Share of frames in movement from which on the gate is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
+0.1 to 0.6; white, pink and brown noise, hum and fans have 0.00 (development half of benchmarks/false_alarms.py)"""
+LEAST_SECONDS = 1.0
+"""s that this share is taken of at least"""
+QUIETEST = 1e-9
+"""Power of differences below which all is the same"""
 SILENT_DBFS = -200.0
 """The level of digital silence"""
 
@@ -27,7 +42,9 @@ class Gate(Protocol):
 
     frame_samples: int
 
-    def update(self, frames: np.ndarray) -> list[bool]:
+    name: str
+
+    def update(self, frames: np.ndarray) -> list[Voice]:
         """Hear `frames (n, frame_samples)` float32, one after the other; returns whether there is a voice in each.
 
         The answers do not depend on how many come at once.
@@ -40,17 +57,26 @@ class Gate(Protocol):
 class EnergyGate:
     """Yes from `open_db` above the noise floor on, no from below `close_db` above it.
 
-    The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001): a fan that
-    is switched on is taken for a voice for so long, and for silence from then on. Before the first sample there was
-    silence, so that a recording that begins in the middle of a word loses none of it.
+    The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001). Before the
+    first sample there was silence, so that a recording that begins in the middle of a word loses none of it; any other
+    room opens the gate until it is learned.
+
+    The level of speech rises and falls several times a second, that of a fan does not. Where it does, the gate is sure
+    of a voice; where it has not for 0.4 `floor_seconds`, the sound becomes the floor at once, however loud it is. This
+    level is that of the differences between samples, which low rumble hardly affects. A rise counts as evidence only
+    together with a fall, so that a noise that is switched on is no voice.
 
     Args:
         sample_rate: Hz.
         open_db, close_db: dB above the floor; close_db <= open_db.
         min_dbfs: the level, dB relative to full scale, below which nothing is a voice, however quiet the room.
-        max_floor_dbfs: the floor is never taken to be above this: loud talk without a pause is no noise.
+        max_floor_dbfs: the floor is taken to be above this only where the sound was steady: loud talk without a pause
+            is no noise.
         floor_seconds: s the floor is looked for in.
+        frame_seconds: s, length of a frame.
     """
+
+    name = "energy"
 
     def __init__(
         self,
@@ -60,37 +86,47 @@ class EnergyGate:
         min_dbfs: float = -65.0,
         max_floor_dbfs: float = -30.0,
         floor_seconds: float = 5.0,
+        frame_seconds: float = FRAME_SECONDS,
     ) -> None:
         require(0 < close_db <= open_db, f"close_db {close_db} and open_db {open_db} must satisfy 0 < close <= open")
         require(
             min_dbfs <= max_floor_dbfs, f"min_dbfs {min_dbfs} is above max_floor_dbfs {max_floor_dbfs}; give it less"
         )
         require(
-            floor_seconds >= SUBWINDOWS * FRAME_SECONDS,
-            f"floor_seconds is {floor_seconds}; give at least {SUBWINDOWS * FRAME_SECONDS}",
+            floor_seconds >= SUBWINDOWS * frame_seconds,
+            f"floor_seconds is {floor_seconds}; give at least {SUBWINDOWS * frame_seconds}",
         )
-        self.frame_samples = round(FRAME_SECONDS * sample_rate)
+        self.frame_samples = round(frame_seconds * sample_rate)
         self._open, self._close = ratio(open_db), ratio(close_db)
-        self._lowest_floor, self._highest_floor = ratio(min_dbfs - open_db), ratio(max_floor_dbfs)
-        self._subwindow_frames = round(floor_seconds / FRAME_SECONDS / SUBWINDOWS)
+        self._lowest_floor, self._max_floor = ratio(min_dbfs - open_db), ratio(max_floor_dbfs)
+        self._subwindow_frames = round(floor_seconds / frame_seconds / SUBWINDOWS)
+        self._moved = ratio(MOVED_DB)
+        self._least_frames = LEAST_SECONDS / frame_seconds
+        self._recent: deque[float] = deque(maxlen=round(LAG_SECONDS / frame_seconds))
+        self._evidence = Evidence(frame_seconds)
         self.reset()
 
     def reset(self) -> None:
         self._voice = False
+        self._evidence.clear()
+        self._recent.clear()
         self._smooth = 0.0
         self._frames = 0
         self._lowest = deque([0.0] * SUBWINDOWS, SUBWINDOWS)
+        self._moves = deque([*[self._subwindow_frames] * (STEADY_SUBWINDOWS - 1), 0], STEADY_SUBWINDOWS)
+        self._highest_floor = self._max_floor
 
     @property
     def floor_dbfs(self) -> float:
         """The noise floor, dB relative to full scale, within its limits."""
         return power_dbfs(self._floor())
 
-    def update(self, frames: np.ndarray) -> list[bool]:
-        return [self._hear(power) for power in moving_power(frames).tolist()]
+    def update(self, frames: np.ndarray) -> list[Voice]:
+        steps = np.maximum(moving_power(np.diff(frames, axis=1)), QUIETEST)
+        return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), steps.tolist(), strict=True)]
 
-    def _hear(self, power: float) -> bool:
-        """One frame, by its power. Plain numbers: an array of ten costs more than all that is done with it here."""
+    def _hear(self, power: float, steps: float) -> Voice:
+        """One frame, by its power and that of its differences. Plain numbers: small arrays would cost more."""
         # Samples beyond all bounds would make the smoothed power infinite, or NaN, for ever.
         self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * min(1.0, power)
         if self._frames % self._subwindow_frames == 0:
@@ -98,8 +134,27 @@ class EnergyGate:
         elif self._smooth < self._lowest[-1]:
             self._lowest[-1] = self._smooth
         self._frames += 1
+        before = self._recent[0] if self._recent else steps
+        self._recent.append(steps)
+        move = (steps >= self._moved * before) - (before >= self._moved * steps)
+        self._moves[-1] += abs(move)
+        if self._frames % self._subwindow_frames == 0:
+            self._learn_if_steady()
         self._voice = power >= self._floor() * (self._close if self._voice else self._open)
-        return self._voice
+        self._evidence.add(move, self._voice)
+        if not self._voice:
+            return Voice.NO
+        moved = 2 * min(self._evidence.positive, self._evidence.negative)
+        sure = moved >= MOVING * max(self._least_frames, len(self._evidence))
+        return Voice.SURE if sure else Voice.PERHAPS
+
+    def _learn_if_steady(self) -> None:
+        """At the end of a subwindow: what was before a steady stretch is forgotten."""
+        if sum(self._moves) < MOVING * STEADY_SUBWINDOWS * self._subwindow_frames:
+            recent = list(self._lowest)[-STEADY_SUBWINDOWS:]
+            self._lowest.extend([min(recent)] * (SUBWINDOWS - STEADY_SUBWINDOWS) + recent)
+            self._highest_floor = max(self._max_floor, min(recent))
+        self._moves.append(0)
 
     def _floor(self) -> float:
         """The noise floor, as power."""
@@ -146,11 +201,18 @@ def _silero(sample_rate: int) -> Gate:
     return SileroGate(sample_rate)
 
 
-GATES: dict[str, Callable[[int], Gate]] = {"energy": EnergyGate, "silero": _silero}
+def _auto(sample_rate: int) -> Gate:
+    from edge import silero
+
+    return _silero(sample_rate) if silero.available(sample_rate) else EnergyGate(sample_rate)
+
+
+DEFAULT = "auto"
+GATES: dict[str, Callable[[int], Gate]] = {DEFAULT: _auto, "energy": EnergyGate, "silero": _silero}
 
 
 def make_gate(name: str, sample_rate: int) -> Gate:
-    """The gate `name` for audio at `sample_rate` Hz.
+    """The gate `name` for audio at `sample_rate` Hz; its own `name` says which was taken for `auto`.
 
     Raises InputError for an unknown name, and where what the gate needs is not installed, naming what to install.
     """

@@ -45,8 +45,9 @@ def silence(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 def voice(seconds: float, seed: int = 0, level: float = 0.2) -> np.ndarray:
+    """Four syllables a second, the first one at its loudest."""
     time = np.arange(round(seconds * RATE)) / RATE
-    tone = np.sin(2 * np.pi * (120 + 60 * np.sin(3 * time)) * time)
+    tone = np.maximum(0.03, np.abs(np.cos(4 * np.pi * time))) * np.sin(2 * np.pi * (120 + 60 * np.sin(3 * time)) * time)
     return (level * tone).astype(np.float32) + silence(seconds, seed)
 
 

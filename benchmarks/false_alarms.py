@@ -1,0 +1,147 @@
+"""False emotions per hour of sound without a voice, and utterances missed at the same setting, per gate.
+
+    SER_DATA=FOLDER python -m benchmarks.false_alarms
+
+The whole loop hears half an hour of each of 22 sounds (`benchmarks.nonspeech`) in sessions of five minutes, each from a
+fresh start, and real utterances (`benchmarks.spoken`), each from a fresh start too. A false emotion is a segment told
+with an emotion where there is no voice. An utterance is missed if no segment that touches it is told with an emotion or
+as "uncertain". Split `dev` chose the settings, `test` is reported: other speakers, other recordings, other chance. Adds
+a row per sound and gate to benchmarks/results/false_alarms.json; rows that exist are not measured again.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import nonspeech, spoken
+from benchmarks.results import add_row, commit, machine, module_and_arguments
+from edge.bundle import PRETRAINED, Bundle
+from edge.decision import UNCERTAIN
+from edge.events import Segment, Verdict
+from edge.streaming import HopResult, StreamingRecognizer
+from edge.utterances import UtteranceRecognizer
+from edge.vad import make_gate
+
+RESULTS = Path("benchmarks/results/false_alarms.json")
+KEY = ("sound", "gate", "split", "seed")
+GATES = ("energy", "silero")
+ALL = "all"
+ANSWERS = (None, Verdict.UNCERTAIN)
+"""Verdicts of a segment that was taken for an utterance"""
+CHUNK = nonspeech.RATE
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--split", choices=nonspeech.SPLITS, default="test")
+    parser.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES))
+    parser.add_argument("--hours", type=float, default=0.5, help="of each sound (default: 0.5)")
+    parser.add_argument("--clips", type=int, default=60, help="of each corpus and noise level (default: 60)")
+    parser.add_argument("--bundle", type=Path, default=PRETRAINED)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    recognizer = Bundle.open(args.bundle).recognizer()
+    shared = {"split": args.split, "seed": args.seed, "bundle": args.bundle.name}
+
+    def measure(sound: str, heard: Callable[[], Iterable], judge: Callable[[list], dict]) -> None:
+        """Every gate hears the same; a row for each that has none."""
+        missing = [gate for gate in args.gates if not rows(sound=sound, gate=gate, **shared)]
+        found: dict[str, list] = {gate: [] for gate in missing}
+        for item in heard() if missing else ():
+            for gate in missing:
+                found[gate].append((item, told(recognizer, gate, getattr(item, "audio", item))))
+        for gate in missing:
+            write({"sound": sound, "gate": gate, **shared, **judge(found[gate])})
+
+    for sound in nonspeech.SOUNDS:
+        measure(sound, lambda s=sound: nonspeech.sessions(s, args.split, args.hours, args.seed), alarms)
+    for corpus in spoken.CORPORA:
+        for snr in spoken.SNRS:
+            measure(
+                speech_name(corpus, snr),
+                lambda c=corpus, s=snr: spoken.sessions(c, args.split, s, args.clips, args.seed),
+                missed,
+            )
+    for gate in args.gates:
+        write({"sound": ALL, "gate": gate, **shared, **total(rows(gate=gate, **shared))})
+
+
+def told(recognizer: StreamingRecognizer, gate: str, audio: np.ndarray) -> list[HopResult | Segment]:
+    """All that a loop tells that starts with `audio (time,)` and ends with it."""
+    loop = UtteranceRecognizer(recognizer, make_gate(gate, nonspeech.RATE))
+    events = [event for at in range(0, len(audio), CHUNK) for event in loop.push(audio[at : at + CHUNK])]
+    return events + loop.flush()
+
+
+def alarms(found: list[tuple[np.ndarray, list]]) -> dict:
+    """Of sessions without a voice."""
+    hours = sum(len(audio) for audio, _ in found) / nonspeech.RATE / 3600
+    segments = [event for _, events in found for event in events if isinstance(event, Segment)]
+    false = sum(segment.emotion is not None for segment in segments)
+    shown = sum(
+        isinstance(event, HopResult) and event.emotion not in (None, UNCERTAIN, Verdict.NOISE)
+        for _, events in found
+        for event in events
+    )
+    return {
+        "hours": round(hours, 4),
+        "alarms": false,
+        "alarms_per_hour": false / hours,
+        "hops_with_emotion": shown,
+        "segments": sum(segment.verdict is not Verdict.NO_SPEECH for segment in segments),
+    }
+
+
+def missed(found: list[tuple[spoken.Spoken, list]]) -> dict:
+    """Of sessions with one utterance each."""
+    lost = sum(
+        not any(
+            isinstance(event, Segment)
+            and event.verdict in ANSWERS
+            and event.start_seconds < item.end_seconds
+            and event.end_seconds > item.start_seconds
+            for event in events
+        )
+        for item, events in found
+    )
+    return {"utterances": len(found), "lost": lost, "missed": lost / len(found)}
+
+
+def total(measured: list[dict]) -> dict:
+    """Over all sounds, and all utterances."""
+    sounds = [row for row in measured if row["sound"] in nonspeech.SOUNDS]
+    speech = [row for row in measured if "utterances" in row and row["sound"] != ALL]
+    hours, lost = sum(row["hours"] for row in sounds), sum(row["lost"] for row in speech)
+    utterances = sum(row["utterances"] for row in speech)
+    return {
+        "hours": round(hours, 4),
+        "alarms": sum(row["alarms"] for row in sounds),
+        "alarms_per_hour": sum(row["alarms"] for row in sounds) / hours,
+        "utterances": utterances,
+        "lost": lost,
+        "missed": lost / utterances,
+    }
+
+
+def speech_name(corpus: str, snr: float | None) -> str:
+    return f"speech {corpus}, {'clean' if snr is None else f'{snr:g} dB'}"
+
+
+def rows(**wanted) -> list[dict]:
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
+    return [row for row in found if all(row.get(key) == value for key, value in wanted.items())]
+
+
+def write(row: dict) -> None:
+    made = {"command": " ".join(["python", "-m", *module_and_arguments()]), "commit": commit(), "machine": machine()}
+    add_row(RESULTS, row | made | {"date": date.today().isoformat()}, KEY)
+    figures = {key: row[key] for key in ("alarms_per_hour", "missed", "segments") if key in row}
+    print(f"{row['gate']:7} {row['sound']:24} {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
