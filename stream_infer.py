@@ -44,7 +44,7 @@ from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
 from edge.sinks.mqtt import MqttSettings, MqttSink, parse_broker
 from edge.sinks.tally import Tally
 from edge.sinks.terminal import TerminalSink
-from edge.vad import GATES
+from edge.vad import DEFAULT, GATES, GATES_HELP
 
 log = logging.getLogger("stream_infer")
 
@@ -61,9 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, from edge.enroll")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
-    parser.add_argument(
-        "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
-    )
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     source = parser.add_argument_group("audio")
     source.add_argument("--mic", action="store_true", help="listen to a microphone, until Ctrl-C")
     source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
@@ -222,6 +220,8 @@ def run(args: argparse.Namespace) -> int:
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
         sinks = stack.enter_context(closing(open_sinks(args, model.labels)))
         stack.enter_context(stopped_by_signals(stop))
+        if args.mic:
+            log.info("gate: %s", model.gate)
         heard = listen(source, utterances, sinks, stop)
     if args.mic:
         log.info("%s", summary(heard))

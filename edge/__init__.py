@@ -3,7 +3,7 @@
 Workstation (may use torch): compress drives shrink (wish, importance, prune, fine_tune, trials), exporting (export_*,
 quantize_*), verify and assemble.
 Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, decision, smoothing, vad, silero,
-utterances, sources, microphone (capture, capture_process, ring, input_watch), events, sinks, listening;
+evidence, utterances, sources, microphone (capture, capture_process, ring, input_watch), events, sinks, listening;
 and what examines it: doctor, doctor_checks, machine, selftest.
 """
 

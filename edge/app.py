@@ -31,7 +31,7 @@ from crnn.installed import Parser, install, program
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.clip import Limits
 from edge.page.corrections import Corrections
-from edge.vad import GATES
+from edge.vad import DEFAULT, GATES, GATES_HELP
 
 NEEDED = ("gradio", "soundfile", "soxr")
 GRACE_SECONDS = 2
@@ -49,9 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any that is free)")
     parser.add_argument("--runtime", help="inference runtime (default: each bundle's first that is installed)")
-    parser.add_argument(
-        "--gate", choices=tuple(GATES), default="energy", help="what tells speech from silence (default: energy)"
-    )
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     parser.add_argument(
         "--max-mb", type=float, default=limits.max_megabytes, help=f"of an upload (default: {limits.max_megabytes:g})"
     )

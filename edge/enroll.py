@@ -32,7 +32,7 @@ from edge.enrolment import SETTINGS, Ear, Sentence, Session, from_file
 from edge.microphone import Microphone
 from edge.profile import NEUTRAL, Profile, Speakers, make_profile
 from edge.utterances import UtteranceRecognizer
-from edge.vad import GATES, make_gate
+from edge.vad import DEFAULT, GATES, GATES_HELP, make_gate
 from edge.writable import check_writable
 
 MAX_TAKES = 10
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
     mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
     mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
-    parser.add_argument("--gate", choices=tuple(GATES), default="energy", help="default: energy")
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser

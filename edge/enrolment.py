@@ -35,6 +35,7 @@ REASONS = {
     Verdict.NO_SPEECH: "no voice was heard",
     Verdict.TOO_SHORT: "that was too short; say the whole sentence",
     Verdict.TOO_QUIET: "that was too quiet; come closer, or turn the microphone up",
+    Verdict.NOISE: "no voice was heard above the noise; come closer",
     Verdict.CLIPPED: "that was too loud for the microphone (clipped); move away, or turn it down",
 }
 

@@ -24,7 +24,7 @@ from crnn.installed import Parser
 from edge.bundle import Bundle
 from edge.extras import needed
 from edge.utterances import UtteranceRecognizer
-from edge.vad import GATES, make_gate
+from edge.vad import DEFAULT, GATES, GATES_HELP, make_gate
 from edge.writable import check_writable
 
 
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
-    parser.add_argument("--gate", choices=tuple(GATES), default="energy", help="default: energy")
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     parser.add_argument("--profile", type=Path, metavar="FILE", help="of one person (edge.enroll), for every clip")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
@@ -49,7 +49,8 @@ def evaluate(args: argparse.Namespace) -> dict:
         _check_plot(args.plot)
     bundle = Bundle.open(args.bundle)
     recognizer = bundle.recognizer(args.runtime, profile=args.profile)
-    loop = UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate))
+    gate = make_gate(args.gate, recognizer.features.sample_rate)
+    loop = UtteranceRecognizer(recognizer, gate)
 
     with needed("edge.evaluate", "train"):
         from crnn.prepare import given_folders  # after what can fail at once: torch takes seconds
@@ -63,7 +64,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "protocol": args.protocol,
         "fold": args.fold if args.protocol else None,
         "split_hash": clips.split_hash,
-        "gate": args.gate,
+        "gate": gate.name,
         "profile": str(args.profile) if args.profile else None,
         **judge(play(loop, clips), clips.utterances, recognizer.labels),
     }

@@ -28,7 +28,7 @@ from edge.listening import listen
 from edge.sources import CHUNK_SECONDS, StreamResampler, check_format, from_file
 from edge.streaming import HopResult, State
 from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
+from edge.vad import DEFAULT, chosen, make_gate
 
 ANSWERED = (None, Verdict.UNCERTAIN)
 """Verdicts of segments whose sound is good enough for an answer"""
@@ -72,8 +72,8 @@ class EmotionModel:
     def __init__(self, bundle: Bundle, runtime: str | None, threads: int, gate: str, profile: Path | None) -> None:
         self.bundle = bundle
         self.runtime = runtime or bundle.default_runtime()
-        self.gate = gate
         self._recognizer = bundle.recognizer(self.runtime, threads, profile)
+        self.gate = chosen(gate, self.sample_rate)
         self._utterances: UtteranceRecognizer | None = None
 
     @property
@@ -160,7 +160,7 @@ def open_model(
     *,
     runtime: str | None = None,
     threads: int = 1,
-    gate: str = "energy",
+    gate: str = DEFAULT,
     profile: str | os.PathLike | None = None,
 ) -> EmotionModel:
     """Load a bundle and check that it gives its golden values here.
@@ -169,7 +169,8 @@ def open_model(
         bundle: the folder; the int8 model that ships by default.
         runtime: "onnx" or "tflite"; the first of the bundle's that is installed by default.
         threads: of the runtime.
-        gate: what tells speech from silence, "energy" or "silero" (the vad extra).
+        gate: what tells speech from everything else: "silero" (the vad extra), "energy", or "auto", which is silero
+            where it is installed.
         profile: file of the person who speaks, from enrolment.
 
     Raises InputError for a folder that is no sound bundle and for what is not installed, naming what to install.

@@ -22,13 +22,16 @@ STEADY_SUBWINDOWS = 4
 """So many of them in a row without movement are the room at once"""
 SMOOTHING = 0.8
 """Share of the old value in the smoothed power that the floor is taken from: about 0.1 s"""
+REACH_SECONDS = 0.00025
+"""Between the samples whose difference is taken: it flattens the spectra of fans and voices below 2 kHz"""
 LAG_SECONDS = 0.1
 """Levels so far apart are compared: half a syllable"""
 MOVED_DB = 3.0
 """By so much the level has moved in that time"""
-MOVING = 0.1
+MOVING = 0.15
 """Share of frames in movement from which on the gate is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
-0.1 to 0.6; white, pink and brown noise, hum and fans have 0.00 (development half of benchmarks/false_alarms.py)"""
+0.2 to 0.6; white, pink and brown noise, hum and fans have 0.00 to 0.01, chords and a clock's tick up to 0.14
+(development half of benchmarks/false_alarms.py)"""
 LEAST_SECONDS = 1.0
 """s that this share is taken of at least"""
 QUIETEST = 1e-9
@@ -63,7 +66,7 @@ class EnergyGate:
 
     The level of speech rises and falls several times a second, that of a fan does not. Where it does, the gate is sure
     of a voice; where it has not for 0.4 `floor_seconds`, the sound becomes the floor at once, however loud it is. This
-    level is that of the differences between samples, which low rumble hardly affects. A rise counts as evidence only
+    level is that of differences between near samples, which low rumble hardly affects. A rise counts as evidence only
     together with a fall, so that a noise that is switched on is no voice.
 
     Args:
@@ -100,6 +103,7 @@ class EnergyGate:
         self._open, self._close = ratio(open_db), ratio(close_db)
         self._lowest_floor, self._max_floor = ratio(min_dbfs - open_db), ratio(max_floor_dbfs)
         self._subwindow_frames = round(floor_seconds / frame_seconds / SUBWINDOWS)
+        self._reach = max(1, round(REACH_SECONDS * sample_rate))
         self._moved = ratio(MOVED_DB)
         self._least_frames = LEAST_SECONDS / frame_seconds
         self._recent: deque[float] = deque(maxlen=round(LAG_SECONDS / frame_seconds))
@@ -122,7 +126,7 @@ class EnergyGate:
         return power_dbfs(self._floor())
 
     def update(self, frames: np.ndarray) -> list[Voice]:
-        steps = np.maximum(moving_power(np.diff(frames, axis=1)), QUIETEST)
+        steps = np.maximum(moving_power(frames[:, self._reach :] - frames[:, : -self._reach]), QUIETEST)
         return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), steps.tolist(), strict=True)]
 
     def _hear(self, power: float, steps: float) -> Voice:
@@ -202,13 +206,24 @@ def _silero(sample_rate: int) -> Gate:
 
 
 def _auto(sample_rate: int) -> Gate:
-    from edge import silero
-
-    return _silero(sample_rate) if silero.available(sample_rate) else EnergyGate(sample_rate)
+    return GATES[chosen(DEFAULT, sample_rate)](sample_rate)
 
 
 DEFAULT = "auto"
+GATES_HELP = (
+    "what tells a voice from everything else: silero (a small network, extra vad), energy (the level alone; answers to "
+    f"barking dogs too), or {DEFAULT}: silero where it is installed, else energy (default: {DEFAULT})"
+)
 GATES: dict[str, Callable[[int], Gate]] = {DEFAULT: _auto, "energy": EnergyGate, "silero": _silero}
+
+
+def chosen(name: str, sample_rate: int) -> str:
+    """`name`, or the gate that is taken for "auto" here."""
+    if name != DEFAULT:
+        return name
+    from edge import silero
+
+    return "silero" if silero.available(sample_rate) else "energy"
 
 
 def make_gate(name: str, sample_rate: int) -> Gate:

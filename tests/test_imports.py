@@ -17,7 +17,7 @@ DEVICE = {
     "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
     "writable", "doctor", "doctor_checks", "machine", "selftest",
     "names", "recognition", "table", "arrays", "golden", "manifest", "onnx_check", "plausible", "proof", "tflite_check",
-    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "__init__",
+    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "evidence", "__init__",
 }  # fmt: skip
 DEVICE_MAY = {
     "crnn.features",

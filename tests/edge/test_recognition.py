@@ -16,7 +16,7 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.decision import decide, probabilities
 from edge.events import Segment, Verdict
 from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
+from edge.vad import DEFAULT, make_gate
 
 FLOAT32 = PRETRAINED.parent / "float32"
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
@@ -36,7 +36,7 @@ def voice():
 def pushed(samples):
     """The live loop, driven by hand."""
     recognizer = Bundle.open(FLOAT32).recognizer()
-    loop = UtteranceRecognizer(recognizer, make_gate("energy", RATE))
+    loop = UtteranceRecognizer(recognizer, make_gate(DEFAULT, RATE))
     return loop.push(samples) + loop.flush(), recognizer
 
 
