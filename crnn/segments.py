@@ -67,9 +67,9 @@ class TimeColumns:
         whole recording. Raises InputError, beginning with `where`, if they are no times or not in order."""
         times = {}
         for role, (column, unit) in self.roles.items():
-            require(column in values, f"{where}: no {column}; leave the cell empty where the whole recording is meant")
-            if not is_missing(values[column]):
-                times[role] = _seconds(values[column], unit, f"{where}: {column}")
+            cell = values.get(column, "")
+            if not is_missing(cell):
+                times[role] = _seconds(cell, unit, f"{where}: {column}")
         if not times:
             return None
         start, end, length = times.get("start", 0.0), times.get("end"), times.get("length")

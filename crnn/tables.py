@@ -90,7 +90,7 @@ def column_name(name: str) -> str:
 def csv_rows(file: Path, text: str, problems: list[str], unnamed: bool = False) -> Iterator[Row]:
     """Rows of a csv with a header; a malformed row becomes a line in `problems`.
 
-    A row that ends early lacks its last columns. `unnamed`: keep a column without a name (as "").
+    A row that ends early has empty cells there: Excel leaves them out. `unnamed`: keep a column without a name (as "").
 
     Raises InputError, naming file and line, if the whole cannot be read.
     """
@@ -116,7 +116,8 @@ def csv_rows(file: Path, text: str, problems: list[str], unnamed: bool = False) 
             elif len(cells) > len(header):
                 problems.append(f'{where}: more cells than the header; put a name with "{delimiter}" in quotes')
             else:
-                pairs = zip(header, cells, strict=False)
+                cells += [""] * (len(header) - len(cells))
+                pairs = zip(header, cells, strict=True)
                 yield where, {name: cell.strip() for name, cell in pairs if name or unnamed}
     except csv.Error as error:
         raise InputError(f"{file} line {reader.line_num + skipped}: not readable as csv ({error})") from error
