@@ -252,3 +252,42 @@ def test_ranges_are_checked_by_name(make, part):
 def test_missing_recordings_say_how_to_go_on(tmp_path):
     with pytest.raises(FileNotFoundError, match="--augment.noise false"):
         noise.audio_files(tmp_path, (), "noise")
+
+
+@pytest.mark.parametrize("what", ["noise", "room"])
+def test_files_that_cannot_be_drawn_from_are_named_before_training(tmp_path, what, caplog):
+    tone = np.sin(np.arange(RATE * 3) / 10).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / "good.wav", tone, RATE)
+    soundfile.write(tmp_path / "good.mp3", tone, RATE)
+    (tmp_path / "._good.wav").write_bytes(b"\0\5\x16\7" + bytes(120))
+    (tmp_path / "pointer.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    (tmp_path / "empty.flac").write_bytes(b"")
+    (tmp_path / "text.ogg").write_text("no sound" * 50)
+    (tmp_path / "cut.flac").write_bytes(b"fLaC\0\0")
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (tmp_path / "folder.wav").mkdir()
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(len(tone)) == 9, np.nan, tone), RATE, subtype="FLOAT")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    files = noise.audio_files(tmp_path, (), what)
+    assert [f.name for f in files] == ["good.mp3", "good.wav"]
+    assert f"7 of 9 {what} files left out" in caplog.text
+    for file in files:
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"no {what} recordings \(.*\._good.wav: hidden\)"):
+        noise.audio_files(tmp_path, (), what)
+
+
+@pytest.mark.parametrize("what", ["noise", "room"])
+@pytest.mark.parametrize("content", [b"", b"no sound", None])
+def test_a_file_that_is_damaged_after_the_check_is_named_when_it_is_drawn(tmp_path, what, content):
+    file = tmp_path / "was-good.wav"
+    soundfile.write(file, np.full(RATE, 0.1), RATE, subtype="FLOAT")
+    (found,) = noise.audio_files(tmp_path, (), what)
+    transform = noise.background_noise([found], 0, 0, 1.0, RATE) if what == "noise" else noise.Room([found], 1.0, RATE)
+    if content is None:
+        soundfile.write(file, np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    else:
+        file.write_bytes(content)
+    with pytest.raises(OSError, match=r"was-good.wav: (cannot be read as audio|holds NaN)"):
+        transform(speech(), np.random.default_rng(0))
