@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from crnn.config import InputError, require
 from edge.sources import from_file
 
 MIB = 2**20
-FORMATS = "WAV, FLAC, OGG, Opus, MP3 or AIFF"
+FORMATS, WITH_AV = "WAV, FLAC, OGG, Opus, MP3, AIFF", "M4A, AAC, WebM"
 
 
 class ClipError(InputError):
@@ -35,6 +36,11 @@ class Limits:
         require(self.max_sessions >= 1, f"max_sessions is {self.max_sessions}; give at least 1")
 
 
+def formats() -> str:
+    """What can be decoded here: some formats need PyAV."""
+    return f"{FORMATS}, {WITH_AV}" if find_spec("av") else FORMATS
+
+
 def decode(path: Path, sample_rate: int, limits: Limits) -> np.ndarray:
     """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz.
 
@@ -48,7 +54,7 @@ def decode(path: Path, sample_rate: int, limits: Limits) -> np.ndarray:
             require(length <= longest, f"longer than {limits.max_seconds:g} s, which is what the page takes; cut it")
             chunks.append(chunk)
     except InputError as error:
-        hint = f"; give {FORMATS}" if "not readable as audio" in str(error) else ""
+        hint = f"; give one of {formats()}" if "not readable as audio" in str(error) else ""
         message = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
         raise ClipError(message + hint) from error
     return np.concatenate(chunks)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from edge.page import corrections, words
-from edge.page.clip import FORMATS, Limits
+from edge.page.clip import Limits, formats
 
 INTRODUCTION = """# What the model hears
 Acted emotions are not felt ones: see the model card for what can be expected. Everything is computed by the machine
@@ -85,7 +85,7 @@ def _ask(
         '<button class="ser-clip-clear" hidden>Clear</button></div>'
         '<p class="ser-clip-name">No recording yet: choose a file, drop one here, or record.</p>'
         '<audio class="ser-audio" controls hidden></audio>'
-        f"{words.note(f'{FORMATS}; up to {limits.max_seconds:g} s and {limits.max_megabytes:g} MiB')}"
+        f"{words.note(f'{formats()}; up to {limits.max_seconds:g} s and {limits.max_megabytes:g} MiB')}"
         '<p class="ser-clip-error ser-error" role="alert" hidden></p></div>'
         f'<div class="ser-live">{models}<button id="{button}" class="ser-recognize">{verb}</button></div>'
         f'<div class="ser-results">{views}</div></div>'

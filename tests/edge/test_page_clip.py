@@ -6,6 +6,7 @@ import soundfile
 from helpers import broken_files, tone
 
 from crnn.config import InputError
+from edge.page import clip
 from edge.page.clip import ClipError, Limits, decode
 
 RATE = 16000
@@ -42,7 +43,15 @@ def test_broken_files_give_one_line(tmp_path):
 def test_what_is_no_audio_is_told_what_would_be(tmp_path):
     path = tmp_path / "film.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 20)
-    assert "give WAV, FLAC" in refused(path)
+    told = refused(path)
+    assert "give one of WAV, FLAC" in told or "needs PyAV" in told
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_formats_that_need_pyav_are_offered_where_it_is(monkeypatch, there):
+    monkeypatch.setattr(clip, "find_spec", lambda name: object() if there and name == "av" else None)
+    assert ("M4A" in clip.formats()) is there
+    assert "FLAC" in clip.formats()
 
 
 def test_limits_hold(tmp_path):
