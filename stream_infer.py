@@ -236,7 +236,11 @@ def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[
     def progress(line: str) -> None:
         log.info("%s", line)
 
-    done = table.write(args.csv, model, recordings, args.profile, progress)
+    try:
+        done = table.write(args.csv, model, recordings, args.profile, progress)
+    except KeyboardInterrupt:
+        log.info("interrupted; the same command continues")
+        raise
     log.info("%s", done)
     return 1 if done.bad else 0
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -172,6 +173,21 @@ def test_what_cannot_be_a_table_is_one_clear_line(folder, tmp_path):
     ):
         one_clear_line(script("stream_infer.py", FLOAT32, *arguments), *parts)
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_ctrl_c_ends_between_whole_recordings(folder, whole, tmp_path):
+    out = folder / "interrupted.csv"
+    command = [sys.executable, ROOT / "stream_infer.py", FLOAT32, *(folder / name for name in NAMES), "--csv", out]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("1/6  ")
+    process.send_signal(signal.SIGINT)
+    told = process.stderr.read()
+    assert process.wait() == 130, told
+    assert told.endswith("interrupted; the same command continues\n")
+    assert "Traceback" not in told
+    assert whole.startswith(out.read_bytes())
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert out.read_bytes() == whole
 
 
 def test_two_processes_do_not_write_one_table(model, folder, tmp_path):
