@@ -87,6 +87,9 @@ def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
             for label, clips in facts["emotions"].items()
             if not clips and facts["clips"]
         ]
+    note = protocol_facts(split["protocol"]).get("note") if split else None
+    if note:
+        warnings.setdefault("split", []).append(f"{split['protocol']}: {note}")
     speakers = sorted({u.speaker_id for u in usable})
     return {
         "data": data,
