@@ -75,7 +75,8 @@ def _name(text: str, where: str) -> str:
     lower = name.lower()
     require(lower not in MISSING, f"{where} is {name!r}, a missing value; fill it in, or delete the row")
     require(lower not in TRUTH, f"{where} is {name!r}, true or false, and not a name")
-    structured = set(name) & set('[]{}<>"\\') or (name[0] == "(" and name[-1] == ")")
+    called = "(" in name and set(name) & set(QUOTES)  # numpy.str_('angry'), ('angry', 1)
+    structured = set(name) & set('[]{}<>"\\') or (name[0] == "(" and name[-1] == ")") or called
     require(not structured, f"{where} {name[:LONGEST]!r} is a list or an object, not one name")
     require(name[0] not in QUOTES and name[-1] not in QUOTES, f"{where} {name[:LONGEST]!r}: an unpaired quote")
     for word in name.split():
@@ -100,7 +101,10 @@ def likeness(name: str) -> tuple[str, ...]:
     (True, True, False)
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    folded = re.sub(r"(\d+)[.,]0+", r"\1", folded) if re.fullmatch(r"\d+[.,]0+", folded) else folded
+    if re.fullmatch(r"\d+[.,]0+", folded):  # a whole number as pandas writes it
+        folded = re.split(r"[.,]", folded)[0]
+    elif re.fullmatch(r"\d+([.]\d+)?e[+]?\d{1,2}", folded):  # and as Excel does
+        folded = f"{float(folded):.0f}"
     tokens = []
     for kind, characters in itertools.groupby(folded, key=_kind):
         token = "".join(characters)

@@ -24,7 +24,7 @@ from crnn.names import clean
 from crnn.own_rows import OWN, PARTS, Entry, as_utterances
 from crnn.recordings import unusable_file
 from crnn.segments import TimeColumns
-from crnn.tables import Row, csv_rows, json_rows, read_text
+from crnn.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 
 KINDS = ("folder", "csv", "audiofolder")
 LAYOUT = "{emotion}/{speaker}_*"
@@ -179,6 +179,8 @@ def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
     stores the decomposed one), without quotes, and with Windows' backslashes turned."""
     base, rows = listing.parent, _listed(listing, column, problems)
     times = TimeColumns.of(set().union(*(values for _, values in rows)), str(listing))
+    channels = {values.get("channel", "") for _, values in rows}
+    require(len(channels) == 1, f"{listing}: a channel cannot be chosen; write each channel to a file of its own")
     for where, values in rows:
         name = values.get(column, "")
         if not name:
@@ -189,6 +191,9 @@ def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
         found = next((path for path in tries if _is_file(path)), None)
         if found is None:
             problems.append(f"{where}: {name}: no such file" + (f" in {base}" if tries[0] != Path(name) else ""))
+            continue
+        if is_lfs_pointer(found):
+            problems.append(f"{where}: {name}: a git-lfs pointer, not the recording; run git lfs pull")
             continue
         try:
             segment = times.segment(values, where)

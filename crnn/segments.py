@@ -17,8 +17,8 @@ MAX_FILE_SECONDS = 3600.0
 TOLERANCE_SECONDS = 0.05
 """How far an end may lie past the recording's: tools round differently"""
 
-START = frozenset({"start", "starts", "begin", "begins", "onset", "xmin", "tmin"})
-END = frozenset({"end", "ends", "stop", "stops", "xmax", "tmax"})
+START = frozenset({"start", "starts", "begin", "begins", "onset", "xmin", "tmin", "t0"})
+END = frozenset({"end", "ends", "stop", "stops", "xmax", "tmax", "t1"})
 LENGTH = frozenset({"duration", "dur"})
 OFFSET = "offset"
 """The end beside `onset`, the start beside `duration`"""

@@ -27,7 +27,7 @@ def test_composed_and_decomposed_letters_are_one_name():
 NO_EMOTION = [
     "nan", "NaN", "None", "NULL", "n/a", "NA", "<NA>", "NaT", "#N/A", "", " ", '""', "true", "False", "3", "3.0", "-1",
     "1e5", "inf", "?", "-", "['angry']", '["angry"]', '{"a": 1}', "{...}", "('angry',)", "(angry)", "angry,sad",
-    "angry;sad", "angry|sad", 'angry"', "'angry", "\u0430ngry", "uncertain", "x" * 41, "a\x07b",
+    "angry;sad", "angry|sad", 'angry"', "'angry", "\u0430ngry", "uncertain", "x" * 41, "a\x07b", "np.str_('angry')",
 ]  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_speaker_is_refused(text):
     ("one", "other"),
     [
         ("1", "01"), ("1.0", "1"), ("001", "1,0"), ("S01", "s1"), ("anna", "Anna"), ("anna b", "Anna-B"),
-        ("A1", "a_01"), ("\uff11", "1"),
+        ("A1", "a_01"), ("\uff11", "1"), ("1E+03", "1000"),
     ],
 )  # fmt: skip
 def test_two_spellings_of_one_name(one, other):

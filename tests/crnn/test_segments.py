@@ -47,6 +47,7 @@ def listed(folder: Path, header: str, *rows: str) -> list[Utterance]:
         ("offset,duration", "1.5,0.75", (1.5, 2.25)),
         ("xmin,xmax", "1.5,2.25", (1.5, 2.25)),
         ("from,to", "1.5,2.25", (1.5, 2.25)),
+        ("t0,t1", "1.5,2.25", (1.5, 2.25)),
         ("start,end,duration", "1.5,2.25,0.75", (1.5, 2.25)),
         ("start,end", '"1,5","2,25"', (1.5, 2.25)),
         ("start,end", "0:01.5,00:00:02.25", (1.5, 2.25)),

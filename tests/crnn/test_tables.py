@@ -124,6 +124,14 @@ def test_one_person_under_two_spellings_is_refused_with_both_lines(tmp_path, one
         read(tmp_path, f"path,emotion,speaker\na.wav,joy,{one}\nb.wav,sad,{other}\n".encode())
 
 
+def test_a_list_that_chooses_channels_is_refused_and_a_pointer_is_named(tmp_path):
+    with pytest.raises(InputError, match="my.csv: a channel cannot be chosen"):
+        read(tmp_path, b"path,emotion,speaker,channel\na.wav,joy,anna,1\nb.wav,sad,ben,2\n")
+    (tmp_path / "p.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    with pytest.raises(InputError, match="line 3: p.wav: a git-lfs pointer"):
+        read(tmp_path, b"path,emotion,speaker,channel\na.wav,joy,anna,1\np.wav,sad,ben,1\n")
+
+
 def test_votes_that_are_missing_are_no_votes(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     (tmp_path / "my.csv").write_text("path,emotion,speaker,vote_joy\na.wav,joy,anna,nan\n")
