@@ -126,7 +126,7 @@ def open_stream(audio, device: Device, channel: int | None, ring_seconds: float,
     """
     refused = None
     for channels in channel_counts(device, channel):
-        for rate in dict.fromkeys((device.rate, *OTHER_RATES)):
+        for rate in dict.fromkeys((device.rate or OTHER_RATES[0], *OTHER_RATES)):  # some report 0
             block_frames = round(rate * BLOCK_SECONDS)
             ring = SampleRing(max(2, round(ring_seconds / BLOCK_SECONDS)), block_frames, 4 * channels)
             try:
@@ -148,7 +148,7 @@ def open_stream(audio, device: Device, channel: int | None, ring_seconds: float,
                     break
             else:
                 return stream, ring, dataclasses.replace(device, rate=rate, channels=channels)
-    raise refused
+    raise OSError(refused.errno, f"opens with no usual rate and number of channels ({refused.strerror})")
 
 
 class Callback:

@@ -151,6 +151,7 @@ def array(rate: int, channels: int) -> Device:
         ({48000}, {8}, (48000, 2), None, (48000, 8)),
         ({48000, 44100}, {1, 2, 32}, (44100, 32), None, (44100, 2)),
         ({16000}, {1, 2, 6}, (16000, 6), 1, (16000, 6)),
+        ({16000}, {1}, (0, 1), None, (16000, 1)),
         ({44100}, set(range(1, 33)), (44100, 32), 5, (44100, 5)),
         ({44100}, {1}, (44100, 1), 1, (44100, 1)),
     ],
@@ -173,7 +174,7 @@ def test_a_device_that_is_busy_is_not_tried_with_everything():
 
 def test_what_is_wrong_with_a_device_that_takes_nothing_is_said():
     driver = Driver(set(), {1, 2}, array(48000, 2))
-    with pytest.raises(OSError, match="Invalid sample rate"):
+    with pytest.raises(OSError, match="opens with no usual rate and number of channels .Invalid sample rate"):
         open_stream(driver, driver.reported, None, 1.0, driver)
 
 
