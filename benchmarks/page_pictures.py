@@ -63,7 +63,17 @@ def main() -> None:
         voice = Path(folder) / "voice.wav"
         samples, rate = soundfile.read(CLIP)
         soundfile.write(voice, samples, rate, subtype="PCM_16")
-        command = [sys.executable, "-m", "edge.app", "--port", "0", "--corrections", keep(Path(folder))]
+        command = [
+            sys.executable,
+            "-m",
+            "edge.app",
+            "--port",
+            "0",
+            "--gate",
+            "energy",
+            "--corrections",
+            keep(Path(folder)),
+        ]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             url = server.stdout.readline().strip()

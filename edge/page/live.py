@@ -18,7 +18,7 @@ import numpy as np
 
 from crnn.config import InputError, require
 from edge.bundle import Bundle
-from edge.events import AudioEvent, Segment
+from edge.events import AudioEvent, Segment, Verdict
 from edge.input_watch import InputWatch
 from edge.page import words
 from edge.sinks.lines import as_dict
@@ -123,6 +123,8 @@ class LiveSession:
             now, shown = "listening", {}
         elif last is None or last.probs is None:
             now, shown = "warming up", {}
+        elif last.emotion == Verdict.NOISE:
+            now, shown = "noise", {}
         else:
             now, shown = f"{last.emotion} {last.confidence:.2f}", dict(zip(self._labels, last.probs, strict=True))
         return self._show(now, shown, self._level)

@@ -7,6 +7,7 @@ import io
 import numpy as np
 
 from edge.decision import UNCERTAIN
+from edge.events import Verdict
 from edge.page.hearing import Explained, Hearing
 from edge.page.words import colour, escaped
 from edge.sinks.lines import answer
@@ -87,10 +88,11 @@ def _wave(hearing: Hearing) -> str:
 def _hops(hearing: Hearing) -> str:
     drawn = []
     for hop in hearing.hops:
-        emotion = None if hop.emotion == UNCERTAIN else hop.emotion
-        sure = 0.15 if hop.confidence is None else max(0.25, hop.confidence)
+        noise = hop.emotion == Verdict.NOISE
+        emotion = None if noise or hop.emotion == UNCERTAIN else hop.emotion
+        sure = 0.15 if noise or hop.confidence is None else max(0.25, hop.confidence)
         title = f"{hop.seconds:.2f} s: {hop.emotion or hop.state.value}"
-        title += "" if hop.confidence is None else f" {hop.confidence:.2f}"
+        title += "" if noise or hop.confidence is None else f" {hop.confidence:.2f}"
         look = f'class="ser-hop" fill="{colour(emotion)}" fill-opacity="{sure:.2f}"'
         drawn.append(_box(hearing, hop.seconds - hearing.hop_seconds, hop.seconds, HOPS, look, title))
     return "".join(drawn)

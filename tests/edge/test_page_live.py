@@ -67,6 +67,22 @@ def test_a_session_that_has_ended_shows_no_sound(sessions):
     assert "width:0%" in ended.partition("ser-meter")[2].partition("</div>")[0]
 
 
+def test_steady_noise_gets_no_emotion(sessions):
+    """Neither in the panel nor in the history, loud as it is."""
+    key, _ = sessions.open("int8", RATE)
+    noise = 0.2 * np.random.default_rng(0).standard_normal(8 * RATE).clip(-4, 4)
+    panels, lines = [], []
+    for start in range(0, len(noise), RATE // 2):
+        told = sessions.get(key).hear(noise[start : start + RATE // 2].astype("<f4").tobytes())
+        panels.append(told["panel"])
+        lines += told["csv"]
+    lines += sessions.close(key)["csv"]
+    assert not [row for row in csv.reader(lines) if row[3]], lines
+    for panel in panels:
+        assert panel.partition('"ser-now">')[2].partition("<")[0] in ("listening", "warming up", "noise")
+        assert "<em>0." not in panel, "no probability of an emotion is shown"
+
+
 def test_one_request_of_a_session_is_heard_at_a_time(sessions, monkeypatch):
     """What comes meanwhile is refused: it would hold one of the server's threads."""
     key, session = sessions.open("int8", RATE)
