@@ -45,7 +45,7 @@ def test_the_cursor_follows_the_player(page, server, uploads):
     [
         ("silent.wav", "Nobody spoke"),
         ("corrupt.wav", "not readable as audio"),
-        ("corrupt.mp3", "corrupt.mp3"),
+        ("corrupt.mp3", "not readable as audio"),
         ("long.flac", "longer than 20 s"),
     ],
 )
