@@ -24,6 +24,7 @@ from crnn.names import clean
 from crnn.own_rows import OWN, PARTS, Entry, as_utterances
 from crnn.recordings import unusable_file
 from crnn.segments import TimeColumns
+from crnn.shown import shown
 from crnn.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 
 KINDS = ("folder", "csv", "audiofolder")
@@ -96,8 +97,7 @@ def _files(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
         inside = str(path.relative_to(root))
         if not inside.isprintable():
-            shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
-            skipped[shown] = "its name holds control characters or is not UTF-8; rename it"
+            skipped[shown(path)] = "its name holds control characters or is not UTF-8; rename it"
         elif path.is_symlink() and path.is_dir():
             skipped[str(path)] = "a link to a folder; name that folder, or put the recordings here"
         elif path.is_file():

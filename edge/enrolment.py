@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn.atomic import replacing
 from crnn.config import InputError, require
 from edge import sources
 from edge.events import AudioEvent, Segment, Verdict
@@ -185,7 +186,7 @@ class Session:
         begin, end = (segment.start_seconds - MARGIN_SECONDS) * rate, (segment.end_seconds + MARGIN_SECONDS) * rate
         parts = [chunk[max(0, round(begin) - at) : max(0, round(end) - at)] for at, chunk in self._recent]
         samples = np.round(np.clip(np.concatenate(parts), -1, 1) * 32767).astype("<i2")
-        with wave.open(str(path), "wb") as file:
+        with replacing(path) as out, wave.open(out, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(rate)

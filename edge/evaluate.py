@@ -18,6 +18,7 @@ import logging
 import sys
 from pathlib import Path
 
+from crnn.atomic import replacing
 from crnn.command import command, log_to_stderr
 from crnn.config import require
 from crnn.installed import Parser
@@ -113,12 +114,8 @@ def plot(made: dict, path: Path) -> None:
     axes.set(xlabel="coverage: share of clips answered, the surest first", ylabel="share right", ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format=path.suffix[1:].lower())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
 
 
 @command

@@ -12,6 +12,7 @@ from typing import TextIO
 import numpy as np
 
 from crnn.config import require
+from crnn.shown import shown
 from edge.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
 from edge.streaming import HopResult, State
 
@@ -101,7 +102,7 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
     head = f"{seconds:8.2f} s  "
     if isinstance(event, AudioEvent):
         gap = f" ({event.gap_seconds:.2f} s are missing)" if event.gap_seconds else ""
-        return f"{head}audio       {event.kind.value}: {printable(event.message)}{gap}"
+        return f"{head}audio       {event.kind.value}: {shown(event.message)}{gap}"
     if isinstance(event, Segment):
         span = f"{event.start_seconds:.2f} to {event.end_seconds:.2f} s"
         line = f"{head}segment     {span}  {answer(event):10} {event.confidence:.2f}"
@@ -118,11 +119,6 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
 def answer(segment: Segment) -> str:
     """The emotion, or why there is none."""
     return segment.emotion or (segment.verdict.value if segment.verdict else "")
-
-
-def printable(message: str) -> str:
-    """A message on one line, without what could steer a terminal: names of devices come from outside."""
-    return "".join(c if c.isprintable() else " " for c in message)
 
 
 class LinesSink:

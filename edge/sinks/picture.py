@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from crnn.atomic import replacing
 from crnn.config import InputError, require
 from edge.sinks.lines import from_dict
 from edge.sinks.terminal import Screen, as_svg
@@ -41,15 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="SVG file")
     parser.add_argument("--title", default="stream_infer.py --view")
     args = parser.parse_args(argv)
-    part = args.out.with_name(f".{args.out.name}.part")
     try:
-        part.write_text(as_svg(draw(sys.stdin), args.title), encoding="utf-8")
-        part.replace(args.out)
+        picture = as_svg(draw(sys.stdin), args.title)
+        with replacing(args.out) as file:
+            file.write(picture.encode())
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:
-        part.unlink(missing_ok=True)
         sys.stderr.write(f"error: {args.out}: {error.strerror}\n")
         return 2
     return 0

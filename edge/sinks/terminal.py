@@ -13,8 +13,9 @@ from typing import TextIO
 
 from crnn.config import InputError, require
 from crnn.installed import install
+from crnn.shown import shown
 from edge.events import AudioEvent, Event, Segment
-from edge.sinks.lines import answer, printable
+from edge.sinks.lines import answer
 from edge.sinks.tally import Tally
 from edge.streaming import HopResult
 
@@ -87,8 +88,8 @@ class Screen:
         bars.add_row("level", Bar(-FLOOR_DBFS, 0, max(0.0, level - FLOOR_DBFS), color="green"), f"{level:.1f} dBFS")
         for name in self._labels:
             p = self._probs.get(name)
-            shown = "" if p is None else f"{p:.2f}"
-            bars.add_row(Text(name, COLOURS.get(name, "white")), Bar(1, 0, p or 0, color=_colour(name)), shown)
+            share = "" if p is None else f"{p:.2f}"
+            bars.add_row(Text(name, COLOURS.get(name, "white")), Bar(1, 0, p or 0, color=_colour(name)), share)
 
         spoken = Table.grid(padding=(0, 1), expand=True)
         spoken.add_column(width=24, justify="right")
@@ -107,9 +108,9 @@ class Screen:
         parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]
         if self._audio is not None:
             seconds, event = self._audio
-            line = f"{seconds:.1f} s  audio {event.kind.value}: {printable(event.message)}"
+            line = f"{seconds:.1f} s  audio {event.kind.value}: {shown(event.message)}"
             parts.append(Text(line, "bold red" if t.problem else "", overflow="ellipsis", no_wrap=True))
-        parts += [Text(printable(m), "yellow", overflow="ellipsis", no_wrap=True) for m in list(self.messages)]
+        parts += [Text(shown(m), "yellow", overflow="ellipsis", no_wrap=True) for m in list(self.messages)]
         return Panel(Group(*parts), title=Text(self._headline, "bold"), title_align="left", box=box.ROUNDED)
 
 
