@@ -11,7 +11,7 @@ a row per sound and gate to benchmarks/results/false_alarms.json; rows that exis
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 
@@ -43,31 +43,36 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=60, help="of each corpus and noise level (default: 60)")
     parser.add_argument("--bundle", type=Path, default=PRETRAINED)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     args = parser.parse_args()
-    recognizer = Bundle.open(args.bundle).recognizer()
     shared = {"split": args.split, "seed": args.seed, "bundle": args.bundle.name}
-
-    def measure(sound: str, heard: Callable[[], Iterable], judge: Callable[[list], dict]) -> None:
-        """Every gate hears the same; a row for each that has none."""
-        missing = [gate for gate in args.gates if not rows(sound=sound, gate=gate, **shared)]
-        found: dict[str, list] = {gate: [] for gate in missing}
-        for item in heard() if missing else ():
-            for gate in missing:
-                found[gate].append((item, told(recognizer, gate, getattr(item, "audio", item))))
-        for gate in missing:
-            write({"sound": sound, "gate": gate, **shared, **judge(found[gate])})
-
-    for sound in nonspeech.SOUNDS:
-        measure(sound, lambda s=sound: nonspeech.sessions(s, args.split, args.hours, args.seed), alarms)
-    for corpus in spoken.CORPORA:
-        for snr in spoken.SNRS:
-            measure(
-                speech_name(corpus, snr),
-                lambda c=corpus, s=snr: spoken.sessions(c, args.split, s, args.clips, args.seed),
-                missed,
-            )
+    speech = [(corpus, snr) for corpus in spoken.CORPORA for snr in spoken.SNRS]
+    names = {sound: sound for sound in nonspeech.SOUNDS} | {speech_name(*which): which for which in speech}
+    wanted = {
+        name: [gate for gate in args.gates if not rows(sound=name, gate=gate, **shared)]
+        for name in names  # rows that exist are not measured again
+    }
+    with ProcessPoolExecutor(args.jobs) as pool:
+        waiting = {pool.submit(measure, names[name], gates, args): name for name, gates in wanted.items() if gates}
+        for done in as_completed(waiting):
+            for gate, figures in done.result().items():
+                write({"sound": waiting[done], "gate": gate, **shared, **figures})
     for gate in args.gates:
         write({"sound": ALL, "gate": gate, **shared, **total(rows(gate=gate, **shared))})
+
+
+def measure(which: str | tuple[str, float | None], gates: list[str], args: argparse.Namespace) -> dict[str, dict]:
+    """Every gate hears the same sessions: of a sound without a voice by its name, or of a corpus at a noise level."""
+    recognizer = Bundle.open(args.bundle).recognizer()
+    if isinstance(which, str):
+        sessions, judge = nonspeech.sessions(which, args.split, args.hours, args.seed), alarms
+    else:
+        sessions, judge = spoken.sessions(which[0], args.split, which[1], args.clips, args.seed), missed
+    found: dict[str, list] = {gate: [] for gate in gates}
+    for session in sessions:
+        for gate in gates:
+            found[gate].append((session, told(recognizer, gate, getattr(session, "audio", session))))
+    return {gate: judge(pairs) for gate, pairs in found.items()}
 
 
 def told(recognizer: StreamingRecognizer, gate: str, audio: np.ndarray) -> list[HopResult | Segment]:
