@@ -37,17 +37,22 @@ class Spoken:
     end_seconds: float
 
 
+def speaker(corpus: str, path: Path) -> str | None:
+    """Who speaks in a recording; None where its name is not of the corpus."""
+    found = re.search(SPEAKERS[corpus], path.stem)
+    return found[1] if found else None
+
+
 def clips(corpus: str, split: str, n: int, seed: int) -> list[Path]:
     """`n` recordings of the speakers of one split, at random."""
     files = (Path(os.environ["SER_DATA"]) / corpus).rglob("*.*")
-    speaker = re.compile(SPEAKERS[corpus])
     found = [
         path
         for path in sorted(files)
         if path.suffix in AUDIO_SUFFIXES
         and path.stem != SILENT
-        and (match := speaker.search(path.stem))
-        and half(f"{corpus} {match[1]}") == split
+        and (who := speaker(corpus, path))
+        and half(f"{corpus} {who}") == split
     ]
     rng = np.random.default_rng([seed, nonspeech.SPLITS.index(split)])
     return [found[i] for i in rng.permutation(len(found))[:n]]

@@ -1,0 +1,81 @@
+"""The benchmark of false alarms: what counts as one, what counts as missed, and the sounds it plays."""
+
+import numpy as np
+import pytest
+
+from benchmarks import nonspeech, spoken
+from benchmarks.false_alarms import alarms, missed, total
+from edge.events import Segment, Verdict
+from edge.streaming import HopResult, State
+
+RATE = nonspeech.RATE
+HOUR = np.zeros(3600 * RATE // 4, np.float32)
+"""A quarter of one"""
+
+
+def segment(start: float, end: float, verdict: Verdict | None) -> Segment:
+    return Segment(start, end, None if verdict else "angry", verdict, 0.9, {"angry": 0.9, "sad": 0.1})
+
+
+def hop(emotion: str | None) -> HopResult:
+    return HopResult(1.0, State.DECIDING, -20.0, None, None, emotion, 0.9)
+
+
+def test_a_false_emotion_is_a_segment_with_one():
+    events = [segment(0, 1, None), *(segment(0, 1, verdict) for verdict in Verdict)]
+    events += [hop("angry"), hop("uncertain"), hop("noise"), hop(None)]
+    made = alarms([(HOUR, events), (HOUR, [segment(0, 1, None)])])
+    assert (made["hours"], made["alarms"], made["alarms_per_hour"]) == (0.5, 2, 4.0)
+    assert made["hops_with_emotion"] == 1
+    assert made["segments"] == 1 + len(Verdict), "all but the line that nobody has spoken"
+
+
+def test_an_utterance_is_missed_unless_what_touches_it_is_answered():
+    clip = spoken.Spoken(HOUR, 2.0, 4.0)
+    heard = [[segment(1.5, 3, None)], [segment(3.9, 5, Verdict.UNCERTAIN)]]
+    lost = [[], [segment(0, 1.9, None)], *([segment(2, 4, verdict)] for verdict in Verdict if verdict != "uncertain")]
+    assert missed([(clip, events) for events in heard])["missed"] == 0
+    assert missed([(clip, events) for events in lost])["missed"] == 1
+    assert missed([(clip, events) for events in heard + lost])["lost"] == len(lost)
+
+
+def test_the_total_is_over_hours_and_utterances():
+    made = total(
+        [
+            {"sound": "dog", "hours": 1.0, "alarms": 3},
+            {"sound": "fan", "hours": 3.0, "alarms": 0},
+            {"sound": "speech ravdess, clean", "utterances": 10, "lost": 1},
+            {"sound": "speech emodb, clean", "utterances": 30, "lost": 0},
+            {"sound": "all", "hours": 9.0, "alarms": 9, "utterances": 9, "lost": 9},
+        ]
+    )
+    assert (made["alarms_per_hour"], made["missed"], made["hours"]) == (0.75, 0.025, 4.0)
+
+
+@pytest.mark.parametrize("sound", nonspeech.MADE)
+def test_sounds_are_what_the_seed_says_and_begin_at_once(sound, monkeypatch):
+    monkeypatch.setattr(nonspeech, "SESSION_SECONDS", 20)
+
+    def first(split: str, seed: int) -> np.ndarray:
+        return next(nonspeech.sessions(sound, split, 0.01, seed))
+
+    made = first("dev", 0)
+    assert made.shape == (nonspeech.SESSION_SECONDS * RATE,)
+    assert made.dtype == np.float32
+    assert np.isfinite(made).all()
+    assert np.abs(made).max() <= 1
+    assert np.array_equal(made, first("dev", 0))
+    assert not np.array_equal(made, first("test", 0))
+    assert not np.array_equal(made, first("dev", 1))
+    loudest = 20 * np.log10(nonspeech.loudest_second(made))
+    assert loudest == pytest.approx(nonspeech.LEVELS[0], abs=2)
+
+
+@pytest.mark.parametrize("corpus", spoken.CORPORA)
+def test_no_speaker_and_no_recording_is_in_both_halves(corpus, recordings):
+    dev, test = (set(spoken.clips(corpus, split, 10**6, 0)) for split in nonspeech.SPLITS)
+    assert dev
+    assert test
+    assert not dev & test
+    speakers = [{spoken.speaker(corpus, path) for path in half} for half in (dev, test)]
+    assert not speakers[0] & speakers[1]
