@@ -126,8 +126,9 @@ class EnergyGate:
         return power_dbfs(self._floor())
 
     def update(self, frames: np.ndarray) -> list[Voice]:
-        steps = np.maximum(moving_power(frames[:, self._reach :] - frames[:, : -self._reach]), QUIETEST)
-        return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), steps.tolist(), strict=True)]
+        steps = frames[:, self._reach :] - frames[:, : -self._reach]
+        step_powers = np.einsum("ij,ij->i", steps, steps) / steps.shape[1]
+        return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), step_powers.tolist(), strict=True)]
 
     def _hear(self, power: float, steps: float) -> Voice:
         """One frame, by its power and that of its differences. Plain numbers: small arrays would cost more."""
@@ -138,6 +139,7 @@ class EnergyGate:
         elif self._smooth < self._lowest[-1]:
             self._lowest[-1] = self._smooth
         self._frames += 1
+        steps = max(steps, QUIETEST)
         before = self._recent[0] if self._recent else steps
         self._recent.append(steps)
         move = (steps >= self._moved * before) - (before >= self._moved * steps)
@@ -145,7 +147,8 @@ class EnergyGate:
         if self._frames % self._subwindow_frames == 0:
             self._learn_if_steady()
         self._voice = power >= self._floor() * (self._close if self._voice else self._open)
-        self._evidence.add(move, self._voice)
+        if self._voice or self._evidence:
+            self._evidence.add(move, self._voice)
         if not self._voice:
             return Voice.NO
         moved = 2 * min(self._evidence.positive, self._evidence.negative)
