@@ -10,7 +10,11 @@ from crnn.config import require
 from crnn.decoders.recording import Recording
 from crnn.offset import edge_samples, rest_level
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
+AUDIO_SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".au", ".caf", ".w64",
+    ".m4a", ".aac", ".mp4", ".3gp", ".mov", ".webm", ".mkv", ".amr", ".wma",
+)  # fmt: skip
+"""Of files in a folder that are meant to be heard; what they are, their content says"""
 BLOCK_SECONDS = 0.1
 """s that are decoded at a time, in training as on the device: so both compute the same samples, bit by bit"""
 

@@ -30,7 +30,6 @@ from crnn.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 KINDS = ("folder", "csv", "audiofolder")
 LAYOUT = "{emotion}/{speaker}_*"
 LISTS = ("metadata.csv", "metadata.jsonl")
-CONVERT = (".m4a", ".aac", ".wma", ".amr", ".3gp", ".mp4", ".webm", ".mov", ".mkv", ".caf", ".aiff", ".aif", ".au")
 
 
 def read_own(source: str, layout: str) -> Corpus:
@@ -108,10 +107,7 @@ def _files(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
 
 def _recordings(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
     for path in _files(root, skipped):
-        suffix = path.suffix.lower()
-        if suffix in CONVERT:
-            skipped[str(path)] = f"{suffix} cannot be read; convert it: ffmpeg -i FILE{suffix} FILE.wav"
-        elif suffix in AUDIO_SUFFIXES:
+        if path.suffix.lower() in AUDIO_SUFFIXES:
             reason = unusable_file(path, root)
             if reason:
                 skipped[str(path)] = reason

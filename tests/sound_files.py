@@ -4,9 +4,13 @@ import io
 import struct
 
 import numpy as np
+import pytest
 import soundfile
 
+from crnn.audio import read_audio
+from crnn.config import InputError
 from crnn.decoders.mpeg_frames import frame_at
+from edge.sources import from_file
 
 RATE = 16000
 
@@ -110,3 +114,19 @@ def stored(samples: np.ndarray, name: str) -> bytes:
         packed = values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
         return (packed if order == "<" else packed[:, ::-1]).tobytes()
     return values.astype(f"{order}i{max(bits, 32 if bits == 24 else 0) // 8}").tobytes()
+
+
+def on_device(path) -> np.ndarray:
+    return np.concatenate(list(from_file(path, RATE)))
+
+
+def refused(path, match: str) -> None:
+    """By training and by the device, in the same line."""
+    lines = []
+    for read in (lambda: read_audio(path, RATE), lambda: on_device(path)):
+        with pytest.raises(InputError, match=match) as error:
+            read()
+        lines.append(str(error.value))
+    assert lines[0] == lines[1]
+    assert lines[0].startswith(f"{path}: ")
+    assert "\n" not in lines[0]
