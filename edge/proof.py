@@ -47,7 +47,8 @@ def prove(folder: Path, runtime: str, key: str) -> None:
     said = child.stderr.decode("utf-8", "replace").strip().splitlines()
     refusals = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
     if child.returncode == 2 and refusals:
-        raise InputError(refusals[-1])
+        named = refusals[-1].startswith(str(folder))  # what a runtime says names no file
+        raise InputError(refusals[-1] if named else f"{folder}: {refusals[-1]}; not run")
     require(
         child.returncode == 0,
         f"{folder}: its {runtime} files crash the runtime, or take more than {MEMORY_BYTES >> 20} MiB or "
