@@ -23,7 +23,7 @@ from crnn.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 
-NEAR_FORMAT = 1
+NEAR_FORMAT = 2
 """Of near copies as they are cached; another number looks for them anew"""
 
 

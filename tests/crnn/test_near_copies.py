@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import soxr
 from helpers import own_voices
+from scipy.signal import butter, sosfilt
 
 from crnn.audio import read_audio
 from crnn.check import check
@@ -20,6 +21,7 @@ from crnn.protocols import LeakError, make_split
 from crnn.synthetic import synthesize
 
 RATE = 16000
+TELEPHONE = butter(4, [300, 3400], "bandpass", fs=RATE, output="sos")
 
 
 def clip(number: int) -> np.ndarray:
@@ -47,6 +49,7 @@ CHANGES = {
     "44.1 kHz and back": lambda w: coded(w, "WAV", "PCM_16", 44100),
     "quieter": lambda w: w * np.float32(0.05),
     "inverted": lambda w: -w,
+    "through a telephone": lambda w: sosfilt(TELEPHONE, w).astype(np.float32),
     "3.3 ms later": lambda w: np.concatenate([np.zeros(53, np.float32), w]),
     "half a second later": lambda w: np.concatenate([np.zeros(RATE // 2 + 7, np.float32), w]),
     "silence trimmed": lambda w: w[np.flatnonzero(np.abs(w) > 0.01)[0] :],
