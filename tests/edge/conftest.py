@@ -1,5 +1,7 @@
 """What the tests of the device half share: environments for the doctor, a virtual microphone, a browser at the page."""
 
+import json
+import os
 import shutil
 import venv
 from importlib import metadata
@@ -8,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from kept_recordings import BUNDLE, recording
+from page_attack import RATE, SECRET, state
 from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
+from raw_client import Client
 from virtual_microphone import House, Listener
 
 from edge.bundle import Bundle
 from edge.decision import DecisionConfig
+from edge.kept import KeptFolder, Limits
 
 
 @pytest.fixture
@@ -122,3 +128,54 @@ def recognizer(bundle_path):
     made = Bundle.open(bundle_path).recognizer("onnx")
     made.decision = DecisionConfig(made.decision.temperature, 0.0)  # a small model is seldom sure
     return made
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """What the user has: recordings of their own, some kept by the loop, links and pipes."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "diary.txt").write_text(SECRET)
+    soundfile.write(home / "private.wav", np.zeros(RATE), RATE)
+    (home / "link.wav").symlink_to(home / "private.wav")
+    os.link(home / "private.wav", home / "hard.wav")
+    os.mkfifo(home / "pipe.wav")
+    return home
+
+
+@pytest.fixture(scope="module")
+def kept(home) -> KeptFolder:
+    folder = KeptFolder(home / "kept")
+    for sure in (0.3, 0.4):
+        folder.keep(recording(sure), BUNDLE, Limits())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory, kept):
+    arguments = ("--max-mb", "1", "--max-seconds", "20", "--max-sessions", "3", "--corrections", str(kept.path))
+    server = Server(tmp_path_factory.mktemp("page"), *arguments)
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+    server.errors.close()
+
+
+@pytest.fixture(scope="module")
+def client(attacked) -> Client:
+    return Client(attacked.url)
+
+
+@pytest.fixture
+def unharmed(attacked, home, client):
+    """After every attack: the server lives and works, nothing lies about, nothing was moved, nothing was revealed."""
+    before = state(home)
+    yield
+    assert attacked.process.poll() is None, attacked.said()
+    answer = client.ask("POST", "/clip?models=0", CLIP.read_bytes())
+    assert answer.code == 200
+    assert "angry" in json.loads(answer.text)["views"][0]
+    assert state(home) == before
+    assert [path for path in attacked.left() if path.name != ".lock"] == []
+    (folder,) = attacked.temp.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert "Traceback" not in attacked.said()

@@ -13,19 +13,15 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from kept_recordings import BUNDLE, recording
+from page_attack import MODEL, RATE, harmless
 from page_server import CLIP, Server
-from raw_client import Answer, Client
+from raw_client import Answer
 
-from edge.kept import CORRECTED, KeptFolder, Limits
+from edge.kept import KeptFolder
 
 pytest.importorskip("gradio", reason="needs the ui extra")
+pytestmark = pytest.mark.usefixtures("unharmed")
 
-SECRET = "the diary of the user"  # noqa: S105
-RATE = 16000
-MODEL = "shipped: int8"
 NOTHING = {"error": "there is nothing here"}
 GRADIO = (
     "file=", "file/", "proxy=", "upload", "upload_progress", "queue/join", "queue/data", "queue/status", "run/predict",
@@ -38,74 +34,8 @@ GRADIO = (
 """Addresses of a Gradio application below /gradio_api/"""
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    """What the user has: recordings of their own, some kept by the loop, links and pipes."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "diary.txt").write_text(SECRET)
-    soundfile.write(home / "private.wav", np.zeros(RATE), RATE)
-    (home / "link.wav").symlink_to(home / "private.wav")
-    os.link(home / "private.wav", home / "hard.wav")
-    os.mkfifo(home / "pipe.wav")
-    return home
-
-
-@pytest.fixture(scope="module")
-def kept(home) -> KeptFolder:
-    folder = KeptFolder(home / "kept")
-    for sure in (0.3, 0.4):
-        folder.keep(recording(sure), BUNDLE, Limits())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, kept):
-    arguments = ("--max-mb", "1", "--max-seconds", "20", "--max-sessions", "3", "--corrections", str(kept.path))
-    server = Server(tmp_path_factory.mktemp("page"), *arguments)
-    yield server
-    if server.process.poll() is None:
-        server.stop()
-    server.errors.close()
-
-
-@pytest.fixture(scope="module")
-def client(server) -> Client:
-    return Client(server.url)
-
-
-@pytest.fixture(autouse=True)
-def unharmed(server, home, client):
-    """After every attack: the server lives and works, nothing lies about, nothing was moved, nothing was revealed."""
-    before = state(home)
-    yield
-    assert server.process.poll() is None, server.said()
-    answer = client.ask("POST", "/clip?models=0", CLIP.read_bytes())
-    assert answer.code == 200
-    assert "angry" in json.loads(answer.text)["views"][0]
-    assert state(home) == before
-    assert [path for path in server.left() if path.name != ".lock"] == []
-    (folder,) = server.temp.iterdir()
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert "Traceback" not in server.said()
-
-
-def state(folder: Path) -> dict:
-    return {
-        str(path): (path.lstat().st_mode, path.is_dir() or (path.lstat().st_size, path.lstat().st_mtime_ns))
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-def harmless(answer: Answer) -> None:
-    assert SECRET not in answer.text
-    assert "root:" not in answer.text
-    assert "Traceback" not in answer.text
-    assert "/home" not in answer.text
-    assert answer.code < 500
-
-
-def paths(home: Path, kept: KeptFolder, server: Server) -> list[str]:
-    (folder,) = server.temp.iterdir()
+def paths(home: Path, kept: KeptFolder, attacked: Server) -> list[str]:
+    (folder,) = attacked.temp.iterdir()
     name = kept.scan()[0][0].name
     return [
         *(str(home / name) for name in ("diary.txt", "private.wav", "link.wav", "hard.wav", "pipe.wav", "none.wav")),
@@ -144,9 +74,9 @@ def test_the_addresses_of_gradio_are_closed(client, home):
         assert client.ask("GET", path).code == 404
 
 
-def test_a_file_named_in_a_queue_is_never_opened(client, home, kept, server):
+def test_a_file_named_in_a_queue_is_never_opened(client, home, kept, attacked):
     """What a Gradio client would send; hard links, pipes and devices too: an opened /dev/zero would never end."""
-    for path in paths(home, kept, server):
+    for path in paths(home, kept, attacked):
         for data in (
             {"path": path, "meta": {"_type": "gradio.FileData"}},
             {"path": path, "url": f"file://{path}", "is_stream": True, "meta": {"_type": "gradio.FileData"}},
@@ -167,10 +97,10 @@ def test_a_file_named_in_a_queue_is_never_opened(client, home, kept, server):
                     assert "not readable as audio" in answer.error
 
 
-def test_every_file_is_refused_alike(client, home, kept, server):
+def test_every_file_is_refused_alike(client, home, kept, attacked):
     """A path in an address, existing or not, readable or not: one answer, to the last byte."""
     answers = set()
-    for path in paths(home, kept, server):
+    for path in paths(home, kept, attacked):
         for place in ("/gradio_api/file=", "/file=", "/gradio_api/file/", "/static/../", "/assets/", "/static/", "/"):
             encoded = quote(path, safe="")
             if place == "/" and encoded in ("", ".", "%2F"):
@@ -226,7 +156,7 @@ def test_sounds_that_are_traps_are_one_line(client):
         harmless(client.ask("POST", "/clip?models=0", data))
 
 
-def test_too_much_and_too_slow_is_cut_off(client, server):
+def test_too_much_and_too_slow_is_cut_off(client, attacked):
     for answer in (
         client.ask("POST", "/clip?models=0", bytes(2**20 + 1)),
         client.ask("POST", "/clip?models=0", bytes(8 * 2**20)),
@@ -236,7 +166,7 @@ def test_too_much_and_too_slow_is_cut_off(client, server):
         assert answer.code in (0, 400, 422), "an answer, or cut off while still sending"
     endless = b"POST /clip?models=0 HTTP/1.1\r\nHost: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % client.host.encode()
     assert client.send(endless + (b"10000\r\n" + bytes(65536) + b"\r\n") * 40).code in (0, 422)
-    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    address = ("127.0.0.1", int(attacked.url.rpartition(":")[2]))
     waiting = [socket.create_connection(address) for _ in range(30)]
     try:
         for number, line in enumerate(waiting):  # some say nothing, some stop in the head, some in the body
@@ -248,12 +178,12 @@ def test_too_much_and_too_slow_is_cut_off(client, server):
         for line in waiting:
             line.close()
     for _ in range(100):  # the bodies that broke off are gone
-        if not server.left():
+        if not attacked.left():
             break
         time.sleep(0.1)
 
 
-def test_only_so_many_recordings_wait(client, server):
+def test_only_so_many_recordings_wait(client, attacked):
     """The rest is told to come again; those that wait are all answered."""
     data = CLIP.read_bytes()
     answers: list[Answer] = []
@@ -310,124 +240,3 @@ def test_no_socket_and_no_nonsense(client):
         b"POST /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ):  # fmt: skip
         assert client.send(data).code in (0, 400, 404, 431)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("/etc/passwd"),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-orders = (
-    st.dictionaries(st.sampled_from(["bundle", "rate", "emotion", "speaker", "delete"]), json_values)
-    | json_values
-    | st.fixed_dictionaries({"bundle": st.just(MODEL), "rate": json_values})
-    | st.fixed_dictionaries({"emotion": st.just("sad"), "speaker": json_values})
-)
-
-
-@given(orders, st.sampled_from(["/live", "/kept/NAME", "/live/KEY", "/clip?models=0"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_json_is_refused_in_one_line(client, kept, order, place):
-    if isinstance(order, dict) and order.get("delete") is True:
-        return  # that is a proper order
-    answer = client.ask("POST", place.replace("NAME", kept.scan()[0][0].name), json.dumps(order).encode())
-    harmless(answer)
-    assert answer.code in (400, 422)
-    assert "\n" not in answer.error
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"[" * 4000, b'{"a":' * 800, b'{"rate": ' + b"9" * 4000 + b', "bundle": "shipped: int8"}', b"\xff\xfe", b"1e999",
-     b'{"rate": NaN, "bundle": "shipped: int8"}', b'{"rate": Infinity, "bundle": "shipped: int8"}', b'"\\ud800"',
-     b'{"rate": 16000, "bundle": ["shipped: int8"]}', b'{"rate": -16000, "bundle": "shipped: int8"}'],
-    ids=lambda body: body[:20].decode("latin-1"),
-)  # fmt: skip
-def test_bombs_of_json_are_refused_in_one_line(client, kept, body):
-    for place in ("/live", f"/kept/{kept.scan()[0][0].name}"):
-        answer = client.ask("POST", place, body)
-        harmless(answer)
-        assert answer.code == 400
-        assert "\n" not in answer.error
-
-
-def opened(client) -> str:
-    return json.loads(client.ask("POST", "/live", json.dumps({"bundle": MODEL, "rate": RATE}).encode()).text)["id"]
-
-
-def test_a_bad_block_does_not_end_a_live_session(client):
-    """It is refused, and what follows is heard as if it had not been sent."""
-    voice = soundfile.read(CLIP, dtype="float32")[0]
-    blocks = [voice[at : at + RATE].astype("<f4").tobytes() for at in range(0, len(voice), RATE)]
-    nan = np.full(RATE, np.nan, "<f4").tobytes()
-    bad = [b"123", nan, np.full(9, np.inf, "<f4").tobytes(), bytes(4 * RATE * 7), b'{"path": "/etc/passwd"}']
-
-    def history(spoiled: bool) -> list[list[str]]:
-        key, lines = opened(client), []
-        for number, block in enumerate(blocks):
-            if spoiled:
-                refused = client.ask("POST", f"/live/{key}", bad[number % len(bad)])
-                assert refused.code == 400
-                assert "\n" not in refused.error
-                for seconds in ("nan", "-1", "1e999", "soon", "[]"):
-                    assert client.ask("POST", f"/live/{key}", b"", X_Missing_Seconds=seconds).code == 400
-            answer = client.ask("POST", f"/live/{key}", block)
-            assert answer.code == 200
-            lines += json.loads(answer.text)["csv"]
-        ended = client.ask("POST", f"/live/{key}/end", b"")
-        assert client.ask("POST", f"/live/{key}", blocks[0]).error == "this session has ended; start again"
-        return [line.split(",")[1:] for line in lines + json.loads(ended.text)["csv"]]
-
-    assert history(spoiled=True) == history(spoiled=False) != []
-
-
-def test_samples_beyond_full_scale_do_not_poison_a_session(client):
-    key = opened(client)
-    loud = np.tile(np.array([3e38, -3e38], "<f4"), RATE // 2).tobytes()
-    for _ in range(3):
-        assert client.ask("POST", f"/live/{key}", loud).code == 200
-    assert client.ask("POST", f"/live/{key}", bytes(4 * RATE)).code == 200
-    ended = client.ask("POST", f"/live/{key}/end", b"")
-    assert ended.code == 200
-    assert "nan" not in ended.text.lower()
-
-
-def test_nobody_hears_with_anothers_session(client):
-    key = opened(client)
-    for guess in ("x", key[:-1], key + "x", key.swapcase(), "..", "%2e%2e", f"{key}%00", "a" * 150, f"{key}/../{key}"):
-        for end in ("", "/end"):
-            assert client.ask("POST", f"/live/{guess}{end}", b"").code in (400, 404)
-    assert client.ask("POST", f"/live/{key}/end", b"").code == 200
-
-
-def test_kept_recordings_are_only_those_of_the_list(client, kept, home):
-    name = kept.scan()[0][0].name
-    assert client.ask("GET", f"/kept/{name}").code == 200
-    other = name[:-1] + ("0" if name[-1] != "0" else "1")
-    link, pipe = kept.path / f"{other}.wav", kept.path / f"{name[:-2]}zz.wav"
-    link.symlink_to(home / "private.wav")
-    away = kept.path / CORRECTED
-    away.symlink_to(home)
-    try:
-        for wanted in (
-            other,
-            f"{name}.wav",
-            f"{name}.json",
-            "..%2Fdiary.txt",
-            "corrected",
-            ".lock",
-            "",
-            "%2e%2e",
-            pipe.stem,
-        ):
-            for answer in (
-                client.ask("GET", f"/kept/{wanted}"),
-                client.ask("POST", f"/kept/{wanted}", b'{"emotion": "sad", "speaker": "me"}'),
-                client.ask("POST", f"/kept/{wanted}", b'{"delete": true}'),
-            ):
-                harmless(answer)
-                assert answer.code in (307, 400, 404), wanted
-        assert link.is_symlink()
-    finally:
-        link.unlink()
-        away.unlink()
