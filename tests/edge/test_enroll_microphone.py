@@ -35,7 +35,9 @@ def house(tmp_path) -> Iterator[House]:
 
 
 def start(house: House, *arguments) -> subprocess.Popen:
-    command = [sys.executable, "-m", "edge.enroll", *map(str, arguments), "--device", "pulse", "--json"]
+    # The energy gate: the SYNTHETIC voices are none for the neural one.
+    options = ["--gate", "energy", "--device", "pulse", "--json"]
+    command = [sys.executable, "-m", "edge.enroll", *map(str, arguments), *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
