@@ -116,7 +116,7 @@ def evaluate(job: Job) -> dict[str, dict]:
             }
             if scheme == "float32":
                 dev = play(recognizer, split.dev, cache, split.labels)
-                decision = choose_decision(dev.decisions, dev.truth[dev.owner], COVERAGE)
+                decision, _ = choose_decision(dev.decisions, dev.truth[dev.owner], COVERAGE)
                 worth = judge_decision(test.decisions, test.truth[test.owner], decision)
     return {"figures": figures, "confidence": asdict(decision) | asdict(worth)}
 

@@ -116,7 +116,7 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
     views = Views(views.frames | more.frames, views.places | more.places)
     dev = EvalClips(cache, prepared.split.dev, prepared.split.labels, config)
     logits = predict(trained.model, config, eval_loader(dev, config))
-    temperature = choose_decision(logits, dev.labels, 1.0).temperature
+    temperature = choose_decision(logits, dev.labels, 1.0)[0].temperature
     voices = np.array([u.speaker for u in dev.utterances])
     n = len(prepared.split.labels)
     others = {v: confusion(dev.labels[voices == v], logits[voices == v], n) for v in sorted(set(voices))}

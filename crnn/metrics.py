@@ -74,6 +74,26 @@ def wa(confusion: np.ndarray) -> float:
     return float(np.trace(confusion) / confusion.sum())
 
 
+def chance(part: dict) -> float:
+    """UAR of a guess: one in as many as there are classes that occur in `part`, which `summarize` makes (or are known,
+    where a bundle has kept no more of it)."""
+    return 1 / max(len(part.get("recall") or part["labels"]), 1)
+
+
+def at_chance(part: dict, who: str) -> str:
+    """One line that says why figures (what `summarize` makes, of `who`) may be those of a guess; empty if they are not.
+
+    Without an interval, with clips of one speaker, chance cannot be excluded.
+    """
+    guess, ends = chance(part), part["uar_ci95"]
+    if ends is not None and ends[0] > guess:
+        return ""
+    if ends is None and part["uar"] > guess:
+        return f"UAR {part['uar']:.1%} of {who} is that of one speaker: chance, {guess:.1%}, is not excluded"
+    interval = f" (95 % interval {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+    return f"UAR {part['uar']:.1%}{interval} of {who} is not above chance, {guess:.1%}"
+
+
 def calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error (Guo et al. 2017) over 15 bins: `probs (n, n_classes)`, `labels (n,)`."""
     p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()

@@ -1,22 +1,25 @@
 """From a finished run to a bundle: prune, export, quantize, hold against the trained model, and only then write."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from crnn import prepare as preparation
 from crnn.config import require
 from crnn.data import BatchAugment, EvalClips, Paste
 from crnn.installed import install
+from crnn.metrics import at_chance
 from crnn.protocols import protocol_facts
 from crnn.run_config import RunConfig
 from crnn.views import Augment as ViewAugment
 from crnn.views import open_views
 from edge import bundle, runtimes, verify
 from edge.assemble import Told, assemble
-from edge.calibrate import choose_decision, judge_decision
+from edge.calibrate import Grounds, choose_decision, judge_decision
 from edge.exporting import calibration_blocks, export_all, exporter
 from edge.limits import GateError, Limits
 from edge.shrink import Ground, Recipe, Step, shrink
@@ -150,8 +153,13 @@ def compress(
             raise GateError(steps, rows)
 
         truth = dev.labels[reference.owner]
-        decision = choose_decision(reference.decisions, truth, request.coverage)
-        told = Told(rows, decision, judge_decision(reference.decisions, truth, decision), prepared.split.hash, steps)
+        spoken_by = np.array([u.speaker for u in dev.utterances])[reference.owner]
+        decision, grounds = choose_decision(reference.decisions, truth, request.coverage, reference.owner, spoken_by)
+        grounds = replace(grounds, at_chance=at_chance(trained.metrics["dev"], "development speakers"))
+        for problem in _doubts(grounds, decision):
+            log.warning("%s", problem)
+        confidence = judge_decision(reference.decisions, truth, decision, grounds)
+        told = Told(rows, decision, confidence, prepared.split.hash, steps)
         voices = EvalClips(prepared.cache, some_of_each(prepared.split.train), labels, config)
         speakers = speakers_of(small, small_config, voices, labels)
         manifest = assemble(folder, draft, trained, small, small_config, speakers, told)
@@ -159,6 +167,17 @@ def compress(
             bundle.Bundle.open(folder).recognizer(runtime)  # what a device will do first
         request.wish.check_size(sum(path.stat().st_size for path in folder.iterdir()))
     return rows, steps, manifest
+
+
+def _doubts(grounds: Grounds, decision: bundle.DecisionConfig) -> Iterator[str]:
+    """What whoever uses the bundle has to know, a line each."""
+    if grounds.at_chance:
+        yield f"WARNING: {grounds.at_chance}; the model may know nothing, and its bundle says so"
+    if grounds.unfitted:
+        yield (
+            f"temperature and threshold are not fitted ({grounds.unfitted}): {decision.temperature:g}, and uncertain "
+            f"below {decision.min_confidence:.2f}; more development speakers would calibrate the confidence"
+        )
 
 
 def open_ground(

@@ -67,11 +67,20 @@ def evaluate(args: argparse.Namespace) -> dict:
         "split_hash": clips.split_hash,
         "gate": gate.name,
         "profile": str(args.profile) if args.profile else None,
+        "model_at_chance": _model_at_chance(bundle.manifest.provenance),
         **judge(play(loop, clips), clips.utterances, recognizer.labels),
     }
     if args.plot:
         plot(made, args.plot)
     return made
+
+
+def _model_at_chance(provenance: dict) -> str:
+    """What quantize.py has found out about it; older bundles do not say."""
+    found = provenance
+    for key in ("confidence_dev", "chosen_on", "at_chance"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def as_text(made: dict) -> str:
@@ -80,8 +89,9 @@ def as_text(made: dict) -> str:
     for name, mode in (("whole clips", "whole"), ("streaming", "stream")):
         figures = made[mode]
         low_high = figures["uar_ci95"]
-        interval = f" ({low_high[0]:.1%} to {low_high[1]:.1%})" if low_high else ""
+        interval = f" ({low_high[0]:.1%} to {low_high[1]:.1%})" if low_high else " (one speaker: no interval)"
         lines.append(f"{name:12} UAR {figures['uar']:.1%}{interval}  WA {figures['wa']:.1%}  ECE {figures['ece']:.3f}")
+    lines.append(f"chance       UAR {made['whole']['chance']:.1%}")
     answered = made["answered"]
     figures = f"  UAR {answered['uar']:.1%}  WA {answered['wa']:.1%}" if "uar" in answered else ""
     lines.append(f"{'answered':12} {answered['share']:.1%} of the clips{figures}")
@@ -93,6 +103,12 @@ def as_text(made: dict) -> str:
     ]
     lines.append(f"segments per clip: {made['segments_per_clip']:.2f}")
     return "\n".join(lines)
+
+
+def doubts(made: dict) -> list[str]:
+    """Why these figures, or the model, may be those of a guess."""
+    of_model = [made["model_at_chance"]] if made["model_at_chance"] else []
+    return of_model + [made[mode]["at_chance"] for mode in ("whole", "stream") if made[mode]["at_chance"]]
 
 
 def _check_plot(path: Path) -> None:
@@ -123,6 +139,8 @@ def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
     made = evaluate(args)
+    for doubt in doubts(made):
+        logging.warning("WARNING: %s", doubt)
     sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
     return 0
 

@@ -112,6 +112,7 @@ def _provenance(where: dict) -> list[str]:
         interval = figures.get("uar_ci95")
         between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
         lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips, before compression")
+    lines += _grounds((where.get("confidence_dev") or {}).get("chosen_on") or {})
     for row in where.get("files_on_dev", []):
         lines.append(
             f"           {row['files']}: UAR {row['uar']:.1%} on dev ({-row['uar_drop']:+.1%}), "
@@ -119,6 +120,21 @@ def _provenance(where: dict) -> list[str]:
         )
     made_with = ", ".join(f"{name} {version}" for name, version in where.get("made_with", {}).items())
     return [*lines, f"made with  {made_with}"] if made_with else lines
+
+
+def _grounds(chosen_on: dict) -> list[str]:
+    """What temperature and threshold rest on, and whether the model may be guessing; older bundles do not say."""
+    lines = []
+    if chosen_on.get("at_chance"):
+        lines.append(f"WARNING    {chosen_on['at_chance']}")
+    if chosen_on.get("unfitted"):
+        lines.append(f"confidence not calibrated: {chosen_on['unfitted']}")
+    elif "effective_clips" in chosen_on:
+        lines.append(
+            f"confidence calibrated on {chosen_on['clips']} clips of {chosen_on['speakers']} development speakers, "
+            f"worth {chosen_on['effective_clips']:g} independent clips"
+        )
+    return lines
 
 
 def build_parser() -> argparse.ArgumentParser:

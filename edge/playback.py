@@ -11,7 +11,7 @@ from crnn import prepare as preparation
 from crnn.cache import AudioCache, merged
 from crnn.config import require
 from crnn.corpora import Utterance
-from crnn.metrics import summarize
+from crnn.metrics import at_chance, chance, summarize
 from crnn.own_data import LAYOUT
 from crnn.run_config import RunConfig
 from edge.bundle import Manifest
@@ -135,6 +135,7 @@ def judge(played: Played, utterances: tuple[Utterance, ...], labels: tuple[str, 
     for mode, probs in (("whole", played.whole), ("stream", played.stream)):
         figures = summarize(probs, played.truth, utterances, labels)
         made[mode] = {key: figures[key] for key in HEADLINE}
+        made[mode] |= {"chance": chance(figures), "at_chance": at_chance(figures, f"these speakers ({mode})")}
         made[mode]["curve"] = coverage_curve(probs.max(axis=1), probs.argmax(axis=1) == played.truth)
     made["abstained"] = {verdict.value: reasons[verdict.value] / n for verdict in Verdict}
     made["answered"] = {"share": float(answered.mean())}

@@ -8,11 +8,12 @@ from time import process_time
 
 import numpy as np
 
+from crnn.metrics import at_chance
 from crnn.model import CRNN
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.assemble import Told, assemble
-from edge.calibrate import COVERAGES, Confidence
+from edge.calibrate import COVERAGES, Confidence, Grounds
 from edge.decision import DecisionConfig
 from edge.exporting import export_all
 from edge.profile import Speakers
@@ -57,7 +58,8 @@ class Trials:
                 for runtime, scheme, encoder, head in made
                 if scheme == self._shipping[runtime]
             ]
-            confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES))
+            grounds = Grounds(10**3, 10**5, 10**4 + 0.1, "?" * 60, at_chance(self._trained.metrics["dev"], "?" * 20))
+            confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES), grounds)
             step = Step(UNKNOWN, config.model.channels, config.model.lstm_units, 10**6, 10**8, UNKNOWN, 10**6)
             told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, "0" * 12, [step] * n_steps)
             assemble(folder, self._draft, self._trained, model, config, _anyone(model), told)

@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import ROOT, edit_json, one_clear_line
 
 from crnn.config import InputError
+from crnn.corpora import Utterance
 from crnn.synthetic import write_corpus
 from edge.bundle import MANIFEST, Bundle
+from edge.evaluate import as_text, doubts
 from edge.events import Verdict
 from edge.evidence import Voice
-from edge.playback import judge, play, unheard_clips
+from edge.playback import Played, judge, play, unheard_clips
 from edge.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.vad import make_gate
 
@@ -49,6 +52,9 @@ def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, 
     assert set(made["abstained"]) == {verdict.value for verdict in Verdict}
     for mode in ("whole", "stream"):
         assert 0 <= made[mode]["uar"] <= 1
+        assert made[mode]["chance"] == 1 / 8
+        assert bool(made[mode]["at_chance"]) == (made[mode]["uar_ci95"][0] <= 1 / 8)
+        assert (f"WARNING: {made[mode]['at_chance']}" in result.stderr) == bool(made[mode]["at_chance"])
         assert made[mode]["curve"][0] == [1.0, pytest.approx(made[mode]["wa"])]
     drawn = (tmp_path / "curve.svg").read_text()
     assert drawn.startswith("<?xml")
@@ -136,3 +142,21 @@ def test_a_changed_manifest_is_still_checked_for_whom_it_has_heard(bundle_path, 
     one_clear_line(
         evaluate(folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache), "the bundle has heard speakers"
     )
+
+
+def test_a_model_at_chance_is_told_with_its_figures():
+    """Two voices, answers drawn by lot: the figures say so, and so does the bundle."""
+    rng = np.random.default_rng(0)
+    people = [Utterance(Path(f"{n}.wav"), "own", f"voice{n % 4}", None, "ab"[n % 2]) for n in range(80)]
+    truth = np.arange(80) % 2
+    guesses = rng.dirichlet([1, 1], size=80).astype(np.float32)
+    made = judge(Played(truth, guesses, guesses, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))
+    made |= {"corpora": ["own"], "protocol": None, "gate": "energy", "model_at_chance": "as the bundle says"}
+    told = doubts(made)
+    assert told[0] == "as the bundle says"
+    assert all("is not above chance, 50.0%" in line for line in told[1:])
+    assert len(told) == 3
+    assert "chance       UAR 50.0%" in as_text(made)
+    sure = np.eye(2, dtype=np.float32)[truth]
+    right = judge(Played(truth, sure, sure, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))
+    assert doubts(right | {"model_at_chance": ""}) == []

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,8 +14,6 @@ from crnn.protocols import make_split
 from crnn.run_config import RunConfig
 from edge import verify
 from edge.bundle import DecisionConfig, Manifest
-from edge.calibrate import choose_decision, judge_decision
-from edge.decision import probabilities
 from edge.limits import Limits
 from edge.streaming import StreamingRecognizer
 
@@ -112,27 +109,3 @@ def test_int8_has_its_own_limit(world):
     slightly.head.classifier.weight.data *= 1.01
     assert judge(world, slightly, scheme="float32")
     assert judge(world, slightly, scheme="dynamic_int8") == ()
-
-
-def test_temperature_and_threshold_are_chosen_on_what_is_given():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, 4000)
-    true_logits = rng.normal(size=(4000, 4)) * 2
-    labels = np.array([rng.choice(4, p=p / p.sum()) for p in probabilities(true_logits, 1.0).astype(float)])
-    decision = choose_decision(3 * true_logits, labels, 0.8)
-    assert decision.temperature == pytest.approx(3.0, rel=0.1), "overconfident by a factor of 3"
-    assert choose_decision(true_logits, labels, 1.0).min_confidence == 0.0
-    worth = judge_decision(3 * true_logits, labels, decision)
-    assert worth.coverage == pytest.approx(0.8, abs=0.01)
-    assert worth.ece < 0.03 < worth.ece_before
-    assert worth.accuracy_covered > worth.accuracy == worth.curve[0][1]
-    accuracies = [accuracy for _, accuracy in worth.curve]
-    assert accuracies == sorted(accuracies), "with true probabilities, the surer the righter"
-
-
-def test_a_threshold_is_never_above_what_a_person_calls_sure():
-    labels = np.arange(400) % 4
-    easy = 20.0 * np.eye(4)[labels] + np.random.default_rng(0).normal(size=(400, 4))
-    decision = choose_decision(easy, labels, 0.9)
-    assert decision.min_confidence == 0.9
-    assert judge_decision(easy, labels, decision).coverage == 1.0
