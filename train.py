@@ -24,6 +24,7 @@ from augment.config import AugmentConfig
 from augment.pipeline import chains
 from crnn.config import InputError, require
 from crnn.installed import Parser, find_config, install, program, renamed
+from crnn.origin import origin
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
 from crnn.termination import Termination
@@ -130,7 +131,9 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
     )
 
 
-def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None) -> dict | None:
+def run(
+    args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None, argv: list[str] | None
+) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
     with needed(program("train"), "train"):
         from crnn import prepare as preparation
@@ -148,7 +151,7 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
     from crnn.model import count_macs, count_parameters
     from crnn.predict import predict
     from crnn.ready import make_ready
-    from crnn.report import write_report
+    from crnn.report import counts, write_report
     from crnn.run import RunFolder
     from crnn.views import open_views
 
@@ -225,6 +228,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
         },
         "history": result.history,
         "skipped": prepared.skipped,
+        "counts": counts(split),
+        "made": origin("train", argv),
     }
     for part, members in split.sets():
         if part == "train" or not members or (part == "test" and not args.test):
@@ -240,6 +245,8 @@ def run(args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start
 
 
 def text(metrics: dict) -> str:
+    from crnn.metrics import at_chance  # torch
+
     lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
     if metrics.get("speaker_dependent"):
         lines.append(f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}")
@@ -247,11 +254,15 @@ def text(metrics: dict) -> str:
         if part in metrics:
             figures = metrics[part]
             ends = figures["uar_ci95"]
-            interval = f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker"
+            interval = (
+                f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker: no interval"
+            )
             lines.append(
                 f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
                 f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
             )
+            if doubt := at_chance(figures, part):
+                lines.append(f"WARNING: {doubt}")
     return "\n".join(lines)
 
 
@@ -272,7 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args, config, augment, start = parse(argv)
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
-            metrics = run(args, config, augment, start)
+            metrics = run(args, config, augment, start, argv)
     except InputError as error:
         sys.stderr.write(f"error: {renamed(str(error))}\n")
         return 2

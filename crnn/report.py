@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,7 +11,9 @@ from jinja2 import Environment
 from matplotlib.figure import Figure
 
 from crnn.atomic import write_text
-from crnn.protocols import SPEAKER_DEPENDENT
+from crnn.corpora import Utterance
+from crnn.metrics import at_chance, chance
+from crnn.protocols import SPEAKER_DEPENDENT, Split
 
 matplotlib.use("Agg")
 
@@ -24,6 +27,10 @@ img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
 <h1>{{ title }}</h1>
 {% if notice %}<p class="notice">{{ notice }}</p>{% endif %}
 <table>{% for key, value in facts %}<tr><th>{{ key }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+{% if counts %}<h2>Recordings</h2>
+<table><tr><th>Subset</th><th>Clips</th><th>Speakers</th>{% for name in classes %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in counts %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table><p>Per class: clips (speakers).</p>{% endif %}
 <h2>Training</h2><img alt="learning curves" src="{{ curves }}">
 {% for part in parts %}
 <h2>{{ part.title }}</h2>
@@ -38,9 +45,12 @@ img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
 </body></html>
 """
 
+SUBSETS = (("train", "Training"), ("dev", "Development"), ("probe", "Held-out corpora"), ("test", "Test"))
+MADE = (("date", "Date"), ("command", "Command"), ("version", "Version"), ("commit", "Commit"))
+
 
 def write_report(path: Path, metrics: dict) -> None:
-    """Write the page of one run from its metrics (the content of `metrics.json`)."""
+    """Write the page of one run from its metrics (`metrics.json`); what an older run lacks is left out."""
     parts = [
         {
             "title": f"{title} ({metrics[key]['n_clips']} clips)",
@@ -56,7 +66,8 @@ def write_report(path: Path, metrics: dict) -> None:
         )
         if key in metrics
     ]
-    training = metrics["training"]
+    training, made, counts = metrics["training"], metrics.get("made", {}), metrics.get("counts", {})
+    classes = sorted({name for part in counts.values() for name in part["classes"]})
     notices = [
         (
             metrics["corpus"] == "synthetic",
@@ -64,6 +75,8 @@ def write_report(path: Path, metrics: dict) -> None:
         ),
         (metrics.get("speaker_dependent"), f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}."),
     ]
+    doubt = at_chance(metrics["dev"], "development speakers") if "dev" in metrics else ""
+    notices.append((doubt, f"WARNING: {doubt}. The model may know nothing."))
     page = Environment(autoescape=True).from_string(PAGE)
     html = page.render(
         title=f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}",
@@ -76,6 +89,13 @@ def write_report(path: Path, metrics: dict) -> None:
             ("Seconds per epoch", f"{training['seconds_per_epoch']:.1f}"),
             ("Utterances per second", f"{training['utterances_per_second']:.0f}"),
             ("Time waiting for data", f"{training['data_wait_share']:.1%}"),
+            *((title, made[key]) for key, title in MADE if made.get(key)),
+        ],
+        classes=classes,
+        counts=[
+            (title, counts[part]["clips"], counts[part]["speakers"], *_per_class(counts[part]["classes"], classes))
+            for part, title in SUBSETS
+            if part in counts
         ],
         curves=_image(_curves(metrics["history"])),
         parts=parts,
@@ -84,13 +104,37 @@ def write_report(path: Path, metrics: dict) -> None:
     write_text(path, html)
 
 
+def counts(split: Split) -> dict[str, dict]:
+    """Clips and speakers of each subset that has any, and of each of its classes, as plain values."""
+    made = {}
+    for part, members in split.sets():
+        if members:
+            by_class = {label: [u for u in members if u.emotion == label] for label in split.labels}
+            made[part] = _count(members) | {"classes": {label: _count(some) for label, some in by_class.items()}}
+    return made
+
+
+def _count(utterances: Sequence[Utterance]) -> dict[str, int]:
+    return {"clips": len(utterances), "speakers": len({u.speaker for u in utterances})}
+
+
+def _per_class(counted: dict[str, dict], classes: list[str]) -> list[str]:
+    return [f"{c['clips']} ({c['speakers']})" if (c := counted.get(name)) else "" for name in classes]
+
+
 def _figures(part: dict) -> list[tuple[str, str, str]]:
+    """Name, value and interval of each figure, or why it has no interval; what a guess would get stands first."""
+    guess = f"one in {len(part['recall'])} classes, a guess"
+
     def interval(key: str) -> str:
-        limits = part.get(f"{key}_ci95")
-        return f"{limits[0]:.1%} to {limits[1]:.1%}" if limits else ""
+        if f"{key}_ci95" not in part:
+            return "not computed for this figure"
+        limits = part[f"{key}_ci95"]
+        return f"{limits[0]:.1%} to {limits[1]:.1%}" if limits else "one speaker: no interval"
 
     names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("ece", "Calibration error"))
-    return [(name, f"{part[key]:.1%}", interval(key)) for key, name in names]
+    figures = [(name, f"{part[key]:.1%}", interval(key)) for key, name in names]
+    return [*figures[:1], ("UAR by chance", f"{chance(part):.1%}", guess), *figures[1:]]
 
 
 def _image(figure: Figure) -> str:

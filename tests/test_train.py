@@ -51,6 +51,8 @@ def test_run_folder_holds_everything(small_run):
     report = (small_run / "report.html").read_text()
     assert report.count("data:image/png;base64,") == 1 + 2 * 3
     assert "SYNTHETIC" in report
+    for part in ("--optim.epochs 2", "UAR by chance", "12.5%", "<td>Training</td>", "<th>Date</th>"):
+        assert part in report
     assert "<script" not in report
 
 
