@@ -7,6 +7,11 @@ Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing
 that cannot be met: the best that was reached is told, and nothing is written.
 """
 
+from crnn.leaving import starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import contextlib
 import json
@@ -19,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
-from crnn.config import InputError, from_dict
-from crnn.installed import Parser, program, renamed
+from crnn.command import command, log_to_stderr
+from crnn.config import from_dict
+from crnn.installed import Parser, program
 from crnn.termination import Termination
 from edge import runtimes
 from edge.extras import needed
@@ -139,8 +145,9 @@ def aligned(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     termination = Termination()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
@@ -155,6 +162,7 @@ def main(argv: list[str] | None = None) -> int:
         with needed(program("quantize"), EXTRAS):
             from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
             from edge.shrink import Recipe
+        termination.begin()
 
         request = Request(
             wish,
@@ -175,12 +183,6 @@ def main(argv: list[str] | None = None) -> int:
     except OutOfReach as error:
         sys.stdout.write(step_table(error.steps) + "\n")
         sys.stderr.write(f"error: {error}\n")
-        return 2
-    except InputError as error:
-        sys.stderr.write(f"error: {renamed(str(error))}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or args.out}: {error.strerror or error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"{termination.reason}; no bundle is written\n")

@@ -9,6 +9,11 @@ python train.py --out runs/mine --resume                     after an interrupti
 
 from __future__ import annotations
 
+from crnn.leaving import starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import contextlib
 import json
@@ -22,8 +27,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from augment.config import AugmentConfig
 from augment.pipeline import chains
+from crnn.command import command, log_to_stderr
 from crnn.config import InputError, require
-from crnn.installed import Parser, find_config, install, program, renamed
+from crnn.installed import Parser, find_config, install, program
 from crnn.origin import origin
 from crnn.protocols import SPEAKER_DEPENDENT
 from crnn.run_config import RunConfig
@@ -132,9 +138,12 @@ def default_folders(augment: AugmentConfig) -> AugmentConfig:
 
 
 def run(
-    args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None, argv: list[str] | None
+    args: Namespace, config: RunConfig, augment: AugmentConfig, start: Start | None, made: dict, ends: Termination
 ) -> dict | None:
-    """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first."""
+    """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first.
+
+    `made` is where the run comes from (`crnn.origin`); signals raise once everything is imported (`ends.begin`).
+    """
     with needed(program("train"), "train"):
         from crnn import prepare as preparation
 
@@ -155,6 +164,7 @@ def run(
     from crnn.run import RunFolder
     from crnn.views import open_views
 
+    ends.begin()
     log = logging.getLogger("train")
     geometry = config.geometry
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
@@ -229,7 +239,7 @@ def run(
         "history": result.history,
         "skipped": prepared.skipped,
         "counts": counts(split),
-        "made": origin("train", argv),
+        "made": made,
     }
     for part, members in split.sets():
         if part == "train" or not members or (part == "test" and not args.test):
@@ -275,24 +285,19 @@ def help_without_extra(argv: list[str] | None) -> int:
     return 2
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     if find_spec("jsonargparse") is None:
         return help_without_extra(argv)
-    termination = Termination()
+    args, config, augment, start = parse(argv)
+    ends = Termination()
     try:
-        args, config, augment, start = parse(argv)
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress bar; standard output is for the result
-            metrics = run(args, config, augment, start, argv)
-    except InputError as error:
-        sys.stderr.write(f"error: {renamed(str(error))}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror}\n")
-        return 2
+            metrics = run(args, config, augment, start, origin("train", argv), ends)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{termination.reason}; continue with --resume\n")
-        return termination.exit_code
+        sys.stderr.write(f"{ends.reason}; continue with --resume\n")
+        return ends.exit_code
     if metrics is not None:
         sys.stdout.write((json.dumps(metrics) if args.json else text(metrics)) + "\n")
     return 0

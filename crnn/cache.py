@@ -112,7 +112,7 @@ def _key(utterances: list[Utterance], sample_rate: int) -> str:
     digest = hashlib.sha256(f"{FORMAT} {sample_rate} {MIN_SECONDS} {MAX_SECONDS}".encode())
     content = functools.cache(lambda path: hashlib.sha256(path.read_bytes()).digest())  # several segments of one file
     for u in utterances:
-        digest.update(os.fsencode(u.name))  # says which segment, too
+        digest.update(u.name.encode("utf-8", "surrogateescape"))  # says which segment, too
         digest.update(content(u.path))
     return digest.hexdigest()[:24]
 

@@ -69,7 +69,7 @@ class Split:
             for u in members
             if counts(u)
         )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
     def describe(self, before: Iterable[str] = ()) -> dict:
         """Plain values for the run folder (`split.json`); `before`: speakers whom the initial weights have heard."""

@@ -7,6 +7,11 @@ SYNTHETIC: no person ever spoke these clips. Each "emotion" is a recipe of pitch
     python -m crnn.synthetic FOLDER --own        as somebody's own recordings: EMOTION/SPEAKER_NN.wav
 """
 
+from crnn.leaving import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import logging
 import sys
@@ -16,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crnn.config import InputError, require
+from crnn.command import command, log_to_stderr
+from crnn.config import require
 from crnn.labels import RAVDESS
 
 log = logging.getLogger(__name__)
@@ -158,17 +164,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    args = build_parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        if args.own:
-            written = write_own(args.folder, args.speakers, args.seed)
-        else:
-            written = write_corpus(args.folder, args.speakers, args.takes, args.seed)
-    except (InputError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+@command
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    log_to_stderr(logging.INFO)
+    interruptible()
+    if args.own:
+        written = write_own(args.folder, args.speakers, args.seed)
+    else:
+        written = write_corpus(args.folder, args.speakers, args.takes, args.seed)
     log.info("wrote %d SYNTHETIC clips to %s", written, args.folder)
     return 0
 

@@ -5,17 +5,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from crnn.leaving import interruptible
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Termination:
-    """From its creation on, the first SIGTERM or SIGHUP raises KeyboardInterrupt; a second one ends it all at once.
-
-    A signal that is ignored (nohup) or handled already stays so. Only in the main thread of a program.
-    """
+    """After `begin`, the first SIGTERM or SIGHUP raises KeyboardInterrupt; a second one ends it all at once."""
 
     def __init__(self) -> None:
         self._number = signal.SIGINT
+
+    def begin(self) -> None:
+        """There is something to put in order from now on; Ctrl-C raises as well (`crnn.leaving`).
+
+        A signal that is ignored (nohup) or handled already stays so. Only in the main thread of a program, and after
+        its imports: an exception inside the import of an extension module becomes another, or is swallowed.
+        """
+        interruptible()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, self._end)

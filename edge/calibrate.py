@@ -22,7 +22,8 @@ PRIOR_SD = 0.2
 """Of the logarithm of the temperature, around 0: without evidence a temperature of 1 is as good as any"""
 LOG_BOUNDS = (-3.0, 3.0)
 UNFITTED_THRESHOLD = 2.0
-"""Times chance, at most 0.5: below it an answer is "uncertain" where no threshold could be fitted"""
+"""Times chance, at most 0.5: an answer below it is "uncertain" where nothing could be fitted; lower for a model that is
+hardly ever surer, which would else say nothing"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Grounds:
     effective_clips: float
     """Independent clips that tell as much, the clips of one speaker being alike"""
     unfitted: str = ""
-    """Why nothing was fitted: temperature 1 and a threshold of twice chance then stand; empty where it was"""
+    """Why nothing was fitted: temperature 1 and a threshold of at most twice chance then stand; empty where it was"""
     at_chance: str = ""
     """Why the model may know nothing (`crnn.metrics.at_chance`); empty where it is above chance"""
 
@@ -73,7 +74,8 @@ def choose_decision(
     clips = np.arange(len(labels)) if clips is None else np.asarray(clips)
     speakers = clips if speakers is None else np.asarray(speakers)
     grounds = grounds_of(labels, n_classes, clips, speakers)
-    unfitted = DecisionConfig(1.0, min(UNFITTED_THRESHOLD / n_classes, 0.5) if coverage < 1 else 0.0)
+    usual = min(UNFITTED_THRESHOLD / n_classes, 0.5)
+    unfitted = DecisionConfig(1.0, min(usual, _threshold(probabilities(logits, 1.0), coverage)))
     if grounds.unfitted:
         return unfitted, grounds
     _, clip, counts = np.unique(clips, return_inverse=True, return_counts=True)
@@ -89,9 +91,14 @@ def choose_decision(
         problem = f"no temperature between {np.exp(LOG_BOUNDS[0]):.2f} and {np.exp(LOG_BOUNDS[1]):.0f} fits"
         return unfitted, replace(grounds, unfitted=problem)
     temperature = float(np.exp(best))
-    confidence = probabilities(logits, temperature).max(axis=1)
-    threshold = min(float(np.quantile(confidence, 1 - coverage)), MAX_CONFIDENCE_WANTED) if coverage < 1 else 0.0
-    return DecisionConfig(temperature, threshold), grounds
+    return DecisionConfig(temperature, _threshold(probabilities(logits, temperature), coverage)), grounds
+
+
+def _threshold(probs: np.ndarray, coverage: float) -> float:
+    """The confidence that the share `coverage` of the decisions `probs (n, n_classes)` reaches."""
+    if coverage >= 1:
+        return 0.0
+    return min(float(np.quantile(probs.max(axis=1), 1 - coverage)), MAX_CONFIDENCE_WANTED)
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,8 @@ class Confidence:
     """Share of decisions that reach the threshold"""
     accuracy: float
     """Share right of all decisions"""
-    accuracy_covered: float
-    """Share right of those that reach the threshold; NaN if none does"""
+    accuracy_covered: float | None
+    """Share right of those that reach the threshold; None if none does"""
     curve: tuple[tuple[float, float], ...]
     """(coverage, share right of the most confident so many), from 1.0 down"""
     chosen_on: Grounds | None = None
@@ -126,7 +133,7 @@ def judge_decision(
         ece=calibration_error(probs, labels),
         coverage=float(covered.mean()),
         accuracy=float(right.mean()),
-        accuracy_covered=float(right[covered].mean()) if covered.any() else float("nan"),
+        accuracy_covered=float(right[covered].mean()) if covered.any() else None,
         curve=coverage_curve(confidence, right),
         chosen_on=chosen_on,
     )

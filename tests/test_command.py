@@ -26,15 +26,20 @@ COMMANDS = {
     "evaluate": ["-m", "edge.evaluate", BUNDLE],
     "app": ["-m", "edge.app", "--port", "0"],
 }
+WORKSTATION = {
+    "train": ["train.py", "--data", "nowhere"],
+    "quantize": ["quantize.py", "nowhere", "--out", "nowhere/bundle"],
+    "synthetic": ["-m", "crnn.synthetic", "/proc/nowhere"],
+}
 MOMENTS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """s after the first module of this project was imported; before that Python itself is not ready for signals"""
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS | WORKSTATION)
 def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(name):
     for moment in MOMENTS:
         process = subprocess.Popen(
-            [sys.executable, "-X", "importtime", *map(str, COMMANDS[name])],
+            [sys.executable, "-X", "importtime", *map(str, (COMMANDS | WORKSTATION)[name])],
             cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         for line in process.stderr:
@@ -108,14 +113,15 @@ def test_shown_is_bounded_and_printable():
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root becomes nobody")
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS | WORKSTATION)
 def test_a_user_without_name_and_home(name, tmp_path):
     """As in a container that was started under a user id that nobody has; Python itself must stay readable to it."""
     rights = "+dac_read_search"
     nobody = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
     bare = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing"), "PYTHONPATH": str(ROOT), "LANG": "C"}
     process = subprocess.Popen(
-        [*nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", sys.executable, *map(str, COMMANDS[name])],
+        [*nobody, f"--inh-caps={rights}", f"--ambient-caps={rights}", sys.executable]
+        + [str(part) for part in (COMMANDS | WORKSTATION)[name]],
         cwd=ROOT, env=bare, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
