@@ -49,7 +49,8 @@ class Server:
         }
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge.app", "--port", "0", *arguments],
+            # A synthetic voice is not always one to the neural gate.
+            [sys.executable, "-m", "edge.app", "--port", "0", "--gate", "energy", *arguments],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
