@@ -85,14 +85,14 @@ def test_broken_files_are_named_with_their_reasons(mine, capsys):
     soundfile.write(mine / "sad" / "voice1_short.wav", tone(0.1, 16000), 16000)
     soundfile.write(mine / "sad" / "voice1_silent.wav", np.zeros(16000), 16000)
     soundfile.write(mine / "sad" / "voice1_long.flac", tone(61, 8000), 8000)
-    (mine / "sad" / "voice1_phone.m4a").write_bytes(b"x")
+    (mine / "sad" / "voice1_pointer.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 5\n")
     found = look(mine)
     assert found["usable"] == 60
     lines = "\n".join(found["problems"]["unusable"])
     assert len(found["problems"]["unusable"]) == len(reasons) + 3
     for part in (*reasons.values(), "0.10 s long; at least 0.2 s", "silent throughout", "61 s long; the limit is 60 s"):
         assert part in lines
-    assert "convert it" in found["problems"]["left out"][0]
+    assert "git-lfs pointer" in found["problems"]["left out"][0]
     assert main(["--data", f"folder:{mine}"]) == 1
     assert "unusable: and 5 more (--json)" in capsys.readouterr().out
 
