@@ -36,7 +36,7 @@ class SileroGate:
     """Yes from probability `open_probability` on, no from below `close_probability`; sure where it is often high.
 
     The network costs more than the recognizer, so it sleeps while the level stays within a few dB of the room's own
-    noise, and begins anew when something stands out.
+    noise, and wakes when something stands out.
 
     Args:
         sample_rate: Hz; the model hears 16000.
@@ -84,12 +84,8 @@ class SileroGate:
         self._level.reset()
         self._evidence.clear()
         self._awake = 0
-        self._sleep()
-        self._begun = False
-
-    def _sleep(self) -> None:
         self._state = np.zeros((2, 1, 128), dtype=np.float32)
-        self._voice = False
+        self._begun = self._voice = False
 
     def update(self, frames: np.ndarray) -> list[Voice]:
         return [self._hear(frame, bool(loud)) for frame, loud in zip(frames, self._level.update(frames), strict=True)]
@@ -100,11 +96,8 @@ class SileroGate:
         self._begun = True
         self._input[0, CONTEXT_SAMPLES:] = frame
         self._awake = self._awake_frames if loud else max(0, self._awake - 1)
-        probability = 0.0
-        if self._awake:
-            probability = self._probability()
-        else:
-            self._sleep()
+        # Asleep it keeps its state: with a fresh one it took more of the notes of a melody for a voice.
+        probability = self._probability() if self._awake else 0.0
         self._voice = probability >= (self._close if self._voice else self._open)
         self._evidence.add(int(probability >= SURE_PROBABILITY), self._voice)
         if not self._voice:
