@@ -87,7 +87,8 @@ def _wave(hearing: Hearing) -> str:
 
 def _hops(hearing: Hearing) -> str:
     drawn = []
-    for hop in hearing.hops:
+    last = {hop.seconds: hop for hop in hearing.hops}  # hops of the padding at an utterance's end share its place
+    for hop in last.values():
         noise = hop.emotion == Verdict.NOISE
         emotion = None if noise or hop.emotion == UNCERTAIN else hop.emotion
         sure = 0.15 if noise or hop.confidence is None else max(0.25, hop.confidence)
