@@ -8,6 +8,11 @@
 Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
 """
 
+from crnn.leaving import starting
+
+if __name__ == "__main__":
+    starting()
+
 import argparse
 import json
 import logging
@@ -15,23 +20,24 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.command import command, log_to_stderr
+from crnn.config import require
 from crnn.corpora import Corpus, read_corpus
 from crnn.corrections import CORRECTIONS, scan_corrections
 from crnn.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
+from crnn.installed import Parser
 from crnn.own_data import LAYOUT, scan
 from crnn.own_rows import OWN
 from crnn.prepare import given_folders
 from crnn.protocols import protocol_facts, protocol_names
+from crnn.shown import shown
 
 SHOWN_LINES, SHOWN_SPEAKERS = 5, 40
 """Of each kind, in the text; --json gives all"""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m crnn.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("crnn.check", __doc__)
     parser.add_argument(
         "--data",
         required=True,
@@ -140,7 +146,7 @@ def text(found: dict) -> str:
         for kind, items in found[title].items():
             lines += [f"  {kind}: {item}" for item in items[:SHOWN_LINES]]
             lines += [f"  {kind}: and {len(items) - SHOWN_LINES} more (--json)"] * (len(items) > SHOWN_LINES)
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def _table(found: dict) -> list[str]:
@@ -160,17 +166,11 @@ def _table(found: dict) -> list[str]:
     return lines
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     args = build_parser().parse_args(argv)
-    try:
-        found = check(args.data, args.layout, args.protocol, args.fold)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or args.data}: {error.strerror}\n")
-        return 2
+    found = check(args.data, args.layout, args.protocol, args.fold)
     sys.stdout.write((json.dumps(found) if args.json else text(found)) + "\n")
     return 1 if found["problems"] else 0
 

@@ -81,6 +81,7 @@ def _read(file: Path, columns: tuple[str, ...]) -> list[Row]:
     require(not problems, problems[0] if problems else "")
     if not rows:
         raise InputError(f"{file}: holds no rows; download it again")
+    rows = [(where, {name.replace("_", ""): cell for name, cell in row.items()}) for where, row in rows]
     missing = [column for column in columns if column not in rows[0][1]]
     require(not missing, f"{file}: no column {', '.join(missing)}; it has {', '.join(rows[0][1])}; download it again")
     return [(where, {column: clean(cell) for column, cell in row.items()}) for where, row in rows]

@@ -16,6 +16,11 @@ QUOTES = "\"'`´“”„‟‘’‚‛«»‹›″"
 JOINERS = "\u200c\u200d"
 """Invisible, but part of the spelling in some scripts"""
 LONGEST = 40
+LATIN_ACCENTS = re.compile("([A-Za-z\u0370-\u03ff\u0400-\u04ff])[\u0300-\u036f]+")
+"""On decomposed text; also those of Greek and Cyrillic. Marks of other scripts are vowels"""
+UMLAUTS = re.compile("([AOUaou])\u0308")
+TYPED = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae", "Æ": "Ae", "ı": "i"}
+"""Letters that decompose into none"""
 
 
 def clean(text: str) -> str:
@@ -120,9 +125,28 @@ def _kind(character: str) -> str:
     return {"L": "letters", "M": "letters", "N": "digits"}.get(unicodedata.category(character)[0], "")
 
 
+def _likenesses(name: str) -> set[tuple[str, ...]]:
+    """`likeness` of a name, and of how it is typed where there are no accents, or surname first."""
+    letters = unicodedata.normalize("NFD", name.replace("ß", "ss"))
+    without = LATIN_ACCENTS.sub(r"\1", letters)
+    typed = {name, without, LATIN_ACCENTS.sub(r"\1", UMLAUTS.sub(r"\1e", letters))}
+    for foreign, plain in TYPED.items():
+        typed |= {form.replace(foreign, plain) for form in typed}
+    alike = {likeness(form) for form in typed}
+    # Digits keep their order (1-11 and 11-1 are two), and so do initials.
+    words = {key for key in alike if len(key) > 1 and all(len(word) > 1 and word.isalpha() for word in key)}
+    return alike | {tuple(sorted(key)) for key in words}
+
+
 def spellings(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of different names that are likely one, each sorted."""
+    """Groups of different names that are likely one, each sorted.
+
+    >>> spellings(["Dörte", "Doerte", "Dora", "Li Wei", "Wei, Li"])
+    [('Doerte', 'Dörte'), ('Li Wei', 'Wei, Li')]
+    """
     groups = defaultdict(set)
     for name in names:
-        groups[likeness(name)].add(name)
-    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+        for key in _likenesses(name):
+            groups[key].add(name)
+    found = {tuple(sorted(group)) for group in groups.values() if len(group) > 1}
+    return sorted(group for group in found if not any(set(group) < set(other) for other in found))

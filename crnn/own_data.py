@@ -10,6 +10,7 @@ refused with its row; a file in a folder that cannot be used is reported in `Cor
 (`crnn.names`), nothing is renamed: the model's classes are the user's own words, in alphabetical order.
 """
 
+import logging
 import os
 import re
 import unicodedata
@@ -20,16 +21,20 @@ from pathlib import Path
 from crnn.audio import AUDIO_SUFFIXES
 from crnn.config import InputError, require
 from crnn.corpora import Corpus
-from crnn.names import clean
-from crnn.own_rows import OWN, PARTS, Entry, as_utterances
+from crnn.names import clean, is_missing, likeness
+from crnn.own_rows import OWN, PARTS, VOTE, Entry, as_utterances
 from crnn.recordings import unusable_file
 from crnn.segments import TimeColumns
 from crnn.shown import shown
 from crnn.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 
+log = logging.getLogger(__name__)
+
 KINDS = ("folder", "csv", "audiofolder")
 LAYOUT = "{emotion}/{speaker}_*"
 LISTS = ("metadata.csv", "metadata.jsonl")
+SYNONYMS = {"emotion": "label", "speaker": "speaker_id"}
+USED = frozenset({*SYNONYMS, *SYNONYMS.values(), "split", "sex", "channel"})
 
 
 def read_own(source: str, layout: str) -> Corpus:
@@ -160,21 +165,43 @@ def _listed(file: Path, needed: str, problems: list[str]) -> list[Row]:
     rows = list((json_rows if file.suffix == ".jsonl" else csv_rows)(file, text, problems))
     columns = set().union(*(values for _, values in rows))
     require(bool(rows), problems[0] if problems else f"{file}: lists no recording")
-    for names in ((needed,), ("emotion", "label"), ("speaker", "speaker_id")):
+    for names in ((needed,), *SYNONYMS.items()):
         require(
             bool(columns & set(names)), f"{file}: no column {' or '.join(names)}; it has {', '.join(sorted(columns))}"
         )
-    for _, values in rows:
-        for name, other in (("emotion", "label"), ("speaker", "speaker_id")):
+    for name, other in SYNONYMS.items():
+        _require_agreement(rows, name, other)
+        for _, values in rows:
             values.setdefault(name, values.get(other, ""))
     return rows
+
+
+def _require_agreement(rows: list[Row], name: str, other: str) -> None:
+    """Two columns for one thing may number what the other names, and nothing else."""
+    first: dict[tuple, tuple[str, str, str]] = {}
+    for where, values in rows:
+        one, two = values.get(name, ""), values.get(other, "")
+        if is_missing(one) or is_missing(two):
+            continue
+        for key in ((name, likeness(clean(one))), (other, likeness(clean(two)))):
+            earlier, *said = first.setdefault(key, (where, one, two))
+            require(
+                [likeness(clean(cell)) for cell in said] == [likeness(clean(cell)) for cell in (one, two)],
+                f"{where}: {name} {one} with {other} {two}, but {' with '.join(said)} in {earlier}; the two columns "
+                "contradict each other: keep the right one",
+            )
 
 
 def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
     """Rows of a list whose recording is there; the name is tried as it is written, in both forms of Unicode (macOS
     stores the decomposed one), without quotes, and with Windows' backslashes turned."""
     base, rows = listing.parent, _listed(listing, column, problems)
-    times = TimeColumns.of(set().union(*(values for _, values in rows)), str(listing))
+    columns = set().union(*(values for _, values in rows))
+    times = TimeColumns.of(columns, str(listing))
+    unused = columns - USED - {column} - {time for time, _ in times.roles.values()}
+    unused = sorted(name for name in unused if name and not name.startswith(VOTE))
+    if unused:
+        log.warning("%s: columns that are not used: %s", listing, ", ".join(unused))
     channels = {values.get("channel", "") for _, values in rows}
     require(len(channels) == 1, f"{listing}: a channel cannot be chosen; write each channel to a file of its own")
     for where, values in rows:

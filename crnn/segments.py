@@ -17,13 +17,13 @@ MAX_FILE_SECONDS = 3600.0
 TOLERANCE_SECONDS = 0.05
 """How far an end may lie past the recording's: tools round differently"""
 
-START = frozenset({"start", "starts", "begin", "begins", "onset", "xmin", "tmin", "t0"})
-END = frozenset({"end", "ends", "stop", "stops", "xmax", "tmax", "t1"})
-LENGTH = frozenset({"duration", "dur"})
+START = frozenset({"start", "starts", "begin", "begins", "onset", "xmin", "tmin", "t0", "beginn", "anfang"})
+END = frozenset({"end", "ends", "stop", "stops", "xmax", "tmax", "t1", "ende"})
+LENGTH = frozenset({"duration", "dur", "dauer"})
 OFFSET = "offset"
 """The end beside `onset`, the start beside `duration`"""
 WEAK = {"from": "start", "to": "end"}
-"""Times only as a column's whole name"""
+"""Times only where nothing but a unit or `time` stands beside them"""
 SECONDS = frozenset({"s", "sec", "secs", "second", "seconds"})
 MILLISECONDS = frozenset({"ms", "msec", "msecs", "millis", "millisecond", "milliseconds"})
 FILLING = frozenset({"time", "t", "segment", "seg", "clip", "utterance", "utt", "audio", "at", "in"})
@@ -88,15 +88,16 @@ def _role(column: str, where: str) -> tuple[str, float]:
     """What a column name says, "" where it says nothing of time, and seconds per unit."""
     if column.startswith("vote_"):
         return "", 1.0
-    if column in WEAK:
-        return WEAK[column], 1.0
     glued = re.fullmatch(r"(start|begin|end|stop|onset|offset|duration)(time|sec|secs|seconds|s|ms)", column)
     tokens = list(glued.groups()) if glued and column not in START | END else re.findall(r"[^\W_]+", column)
     named = {"start": START, "end": END, "length": LENGTH, OFFSET: {OFFSET}}
     roles = [role for token in tokens for role, words in named.items() if token in words]
-    if not roles:
-        return "", 1.0
     units = {token for token in tokens if token in SECONDS | MILLISECONDS}
+    if not roles:
+        weak = [token for token in tokens if token not in FILLING | SECONDS | MILLISECONDS]
+        if len(weak) != 1 or weak[0] not in WEAK or len(units) > 1:
+            return "", 1.0
+        return WEAK[weak[0]], 0.001 if units & MILLISECONDS else 1.0
     rest = [t for t in tokens if t not in FILLING | SECONDS | MILLISECONDS and not any(t in w for w in named.values())]
     require(
         len(roles) == 1 and not rest and len(units) <= 1,
@@ -113,6 +114,8 @@ def _seconds(cell: str, unit: float, where: str) -> float:
         seconds = float(number[1].replace(",", ".")) * scale
     elif clock:
         days, hours, minutes, rest = (float((part or "0").replace(",", ".")) for part in clock.groups())
+        valid = rest < 60 and (minutes < 60 or clock[2] is None)
+        require(valid, f"{where} is {cell[:40]!r}, which no clock shows; give seconds, for example 1.25")
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     else:
         raise InputError(f"{where} is {cell[:40]!r}; give seconds, for example 1.25")

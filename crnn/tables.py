@@ -79,12 +79,13 @@ def _windows_1252(file: Path, data: bytes, first_bad: int) -> str:
 def column_name(name: str) -> str:
     """A header cell as a name: `" Speaker ID"` -> `speaker_id`; the emotion in `vote_EMOTION` keeps its spaces.
 
-    >>> column_name(" Speaker-ID"), column_name('"Vote_Very happy"')
-    ('speaker_id', 'vote_very happy')
+    >>> column_name(" Speaker-ID"), column_name("startTimeMs"), column_name('"Vote_Very happy"')
+    ('speaker_id', 'start_time_ms', 'vote_very happy')
     """
-    plain = " ".join(unicodedata.normalize("NFKC", name).lower().strip("\"'\ufeff \t").split())
-    joined = re.sub(r"[\s-]+", "_", plain)
-    return f"vote_{plain[5:].strip()}" if joined.startswith("vote_") else joined
+    plain = " ".join(unicodedata.normalize("NFKC", name).strip("\"'\ufeff \t").split())
+    if re.match(r"vote[ _-]", plain, re.IGNORECASE):
+        return f"vote_{plain[5:].strip().lower()}"
+    return re.sub(r"[\s-]+|(?<=[a-z])(?=[A-Z])", "_", plain).lower()
 
 
 def csv_rows(file: Path, text: str, problems: list[str], unnamed: bool = False) -> Iterator[Row]:
@@ -111,10 +112,15 @@ def csv_rows(file: Path, text: str, problems: list[str], unnamed: bool = False) 
             if not any(cell.strip() for cell in cells):
                 continue
             where = f"{file} line {reader.line_num + skipped}"
+            while len(cells) > len(header) and not cells[-1].strip():  # a comma at the end of every row
+                cells.pop()
             if any("\n" in cell or "\r" in cell for cell in cells):
                 problems.append(f"{where}: a cell goes over several lines; close its quotes")
             elif len(cells) > len(header):
-                problems.append(f'{where}: more cells than the header; put a name with "{delimiter}" in quotes')
+                problems.append(
+                    f"{where}: {len(cells)} cells below a header of {len(header)} ({delimiter.join(header)[:80]}); "
+                    f'the header names every column, and a name with "{delimiter}" stands in quotes'
+                )
             else:
                 cells += [""] * (len(header) - len(cells))
                 pairs = zip(header, cells, strict=True)

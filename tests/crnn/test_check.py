@@ -1,6 +1,7 @@
 """python -m crnn.check: what it counts, what it calls a problem, what a warning, and its exit codes."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -211,6 +212,36 @@ def test_what_is_measured_of_a_sound(tmp_path):
     assert sound.loudest_dbfs == pytest.approx(20 * np.log10(0.3 / np.sqrt(2)), abs=0.2)
     with pytest.raises(InputError, match="no such file"):
         listen(tmp_path / "b.wav")
+
+
+def test_it_begins_and_ends_like_every_command(mine):
+    """A closed output, a reader who has gone, a name that is not UTF-8, one that steers a terminal."""
+
+    def run(place: bytes, redirected: str) -> subprocess.CompletedProcess:
+        line = f'exec {sys.executable} -m crnn.check --data "csv:$0" {redirected}'
+        return subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {line}", place], cwd=ROOT, capture_output=True, timeout=120, check=False
+        )
+
+    mine = bytes(mine)
+    rows = b"path,emotion,speaker\n" + b"".join(
+        b"%s/voice%d_0%d.wav,%s,voice%d\n" % (emotion, v, number, emotion, v)
+        for v in range(1, 7)
+        for number, emotion in ((0, b"angry"), (2, b"sad"))
+    )
+    plain, latin, steering = mine + b"/a.csv", mine + b"/\xe9.csv", mine + b"/\x1b[31m.csv"
+    for name in (plain, latin, steering):
+        Path(os.fsdecode(name)).write_bytes(rows)
+    closed, gone, full = run(plain, ">&-"), run(plain, "| true"), run(plain, ">/dev/full")
+    assert (closed.returncode, gone.returncode, full.returncode) == (2, 0, 2)
+    assert b"standard output" in closed.stderr
+    assert b"No space left" in full.stderr
+    odd, red = run(latin, "<&- 2>&1"), run(steering, "2>&1")
+    assert (odd.returncode, red.returncode) == (0, 0), odd.stdout + red.stdout
+    assert rb"\xe9.csv" in odd.stdout
+    assert b"\x1b" not in red.stdout
+    for result in (closed, gone, full, odd, red):
+        assert b"Traceback" not in result.stdout + result.stderr
 
 
 def test_real_corpora(recordings):

@@ -45,6 +45,7 @@ FORMS = {
     "single quotes": text_of([ROWS[0], *([f"'{cell}'" for cell in row] for row in ROWS[1:])]).encode(),
     "blank lines": ("\n\n" + text_of(end="\n\n  \n") + ",,\n").encode(),
     "header in capitals, with space": text_of([[" Path ", '"EMOTION"', "Speaker ID\u00a0"], *ROWS[1:]]).encode(),
+    "commas at the ends of rows": text_of([ROWS[0], *([*row, "", ""] for row in ROWS[1:])]).encode(),
     "column names of pandas' index": text_of([["", *ROWS[0]], ["0", *ROWS[1]], ["1", *ROWS[2]]]).encode(),
 }
 
@@ -56,6 +57,12 @@ def test_forms_of_one_list_are_read_alike(tmp_path, form):
 
 def test_a_name_with_the_separator_in_quotes(tmp_path):
     assert read(tmp_path, b'path, emotion, speaker\n"x,y.wav", "joy", "anna"\n') == [("x,y.wav", "joy", "anna")]
+
+
+def test_numbers_beside_names_and_columns_that_are_not_used(tmp_path, caplog):
+    data = b"path,emotion,label,speaker,tc_in,tc_out\na.wav,joy,0,anna,1.0,2.0\nb.wav,sad,1,ben,1.0,2.0\n"
+    assert read(tmp_path, data) == [("a.wav", "joy", "anna"), ("b.wav", "sad", "ben")]
+    assert "my.csv: columns that are not used: tc_in, tc_out" in caplog.text
 
 
 def test_lines_are_counted_from_the_first_of_the_file(tmp_path):
@@ -72,6 +79,15 @@ REFUSED = {
     "two values of one name": (
         b'{"file_name": "a.wav", "emotion": "joy", "Emotion": "sad", "speaker": "anna"}\n',
         "two values have one name",
+    ),
+    "a comment above the header": (b"# mine\npath,emotion,speaker\n", "line 2: 3 cells below a header of 1"),
+    "two columns that contradict each other": (
+        b"path,emotion,label,speaker\na.wav,joy,joy,anna\nb.wav,joy,sad,ben\n",
+        "line 3: emotion joy with label sad, but joy with joy in",
+    ),
+    "one number for two names": (
+        b"path,emotion,speaker,speaker_id\na.wav,joy,anna,1\nb.wav,joy,ben,01\n",
+        "line 3: speaker ben with speaker_id 01, but anna with 1 in",
     ),
     "deep nesting": (b"[" * 100_000 + b"\n", "not a JSON object"),
 }  # fmt: skip
