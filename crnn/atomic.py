@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # gone already, once it is renamed
             part.unlink()
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,10 +39,10 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))  # a file name that is not UTF-8 may stand in the text
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut, where its file system can."""
+def sync(path: Path) -> None:
+    """Make what a file holds, or renames in a folder, survive a power cut, where the file system can."""
     with suppress(OSError):  # some network and FUSE file systems cannot sync a folder
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

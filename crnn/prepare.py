@@ -23,7 +23,7 @@ from crnn.run_config import RunConfig
 
 log = logging.getLogger(__name__)
 
-NEAR_FORMAT = 2
+NEAR_FORMAT = 3
 """Of near copies as they are cached; another number looks for them anew"""
 
 
@@ -137,18 +137,23 @@ def cached_near_copies(cache: AudioCache, sample_rate: int, folder: Path | None 
     """Near copies among these recordings; looked for once, as long as they are the same."""
     key = hashlib.sha256(json.dumps([NEAR_FORMAT, sample_rate, sorted(cache.hashes.items())]).encode())
     file = (folder or default_folder()) / f"near-{key.hexdigest()[:24]}.json"
-    with suppress(OSError, ValueError, TypeError):  # not there, or damaged: looked for again
-        stored = [NearCopy(*copy) for copy in json.loads(file.read_text(encoding="utf-8"))]
-        if all({copy.first, copy.second} <= cache.clips.keys() and 0 <= copy.correlation <= 1 for copy in stored):
-            return stored
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):  # not there, or damaged: made anew
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored["digest"] == _digest(stored["copies"]):
+            return [NearCopy(*copy) for copy in stored["copies"]]
     log.info("looking for near copies among %d recordings", len(cache.clips))
     fingerprints = {name: words(cache.waveform(name), sample_rate) for name in cache.clips}
     found = near_copies(fingerprints, cache.waveform, sample_rate)
+    copies = [list(astuple(copy)) for copy in found]
     try:
-        write_text(file, json.dumps([astuple(copy) for copy in found]))
+        write_text(file, json.dumps({"digest": _digest(copies), "copies": copies}))
     except OSError as error:
         log.warning("%s: not kept (%s); near copies are looked for again next time", file, error.strerror)
     return found
+
+
+def _digest(copies: object) -> str:
+    return hashlib.sha256(json.dumps(copies).encode()).hexdigest()
 
 
 def without_test(prepared: Prepared) -> Prepared:

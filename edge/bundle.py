@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from crnn.atomic import sync
 from crnn.config import InputError, require
 from edge import golden, runtimes
 from edge.decision import DecisionConfig as DecisionConfig
@@ -135,6 +136,10 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o755)
+        for file in part.rglob("*"):  # a power cut after the renaming must not leave empty files under the final name
+            sync(file)
+        sync(part)
         part.rename(out)
+        sync(out.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)

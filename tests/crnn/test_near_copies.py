@@ -1,6 +1,7 @@
 """Near copies are found through codecs, trimming, gain and noise; other takes are not taken for copies."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +94,9 @@ def test_a_generated_corpus_has_no_near_copies(voices, cache):
 def test_they_are_looked_for_once_and_again_when_the_answer_is_damaged(voices, tmp_path, caplog):
     caplog.set_level("INFO")
     _, audio = open_corpus("synthetic", str(voices), LAYOUT, RATE, tmp_path)
-    for damage in (None, "keep", "[[1, 2, 3]]", '[["a", "b", 0.9]]', "\0\0"):
+    one, other, *_ = audio.clips
+    believable = json.dumps({"digest": "0" * 64, "copies": [[one, other, 0.9]]})
+    for damage in (None, "keep", "[[1, 2, 3]]", '[["a", "b", 0.9]]', believable, "{}", "[" * 100_000, "\0\0"):
         caplog.clear()
         if damage not in (None, "keep"):
             next(tmp_path.glob("near-*.json")).write_text(damage)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +152,14 @@ def test_new_folder_appears_whole_or_not_at_all(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / "out"):
         pass
+
+
+def test_new_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    rename, fsync = Path.rename, os.fsync
+    monkeypatch.setattr(Path, "rename", lambda self, target: done.append("renamed") or rename(self, target))
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino) or fsync(handle))
+    with new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("whole")
+    inodes = [path.stat().st_ino for path in (tmp_path / "out" / "file", tmp_path / "out", tmp_path)]
+    assert done == [*inodes[:2], "renamed", inodes[2]]
