@@ -85,7 +85,7 @@ install_python() {
   run rm -rf "$copy"
   run mkdir -p "$copy"
   run cp -r "${SOURCES[@]/#/$CHECKOUT/}" "$copy"
-  run "$PYTHON" -m pip install --upgrade "${copy}[mic]"
+  run "$PYTHON" -m pip install --upgrade "${copy}[mic,vad]"
   run rm -rf "$copy"
 }
 

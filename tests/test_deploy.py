@@ -30,7 +30,7 @@ def test_a_dry_run_names_every_step_and_leaves_nothing(tmp_path):
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.iterdir()) == []
     commands = [line for line in result.stdout.splitlines() if line.startswith("  + ")]
-    for step in ("-m venv", "pip install --upgrade", "[mic]", "-m edge.doctor"):
+    for step in ("-m venv", "pip install --upgrade", "[mic,vad]", "-m edge.doctor"):
         assert any(step in command for command in commands), step
     assert "systemctl" not in result.stdout
 
