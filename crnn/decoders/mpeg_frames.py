@@ -57,6 +57,11 @@ def frame_at(data: bytes, at: int = 0) -> Frame | None:
     return Frame(layer, rate, 1 if data[at + 3] >> 6 == 3 else 2, length, samples)
 
 
+def may_be_frame(head: bytes) -> bool:
+    """Whether the first eleven bits are those that every MPEG frame begins with, also one of free format."""
+    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
+
+
 def is_run(data: bytes, at: int, frames: int) -> bool:
     """Whether so many frames of one format follow each other from `data[at]` on, or as many as `data` can show (but
     always two headers)."""

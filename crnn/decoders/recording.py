@@ -12,10 +12,11 @@ from crnn.config import InputError, require
 from crnn.decoders import NotDecodable, flac, mpeg, ogg, wav
 from crnn.decoders.av_decoder import AvDecoder
 from crnn.decoders.containers import HEAD_BYTES, WITH_AV, identify
+from crnn.decoders.mpeg_frames import may_be_frame
 from crnn.decoders.pcm import SampleFormat
 from crnn.decoders.slices import Slices
 from crnn.decoders.sound_file import SoundFileDecoder
-from crnn.decoders.tags import id3v2_length
+from crnn.decoders.tags import tags_length
 
 MIN_RATE, MAX_RATE = 4000, 192000
 """Hz; from here on a number is no rate but a mistake, or a trap for whoever allocates for it"""
@@ -187,7 +188,7 @@ def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
     """How to open what the file holds, by its content: one part, or several that were joined."""
     size = os.fstat(file.fileno()).st_size
     require(size > 0, f"{path}: the file is empty")
-    start = id3v2_length(file.read(10))
+    start = tags_length(file, size)
     file.seek(start)
     head = file.read(HEAD_BYTES)
     kind = identify(head)
@@ -205,6 +206,11 @@ def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
     if kind is None and path.suffix.lower() in (".raw", ".pcm"):
         raise InputError(
             f"{path}: raw audio has no header; pipe it: stream_infer.py - --rate HZ --format s16le < {path}"
+        )
+    if kind is None and may_be_frame(head):  # libsndfile would search it for frames, and complain on standard error
+        raise NotDecodable(
+            "not readable as audio (begins like MP3, but no frames of a known size follow); "
+            "if a player plays it, convert it: ffmpeg -i FILE out.wav"
         )
     if kind is not None and kind not in ("AIFF", "CAF", "W64", "VOC", "NIST SPHERE", "IFF"):
         raise NotDecodable(f"not readable as audio ({kind} file)")

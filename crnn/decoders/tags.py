@@ -23,6 +23,17 @@ def id3v2_length(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
+def tags_length(file: BinaryIO, stop: int) -> int:
+    """Bytes of all ID3v2 and APE tags at the beginning of `file`, at most `stop`."""
+    at, length = 0, 1
+    while length and at < stop:
+        file.seek(at)
+        head = file.read(FOOTER)
+        length = tag_length(file, at, stop) if head.startswith(APE) else id3v2_length(head)
+        at += length
+    return min(at, stop)
+
+
 def tag_length(file: BinaryIO, at: int, stop: int) -> int:
     """Bytes of the tag at byte `at` of `file`, at most up to `stop`; 0 if there is none."""
     file.seek(at)
