@@ -171,7 +171,7 @@ BAD = {
     ),
     "listed twice": (f"{HEAD}a.wav,joy,anna\na.wav,joy,anna\n", "line 3: .*a.wav is listed twice, first in .*line 2"),
     "kept word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain': this word is kept"),
-    "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", 'line 2: more cells than the header; put a name with ","'),
+    "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", 'line 2: 4 cells below a header of 3 \\(path,emotion,speaker\\)'),
     "unknown split": ("path,emotion,speaker,split\na.wav,joy,anna,trian\n", "line 2: split 'trian' is none of"),
     "split in some rows": (
         "path,emotion,speaker,split\na.wav,joy,anna,train\nb.wav,joy,ben,\n",
