@@ -4,7 +4,7 @@
     python quantize.py RUN --out BUNDLE --target-size 120kB --plot pruning.svg
 
 Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing is written; 2 bad input, or a target
-that cannot be met: the best that was reached is told, and nothing is written.
+that cannot be met: the best that was reached is printed, and nothing is written.
 """
 
 from crnn.leaving import starting
@@ -86,7 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits; past any of them nothing is written")
     for item in fields(Limits):
         option = "--" + item.name.replace("_", "-")
-        limits.add_argument(option, type=float, default=item.default, help=f"share (default: {item.default:g})")
+        unit = "probability" if "abs_diff" in item.name else "share"
+        limits.add_argument(option, type=float, default=item.default, help=f"{unit} (default: {item.default:g})")
     return parser
 
 

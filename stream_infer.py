@@ -56,10 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="[BUNDLE] [FILE ...]",
         help="bundle folder made by quantize.py (default: the int8 model that ships), and a recording "
-        "(WAV, FLAC, OGG ...; several with --csv) or - for raw s16le on standard input",
+        "(WAV, FLAC, OGG, MP3 ...; several with --csv) or - for standard input (WAV, AU or raw samples)",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, from edge.enroll")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll")
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     source = parser.add_argument_group("audio")
@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--mqtt-discovery",
         default="homeassistant",
         metavar="PREFIX",
-        help="where Home Assistant looks for devices; empty: it is told nothing (default: homeassistant)",
+        help="where Home Assistant looks for devices; empty: it is not told of this one (default: homeassistant)",
     )
     return parser
 

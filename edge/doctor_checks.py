@@ -254,7 +254,7 @@ def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> 
     if test.rtf >= SLOW_RTF:
         late = "cannot keep up with a microphone" if test.rtf >= 1 else "leaves little for anything else"
         smaller = "" if "int8" in test.scheme else "use an int8 bundle, "
-        cure = f"{smaller}cure power and heat, stop other programs, or use a faster board"
+        cure = f"{smaller}check power supply and cooling, stop other programs, or use a faster board"
         return Finding(title, State.PROBLEM if test.rtf >= 1 else State.WARNING, f"{what}: {late}", cure), test
     if machine.available_mb is not None and machine.available_mb < 2 * test.rss_mb:
         low = f"{what}; only {machine.available_mb} MiB of memory are available"

@@ -69,7 +69,7 @@ def why(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings)
         Verdict.TOO_QUIET: f"The voice is below {settings.min_level_dbfs:g} dBFS; come closer to the microphone.",
         Verdict.CLIPPED: f"More than {settings.max_clipped:.0%} of the voice is at full scale: too loud, or too close.",
         Verdict.NO_SPEECH: "Nobody spoke, as far as the gate can tell.",
-        Verdict.NOISE: "A steady sound without the rise and fall of speech.",
+        Verdict.NOISE: "Something stood out of the background, but the gate was never sure of a voice.",
     }[segment.verdict]
 
 

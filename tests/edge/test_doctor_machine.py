@@ -97,7 +97,7 @@ def test_a_smaller_bundle_is_no_cure_where_it_is_small(monkeypatch, scheme):
     bundle = Bundle.open(PRETRAINED)
     finding, _ = doctor_checks.check_runtime(replace(read_machine(), model=None), bundle, "onnx", "onnxruntime")
     assert finding.state is State.WARNING
-    assert finding.cure.startswith("use an int8 bundle, " if scheme == "float32" else "cure power and heat")
+    assert finding.cure.startswith("use an int8 bundle, " if scheme == "float32" else "check power supply and cooling")
 
 
 def older_python() -> str | None:
