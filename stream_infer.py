@@ -59,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         "(WAV, FLAC, OGG, MP3 ...; several with --csv) or - for standard input (WAV, AU or raw samples)",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll"
+    )
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
     source = parser.add_argument_group("audio")

@@ -36,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
     parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip"
+    )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
