@@ -97,13 +97,15 @@ def _wav(source: _Forward, order: str) -> Header:
         body = source.take(size)
         source.skip(size % 2)
         if name == b"fmt ":
+            if fmt not in (b"", body):
+                raise NotDecodable("not readable as audio (its header gives two formats)")
             fmt = body
         if name == b"ds64" and size >= 16:
             long_size = number(body[8:16])
         if name in (b"fmt ", b"fact"):
             kept += head + body + b"\0" * (size % 2)
-    if len(fmt) < 14:
-        raise NotDecodable("not readable as audio (no format in its header)")
+    if len(fmt) < 14 or not any(fmt[2:4]):
+        raise NotDecodable("not readable as audio (no format, or no channel, in its header)")
     if size == 0xFFFFFFFF and long_size is not None:
         size = long_size
     codec, channels, rate = number(fmt[:2]), number(fmt[2:4]), number(fmt[4:8])

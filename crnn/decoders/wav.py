@@ -17,6 +17,8 @@ USUAL_HEADER = 128
 IGNORED = 64
 """Bytes behind the samples that are neither a chunk nor a tag"""
 LOOKED_AT = 1 << 16
+SOUND = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"data")
+"""Chunks with sound: left out of what is heard they would be lost silently"""
 
 
 def locate(file: BinaryIO, start: int, stop: int) -> tuple[Header, int, int]:
@@ -79,7 +81,7 @@ def _only_chunks(file: BinaryIO, at: int, stop: int) -> bool:
 def _is_chunk(file: BinaryIO, at: int) -> bool:
     file.seek(at)
     name = file.read(4)
-    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name not in (b"RIFF", b"RIFX", b"RF64")
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name not in SOUND
 
 
 def _zeros(file: BinaryIO, at: int, stop: int) -> bool:

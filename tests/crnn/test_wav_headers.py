@@ -181,3 +181,18 @@ def test_a_disk_that_fails_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(slices.Slices, "_some", fail)
     refused(tmp_path / "a.wav", "cannot be read .Input/output error")
+
+
+def test_a_second_chunk_of_samples_is_not_left_out_silently(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(voice(), behind=wav(voice())[36:]))
+    refused(path, "wrong length in its header")
+
+
+def test_headers_without_a_channel_or_with_two_formats_are_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    data = wav(voice())
+    path.write_bytes(data[:22] + bytes(2) + data[24:])
+    refused(path, "no channel")
+    path.write_bytes(wav(voice(), before=wav(voice(channels=2))[12:36]))
+    refused(path, "two formats")
