@@ -62,7 +62,7 @@ class Bundle:
     def proved(self, runtime: str, threads: int) -> StreamingRecognizer:
         """Load the models and replay the golden waveform, here and now (see `edge.proof`). Raises as `recognizer`."""
         recognizer = build_recognizer(self.path, self.manifest, runtime, threads)
-        golden.check(recognizer, runtime, self.path)
+        golden.check(recognizer, runtime, self.manifest.model_files(runtime).scheme, self.path)
         return recognizer
 
     def speakers(self, recognizer: StreamingRecognizer) -> Speakers:

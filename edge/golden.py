@@ -11,6 +11,7 @@ import numpy as np
 
 from crnn.config import FeatureConfig, StreamGeometry, require
 from crnn.features import LogMel
+from edge import runtimes
 from edge.arrays import read_arrays
 from edge.streaming import StreamingRecognizer
 
@@ -21,6 +22,9 @@ FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = 1e-3
 """Likewise of logits and pooled vectors, whatever the scheme"""
+OTHER_KERNELS_TOLERANCE = 2e-2
+"""Likewise of int8 files under another package than the one whose kernels made the values: tflite-runtime 2.14 rounds
+activations in other places than LiteRT does, and gave logits 0.005 (what ships) and 0.01 off"""
 BUNDLE_AT_FAULT = "the golden values were made by wrong arithmetic: make the bundle again"
 """How the error ends where this machine is nearer to the float32 model than the machine that made the bundle was"""
 
@@ -67,7 +71,7 @@ def write(
     np.savez_compressed(folder / GOLDEN, **values)
 
 
-def check(recognizer: StreamingRecognizer, runtime: str, folder: Path) -> None:
+def check(recognizer: StreamingRecognizer, runtime: str, scheme: str, folder: Path) -> None:
     """Replay the golden waveform of the bundle `folder` through `recognizer`, which runs its files under `runtime`.
 
     Raises InputError that names what differs and, where it can be told, which side is wrong.
@@ -77,9 +81,11 @@ def check(recognizer: StreamingRecognizer, runtime: str, folder: Path) -> None:
         tuple(expected["labels"].tolist()) == recognizer.labels,
         f"{folder}: labels {recognizer.labels} are not those the bundle was made with",
     )
+    other = "int8" in scheme and runtimes.package(runtime) != runtimes.REGISTRY[runtime].packages[0]
+    most = OTHER_KERNELS_TOLERANCE if other else MODEL_TOLERANCE
     for what, value in replay(recognizer, expected["waveform"]).items():
         key = what if what == "log_mel" else f"{runtime}_{what}"
-        limit = FEATURE_TOLERANCE if what == "log_mel" else MODEL_TOLERANCE
+        limit = FEATURE_TOLERANCE if what == "log_mel" else most
         require(key in expected, f"{folder / GOLDEN}: has no golden {key}; make the bundle again")
         require(
             value.shape == expected[key].shape,

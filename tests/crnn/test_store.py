@@ -169,7 +169,7 @@ def test_an_interrupted_rebuild_keeps_what_there_was(clips, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("crnn.cache.read_audio", dies)
+        patched.setattr("crnn.segments.ClipReader.decode", dies)
         with pytest.raises(KeyboardInterrupt):
             audio_of(clips, tmp_path)
     assert file.read_bytes() == damaged

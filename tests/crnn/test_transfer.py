@@ -287,7 +287,7 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     one_clear_line(other, "its model has other settings", "--model.lstm_units 16")
     disguised = tmp_path / "disguised"
     for path in voices.rglob("*.wav"):
-        target = disguised / path.stem.split("-")[2] / f"{path.parent.name}" / path.name
+        target = disguised / f"emotion{path.stem.split('-')[2]}" / f"{path.parent.name}" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     layout = ["--layout", "{emotion}/{speaker}/*", "--data", f"folder:{disguised}"]

@@ -176,7 +176,7 @@ def test_a_plot_where_no_file_can_be(small_run, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("missing", ["torch", "soundfile"])
+@pytest.mark.parametrize("missing", ["torch"])
 @pytest.mark.parametrize(
     ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate", [str(PRETRAINED)])]
 )
