@@ -32,6 +32,8 @@ def sort_names(names: list[str], microphone: bool, many: bool) -> Names:
     if microphone:
         require(not many, "--csv is for recordings; for the microphone use --log FILE")
         require(len(names) <= 1, f"too many names: {' '.join(names)}; with --mic give a bundle at most")
+        for name in names:
+            require(not Path(name).is_file() or Path(name).name == MANIFEST, f"{name}: is a file; give it or --mic")
         return Names(_bundle(names[0]) if names else PRETRAINED, [])
     require(bool(names), f"name a recording, - for standard input, or --mic ({ours} --help)")
     first, *rest = names

