@@ -20,6 +20,8 @@ FEWEST = 1024
 """Samples; fewer say nothing"""
 TEXT_SHARE = 0.9
 """Of the bytes"""
+SMALL_SHARE, BLANK_SHARE = 0.25, 0.05
+"""Of small letters, and of spaces and ends of lines, in a text at least; noise about a level has not both"""
 WHITE_DB = -4.0
 """Spectral flatness, dB, from which on samples look like white noise"""
 DENSE = 0.1
@@ -104,6 +106,8 @@ def _is_text(piece: bytes) -> bool:
         except UnicodeDecodeError:
             return False
     values = np.frombuffer(piece, dtype=np.uint8)
+    if _is_wide_text(values):
+        return True
     letters = ((values >= 0x20) & (values < 0x7F)) | ((values >= 9) & (values <= 13))
     if np.any((values < 0x20) & ~letters) or len(np.unique(values)) < 8:
         return False
@@ -115,6 +119,21 @@ def _is_text(piece: bytes) -> bool:
         except UnicodeDecodeError:
             continue
         return True
+    return False
+
+
+def _is_wide_text(values: np.ndarray) -> bool:
+    """Of Latin letters in UTF-16 or UTF-32 without a mark: of every two or four bytes all but one are zero, and that
+    one is a letter, a digit, a sign or a blank. Samples so small are not spread like that."""
+    for width in (2, 4):
+        lanes = values[: len(values) // width * width].reshape(-1, width)
+        used = np.flatnonzero(lanes.any(axis=0))
+        if len(used) != 1 or len(lanes) < ENOUGH:
+            continue
+        lane = lanes[:, used[0]]
+        small, blank = (lane >= ord("a")) & (lane <= ord("z")), np.isin(lane, (9, 10, 13, 32))
+        if np.all(blank | ((lane > 32) & (lane < 127))) and small.mean() > SMALL_SHARE and blank.mean() > BLANK_SHARE:
+            return True
     return False
 
 

@@ -5,6 +5,8 @@ seek table) is compared with what is there before anything is decoded: a file th
 the writer could not know is replaced by the real one.
 """
 
+CONVERT = "if a player plays it, convert it: ffmpeg -i FILE out.wav"
+
 
 class NotDecodable(ValueError):
     """Why a recording cannot be heard, in one line without its name."""

@@ -101,8 +101,9 @@ class _Scan:
             raise NotDecodable(f"damaged ({end - begin} bytes from byte {begin} on are no MPEG audio)")
 
 
-def scan(file: BinaryIO, start: int, stop: int) -> list[bytes | tuple[int, int]]:
-    """The frames of `file[start:stop]`: pieces of the file behind a true Xing tag.
+def scan(file: BinaryIO, start: int, stop: int) -> tuple[list[bytes | tuple[int, int]], int]:
+    """The frames of `file[start:stop]`: pieces of the file behind a true Xing tag, and the samples in them. Layers I
+    and II have no such tag, so that libmpg123 guesses their length from the bit rate.
 
     Raises NotDecodable if it was cut, is damaged, or changes its rate or channels.
     """
@@ -116,7 +117,7 @@ def scan(file: BinaryIO, start: int, stop: int) -> list[bytes | tuple[int, int]]
             promised, there = info.promised * seconds, info.frames * seconds
             raise NotDecodable(f"truncated (its header promises {promised:.2f} s, {there:.2f} s are there)")
     length = sum(end - begin for begin, end in found.pieces)
-    return [*_true_tag(found, length), *found.pieces]
+    return [*_true_tag(found, length), *found.pieces], found.frames * found.first.samples
 
 
 def _candidates(data: bytes) -> Sequence[int]:

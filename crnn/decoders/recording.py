@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from crnn.config import InputError, require
-from crnn.decoders import NotDecodable, flac, mpeg, ogg, wav
+from crnn.decoders import CONVERT, NotDecodable, flac, mpeg, ogg, wav
 from crnn.decoders.av_decoder import AvDecoder
 from crnn.decoders.containers import HEAD_BYTES, WITH_AV, identify
 from crnn.decoders.mpeg_frames import may_be_frame
@@ -27,6 +27,9 @@ floats, or the file is damaged"""
 MAX_PARTS = 1000
 """Joined recordings in one file"""
 MPEG_IN_WAV = {0x50, 0x55}
+BY_LIBSNDFILE = ("AIFF", "CAF", "W64")
+"""It also guesses at rarer formats, whose cuts it does not notice, searches for MPEG frames and complains on standard
+error, and looks for a resource fork in the current directory"""
 
 
 class Decoder(Protocol):
@@ -195,8 +198,7 @@ def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
     if kind in ("WAV", "AU"):
         return [_pcm_or_codec(file, kind, start, size)]
     if kind == "MP3":
-        pieces = mpeg.scan(file, start, size)
-        return [lambda: SoundFileDecoder(Slices(file, pieces), mpeg=True)]
+        return [_mpeg(file, start, size)]
     if kind == "FLAC":
         return _few([_libsndfile(file, pieces) for pieces in flac.parts(file, start, size)])
     if kind == "Ogg":
@@ -207,18 +209,24 @@ def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
         raise InputError(
             f"{path}: raw audio has no header; pipe it: stream_infer.py - --rate HZ --format s16le < {path}"
         )
-    if kind is None and may_be_frame(head):  # libsndfile would search it for frames, and complain on standard error
-        raise NotDecodable(
-            "not readable as audio (begins like MP3, but no frames of a known size follow); "
-            "if a player plays it, convert it: ffmpeg -i FILE out.wav"
-        )
-    if kind is not None and kind not in ("AIFF", "CAF", "W64", "VOC", "NIST SPHERE", "IFF"):
-        raise NotDecodable(f"not readable as audio ({kind} file)")
+    if kind not in BY_LIBSNDFILE:
+        raise NotDecodable(f"not readable as audio ({f'{kind} file' if kind else _unknown(head)}); {CONVERT}")
+    if kind == "W64":
+        wav.check_w64(file, start, size)
     return [_libsndfile(file, [(start, size)])]
+
+
+def _unknown(head: bytes) -> str:
+    return "begins like MP3, but no frames of a known size follow" if may_be_frame(head) else "of no known kind"
 
 
 def _libsndfile(file: BinaryIO, pieces: list[bytes | tuple[int, int]]) -> Callable[[], Decoder]:
     return lambda: SoundFileDecoder(Slices(file, pieces))
+
+
+def _mpeg(file: BinaryIO, start: int, stop: int) -> Callable[[], Decoder]:
+    pieces, most = mpeg.scan(file, start, stop)
+    return lambda: SoundFileDecoder(Slices(file, pieces), mpeg=True, most=most)
 
 
 def _few(parts: list[Callable[[], Decoder]]) -> list[Callable[[], Decoder]]:
@@ -234,8 +242,7 @@ def _pcm_or_codec(file: BinaryIO, kind: str, start: int, stop: int) -> Callable[
     if kind == "AU":
         return _libsndfile(file, [(start, stop)])
     if header.codec in MPEG_IN_WAV:
-        pieces = mpeg.scan(file, begin, end)
-        return lambda: SoundFileDecoder(Slices(file, pieces), mpeg=True)
+        return _mpeg(file, begin, end)
     size, (block, frames) = end - begin, header.block
     pieces = [wav.for_libsndfile(header, size), (begin, end)]
     return lambda: SoundFileDecoder(Slices(file, pieces), most=size // block * frames if block and frames else None)

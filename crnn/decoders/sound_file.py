@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
-from crnn.decoders import NotDecodable
+from crnn.decoders import CONVERT, NotDecodable
 from crnn.decoders.headers import unknown
 from crnn.decoders.slices import Slices
 
@@ -29,7 +29,7 @@ class SoundFileDecoder:
 
     Args:
         mpeg: it is MPEG audio, whose decoder complains on standard error.
-        most: frames that it holds, where libsndfile counts an incomplete block as whole.
+        most: frames that it holds at most, where libsndfile guesses, or counts an incomplete block as whole.
 
     Raises NotDecodable if it is no sound, was cut, or is damaged; ImportError or OSError if the package or its library
     is missing.
@@ -80,7 +80,7 @@ class SoundFileDecoder:
             except self._error as error:
                 reason = error.error_string.strip().rstrip(".")
                 raise NotDecodable(
-                    f"damaged or truncated ({reason})" if self._read else f"not readable as audio ({reason})"
+                    f"damaged or truncated ({reason})" if self._read else f"not readable as audio ({reason}); {CONVERT}"
                 ) from error
         if self._data.error:
             raise self._data.error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from crnn.decoders import NotDecodable
-from crnn.decoders.headers import Header, parse
+from crnn.decoders.headers import Header, parse, unknown
 from crnn.decoders.pcm import FORMATS
 from crnn.decoders.tags import tag_length
 
@@ -43,6 +43,22 @@ def for_libsndfile(header: Header, size: int) -> bytes:
     return b"RIFF" + (4 + len(header.chunks) + len(data) + size).to_bytes(4, "little") + b"WAVE" + header.chunks + data
 
 
+def check_w64(file: BinaryIO, start: int, stop: int) -> None:
+    """Raises NotDecodable if sound may follow the end of a W64 file, which libsndfile would take for samples."""
+    file.seek(start + 16)
+    size = int.from_bytes(file.read(8), "little")
+    end = start + size
+    if not unknown(size) and stop - end > IGNORED and not _zeros(file, end, stop):
+        raise _wrong_length(size, stop - end)
+
+
+def _wrong_length(promised: int, behind: int) -> NotDecodable:
+    return NotDecodable(
+        f"wrong length in its header ({promised} bytes of samples, but {behind} more bytes follow them); "
+        "if they are sound, repair it: ffmpeg -ignore_length 1 -i FILE out.wav"
+    )
+
+
 def _end(file: BinaryIO, header: Header, begin: int, stop: int, is_wav: bool) -> int:
     there, promised = stop - begin, header.promised
     if promised is None:
@@ -56,10 +72,7 @@ def _end(file: BinaryIO, header: Header, begin: int, stop: int, is_wav: bool) ->
     behind = stop - end
     if behind <= IGNORED or (is_wav and _only_chunks(file, end, stop)) or _zeros(file, end, stop):
         return end
-    raise NotDecodable(
-        f"wrong length in its header ({promised} bytes of samples, but {behind} more bytes follow them); "
-        "if they are sound, repair it: ffmpeg -ignore_length 1 -i FILE out.wav"
-    )
+    raise _wrong_length(promised, behind)
 
 
 def _only_chunks(file: BinaryIO, at: int, stop: int) -> bool:

@@ -33,7 +33,7 @@ KINDS = [
     ("WAVEX", "PCM_16"), ("WAVEX", "PCM_24"), ("WAVEX", "FLOAT"), ("RF64", "PCM_16"), ("W64", "PCM_16"),
     ("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"),
     ("AIFF", "PCM_16"), ("AIFF", "PCM_24"), ("AIFF", "FLOAT"), ("AU", "PCM_16"), ("AU", "PCM_24"), ("AU", "FLOAT"),
-    ("AU", "ULAW"), ("AU", "ALAW"), ("CAF", "PCM_16"), ("CAF", "ALAC_16"), ("VOC", "PCM_16"), ("NIST", "PCM_16"),
+    ("AU", "ULAW"), ("AU", "ALAW"), ("CAF", "PCM_16"), ("CAF", "ALAC_16"),
 ]  # fmt: skip
 ONE_CHANNEL = {"GSM610", "G721_32"}
 

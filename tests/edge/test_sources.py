@@ -171,6 +171,18 @@ def test_text_is_refused(language, code, length):
         hear(data[: len(data) // 2 * 2])
 
 
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_text_without_a_mark_is_refused(code):
+    with pytest.raises(InputError, match="is text"):
+        hear((TEXTS["JSON"] * 40).encode(code))
+
+
+@pytest.mark.parametrize("level", [10, 40, 80, 100, 115])
+def test_a_quiet_room_on_an_offset_of_the_size_of_letters_is_heard(level):
+    samples = np.clip(np.random.default_rng(0).normal(level, 9, 16000), 1, 255).astype("<i2")
+    assert len(hear(samples.tobytes())) == len(samples)
+
+
 def test_the_readme_is_refused():
     with pytest.raises(InputError, match="is text"):
         hear((ROOT / "README.md").read_bytes()[:4000])
