@@ -98,7 +98,8 @@ def _threshold(probs: np.ndarray, coverage: float) -> float:
     """The confidence that the share `coverage` of the decisions `probs (n, n_classes)` reaches."""
     if coverage >= 1:
         return 0.0
-    return min(float(np.quantile(probs.max(axis=1), 1 - coverage)), MAX_CONFIDENCE_WANTED)
+    reached = np.quantile(probs.max(axis=1), 1 - coverage, method="lower")  # of two decisions both, not one
+    return min(float(reached), MAX_CONFIDENCE_WANTED)
 
 
 @dataclass(frozen=True)
