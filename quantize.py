@@ -7,7 +7,7 @@ Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing
 that cannot be met: the best that was reached is printed, and nothing is written.
 """
 
-from crnn.leaving import starting
+from crnn.cli.interrupt import starting
 
 if __name__ == "__main__":
     starting()
@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING
 
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser, program
+from crnn.cli.termination import Termination
 from crnn.config import from_dict
-from crnn.installed import Parser, program
-from crnn.termination import Termination
 from edge import runtimes
-from edge.extras import needed
-from edge.limits import GateError, Limits
-from edge.step_plot import check_plot, draw
-from edge.wish import DEFAULT_SHARE, OutOfReach, Wish, parse_size
+from edge.export.limits import GateError, Limits
+from edge.preflight import needed
+from edge.prune.plot import check_plot, draw
+from edge.prune.targets import DEFAULT_SHARE, OutOfReach, Wish, parse_size
 
 if TYPE_CHECKING:
     from crnn.run_config import RunConfig
@@ -154,15 +154,15 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         with needed(program("quantize"), EXTRAS):
-            from crnn.prepare import given_folders
+            from crnn.data.prepare import given_folders
 
         target_size = None if args.target_size is None else parse_size(args.target_size)
         wish, data = Wish(args.prune, target_size, args.target_rtf), given_folders(args.data)
         if args.plot is not None:
             check_plot(args.plot)
         with needed(program("quantize"), EXTRAS):
-            from edge.compress import Request, compress  # what was mistyped is told before: torch takes seconds
-            from edge.shrink import Recipe
+            from edge.export.pipeline import Request, compress  # what was mistyped is told before: torch takes seconds
+            from edge.prune.gradual import Recipe
         termination.begin()
 
         request = Request(

@@ -6,12 +6,12 @@ python stream_infer.py *.wav --csv emotions.csv           many recordings, a row
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
 python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
-python stream_infer.py --mic --keep-unsure FOLDER         stores sound, to be corrected: python -m edge.app
+python stream_infer.py --mic --keep-unsure FOLDER         stores sound, to be corrected: python -m edge.page
 
 Exit codes: 0 done; 1 some recordings of --csv could not be read; 2 bad input; 130 interrupted.
 """
 
-from crnn.leaving import interruptible, starting
+from crnn.cli.interrupt import interruptible, starting
 
 if __name__ == "__main__":
     starting()
@@ -27,24 +27,25 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser
 from crnn.config import require
-from crnn.installed import Parser
-from edge import sources, table
-from edge.events import AudioEvent, Sink
-from edge.keeper import Keeper
-from edge.kept import KeptFolder, Limits
-from edge.listening import Stop, listen, stopped_by_signals
-from edge.microphone import Microphone, list_devices
-from edge.names import sort_names
-from edge.recognition import EmotionModel, open_model
+from edge.audio import sources
+from edge.audio.microphone import Microphone, list_devices
+from edge.audio.vad import DEFAULT, GATES, GATES_HELP
+from edge.feedback.recorder import Keeper
+from edge.feedback.store import KeptFolder, Limits
+from edge.loop.arguments import sort_names
+from edge.loop.counters import Tally
+from edge.loop.events import AudioEvent, Sink
+from edge.loop.listening import Stop, listen, stopped_by_signals
+from edge.loop.recognition import EmotionModel, open_model
 from edge.sinks import FanOut, live
+from edge.sinks import csv_table as table
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
 from edge.sinks.mqtt import MqttSettings, MqttSink, parse_broker
-from edge.sinks.tally import Tally
 from edge.sinks.terminal import TerminalSink
-from edge.vad import DEFAULT, GATES, GATES_HELP
 
 log = logging.getLogger("stream_infer")
 
@@ -98,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
     limits = Limits()
     kept = parser.add_argument_group("sound of what it is least sure of, to be corrected (else none is ever stored)")
-    kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.app corrects")
+    kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.page corrects")
     kept.add_argument(
         "--keep-unsure-max",
         type=int,

@@ -9,7 +9,7 @@ python train.py --out runs/mine --resume                     after an interrupti
 
 from __future__ import annotations
 
-from crnn.leaving import starting
+from crnn.cli.interrupt import starting
 
 if __name__ == "__main__":
     starting()
@@ -27,20 +27,20 @@ from typing import TYPE_CHECKING, NoReturn
 
 from augment.config import AugmentConfig
 from augment.pipeline import chains
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser, find_config, install, program
+from crnn.cli.termination import Termination
 from crnn.config import InputError, require
-from crnn.installed import Parser, find_config, install, program
-from crnn.origin import origin
-from crnn.protocols import SPEAKER_DEPENDENT
+from crnn.data.protocols import SPEAKER_DEPENDENT
+from crnn.files.typed import require_finite
 from crnn.run_config import RunConfig
-from crnn.termination import Termination
-from crnn.typed import require_finite
-from edge.extras import needed
+from crnn.training.origin import origin
+from edge.preflight import needed
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from crnn.transfer import Start
+    from crnn.training.initial_weights import Start
 
 
 def build_parser() -> ArgumentParser:
@@ -87,7 +87,7 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
         raise error if isinstance(error, InputError) else InputError(f"settings of another kind: {error}") from error
     start = None
     if args.init:
-        from edge.restore import open_start  # torch
+        from edge.export.restore import open_start  # torch
 
         start = open_start(args.init)
         parser.set_defaults(start.settings)  # what the user or a --config file says comes first
@@ -118,7 +118,7 @@ def _check_config_files(argv: list[str]) -> None:
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     files.add_argument("--config", action="append", default=[])
     for name in files.parse_known_args(argv)[0].config:
-        from crnn.settings_file import check_settings_file  # PyYAML
+        from crnn.files.settings_file import check_settings_file  # PyYAML
 
         check_settings_file(Path(name))
 
@@ -142,27 +142,27 @@ def run(
 ) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first.
 
-    `made` is where the run comes from (`crnn.origin`); signals raise once everything is imported (`ends.begin`).
+    `made` is where the run comes from (`crnn.training.origin`); signals raise once all is imported (`ends.begin`).
     """
     with needed(program("train"), "train"):
-        from crnn import prepare as preparation
+        from crnn.data import prepare as preparation
 
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn.checkpoint import model_weights
-    from crnn.data import EvalClips, eval_loader, label_mask
-    from crnn.fit import fit
-    from crnn.losses import masked_logits
+    from crnn.data.augmented import open_views
+    from crnn.data.loaders import EvalClips, eval_loader, label_mask
     from crnn.metrics import summarize
-    from crnn.model import count_macs, count_parameters
-    from crnn.predict import predict
-    from crnn.ready import make_ready
-    from crnn.report import counts, write_report
-    from crnn.run import RunFolder
-    from crnn.views import open_views
+    from crnn.models.crnn import count_macs, count_parameters
+    from crnn.training.checkpoint import model_weights
+    from crnn.training.fit import fit
+    from crnn.training.losses import masked_logits
+    from crnn.training.predict import predict
+    from crnn.training.report import counts, write_report
+    from crnn.training.run_folder import RunFolder
+    from crnn.training.setup import make_ready
 
     ends.begin()
     log = logging.getLogger("train")

@@ -1,8 +1,9 @@
 """The chains that the settings make.
 
-Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.views`); level,
-channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing. Between
-the two stands what needs to know who speaks: neutral speech of the same training speaker, pasted when a clip is drawn.
+Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.data.augmented`);
+level, channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing.
+Between the two stands what needs to know who speaks: neutral speech of the same training speaker, pasted when a clip is
+drawn.
 """
 
 from __future__ import annotations

@@ -23,22 +23,22 @@ from benchmarks import corpora, recipes
 from benchmarks.jobs import RUNS, Job, metrics, run_all
 from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.atomic import write_text
-from crnn.cache import AudioCache
-from crnn.corpora import Utterance
-from crnn.data import EvalClips
+from crnn.data import prepare as preparation
+from crnn.data.cache import AudioCache
+from crnn.data.corpora import Utterance
+from crnn.data.loaders import EvalClips
+from crnn.data.protocols import protocol_facts
+from crnn.files.atomic import write_text
 from crnn.metrics import summarize
-from crnn.protocols import protocol_facts
-from edge import bundle
-from edge.calibrate import choose_decision, judge_decision
-from edge.decision import DecisionConfig, probabilities
-from edge.exporting import calibration_blocks, export_all
-from edge.streaming import HopResult, StreamingRecognizer
-from edge.trained import load_trained
-from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
-from edge.verify import clip_decisions
+from edge.audio.vad import make_gate
+from edge.bundle import reader as bundle
+from edge.export.calibration import choose_decision, judge_decision
+from edge.export.exporters import calibration_blocks, export_all
+from edge.export.trained import load_trained
+from edge.export.verify import clip_decisions
+from edge.loop.utterances import UtteranceRecognizer
+from edge.stream.decision import DecisionConfig, probabilities
+from edge.stream.recognizer import HopResult, StreamingRecognizer
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")

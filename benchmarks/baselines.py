@@ -23,10 +23,10 @@ from benchmarks import corpora
 from benchmarks.functionals import SETS, functionals
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
-from crnn import prepare as preparation
 from crnn.config import require
+from crnn.data import prepare as preparation
+from crnn.data.protocols import Split, protocol_facts
 from crnn.metrics import summarize
-from crnn.protocols import Split, protocol_facts
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")

@@ -6,7 +6,7 @@ They are here so that `benchmarks.hop` can measure them again beside what is use
 import torch
 from torch import Tensor, nn
 
-from crnn.model import Encoder, Head, StridedBlock
+from crnn.models.crnn import Encoder, Head, StridedBlock
 
 
 class CachedEncoder(nn.Module):

@@ -26,24 +26,25 @@ import numpy as np
 
 from benchmarks.results import add_row
 from benchmarks.tables import rows as measured
-from crnn import prepare as preparation
 from crnn.config import require
-from crnn.data import EvalClips
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips
 from crnn.metrics import speaker_interval, uar
-from crnn.model import CRNN, count_macs, count_parameters
-from crnn.run import RunFolder
+from crnn.models.crnn import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
-from edge import bundle, verify
-from edge.decision import DecisionConfig
-from edge.exporting import calibration_blocks, export_all, exporter
-from edge.inventory import bytes_by_type, inventory
-from edge.limits import Limits
-from edge.profile import save_speakers
-from edge.restore import start_of_bundle
+from crnn.training.run_folder import RunFolder
+from edge.bundle import reader as bundle
+from edge.export import verify
+from edge.export.exporters import calibration_blocks, export_all, exporter
+from edge.export.limits import Limits
+from edge.export.restore import start_of_bundle
+from edge.export.speaker_stats import some_of_each, speakers_of
+from edge.export.tensor_types import bytes_by_type, inventory
+from edge.export.trained import Trained, load_trained
 from edge.runtimes import REGISTRY
-from edge.speakers import some_of_each, speakers_of
-from edge.streaming import StreamingRecognizer
-from edge.trained import Trained, load_trained
+from edge.stream.decision import DecisionConfig
+from edge.stream.profile import save_speakers
+from edge.stream.recognizer import StreamingRecognizer
 
 RESULT = Path("benchmarks/results/compression.json")
 PLOT = Path("docs/images/compression.svg")
@@ -55,7 +56,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from edge.bundle import Bundle
+from edge.bundle.reader import Bundle
 recognizer = Bundle.open(Path(sys.argv[1])).recognizer()
 recognizer.push(np.zeros(10 * recognizer.features.sample_rate, dtype=np.float32))
 status = Path("/proc/self/status").read_text().splitlines()

@@ -14,7 +14,7 @@ from scipy.signal import butter, firwin2, oaconvolve, sosfilt
 
 from augment.config import AugmentConfig
 from augment.noise import audio_files
-from crnn.audio import read_audio
+from crnn.data.audio import read_audio
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """`waveform (time,)` float32, chance -> spoiled waveform"""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crnn.config import require
-from crnn.corpora import read_corpus
-from crnn.protocols import corpora_of
+from crnn.data.corpora import read_corpus
+from crnn.data.protocols import corpora_of
 
 RECONSTRUCTED = "crema_d_reconstructed"
 

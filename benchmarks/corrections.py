@@ -36,8 +36,8 @@ from benchmarks.homes import ALL, NONE, RANDOM, UNCERTAINTY, Fold, Person, augme
 from benchmarks.jobs import RUNS
 from benchmarks.learners import Profiles, Training
 from benchmarks.results import add_row
-from crnn.atomic import write_text
-from crnn.corpora import Utterance
+from crnn.data.corpora import Utterance
+from crnn.files.atomic import write_text
 from crnn.metrics import speaker_interval, uar
 
 RESULTS = Path("benchmarks/results/active_learning.json")

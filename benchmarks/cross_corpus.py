@@ -21,13 +21,13 @@ from benchmarks.baselines import decide
 from benchmarks.jobs import RUNS, Job, metrics, run_all
 from benchmarks.pooled import over_seeds
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.atomic import write_text
-from crnn.data import EvalClips, eval_loader
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips, eval_loader
+from crnn.files.atomic import write_text
 from crnn.metrics import summarize_by_corpus
-from crnn.predict import predict
-from edge.decision import probabilities
-from edge.trained import load_trained
+from crnn.training.predict import predict
+from edge.export.trained import load_trained
+from edge.stream.decision import probabilities
 
 RESULTS = Path("benchmarks/results")
 PROTOCOLS = (recipes.CROSS, "cross-single")

@@ -21,12 +21,12 @@ import numpy as np
 from benchmarks import corpora, recipes
 from benchmarks.jobs import Job
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.data import EvalClips
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips
 from crnn.metrics import speaker_interval, uar
-from edge.profile import NEUTRAL, Speakers, Strength, make_profile
-from edge.speakers import describe, hear_openly, some_of_each
-from edge.trained import load_trained
+from edge.export.speaker_stats import describe, hear_openly, some_of_each
+from edge.export.trained import load_trained
+from edge.stream.profile import NEUTRAL, Speakers, Strength, make_profile
 
 RESULTS = Path("benchmarks/results/enrolment.json")
 WITHIN = "ravdess-luna5"

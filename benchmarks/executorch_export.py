@@ -13,7 +13,7 @@ from executorch.exir import to_edge_transform_and_lower
 from torch.export import ExportedProgram, default_decompositions, export
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from edge.exporting import Part
+from edge.export.exporters import Part
 
 
 def float32(part: Part) -> ExportedProgram:

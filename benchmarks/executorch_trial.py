@@ -31,13 +31,13 @@ import torch
 
 from benchmarks.executorch_export import float32, int8, lower
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.atomic import write_text
 from crnn.config import require
-from crnn.data import EvalClips
-from crnn.run import RunFolder
-from edge.exporting import calibration_blocks, export_all, parts
-from edge.trained import load_trained
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips
+from crnn.files.atomic import write_text
+from crnn.training.run_folder import RunFolder
+from edge.export.exporters import calibration_blocks, export_all, parts
+from edge.export.trained import load_trained
 
 RESULT = Path("benchmarks/results/executorch.json")
 INPUTS, STARTS, ROUNDS, CALLS = 64, 5, 150, 5

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from benchmarks import corpora, recipes
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.data import EvalClips, eval_loader
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips, eval_loader
 from crnn.metrics import summarize
-from crnn.predict import predict
-from edge.decision import probabilities
-from edge.trained import load_trained
+from crnn.training.predict import predict
+from edge.export.trained import load_trained
+from edge.stream.decision import probabilities
 
 RESULTS = Path("benchmarks/results/floor.json")
 FLOORS = (None, -50, -40, -35, -30, -25, -20, -15, -10)

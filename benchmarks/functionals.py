@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import opensmile
 
-from crnn.cache import AudioCache, default_folder
+from crnn.data.cache import AudioCache, default_folder
 
 log = logging.getLogger("baselines")
 

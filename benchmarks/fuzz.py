@@ -28,7 +28,7 @@ from crnn.config import InputError
 
 RESULTS = Path("benchmarks/results/fuzz.json")
 SILENCE = 200.0
-"""s without an answer: a hang; a little longer than `edge.proof` gives a bundle"""
+"""s without an answer: a hang; a little longer than `edge.bundle.sandbox` gives a bundle"""
 BATCH = 250
 """Inputs of one child process"""
 OUTCOMES = ("refused", "accepted", "tracebacks", "crashes", "hangs")

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz_inputs import damaged, json_like, npz_like, onnx_like, yaml_like
 from crnn.config import InputError, from_dict
-from crnn.run import RunFolder
+from crnn.files.settings_file import check_settings_file
 from crnn.run_config import RunConfig
-from crnn.settings_file import check_settings_file
-from edge import onnx_check, tflite_check
-from edge.bundle import MANIFEST, PRETRAINED, Bundle, list_files
-from edge.events import Verdict
-from edge.golden import GOLDEN
-from edge.info import as_text, describe
-from edge.kept import KeptFolder, Limits
-from edge.manifest import SPEAKERS
-from edge.profile import load_profile, load_speakers
-from edge.sidecar import as_json, parse_sidecar
+from crnn.training.run_folder import RunFolder
+from edge.bundle.__main__ import as_text, describe
+from edge.bundle.golden import GOLDEN
+from edge.bundle.manifest import SPEAKERS
+from edge.bundle.reader import MANIFEST, PRETRAINED, Bundle, list_files
+from edge.feedback.sidecar import as_json, parse_sidecar
+from edge.feedback.store import KeptFolder, Limits
+from edge.loop.events import Verdict
+from edge.runtimes import onnx_check, tflite_check
+from edge.stream.profile import load_profile, load_speakers
 
 SOUND = PRETRAINED.parent / "float32"
 LABELS, WIDTH, IDENTITY = ("neutral", "happy", "sad"), 4, "a" * 64
@@ -150,7 +150,7 @@ def _run_split(folder: Path, data: bytes) -> None:
 
 
 def _settings(folder: Path, data: bytes) -> None:
-    from crnn.strict import parse_json
+    from crnn.files.strict import parse_json
 
     from_dict(RunConfig, parse_json(data, "settings"), "settings").geometry  # noqa: B018
 

@@ -14,21 +14,21 @@ import numpy as np
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from benchmarks.jobs import RUNS
-from crnn import prepare as preparation
-from crnn.cache import AudioCache
-from crnn.corpora import Utterance
-from crnn.corrections import CORRECTIONS, as_correction
-from crnn.data import EvalClips, eval_loader
+from crnn.data import prepare as preparation
+from crnn.data.augmented import Views, open_views
+from crnn.data.cache import AudioCache
+from crnn.data.corpora import Utterance
+from crnn.data.corrections import CORRECTIONS, as_correction
+from crnn.data.loaders import EvalClips, eval_loader
+from crnn.data.protocols import Split
 from crnn.metrics import uar
-from crnn.model import CRNN
-from crnn.predict import predict
-from crnn.protocols import Split
-from crnn.run import RunFolder
-from crnn.views import Views, open_views
-from edge.calibrate import choose_decision
-from edge.decision import probabilities
-from edge.sidecar import sureness
-from edge.trained import Trained, load_trained
+from crnn.models.crnn import CRNN
+from crnn.training.predict import predict
+from crnn.training.run_folder import RunFolder
+from edge.export.calibration import choose_decision
+from edge.export.trained import Trained, load_trained
+from edge.feedback.sidecar import sureness
+from edge.stream.decision import probabilities
 
 UNCERTAINTY, RANDOM, ALL, NONE = "uncertainty", "random", "all", "none"
 """Which clips are corrected; `none`: the model trains on just as long, without corrections"""

@@ -25,11 +25,12 @@ from benchmarks.shipped import same_layers
 from benchmarks.stream_systems import OursRecompute
 from benchmarks.streaming import whole_window_encoder
 from crnn.features import LogMel, mel_filterbank
-from crnn.model import OpenHead
-from edge import export_onnx, runtimes
-from edge.bundle import PRETRAINED, Bundle
-from edge.exporting import Part
-from edge.streaming import StreamingRecognizer
+from crnn.models.crnn import OpenHead
+from edge import runtimes
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.export import onnx_export as export_onnx
+from edge.export.exporters import Part
+from edge.stream.recognizer import StreamingRecognizer
 
 OUT = Path("benchmarks/results/hop.json")
 SETTLED = 4

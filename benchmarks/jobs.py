@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.corpora import folders
 from benchmarks.results import cpu_info
-from crnn.run import RunFolder
+from crnn.training.run_folder import RunFolder
 
 RUNS = Path(os.environ.get("SER_RUNS", "runs"))
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.homes import Fold, Person, confusion, correction, judge
-from crnn.checkpoint import model_weights
 from crnn.config import from_dict
-from crnn.corpora import Utterance
-from crnn.data import EvalClips
-from crnn.fit import fit
-from crnn.model import CRNN
-from crnn.protocols import Split
-from crnn.ready import make_ready
+from crnn.data.corpora import Utterance
+from crnn.data.loaders import EvalClips
+from crnn.data.protocols import Split
+from crnn.models.crnn import CRNN
 from crnn.run_config import LossConfig, OptimConfig, RunConfig
-from crnn.transfer import start_of_run
-from edge.profile import make_profile
-from edge.speakers import describe, hear_openly, some_of_each
+from crnn.training.checkpoint import model_weights
+from crnn.training.fit import fit
+from crnn.training.initial_weights import start_of_run
+from crnn.training.setup import make_ready
+from edge.export.speaker_stats import describe, hear_openly, some_of_each
+from edge.stream.profile import make_profile
 
 
 def fine_tuned(config: RunConfig, settings: dict) -> RunConfig:

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.prepare import Prepared
+from crnn.data import prepare as preparation
+from crnn.data.prepare import Prepared
 from crnn.run_config import RunConfig
-from edge.bundle import PRETRAINED, Bundle
-from edge.evidence import Voice
-from edge.smoothing import SmoothingConfig
-from edge.streaming import HopResult, StreamingRecognizer
-from edge.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.audio.speech_evidence import Voice
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.stream.live_label import SmoothingConfig
+from edge.stream.recognizer import HopResult, StreamingRecognizer
 
 RESULTS = Path("benchmarks/results")
 PROTOCOL = "ravdess-luna5"

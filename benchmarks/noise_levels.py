@@ -16,7 +16,7 @@ from augment.denoise import Denoise
 from augment.surround import speech_frames
 from benchmarks import corpora
 from benchmarks.results import add_row
-from crnn import prepare as preparation
+from crnn.data import prepare as preparation
 from crnn.labels import canonical
 from crnn.run_config import RunConfig
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from crnn.audio import read_audio
+from crnn.data.audio import read_audio
 
 RATE = 16000
 SESSION_SECONDS = 300

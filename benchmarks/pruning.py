@@ -20,16 +20,16 @@ from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from benchmarks.results import add_row
 from benchmarks.tables import rows as measured
-from crnn import prepare as preparation
 from crnn.config import from_dict
-from crnn.data import EvalClips, eval_loader
-from crnn.predict import predict
-from crnn.run import RunFolder
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips, eval_loader
 from crnn.run_config import RunConfig
-from edge.compress import open_ground
-from edge.importance import CRITERIA
-from edge.shrink import Ground, Recipe, describe, gradually
-from edge.trained import Trained, load_trained
+from crnn.training.predict import predict
+from crnn.training.run_folder import RunFolder
+from edge.export.pipeline import open_ground
+from edge.export.trained import Trained, load_trained
+from edge.prune.gradual import Ground, Recipe, describe, gradually
+from edge.prune.importance import CRITERIA
 
 RESULT = Path("benchmarks/results/pruning.json")
 KEY = ("bundle", "pruning", "criterion", "schedule", "distilled", "epochs")

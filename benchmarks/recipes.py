@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from benchmarks.experiments import BANDS_64, FLOOR, NO_FLOOR, RECIPE, TAUGHT, WIDE
 from benchmarks.jobs import Job
-from crnn.protocols import protocol_facts
+from crnn.data.protocols import protocol_facts
 
 CROSS = "cross-leave-one-out"
 HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(CROSS)["folds"])}

@@ -7,8 +7,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from crnn.atomic import write_text
-from edge.machine import read_machine
+from crnn.files.atomic import write_text
+from edge.doctor.machine import read_machine
 
 
 def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:

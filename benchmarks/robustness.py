@@ -23,14 +23,14 @@ from benchmarks import corpora, recipes
 from benchmarks.conditions import Condition, conditions
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
-from crnn import prepare as preparation
-from crnn.cache import AudioCache
 from crnn.config import require
-from crnn.data import EvalClips, eval_loader
+from crnn.data import prepare as preparation
+from crnn.data.cache import AudioCache
+from crnn.data.loaders import EvalClips, eval_loader
 from crnn.metrics import summarize
-from crnn.predict import predict
-from edge.decision import probabilities
-from edge.trained import Trained, load_trained
+from crnn.training.predict import predict
+from edge.export.trained import Trained, load_trained
+from edge.stream.decision import probabilities
 
 
 class Spoiled:

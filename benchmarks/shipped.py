@@ -3,8 +3,8 @@
 import torch
 
 from crnn.config import ModelConfig, from_dict, require
-from crnn.model import CRNN, count_macs, count_parameters
-from edge.bundle import Manifest
+from crnn.models.crnn import CRNN, count_macs, count_parameters
+from edge.bundle.reader import Manifest
 
 
 def same_layers(manifest: Manifest) -> CRNN:

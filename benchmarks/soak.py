@@ -20,13 +20,13 @@ from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, endless, rss_mb
 from benchmarks.streaming import QUIET_ROOM, SPEECH
 from crnn.config import InputError, require
-from edge.bundle import PRETRAINED, Bundle
-from edge.events import AudioEvent, Event, Segment
-from edge.listening import listen
-from edge.sources import CHUNK_SECONDS, from_file
-from edge.streaming import HopResult, StreamingRecognizer
-from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
+from edge.audio.sources import CHUNK_SECONDS, from_file
+from edge.audio.vad import make_gate
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.loop.events import AudioEvent, Event, Segment
+from edge.loop.listening import listen
+from edge.loop.utterances import UtteranceRecognizer
+from edge.stream.recognizer import HopResult, StreamingRecognizer
 
 OUT = Path("benchmarks/results/soak.json")
 GROWTH_MB = 1.0

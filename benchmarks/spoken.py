@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import nonspeech
 from benchmarks.listening import speech
 from benchmarks.nonspeech import RATE, half
-from crnn.audio import AUDIO_SUFFIXES, read_audio
+from crnn.data.audio import AUDIO_SUFFIXES, read_audio
 
 SPEAKERS = {"ravdess": r"-(\d\d)$", "emodb": r"^(\d\d)", "crema_d": r"^(\d{4})_", "emovo": r"-(..)-"}
 """Corpus -> who speaks, in a file name"""

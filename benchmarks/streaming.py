@@ -24,8 +24,8 @@ from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, OursRecompute
 from crnn.config import InputError, require
 from crnn.offset import pad_clip
-from edge.bundle import PRETRAINED, Bundle
-from edge.sources import from_file
+from edge.audio.sources import from_file
+from edge.bundle.reader import PRETRAINED, Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEECH = PRETRAINED.parent / "synthetic_voice.flac"

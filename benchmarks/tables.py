@@ -19,8 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.experiments import SCREEN, TUNE
 from benchmarks.recipes import SHIPS, TUNED
-from crnn.atomic import write_text
-from edge import golden
+from crnn.files.atomic import write_text
+from edge.bundle import golden
 
 RESULTS = Path("benchmarks/results")
 PAGES = {

@@ -8,7 +8,7 @@
 Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
 """
 
-from crnn.leaving import starting
+from crnn.cli.interrupt import starting
 
 if __name__ == "__main__":
     starting()
@@ -20,17 +20,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser
 from crnn.config import require
-from crnn.corpora import Corpus, read_corpus
-from crnn.corrections import CORRECTIONS, scan_corrections
-from crnn.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
-from crnn.installed import Parser
-from crnn.own_data import LAYOUT, scan
-from crnn.own_rows import OWN
-from crnn.prepare import given_folders
-from crnn.protocols import protocol_facts, protocol_names
-from crnn.shown import shown
+from crnn.data.corpora import Corpus, read_corpus
+from crnn.data.corrections import CORRECTIONS, scan_corrections
+from crnn.data.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
+from crnn.data.own_data import LAYOUT, scan
+from crnn.data.own_rows import OWN
+from crnn.data.prepare import given_folders
+from crnn.data.protocols import protocol_facts, protocol_names
+from crnn.files.printable import shown
 
 SHOWN_LINES, SHOWN_SPEAKERS = 5, 40
 """Of each kind, in the text; --json gives all"""

@@ -9,9 +9,9 @@ import typing
 from dataclasses import dataclass
 from functools import cached_property
 
-from crnn.typed import InputError as InputError
-from crnn.typed import from_dict as from_dict
-from crnn.typed import require
+from crnn.files.typed import InputError as InputError
+from crnn.files.typed import from_dict as from_dict
+from crnn.files.typed import require
 
 
 @dataclass(frozen=True)

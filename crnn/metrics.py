@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import (
     multiclass_f1_score,
 )
 
-from crnn.corpora import Utterance
+from crnn.data.corpora import Utterance
 
 RESAMPLES = 2000
 CALIBRATION_BINS = 15

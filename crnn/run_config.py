@@ -4,8 +4,8 @@ import typing
 from dataclasses import dataclass, field
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, require
-from crnn.own_data import LAYOUT
-from crnn.typed import require_finite
+from crnn.data.own_data import LAYOUT
+from crnn.files.typed import require_finite
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ SYNTHETIC: no person ever spoke these clips. Each "emotion" is a recipe of pitch
     python -m crnn.synthetic FOLDER --own        as somebody's own recordings: EMOTION/SPEAKER_NN.wav
 """
 
-from crnn.leaving import interruptible, starting
+from crnn.cli.interrupt import interruptible, starting
 
 if __name__ == "__main__":
     starting()
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
 from crnn.config import require
 from crnn.labels import RAVDESS
 

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.recognition import EmotionModel, Recognition, open_model
+    from edge.loop.recognition import EmotionModel, Recognition, open_model
 
 __all__ = ["EmotionModel", "Recognition", "open_model"]
 
@@ -23,7 +23,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 def __getattr__(name: str):
     """The public names, loaded when they are asked for: importing a part of the package must stay cheap."""
     if name in __all__:
-        from edge import recognition
+        from edge.loop import recognition
 
         return getattr(recognition, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

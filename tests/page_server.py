@@ -1,4 +1,4 @@
-"""`python -m edge.app` under watch, and its page in a browser."""
+"""`python -m edge.page` under watch, and its page in a browser."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers import ROOT
 
-from edge.bundle import PRETRAINED
+from edge.bundle.reader import PRETRAINED
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -31,7 +31,7 @@ sys.addaudithook(hook)
 
 
 class Server:
-    """`python -m edge.app` on a free port, with its own folder for temporary files."""
+    """`python -m edge.page` on a free port, with its own folder for temporary files."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.temp, blocked = folder / "temp", folder / "blocked"
@@ -50,7 +50,7 @@ class Server:
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
             # A synthetic voice is not always one to the neural gate.
-            [sys.executable, "-m", "edge.app", "--port", "0", "--gate", "energy", *arguments],
+            [sys.executable, "-m", "edge.page", "--port", "0", "--gate", "energy", *arguments],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,

@@ -59,7 +59,7 @@ def board(folder: Path, **files: str) -> Path:
 def examined(python: Path, root: Path, environment: dict | None = None, before: tuple[str, ...] = ()) -> dict:
     """The report on the machine whose files are in `root`."""
     code = (
-        "import sys; from pathlib import Path; from edge import doctor;"
+        "import sys; from pathlib import Path; from edge.doctor import __main__ as doctor;"
         "report = doctor.diagnose(microphone=sys.argv[2] == 'mic', root=Path(sys.argv[1]));"
         "print(doctor.as_json(report)); sys.exit(not report.healthy)"
     )

@@ -10,8 +10,8 @@ import numpy as np
 from helpers import ROOT
 from hypothesis import strategies as st
 
-from edge.events import AudioEvent, AudioEventKind, Segment, Verdict
-from edge.streaming import HopResult, State
+from edge.loop.events import AudioEvent, AudioEventKind, Segment, Verdict
+from edge.stream.recognizer import HopResult, State
 
 LABELS = ("neutral", "happy", "sad")
 PROBS = {"neutral": 0.1, "happy": 0.7, "sad": 0.2}

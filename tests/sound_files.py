@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from crnn.audio import read_audio
 from crnn.config import InputError
+from crnn.data.audio import read_audio
 from crnn.decoders.mpeg_frames import frame_at
-from edge.sources import from_file
+from edge.audio.sources import from_file
 
 RATE = 16000
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from crnn.command import command, log_to_stderr
+from crnn.cli.command import command, log_to_stderr
 from crnn.config import InputError
-from crnn.shown import shown
-from edge.bundle import PRETRAINED
+from crnn.files.printable import shown
+from edge.bundle.reader import PRETRAINED
 
 BUNDLE = PRETRAINED.parent / "float32"
 COMMANDS = {
     "stream_infer": ["stream_infer.py", BUNDLE, "-"],
-    "info": ["-m", "edge.info", BUNDLE],
+    "info": ["-m", "edge.bundle", BUNDLE],
     "doctor": ["-m", "edge.doctor", BUNDLE, "--no-mic"],
     "enroll": ["-m", "edge.enroll", BUNDLE, "--out", "nowhere/me.json"],
     "evaluate": ["-m", "edge.evaluate", BUNDLE],
-    "app": ["-m", "edge.app", "--port", "0"],
+    "app": ["-m", "edge.page", "--port", "0"],
 }
 WORKSTATION = {
     "train": ["train.py", "--data", "nowhere"],
@@ -43,7 +43,7 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(name):
             cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         for line in process.stderr:
-            if "| crnn.leaving" in line:
+            if "| crnn.cli.interrupt" in line:
                 break
         time.sleep(moment)
         process.send_signal(signal.SIGINT)
@@ -69,7 +69,7 @@ def test_closed_streams_are_no_traceback(name, closed):
 def test_a_full_disk_under_standard_output_is_one_line():
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "edge.info", BUNDLE],
+            [sys.executable, "-m", "edge.bundle", BUNDLE],
             cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert result.returncode == 2
@@ -97,11 +97,11 @@ def test_what_main_raises_is_one_line_and_a_code(problem, code, line, capsys):
 
 
 def test_a_log_cannot_be_forged():
-    code = "import logging; from crnn.command import log_to_stderr; log_to_stderr(20); "
+    code = "import logging; from crnn.cli.command import log_to_stderr; log_to_stderr(20); "
     code += r"logging.getLogger('x').warning('%s', 'a\x1b]0;title\x07\nerror: forged \udcff')"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stderr == "a\\x1b]0;title\\x07\\nerror: forged \\xff\n"
-    assert log_to_stderr.__module__ == "crnn.command"
+    assert log_to_stderr.__module__ == "crnn.cli.command"
     assert logging.getLogger("x").handlers == []
 
 

@@ -11,8 +11,8 @@ from augment.config import AugmentConfig
 from benchmarks import corrections, homes
 from benchmarks.homes import ALL, NONE, RANDOM, UNCERTAINTY, open_fold, order
 from benchmarks.learners import Profiles, Training
-from crnn.checkpoint import model_weights
-from crnn.run import RunFolder
+from crnn.training.checkpoint import model_weights
+from crnn.training.run_folder import RunFolder
 
 SETTINGS = {
     "loss": {"gamma": 0, "label_smoothing": 0.1},

@@ -15,11 +15,11 @@ import soundfile
 from documents import PAGES, Command, commands, examples, inline, links, untold_fences
 from helpers import ROOT
 
+from crnn.cli.installed import PROGRAMS
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
-from crnn.installed import PROGRAMS
-from crnn.protocols import corpora_of
-from edge.bundle import PRETRAINED, Bundle
-from edge.golden import GOLDEN
+from crnn.data.protocols import corpora_of
+from edge.bundle.golden import GOLDEN
+from edge.bundle.reader import PRETRAINED, Bundle
 
 FOREIGN = {
     "arecord", "cd", "git", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",
@@ -43,7 +43,7 @@ EXTRAS = next(
 ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
     *("train", "quantize", "stream_infer", "crnn.check", "crnn.synthetic"),
-    *("edge.app", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.info"),
+    *("edge.page", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.bundle"),
 )
 
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import pytest
 
 from crnn.config import InputError
-from crnn.run import RunFolder
-from crnn.settings_file import check_settings_file
-from crnn.strict import read_bounded
-from edge.keeper import Keeper
-from edge.kept import KeptFolder, Limits
-from edge.profile import Profile, load_profile
-from edge.sidecar import NAME, parse_sidecar, time_of
+from crnn.files.settings_file import check_settings_file
+from crnn.files.strict import read_bounded
+from crnn.training.run_folder import RunFolder
+from edge.feedback.recorder import Keeper
+from edge.feedback.sidecar import NAME, parse_sidecar, time_of
+from edge.feedback.store import KeptFolder, Limits
+from edge.stream.profile import Profile, load_profile
 
 LABELS, WIDTH, IDENTITY = ("neutral", "happy"), 2, "a" * 64
 RECORDING = "20261121T174406.250Z-0123abcd"

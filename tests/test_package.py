@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from crnn.installed import PROGRAMS
+from crnn.cli.installed import PROGRAMS
 
 SOURCES = (
     *("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "configs", "crnn", "augment", "edge"),
@@ -72,7 +72,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 @pytest.fixture
 def shipped(installed, tmp_path) -> Path:
     """The folder of the models, as the installed package has it."""
-    code = "import edge.bundle; print(edge.bundle.PRETRAINED.parent)"
+    code = "import edge.bundle.reader; print(edge.bundle.PRETRAINED.parent)"
     found = run(installed / "python", "-c", code, cwd=tmp_path).stdout.strip()
     assert ROOT not in Path(found).parents, "the checkout is what is tested, not the package"
     return Path(found)
@@ -130,7 +130,7 @@ def test_the_commands_are_those_that_messages_name(wheel):
 
 def test_configurations_come_along(installed, tmp_path):
     code = (
-        "from crnn.installed import find_config\n"
+        "from crnn.cli.installed import find_config\n"
         "print(open(find_config('recipe.yaml')).read() == open(find_config('configs/recipe.yaml')).read() != '')\n"
         "print(find_config('none.yaml'))"
     )

@@ -15,9 +15,9 @@ from benchmarks.hop import cached_difference
 from benchmarks.shipped import same_layers
 from benchmarks.soak import loop_problems, problems, soak, soak_loop
 from crnn.config import InputError
-from edge.bundle import PRETRAINED, Bundle
-from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
+from edge.audio.vad import make_gate
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.loop.utterances import UtteranceRecognizer
 
 KEYS = {
     "system", "threads", "hop_seconds", "window_seconds", "rtf", "latency_ms_p50", "latency_ms_p95", "rss_mb",

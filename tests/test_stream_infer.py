@@ -95,7 +95,8 @@ def test_any_length_streams(bundle_path, environment, tmp_path, seconds, gate):
 
 def test_a_gate_whose_package_is_missing_is_named(bundle_path, clip, environment):
     code = (
-        "import sys, edge.silero; edge.silero.SOURCES = (('no_such_package', 'x.onnx'),); import stream_infer; "
+        "import sys; from edge.audio import silero_vad; silero_vad.SOURCES = (('no_such_package', 'x.onnx'),); "
+        "import stream_infer; "
         f"sys.exit(stream_infer.main([{str(bundle_path)!r}, {str(clip)!r}, '--gate', 'silero']))"
     )
     result = subprocess.run(

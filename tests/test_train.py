@@ -14,7 +14,7 @@ import soundfile
 import torch
 from helpers import ROOT, SMALL, broken_files, mounted_disk, one_clear_line, script
 
-from crnn.checkpoint import model_weights
+from crnn.training.checkpoint import model_weights
 
 
 def test_help_is_grouped_with_units_and_defaults():

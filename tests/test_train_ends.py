@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, SMALL, mounted_disk, one_clear_line, script
 
-from crnn.checkpoint import read_checkpoint
 from crnn.synthetic import write_corpus
+from crnn.training.checkpoint import read_checkpoint
 
 
 def arguments(voices: Path, cache: Path, out: Path, epochs: int = 500, views: int = 2) -> list[str]:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from edge.decision import decide, probabilities
-from edge.events import Segment
-from edge.smoothing import SmoothingConfig
-from edge.streaming import HopResult
-from edge.utterances import UtteranceRecognizer, UtteranceSettings
-from edge.vad import EnergyGate
+from edge.audio.vad import EnergyGate
+from edge.loop.events import Segment
+from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.stream.decision import decide, probabilities
+from edge.stream.live_label import SmoothingConfig
+from edge.stream.recognizer import HopResult
 
 RATE = 16000
 FRAME = 320

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edge.events import AudioEvent, AudioEventKind
-from edge.microphone import Microphone, MicrophoneConfig
+from edge.audio.microphone import Microphone, MicrophoneConfig
+from edge.loop.events import AudioEvent, AudioEventKind
 
 RATE = 16000
 PATIENCE = 60.0  # s until something counts as never happening: the machine may be busy
@@ -127,7 +127,7 @@ def place(part: np.ndarray, whole: np.ndarray) -> tuple[int, float]:
 
 
 def capture_processes(parent: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "edge.capture"], capture_output=True, check=False)
+    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "edge.audio.capture"], capture_output=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from crnn.cli.installed import install
 from crnn.decoders import NotDecodable
 from crnn.decoders.slices import Slices
-from crnn.installed import install
 
 SHORTER = 0.1
 """s by which decoded sound may be shorter than its container says: encoders round up to whole frames"""

@@ -1,7 +1,7 @@
 """What the loop was least sure of, listed to be corrected: rows of HTML, and what a person says of each.
 
 The folder is the one named on the command line; of a browser's words only a recording's name, an emotion and a speaker
-are taken, each held against what may be a part of a file name (edge.kept).
+are taken, each held against what may be a part of a file name (edge.feedback.store).
 """
 
 import json
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crnn.config import InputError, require
-from edge.events import Segment
-from edge.kept import Corrected, Kept, KeptFolder
-from edge.page import words
-from edge.sidecar import time_of
+from edge.feedback.sidecar import time_of
+from edge.feedback.store import Corrected, Kept, KeptFolder
+from edge.loop.events import Segment
+from edge.page import html as words
 
 DELETE = "delete"
 SHOWN = 200

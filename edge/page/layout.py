@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from edge.page import corrections, words
-from edge.page.clip import Limits, formats
+from edge.page import corrections
+from edge.page import html as words
+from edge.page.upload import Limits, formats
 
 INTRODUCTION = """# What the model hears
 Acted emotions are not felt ones: see the model card for what can be expected. Everything is computed by the machine

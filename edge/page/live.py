@@ -17,22 +17,22 @@ from threading import Lock
 import numpy as np
 
 from crnn.config import InputError, require
-from edge.bundle import Bundle
-from edge.events import AudioEvent, Segment, Verdict
-from edge.input_watch import InputWatch
-from edge.page import words
+from edge.audio.signal_monitor import InputWatch
+from edge.audio.sources import StreamResampler, check_format
+from edge.audio.vad import make_gate
+from edge.bundle.reader import Bundle
+from edge.loop.events import AudioEvent, Segment, Verdict
+from edge.loop.utterances import UtteranceRecognizer
+from edge.page import html as words
 from edge.sinks.lines import as_dict
-from edge.sources import StreamResampler, check_format
-from edge.streaming import HopResult, StreamingRecognizer
-from edge.utterances import UtteranceRecognizer
-from edge.vad import make_gate
+from edge.stream.recognizer import HopResult, StreamingRecognizer
 
 IDLE_SECONDS = 15.0
 """A session that sent nothing for so long has ended: the tab was closed, the network went"""
 MAX_CHUNK_SECONDS = 6.0
 """Of one request"""
 ZEROS_SECONDS, CLIP_SHARE = 5.0, 0.01
-"""What `edge.input_watch` tells"""
+"""What `edge.audio.signal_monitor` tells"""
 FLOOR_DBFS = -60.0
 """Left end of the level meter"""
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from fastapi.concurrency import run_in_threadpool
 
 from crnn.config import require
-from edge.bundle import Bundle
-from edge.page import words
-from edge.page.clip import MIB, ClipError, Limits, decode
-from edge.page.hearing import hear
-from edge.page.picture import view
+from edge.bundle.reader import Bundle
+from edge.page import html as words
+from edge.page.clip_analysis import hear
+from edge.page.clip_svg import view
+from edge.page.upload import MIB, ClipError, Limits, decode
 
 WAITING = 8
 """Recordings that arrive or wait while one is computed"""

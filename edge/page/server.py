@@ -12,14 +12,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from crnn.config import InputError, require
-from edge.bundle import Bundle
-from edge.page.clip import MIB, ClipError, Limits
+from edge.audio.sources import MAX_RATE
+from edge.bundle.reader import Bundle
+from edge.page.access import Door
 from edge.page.corrections import Corrections
-from edge.page.door import Door
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 from edge.page.recognize import Recognizer
-from edge.sources import MAX_RATE
+from edge.page.upload import MIB, ClipError, Limits
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from crnn.cli.installed import install
 from crnn.config import require
-from crnn.installed import install
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ REGISTRY = {
         "device",
         ("float32", "float16", "dynamic_int8", "static_int8"),
         "static_int8",
-        "edge.export_onnx",
+        "edge.export.onnx_export",
         "export",
     ),
     "tflite": Runtime(
@@ -85,7 +85,7 @@ REGISTRY = {
         "litert",
         ("float32", "float16", "dynamic_int8"),
         "dynamic_int8",
-        "edge.export_tflite",
+        "edge.export.tflite_export",
         "tflite",
     ),
 }
@@ -93,7 +93,7 @@ SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme
 INT8 = "int8"
 """Asks for each runtime's own int8 scheme"""
 RESTORED = "onnx"
-"""The runtime from whose float32 files `edge.restore` reads weights back"""
+"""The runtime from whose float32 files `edge.export.restore` reads weights back"""
 
 
 def scheme_of(name: str, wanted: str) -> str:

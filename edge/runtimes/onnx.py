@@ -6,9 +6,8 @@ import numpy as np
 import onnxruntime
 
 from crnn.config import InputError, require
-from crnn.strict import read_bounded
-from edge import onnx_check
-from edge.runtimes import LARGEST_FILE, Contract, checked
+from crnn.files.strict import read_bounded
+from edge.runtimes import LARGEST_FILE, Contract, checked, onnx_check
 
 
 class OnnxModel:

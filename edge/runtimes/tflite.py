@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from crnn.config import InputError, require
-from crnn.strict import read_bounded
-from edge import tflite_check
-from edge.runtimes import LARGEST_FILE, Contract, checked
+from crnn.files.strict import read_bounded
+from edge.runtimes import LARGEST_FILE, Contract, checked, tflite_check
 
 if find_spec("ai_edge_litert"):
     from ai_edge_litert.interpreter import Interpreter

@@ -1,4 +1,4 @@
-"""Where the results go: text or JSON lines, a live view, a file, an MQTT broker. Each is an `edge.events.Sink`.
+"""Where the results go: text or JSON lines, a live view, a file, an MQTT broker. Each is an `edge.loop.events.Sink`.
 
 A recording is read as fast as the sinks take its results, and a sink that fails ends the program: `FanOut` alone. A
 microphone waits for nobody: `live` puts every sink behind a bounded queue and outlives its errors.
@@ -7,7 +7,7 @@ microphone waits for nobody: `live` puts every sink behind a bounded queue and o
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
-from edge.events import Event, Sink
+from edge.loop.events import Event, Sink
 from edge.sinks.worker import Worker
 
 

@@ -8,9 +8,9 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from crnn.config import InputError, require
-from edge.events import Event
+from edge.loop.events import Event
 from edge.sinks.lines import as_dated_json
-from edge.streaming import HopResult
+from edge.stream.recognizer import HopResult
 
 SMALLEST_BYTES = 4096
 """Of a file: a line must fit in"""

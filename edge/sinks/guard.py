@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from crnn.config import InputError
-from edge.events import Event, Sink
+from edge.loop.events import Event, Sink
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import TextIO
 import numpy as np
 
 from crnn.config import require
-from crnn.shown import shown
-from edge.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
-from edge.streaming import HopResult, State
+from crnn.files.printable import shown
+from edge.loop.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
+from edge.stream.recognizer import HopResult, State
 
 STDOUT = 1
 

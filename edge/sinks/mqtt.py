@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from crnn.cli.installed import install
 from crnn.config import InputError, require
-from crnn.installed import install
-from crnn.shown import shown
-from edge.events import AudioEvent, Event, Segment
+from crnn.files.printable import shown
+from edge.loop.counters import Tally
+from edge.loop.events import AudioEvent, Event, Segment
 from edge.sinks.home_assistant import DISCOVERY_PREFIX, discovery_messages
 from edge.sinks.lines import as_dated_json
-from edge.sinks.tally import Tally
 
 log = logging.getLogger(__name__)
 

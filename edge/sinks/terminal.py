@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from crnn.cli.installed import install
 from crnn.config import InputError, require
-from crnn.installed import install
-from crnn.shown import shown
-from edge.events import AudioEvent, Event, Segment
+from crnn.files.printable import shown
+from edge.loop.counters import Tally
+from edge.loop.events import AudioEvent, Event, Segment
 from edge.sinks.lines import answer
-from edge.sinks.tally import Tally
-from edge.streaming import HopResult
+from edge.stream.recognizer import HopResult
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
 FLOOR_DBFS = -60.0

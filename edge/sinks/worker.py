@@ -6,9 +6,9 @@ import threading
 from collections import deque
 
 from crnn.config import require
-from edge.events import Event, Recording, Sink
+from edge.loop.events import Event, Recording, Sink
 from edge.sinks.guard import Guard
-from edge.streaming import HopResult
+from edge.stream.recognizer import HopResult
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from helpers import ROOT, broken_files, own_voices, tone
 
 from crnn.check import check, main
 from crnn.config import InputError
-from crnn.corpora import Utterance
-from crnn.inspection import Sound
-from crnn.inspection import listen as listen_to
-from crnn.own_data import LAYOUT
-from crnn.segments import ClipReader
+from crnn.data.corpora import Utterance
+from crnn.data.inspection import Sound
+from crnn.data.inspection import listen as listen_to
+from crnn.data.own_data import LAYOUT
+from crnn.data.segments import ClipReader
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment.torchaudio_import import torchaudio
-from crnn.audio import read_audio
 from crnn.config import FeatureConfig
+from crnn.data.audio import read_audio
 from crnn.features import LogMel, mel_filterbank
 from crnn.frontend import LogMelFrontend
 

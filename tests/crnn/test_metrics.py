@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from crnn.corpora import Utterance
+from crnn.data.corpora import Utterance
 from crnn.metrics import summarize
 
 NAMES = ("neutral", "happy", "sad", "angry")

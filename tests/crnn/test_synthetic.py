@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crnn.config import InputError
-from crnn.corpora import read_corpus
+from crnn.data.corpora import read_corpus
 from crnn.synthetic import RECIPES, synthesize, write_corpus
 
 

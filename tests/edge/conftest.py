@@ -16,9 +16,9 @@ from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
 from raw_client import Client
 from virtual_microphone import House, Listener
 
-from edge.bundle import Bundle
-from edge.decision import DecisionConfig
-from edge.kept import KeptFolder, Limits
+from edge.bundle.reader import Bundle
+from edge.feedback.store import KeptFolder, Limits
+from edge.stream.decision import DecisionConfig
 
 
 @pytest.fixture

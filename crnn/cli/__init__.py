@@ -1,0 +1,1 @@
+"""How every command of this project begins, reports and ends. No torch."""

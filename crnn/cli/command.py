@@ -1,0 +1,115 @@
+"""How every command of this project begins and ends: closed streams, names in no known encoding, Ctrl-C at any moment.
+
+Standard library only. A script uses it like this:
+
+    from crnn.cli.interrupt import interruptible, starting
+
+    if __name__ == "__main__":
+        starting()  # from here on Ctrl-C ends the process at once, with code 130
+
+    import numpy as np  # whatever is slow to import, or may be interrupted inside C code
+    from crnn.cli.command import command, log_to_stderr
+
+    @command
+    def main(argv: list[str] | None = None) -> int:
+        log_to_stderr(logging.INFO)  # in place of logging.basicConfig
+        ...
+        interruptible()  # from here on Ctrl-C raises KeyboardInterrupt: there is something to put in order first
+"""
+
+from __future__ import annotations  # the doctor imports this under a Python that is too old, to say so
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from crnn.cli.installed import renamed
+from crnn.cli.interrupt import INTERRUPTED, ending
+from crnn.files.printable import shown
+from crnn.files.typed import InputError
+
+
+def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
+    """Decorate a script's `main`: what it raises becomes one line on standard error and an exit code.
+
+    InputError, OSError, MemoryError: 2. KeyboardInterrupt: 130. A reader of our output who has gone: 0. Standard
+    output that cannot be written, or was closed: 2.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv: list[str] | None = None) -> int:
+        if not _streams_ready():
+            return _refused("standard output is closed; leave it open, or send it to /dev/null")
+        try:
+            code = main(argv)
+        except InputError as error:
+            code = _refused(error)
+        except BrokenPipeError:  # `| head` has seen enough
+            code = 0
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except OSError as error:
+            code = _refused(f"{error.filename or 'output'}: {error.strerror or error}")
+        except MemoryError:
+            code = _refused("not enough memory; close other programs, or give a smaller input")
+        code = code if _flushed() else (code or 2)
+        ending()
+        return code
+
+    return wrapped
+
+
+def log_to_stderr(level: int) -> None:
+    """Log messages as plain lines on standard error, shown harmlessly whatever names they contain."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return shown(super().formatMessage(record))
+
+
+def _refused(problem: object) -> int:
+    sys.stderr.write(f"error: {shown(renamed(str(problem)))}\n")
+    return 2
+
+
+def _streams_ready() -> bool:
+    """Make the standard streams safe to write to; False if standard output is closed.
+
+    Their numbers must not go to the next file that is opened, and a character that the terminal does not know must not
+    end the program.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:  # os.open takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    return sys.stdout is not None
+
+
+def _flushed() -> bool:
+    """Write out what Python still holds; what cannot be written must not be tried again when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+        return True
+    except BrokenPipeError:
+        problem = None
+    except (OSError, ValueError) as error:  # ValueError: closed in the meantime
+        problem = getattr(error, "strerror", None) or error
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    if problem is None:
+        return True
+    _refused(f"standard output: {problem}")
+    return False

@@ -1,0 +1,34 @@
+"""The installed commands. Ctrl-C is told how to end the process before anything slow is imported."""
+
+from importlib import import_module
+
+from crnn.cli.interrupt import starting
+
+
+def train() -> int:
+    return _run("train")
+
+
+def quantize() -> int:
+    return _run("quantize")
+
+
+def stream() -> int:
+    return _run("stream_infer")
+
+
+def doctor() -> int:
+    return _run("edge.doctor")
+
+
+def enroll() -> int:
+    return _run("edge.enroll")
+
+
+def page() -> int:
+    return _run("edge.page")
+
+
+def _run(module: str) -> int:
+    starting()
+    return import_module(module).main()

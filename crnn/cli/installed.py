@@ -1,0 +1,75 @@
+"""What this installation calls its programs and its extras: a checkout and an installed package differ.
+
+Standard library only and quick to import: the first thing that a program does is to read its arguments.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+DISTRIBUTION = "crnn-ser"
+PROGRAMS = {
+    "train": ("python train.py", "ser-train"),
+    "quantize": ("python quantize.py", "ser-quantize"),
+    "stream_infer": ("python stream_infer.py", "ser-stream"),
+    "edge.doctor": ("python -m edge.doctor", "ser-doctor"),
+    "edge.enroll": ("python -m edge.enroll", "ser-enroll"),
+    "edge.page": ("python -m edge.page", "ser-page"),
+}
+"""Module -> what runs it in a checkout, and the installed command"""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def is_checkout() -> bool:
+    """Whether the code runs from a checkout, also one that `pip install -e` made known."""
+    return (ROOT / "setup.py").is_file()
+
+
+def program(module: str) -> str:
+    """How the person who runs this process runs `module`: as a command if this one was started as such, or if there
+    is no checkout to run a script of."""
+    in_checkout, command = PROGRAMS[module]
+    return command if not is_checkout() or Path(sys.argv[0]).name.startswith("ser-") else in_checkout
+
+
+def install(extras: str) -> str:
+    """The command that adds `extras`, one or several with commas between them, to this installation."""
+    return f"pip install -e '.[{extras}]'" if is_checkout() else f"pip install '{DISTRIBUTION}[{extras}]'"
+
+
+def find_config(name: str) -> str:
+    """The path of a configuration: `name` itself, or what ships under that name (`recipe.yaml`, `configs/recipe.yaml`)
+    where there is no such file; unchanged if there is neither."""
+    shipped = (ROOT if is_checkout() else Path(__file__).parents[1]) / "configs"
+    found = shipped / name.removeprefix("configs/")
+    return name if Path(name).exists() or not found.is_file() else str(found)
+
+
+def renamed(text: str) -> str:
+    """`text` with every `python stream_infer.py`, `quantize.py`, `python -m edge.page` ... as `program` has it; paths,
+    and names with a colon behind them, are somebody's files and stay."""
+    for module, (in_checkout, command) in PROGRAMS.items():
+        if program(module) != command:
+            continue
+        if in_checkout.endswith(".py"):
+            text = re.sub(rf"(?<![\w/.-])(?:python )?{module}\.py(?![\w:/-]|\.\w)", command, text)
+        else:
+            text = text.replace(in_checkout, command)
+    return text
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help names programs as the person who reads it can type them.
+
+    Args:
+        module: of PROGRAMS, or any other that is run with `python -m`.
+        description: the module's docstring, shown as it stands.
+    """
+
+    def __init__(self, module: str, description: str) -> None:
+        prog = program(module) if module in PROGRAMS else f"python -m {module}"
+        super().__init__(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def format_help(self) -> str:
+        return renamed(super().format_help())

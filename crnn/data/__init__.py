@@ -1,0 +1,1 @@
+"""From folders of recordings to leak-checked splits, caches and batches."""

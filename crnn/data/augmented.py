@@ -1,0 +1,176 @@
+"""Augmented features of every recording, computed once: training then never waits for audio.
+
+A *view* is one augmented version of a recording, kept as log-mel features (float16: the rounding, at most 0.004 at
+these magnitudes, is far below any augmentation). Which views a recording has depends on its content, its name and the
+settings alone (those of noise and rooms include what files there are), so folds, seeds and resumed runs share them.
+"""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crnn.cli.termination import starting_workers
+from crnn.config import FeatureConfig, InputError, require
+from crnn.data.cache import AudioCache, default_folder
+from crnn.data.store import Kind, open_store
+from crnn.features import LogMel
+from crnn.offset import rest_level
+
+log = logging.getLogger(__name__)
+
+FORMAT = 3
+PIECE = 32
+"""Recordings per piece of work"""
+
+Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
+"""`waveform (time,)`, seed -> another waveform, of any length"""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Log-mel features of the views, float16, memory-mapped per corpus."""
+
+    frames: dict[str, np.ndarray]
+    """Corpus -> `(all frames, n_mels)`"""
+    places: dict[str, tuple[tuple[int, int], ...]]
+    """Utterance name -> (first frame, number of frames) of each of its views"""
+
+    def count(self, name: str) -> int:
+        return len(self.places[name])
+
+    def log_mel(self, name: str, view: int) -> np.ndarray:
+        """`(frames, n_mels)` float16, read-only."""
+        start, length = self.places[name][view]
+        return self.frames[name.split("/")[0]][start : start + length]
+
+
+def open_views(
+    cache: AudioCache,
+    corpora: Iterable[str],
+    features: FeatureConfig,
+    settings: dict,
+    make_augment: Callable[[], Augment],
+    folder: Path | None = None,
+) -> Views:
+    """Open the views of all recordings of these corpora, computing them first where they or the settings are new.
+
+    `settings` are the augmentation's, as plain values with their number under "views"; `make_augment()` makes the chain
+    they describe, in the process that uses it. Raises what `make_augment` raises.
+    """
+    folder = folder or default_folder()
+    kind = Kind("f16", "<f2", (features.n_mels,))
+    frames, places = {}, {}
+    for corpus in corpora:
+        names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
+        described = json.dumps([FORMAT, asdict(features), settings, [(n, cache.hashes[n]) for n in names]])
+        stem = f"views-{hashlib.sha256(described.encode()).hexdigest()[:24]}"
+
+        def computed(wanted: Sequence[str], stem: str = stem) -> Generator[list[np.ndarray], None, None]:
+            log.info("computing %d views of %d recordings into %s.f16", settings["views"], len(wanted), folder / stem)
+            return _views(cache, wanted, features, settings["views"], make_augment)
+
+        store = open_store(folder, stem, kind, names, computed)
+        frames[corpus] = store.rows
+        places |= {name: tuple((first, n) for first, n, _ in spans) for name, spans in store.spans.items()}
+    return Views(frames, places)
+
+
+def _views(
+    cache: AudioCache, names: Sequence[str], features: FeatureConfig, views: int, make_augment: Callable
+) -> Generator[list[np.ndarray], None, None]:
+    """The views of each recording, in order."""
+    try:
+        make_augment()  # settings that cannot work are refused here, in one place
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    pieces = [names[start : start + PIECE] for start in range(0, len(names), PIECE)]
+    with closing(_computed(cache, pieces, features, views, make_augment)) as computed:
+        for number, (piece, made) in enumerate(zip(pieces, computed, strict=True), 1):
+            for name, log_mels in zip(piece, made, strict=True):
+                finite = all(np.isfinite(log_mel).all() for log_mel in log_mels)
+                require(finite, f"{name}: augmentation gives NaN or infinite features; check noise and room folders")
+                yield log_mels
+            if number % 16 == 0:
+                log.info("views: %d of %d recordings", min(number * PIECE, len(names)), len(names))
+
+
+def _computed(
+    cache: AudioCache, pieces: list[Sequence[str]], features: FeatureConfig, views: int, make_augment: Callable
+) -> Generator[list[list[np.ndarray]], None, None]:
+    """The views of each piece, in order; on all processors where there is enough to do."""
+    jobs = ([(name, np.array(cache.waveform(name))) for name in piece] for piece in pieces)
+    processes = min(os.cpu_count() or 1, len(pieces) // 4)
+    if processes < 2:
+        yield from (_piece(job, features, views, make_augment) for job in jobs)
+        return
+    # Not forked: this process may already run torch's threads, which a fork does not survive.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+    pending: deque[Future] = deque()
+    try:
+        for job in jobs:
+            with starting_workers():
+                pending.append(pool.submit(_piece, job, features, views, make_augment))
+            if len(pending) > 2 * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that computed features was ended from outside, perhaps for want of memory; run the same again"
+        ) from error
+    except BaseException:  # a signal, or nobody wants the rest: what is being computed is not waited for
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _end_with_parent() -> None:
+    """A worker waits for work for ever: let it end with its parent, however that was ended."""
+
+    def follow(parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+_chains: dict[int, Augment] = {}
+"""This process's augmentation chain, made once: it holds decoded noise"""
+
+
+def _piece(
+    job: list[tuple[str, np.ndarray]], features: FeatureConfig, views: int, make_augment: Callable
+) -> list[list[np.ndarray]]:
+    key = hash(repr(make_augment))
+    if key not in _chains:
+        _chains.clear()
+        _chains[key] = make_augment()
+    log_mel = LogMel(features)
+    # The features do not see a constant offset, but rooms, cuts and signal-to-noise ratios would.
+    return [
+        [
+            log_mel(_chains[key](centred, np.random.SeedSequence([_number(name), view]))).T.astype(np.float16)
+            for view in range(views)
+        ]
+        for name, centred in ((name, waveform - rest_level(waveform)) for name, waveform in job)
+    ]
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")

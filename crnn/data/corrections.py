@@ -1,0 +1,61 @@
+"""What a person has corrected of the loop's answers (edge.feedback.store), as recordings to learn from. No torch.
+
+    corrections:FOLDER      FOLDER/corrected/EMOTION/SPEAKER_*.wav, left by python -m edge.page --corrections FOLDER
+
+They are a corpus of their own that is added to whatever a protocol trains on, and to nothing else: they come from one
+or few people in one home, chosen because the model was unsure of them, so no figure about anybody may rest on them.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from crnn.config import require
+from crnn.data.corpora import Corpus, Utterance
+from crnn.data.own_data import LAYOUT, scan
+
+log = logging.getLogger(__name__)
+
+CORRECTIONS = "corrections"
+"""The corpus that they are"""
+CORRECTED = "corrected"
+"""Folder inside the one that the loop was given"""
+
+
+def read_corrections(folder: Path) -> Corpus:
+    """Raises InputError if nothing has been corrected there, or a name cannot be right."""
+    corpus, problems = scan_corrections(folder)
+    require(not problems, problems[0] if problems else "")
+    return corpus
+
+
+def scan_corrections(folder: Path) -> tuple[Corpus, list[str]]:
+    """The same, with what is wrong as lines in place of an error."""
+    made = Path(folder) / CORRECTED
+    require(
+        made.is_dir() and any(path.is_file() for path in made.rglob("*")),
+        f"{made}: nothing is corrected yet; python -m edge.page --corrections {folder}",
+    )
+    corpus, problems = scan(f"folder:{made}", LAYOUT)
+    return Corpus(CORRECTIONS, tuple(map(as_correction, corpus.utterances)), corpus.skipped), problems
+
+
+def as_correction(utterance: Utterance) -> Utterance:
+    """The same recording as one of this corpus."""
+    return replace(utterance, corpus=CORRECTIONS, part=None)
+
+
+def learnable(corrections: Iterable[Utterance], labels: Iterable[str]) -> tuple[Utterance, ...]:
+    """Those of an emotion among `labels`; others are told and left out. Raises InputError if none is left."""
+    corrections, labels = list(corrections), tuple(labels)
+    others = Counter(u.emotion for u in corrections if u.emotion not in labels)
+    told = ", ".join(f"{count} {emotion}" for emotion, count in sorted(others.items()))
+    require(
+        sum(others.values()) < len(corrections) or not corrections,
+        f"no correction has an emotion of this protocol: there are {told}, it knows {', '.join(labels)}",
+    )
+    if others:
+        log.warning("corrections left out, for this protocol has no such emotion: %s", told)
+    return tuple(u for u in corrections if u.emotion in labels)

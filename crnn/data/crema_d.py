@@ -1,0 +1,87 @@
+"""CREMA-D's tables beside its recordings: who the actors are, and what listeners heard. No torch."""
+
+import logging
+from pathlib import Path
+
+from crnn import labels
+from crnn.config import InputError, require
+from crnn.data.names import clean
+from crnn.data.tables import Row, csv_rows, read_text
+
+log = logging.getLogger(__name__)
+
+Votes = tuple[tuple[str, float], ...]
+
+
+def actor_sexes(root: Path) -> dict[str, str]:
+    """Actor -> female or male, from `VideoDemographics.csv`; empty where that is not beside the recordings.
+
+    Raises InputError, naming file and line, if the table is there and cannot be understood.
+    """
+    sexes = {}
+    rows = _rows(root, "VideoDemographics.csv", ("actorid", "sex"))
+    for where, row in rows:
+        actor, sex = _number(row["actorid"], f"{where}: ActorID"), row["sex"].lower()
+        require(sex in ("female", "male"), f"{where}: Sex is {row['sex']!r}, neither Female nor Male")
+        sexes[str(actor)] = sex
+    if not rows:
+        log.warning("%s: no VideoDemographics.csv beside the recordings: the actors' sexes are unknown", root)
+    return sexes
+
+
+def voice_votes(root: Path) -> dict[str, Votes]:
+    """Clip -> votes of the listeners who heard the voice alone (row ids that begin with 1), shares that sum to 1.
+
+    `tabulatedVotes.csv` holds the counts; `summaryTable.csv` the majority, used where a clip has no counts.
+    Raises InputError, naming file and line, if a table is there and cannot be understood.
+    """
+    votes: dict[str, Votes] = {}
+    for _, row in _rows(root, "summaryTable.csv", ("filename", "voicevote")):
+        winners = row["voicevote"].split(":")  # ties are written "A:D"
+        if all(code in labels.CREMA_D_VOTES for code in winners):
+            votes[row["filename"]] = tuple((labels.CREMA_D_VOTES[code], 1 / len(winners)) for code in winners)
+    codes = {code.lower(): emotion for code, emotion in labels.CREMA_D_VOTES.items()}
+    for where, row in _rows(root, "tabulatedVotes.csv", (*codes, "filename")):
+        if _row_id(row, where).startswith("1"):
+            counts = {emotion: _number(row[code], f"{where}: {code.upper()}") for code, emotion in codes.items()}
+            total = sum(counts.values())
+            if total:
+                votes[row["filename"]] = tuple((emotion, n / total) for emotion, n in counts.items() if n)
+    return votes
+
+
+def _row_id(row: dict[str, str], where: str) -> str:
+    """The first column, which has no name in the release; spreadsheets and R give it one."""
+    name, cell = next(iter(row.items()))
+    require(cell[:1] in ("1", "2", "3"), f"{where}: row id {name} is {cell!r}; it should begin with 1, 2 or 3")
+    return cell
+
+
+def _number(cell: str, where: str) -> int:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = -1.0
+    require(value >= 0 and value == int(min(value, 1e9)), f"{where} is {cell!r}; a whole number was expected")
+    return int(value)
+
+
+def _rows(root: Path, name: str, columns: tuple[str, ...]) -> list[Row]:
+    """Rows of a table that lies beside the recordings, in the release's root, or in crema_d_meta beside them."""
+    for folder in (root, root.parent):
+        for place in (folder, folder / "processedResults", folder / "crema_d_meta"):
+            if (place / name).is_file():
+                return _read(place / name, columns)
+    return []
+
+
+def _read(file: Path, columns: tuple[str, ...]) -> list[Row]:
+    problems: list[str] = []
+    rows = list(csv_rows(file, read_text(file), problems, unnamed=True))
+    require(not problems, problems[0] if problems else "")
+    if not rows:
+        raise InputError(f"{file}: holds no rows; download it again")
+    rows = [(where, {name.replace("_", ""): cell for name, cell in row.items()}) for where, row in rows]
+    missing = [column for column in columns if column not in rows[0][1]]
+    require(not missing, f"{file}: no column {', '.join(missing)}; it has {', '.join(rows[0][1])}; download it again")
+    return [(where, {column: clean(cell) for column, cell in row.items()}) for where, row in rows]

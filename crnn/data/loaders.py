@@ -1,0 +1,200 @@
+"""Datasets and loaders: windows of views to train on, whole clips to evaluate."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from crnn.config import require
+from crnn.data.augmented import Views
+from crnn.data.cache import AudioCache
+from crnn.data.corpora import Utterance
+from crnn.data.protocols import Split
+from crnn.features import LogMel
+from crnn.labels import canonical
+from crnn.offset import pad_clip
+from crnn.run_config import LossConfig, RunConfig
+
+
+def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: LossConfig) -> Tensor:
+    """Target probabilities `(n, n_classes)` float32: one-hot intended labels, or the listeners' votes.
+
+    Where votes are asked for, recordings of corpora without votes keep their intended label. Raises InputError if no
+    recording has votes, or one of a corpus that has them has none inside the label set.
+    """
+    matrix = torch.zeros(len(utterances), len(labels))
+    voted = {u.corpus for u in utterances if u.votes}
+    require(
+        loss.targets == "intended" or bool(voted),
+        f"{utterances[0].path}: no listeners' votes, nor with any other recording; train with --loss.targets intended",
+    )
+    for row, u in enumerate(utterances):
+        if loss.targets == "intended" or u.corpus not in voted:
+            matrix[row, labels.index(u.emotion)] = 1
+            continue
+        inside = {emotion: share for emotion, share in u.votes or () if emotion in labels}
+        require(bool(inside), f"{u.path}: no listeners' votes; train with --loss.targets intended")
+        for emotion, share in inside.items():
+            matrix[row, labels.index(emotion)] = share / sum(inside.values())
+    return matrix
+
+
+Paste = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+"""A clip's window `(frames, n_mels)`, one of neutral speech of the same speaker, a generator -> another window"""
+BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, any number)`, seed -> both again"""
+
+
+def neutral_partners(utterances: Sequence[Utterance]) -> list[list[int]]:
+    """For each utterance, the places of its speaker's other neutral ones."""
+    neutral = defaultdict(list)
+    for place, u in enumerate(utterances):
+        if canonical(u.emotion) == "neutral":
+            neutral[u.speaker].append(place)
+    return [[other for other in neutral[u.speaker] if other != place] for place, u in enumerate(utterances)]
+
+
+def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
+    """The labels that each utterance's corpus has under `split`: `(n, n_classes)` bool."""
+    has = {c: [label in labels for label in split.labels] for c, labels in split.label_sets.items()}
+    return torch.tensor([has.get(u.corpus, [True] * len(split.labels)) for u in utterances])
+
+
+class TrainClips(Dataset):
+    """One window of one view per item, cut at random; `paste` may put some of its speaker's neutral speech into it.
+
+    An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
+    epoch, place), so that it is the same in whichever process or resumed run it is made. Neutral speech comes from the
+    training recordings alone.
+    """
+
+    def __init__(self, views: Views, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
+        self._views = views
+        self._paste = paste
+        self._partners = neutral_partners(split.train) if paste else []
+        self._utterances = split.train
+        self.targets = target_matrix(split.train, split.labels, config.loss)
+        mask = label_mask(split.train, split)
+        self.mask = mask if config.loss.mask_labels else torch.ones_like(mask)
+        self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
+        self._length = config.geometry.frames_for(config.geometry.window_steps)
+        self._seed = config.seed
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, and the labels among which the
+        clip competes: `mask (n_classes,)` bool."""
+        epoch, place, index = item
+        rng = np.random.default_rng([self._seed, epoch, place])
+        window = self._window(index, rng)
+        if self._paste is not None and self._partners[index]:
+            partner = int(rng.choice(self._partners[index]))
+            window = self._paste(window, self._window(partner, rng), rng)
+        window = np.array(window.T, dtype=np.float32, order="C")
+        return torch.from_numpy(window), self.targets[index], self.mask[index]
+
+    def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """`(frames under one window, n_mels)` float16, of a view and from a place that are drawn."""
+        name = self._utterances[index].name
+        log_mel = self._views.log_mel(name, int(rng.integers(self._views.count(name))))
+        at = int(rng.integers(0, len(log_mel) - self._length + 1))
+        return log_mel[at : at + self._length]
+
+
+class EpochSampler(Sampler):
+    """The order of an epoch, as `(epoch, place, index)`: this process's share of it.
+
+    `groups (n,)` names the corpus of each clip. An epoch has `n_items`; corpus c gets a share of them proportional to
+    n_c ** (1 - balance), its clips in random order, repeated where it must.
+    """
+
+    def __init__(
+        self, groups: np.ndarray, balance: float, n_items: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._groups, self._seed, self._rank, self._world_size = groups, seed, rank, world_size
+        counts = np.bincount(groups)
+        shares = np.where(counts > 0, counts, 0.0) ** (1 - balance) * (counts > 0)
+        self._items = np.floor(n_items * shares / shares.sum()).astype(int)
+        self._items[counts.argmax()] += n_items - self._items.sum()
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return int(self._items.sum()) // self._world_size
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        rng = np.random.default_rng([self._seed, self.epoch])
+        order = []
+        for group, items in enumerate(self._items):
+            members = np.flatnonzero(self._groups == group)
+            rounds = -(-items // max(len(members), 1))
+            order += [rng.permutation(members) for _ in range(rounds - 1)]
+            if rounds:
+                order.append(rng.permutation(members)[: items - (rounds - 1) * len(members)])
+        order = rng.permutation(np.concatenate(order))
+        for place in range(self._rank, len(self) * self._world_size, self._world_size):
+            yield self.epoch, place, int(order[place])
+
+
+def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int) -> DataLoader:
+    """Batches `(log_mel (batch, n_mels, frames), target and mask (batch, n_classes))`, this process's share of them.
+
+    Made in the training process: an item is a copy of 30 kB from a memory-mapped file.
+    """
+    n_items = config.optim.epoch_clips or len(clips)
+    sampler = EpochSampler(clips.corpora, config.optim.corpus_balance, n_items, config.seed, rank, world_size)
+    batch_size = config.optim.batch_size
+    return DataLoader(clips, batch_size=batch_size, sampler=sampler, drop_last=len(sampler) > batch_size)
+
+
+class EvalClips(Dataset):
+    """Whole recordings, longest first so that a batch holds similar lengths; their features are computed once."""
+
+    def __init__(
+        self, cache: AudioCache, utterances: Sequence[Utterance], labels: Sequence[str], config: RunConfig
+    ) -> None:
+        self._cache, self._log_mel, self._geometry = cache, LogMel(config.features), config.geometry
+        self.utterances = sorted(utterances, key=lambda u: (-cache.clips[u.name][1], u.name))
+        self.labels = np.array([labels.index(u.emotion) for u in self.utterances])
+        corpora = sorted({u.corpus for u in self.utterances})
+        self.corpora = np.array([corpora.index(u.corpus) for u in self.utterances])
+        self._features: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def waveform(self, index: int) -> np.ndarray:
+        return self._cache.waveform(self.utterances[index].name)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        """`log_mel (n_mels, frames)` of the clip between the stream's silence, its number of samples, its label."""
+        waveform = self.waveform(index)
+        if index not in self._features:
+            self._features[index] = torch.from_numpy(self._log_mel(pad_clip(waveform, self._geometry)))
+        return self._features[index], len(waveform), int(self.labels[index])
+
+
+def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> DataLoader:
+    """Batches `(log_mel (batch, n_mels, frames), n_samples (batch,), label (batch,))`, padded with digital silence."""
+    silence = float(np.log(config.features.log_offset))
+
+    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+        log_mels, lengths, labels = zip(*items, strict=True)
+        padded = torch.full((len(items), log_mels[0].shape[0], max(x.shape[1] for x in log_mels)), silence)
+        for row, log_mel in zip(padded, log_mels, strict=True):
+            row[:, : log_mel.shape[1]] = log_mel
+        return padded, torch.tensor(lengths), torch.tensor(labels)
+
+    return DataLoader(clips, batch_size=batch_size, collate_fn=collate)
+
+
+def first_views(views: Views, split: Split) -> Iterator[Tensor]:
+    """One view `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
+    return (torch.from_numpy(np.array(views.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)

@@ -1,0 +1,1 @@
+"""One training run: task, losses, fit, run folder and report."""

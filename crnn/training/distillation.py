@@ -1,0 +1,75 @@
+"""Learning from teachers too: trained models that hear the same augmented batches (Hinton et al. 2015)."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from crnn.config import require
+from crnn.data.protocols import Split
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.initial_weights import start_of_run
+from crnn.training.task import EmotionTask
+
+
+class DistillTask(EmotionTask):
+    """The training task with teachers: on the same augmented batch, (1 - share) * label loss + share * T^2 *
+    KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share and T:
+    `loss.teacher_share`, `loss.teacher_temperature`)."""
+
+    def __init__(self, config: RunConfig, model: CRNN, teachers: list[CRNN], *others) -> None:
+        super().__init__(config, model, *others)
+        as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
+        ready = [teacher.eval().to(memory_format=as_ours) for teacher in teachers]
+        for teacher in ready:
+            teacher.encoder.planes.train()  # without a floor, as the student hears the same batch
+        self._teachers = (nn.ModuleList(ready),)  # in a tuple: not a part of what is trained, averaged and saved
+
+    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        loss = self.config.loss
+        logits = self.model(log_mel).float()
+        with torch.no_grad():
+            taught = [self._softened(teacher(log_mel), mask) for teacher in self._teachers[0].to(log_mel.device)]
+        mean = torch.logsumexp(torch.stack(taught), dim=0) - math.log(len(taught))
+        own = self._softened(logits, mask)
+        divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
+        share, temperature = loss.teacher_share, loss.teacher_temperature
+        return (1 - share) * self.loss(logits, targets, mask) + share * temperature**2 * divergence
+
+    def _softened(self, logits: Tensor, mask: Tensor) -> Tensor:
+        # Far down and not minus infinity: the divergence of two probabilities of zero would not be a number.
+        closed = logits.float().masked_fill(~mask, -1e4)
+        return torch.log_softmax(closed / self.config.loss.teacher_temperature, dim=-1)
+
+
+def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str]]:
+    """The models of `loss.teachers`, and whom they have heard.
+
+    A teacher was trained on the student's training speakers and chosen by the student's development speakers; so it
+    brings nothing of a test speaker, nor of a development speaker that the student would not have had.
+
+    Raises InputError, naming the run, if it is no finished run of this very split, or hears other features or windows.
+    """
+    models, heard = [], []
+    for name in config.loss.teachers:
+        run = Path(name)
+        require(run.is_dir(), f"--loss.teachers {name}: no such folder; give runs of train.py")
+        teacher = start_of_run(run)
+        require(
+            teacher.split_hash == split.original_hash,
+            f"--loss.teachers {name}: trained under split {teacher.split_hash}, this run's is {split.original_hash}; "
+            "a teacher needs the same protocol, fold and recordings, or it may have heard who is judged here",
+        )
+        geometry = RunConfig(features=teacher.features, model=teacher.model, window=teacher.window).geometry
+        require(
+            (teacher.features, geometry) == (config.features, config.geometry),
+            f"--loss.teachers {name}: it hears other features, or a window of other length than this run's; train it "
+            "with the same --features, --window, strides and planes",
+        )
+        model = CRNN(teacher.features, teacher.model, len(teacher.labels))
+        model.load_state_dict(teacher.weights)
+        models.append(model)
+        heard += teacher.heard
+    return models, heard

@@ -1,0 +1,177 @@
+"""One fit: Lightning's trainer with this project's callbacks, a checkpoint per epoch, and resume."""
+
+import contextlib
+import io
+import logging
+import signal
+import threading
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from crnn.data.loaders import EvalClips, TrainClips, eval_loader, train_loader
+from crnn.files.atomic import replacing
+from crnn.training.checkpoint import read_checkpoint
+from crnn.training.task import EmotionTask
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came out of one fit."""
+
+    best_checkpoint: Path
+    history: list[dict[str, float]]
+    utterances_per_second: float
+    """Training clips per second, over the epochs of this process"""
+    data_wait_share: float
+    """Share of the training time spent waiting for the loader"""
+    seconds_per_epoch: float
+    """Mean, validation included, over the epochs of this process; 0 where it had none"""
+
+
+class LoaderClock(L.Callback):
+    """Measures clips per second and the share of time spent waiting for the loader, and shows both."""
+
+    def __init__(self) -> None:
+        self.clips, self.waited, self.worked, self.epoch_seconds = 0, 0.0, 0.0, []
+        self._mark = 0.0
+        self._epoch_start: float | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._mark = self._epoch_start = time.perf_counter()
+
+    def on_train_batch_start(self, trainer, task, batch, batch_idx) -> None:
+        now = time.perf_counter()
+        self.waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx) -> None:
+        now = time.perf_counter()
+        self.worked += now - self._mark
+        self.clips += len(batch[0]) * trainer.world_size
+        self._mark = now
+        task.log("utt_per_s", self.utterances_per_second, prog_bar=True)
+        task.log("data_wait", self.data_wait_share, prog_bar=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        if self._epoch_start is not None:  # resumed after the last epoch, Lightning ends one that it never began
+            self.epoch_seconds.append(time.perf_counter() - self._epoch_start)
+
+    @property
+    def utterances_per_second(self) -> float:
+        return self.clips / max(self.waited + self.worked, 1e-9)
+
+    @property
+    def data_wait_share(self) -> float:
+        return self.waited / max(self.waited + self.worked, 1e-9)
+
+
+class KeepSignals(L.Callback):
+    """SIGTERM ends a fit as Ctrl-C does: Lightning would finish the batch and broadcast the signal, which can wait for
+    ever on a process that has ended."""
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, which ends its line also when training ends with an error: the error has a line of its own."""
+
+    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
+        with contextlib.suppress(TypeError):  # raised where no bar has been started yet
+            self.train_progress_bar.close()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the file that it replaces.
+
+    Lightning writes into $TMPDIR and moves the file; onto another file system this copies over the old checkpoint, and
+    a full disk then leaves neither.
+    """
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: None = None) -> None:
+        """Raises OSError, naming `path`; what was there before is then still there."""
+        content = io.BytesIO()  # torch would tell a full disk by a RuntimeError
+        torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(Path(path)) as file:
+            file.write(content.getbuffer())
+
+
+def quieten_lightning() -> None:
+    """Progress and this project's own lines are what a user needs; Lightning adds advice on hardware and services."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
+    """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
+
+    With `resume`, continues from `folder/last.ckpt` where there is one. Each checkpoint is written whole or not at
+    all, so the process may be killed and the disk be full at any point. Raises OSError, naming the file.
+    """
+    quieten_lightning()
+    config = task.config
+    clock = LoaderClock()
+    callbacks = [
+        # Two of them: with save_last, Lightning writes last.ckpt only in epochs that are a new best.
+        ModelCheckpoint(folder, Path(BEST).stem, monitor="dev_uar", mode="max", enable_version_counter=False),
+        ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
+        EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
+        clock,
+        KeepSignals(),
+        ProgressBar(refresh_rate=5),
+    ]
+    if config.optim.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
+    trainer = L.Trainer(
+        accelerator=config.loop.accelerator,
+        devices=config.loop.devices,
+        num_nodes=config.loop.num_nodes,
+        strategy="ddp" if config.loop.processes > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=config.loop.precision,
+        max_epochs=config.optim.epochs,
+        gradient_clip_val=config.optim.gradient_clip,
+        logger=[CSVLogger(folder / "logs", name="csv"), TensorBoardLogger(folder / "logs", name="tensorboard")],
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=config.optim.eval_every,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+    )
+    last = folder / LAST if resume and (folder / LAST).is_file() else None
+    loader = train_loader(train, config, trainer.global_rank, trainer.world_size)
+    if last is not None:
+        # Lightning makes the first iterator before it tells the sampler the epoch: a resumed epoch would repeat the
+        # order of epoch 0.
+        loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
+    try:
+        trainer.fit(task, loader, eval_loader(dev, config), ckpt_path=last, weights_only=True)
+    except SystemExit as error:  # Lightning tidies up after Ctrl-C and then exits; the script says how to go on
+        raise KeyboardInterrupt from error
+    epochs = clock.epoch_seconds
+    return FitResult(
+        best_checkpoint=folder / BEST,
+        history=task.history,
+        utterances_per_second=clock.utterances_per_second,
+        data_wait_share=clock.data_wait_share,
+        seconds_per_epoch=sum(epochs) / max(len(epochs), 1),
+    )

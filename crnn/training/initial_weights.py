@@ -1,0 +1,157 @@
+"""Start from a trained model's weights, if it has heard nothing that this run is judged on."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from crnn.config import FeatureConfig, ModelConfig, WindowConfig, require
+from crnn.data.corpora import READERS, Skip, Utterance
+from crnn.data.corrections import CORRECTIONS
+from crnn.data.protocols import LeakError, Split
+from crnn.labels import canonical
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.checkpoint import model_weights
+from crnn.training.run_folder import RunFolder
+
+EVERYONE = "*"
+"""In place of a speaker: every speaker of that corpus has been heard, as far as anyone can tell"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained model to start from."""
+
+    name: str
+    """As the user named it"""
+    labels: tuple[str, ...]
+    features: FeatureConfig
+    model: ModelConfig
+    window: WindowConfig
+    weights: dict[str, Tensor]
+    heard: tuple[str, ...]
+    """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
+    folded: bool = False
+    """Its batch norms were folded into the convolutions: see `Encoder.learn_norms`"""
+    split_hash: str = ""
+    """Of the split it was trained under, corrections left out; empty where that is not known"""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Defaults for a run that starts here, by option: `{"features.n_mels": 64, ...}`."""
+        return {
+            f"{room}.{key}": value
+            for room in ("features", "model", "window")
+            for key, value in asdict(getattr(self, room)).items()
+        }
+
+
+def start_of_run(run: Path) -> Start:
+    """A run folder. Raises InputError if it is unfinished or does not say whom it has heard."""
+    folder = RunFolder(run)
+    labels, heard = folder.labels(), tuple(folder.heard())
+    config, _, _ = folder.read_config()
+    require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
+    weights = model_weights(folder.best_checkpoint)
+    shapes = CRNN(config.features, config.model, len(labels)).state_dict()
+    require(
+        weights.keys() == shapes.keys() and all(weights[name].shape == value.shape for name, value in shapes.items()),
+        f"{folder.best_checkpoint}: does not fit {folder.path / 'config.json'} and split.json; train it again",
+    )
+    require(
+        all(bool(value.isfinite().all()) for value in weights.values()),
+        f"{folder.best_checkpoint}: holds NaN or infinite weights; train it again",
+    )
+    return Start(
+        str(run), labels, config.features, config.model, config.window, weights, heard, split_hash=folder.split_hash()
+    )
+
+
+def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
+    """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
+    "anger" is "angry"), rows without a namesake stay as they are. Returns whom those weights have heard.
+
+    Raises InputError if `config` describes another model, LeakError if the start was trained, or its epoch chosen, on a
+    speaker whom `split` uses to develop or test.
+    """
+    refuse_heard(start, split)
+    refuse_other_settings(start, config)
+    weights, ours = dict(start.weights), model.state_dict()
+    for name in ("head.classifier.weight", "head.classifier.bias"):
+        weights[name] = _by_label(ours[name], weights[name], split.labels, start.labels)
+    model.load_state_dict(weights)
+    return list(start.heard)
+
+
+def refuse_heard(start: Start, split: Split) -> None:
+    """Raises LeakError that names whom `start` has heard among those who develop or test, or a recording that is named
+    as the recordings of a corpus it has heard are, whatever own data calls it.
+
+    To learn from corrections a model may go on under the very split it was trained under: who developed it develops it
+    again, who tests is as unheard as before.
+    """
+    if CORRECTIONS in split.corpora and start.split_hash == split.original_hash:
+        return
+    heard = set(start.heard)
+    corpora = sorted({speaker.split(":")[0] for speaker in heard} & set(READERS))
+    parsers = {corpus: READERS[corpus](Path("/nonexistent")) for corpus in corpora}
+    for part in ("dev", "test", "probe"):
+        members = getattr(split, part)
+        known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & heard
+        if known:
+            named = ", ".join(sorted(known)[:5]).replace(f":{EVERYONE}", "")
+            # A bundle names corpora alone, so that nobody's name leaves with it.
+            hint = (
+                ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
+            )
+            if CORRECTIONS in split.corpora:
+                own = f"{start.split_hash or 'unknown'}, not {split.original_hash}"
+                hint += f"; or go on under its own protocol, fold and recordings (split {own})"
+            raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
+        for u in members:
+            for corpus, parse in parsers.items():
+                if u.corpus not in READERS and _says(parse, u, corpus) & heard:
+                    raise LeakError(
+                        f"--init {start.name}: it has heard {corpus}, and {u.path} ({part}) has a name of that corpus; "
+                        "leave such recordings out, or use another run"
+                    )
+
+
+def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
+    """Whom a corpus's reader takes the speaker of a file name for."""
+    try:
+        parsed = parse(utterance.path)
+    except Skip:
+        return {f"{corpus}:{EVERYONE}"}
+    return {parsed.speaker, f"{corpus}:{EVERYONE}"} if parsed else set()
+
+
+def refuse_other_settings(start: Start, config: RunConfig) -> None:
+    """The weights mean something under the features and the model they were trained with alone."""
+    given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
+    differing = {key: value for key, value in start.settings.items() if key in given and given[key] != value}
+    for key in ("model.dropout", "model.floor_db"):  # no weight depends on them
+        differing.pop(key, None)
+    require(
+        not differing,
+        f"--init {start.name}: its model has other settings; leave yours out, or give "
+        + " ".join(f"--{key} {_option(value)}" for key, value in differing.items()),
+    )
+
+
+def _option(value: object) -> str:
+    """A setting as it is typed: `"[16,24]"`."""
+    return '"[' + ",".join(map(str, value)) + ']"' if isinstance(value, (tuple, list)) else str(value)
+
+
+def _by_label(ours: Tensor, theirs: Tensor, our_labels: Iterable[str], their_labels: tuple[str, ...]) -> Tensor:
+    merged = ours.clone()
+    places = {canonical(label): row for row, label in enumerate(their_labels)}
+    places |= {label: row for row, label in enumerate(their_labels)}
+    for row, label in enumerate(our_labels):
+        place = places.get(label, places.get(canonical(label)))
+        if place is not None:
+            merged[row] = theirs[place]
+    return merged

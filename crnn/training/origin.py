@@ -1,0 +1,38 @@
+"""When, by which command and by which version of this project something was made."""
+
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from crnn.cli.installed import DISTRIBUTION, ROOT, is_checkout
+
+
+def origin(module: str, argv: list[str] | None) -> dict[str, str]:
+    """`date` (UTC), `command` with its arguments (None: this process's own), `version`, and `commit` in a checkout: a
+    short hash, with + where files differ from it, or "" where there is none."""
+    arguments = sys.argv[1:] if argv is None else argv
+    program = Path(sys.argv[0]).name
+    command = [program] if program.startswith("ser-") else ["python", f"{module}.py"]
+    try:
+        installed = version(DISTRIBUTION)
+    except PackageNotFoundError:  # a checkout on PYTHONPATH that nobody has installed
+        installed = "not installed"
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([*command, *map(str, arguments)]),
+        "version": installed,
+        "commit": _commit() if is_checkout() else "",
+    }
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(ROOT)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, check=False).returncode
+    except (OSError, subprocess.CalledProcessError):  # no git, or a copy without its history
+        return ""
+    return head.strip() + ("+" if changed else "")

@@ -1,0 +1,161 @@
+"""A run folder: what training leaves behind, written whole or not at all, read back without unpickling.
+
+config.json   every setting        split.json    who and what was where
+metrics.json  every figure         report.html   the same, to look at
+checkpoints/  best.ckpt, last.ckpt, logs
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crnn.config import InputError, from_dict, require
+from crnn.data.protocols import Split, protocol_facts
+from crnn.files.atomic import write_text
+from crnn.files.printable import brief
+from crnn.files.strict import read_json
+from crnn.run_config import RunConfig
+
+SCHEMA = 2
+LARGEST = 256 * 2**20
+"""Bytes of one of its JSON files; split.json names every recording"""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run folder, and its small files."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def exists(self) -> bool:
+        return (self.path / "config.json").is_file()
+
+    def finished(self) -> bool:
+        return (self.path / "metrics.json").is_file()
+
+    def claim(self) -> None:
+        """Raises InputError unless this is a run, or a folder with nothing in it, or does not exist yet."""
+        require(not self.path.exists() or self.path.is_dir(), f"{self.path}: is a file; give another --out")
+        if self.exists() or not self.path.is_dir():
+            return
+        names = {entry.name for entry in self.path.iterdir()}
+        # A disk that was full between the first two files leaves split.json alone.
+        begun = names == {"split.json"} and "split_hash" in self.read("split")
+        require(
+            not names or begun,
+            f"{self.path}: is neither empty nor a run of train.py; nothing is written there, give another --out",
+        )
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed has left half-written."""
+        for folder in (self.path, self.checkpoints):
+            for left in folder.glob(".*.part"):
+                left.unlink()
+
+    def write(self, name: str, values: dict) -> None:
+        write_text(self.path / f"{name}.json", json.dumps(values, indent=1) + "\n")
+
+    def read(self, name: str) -> dict:
+        """Raises InputError, naming the file, if it is missing or not JSON."""
+        path = self.path / f"{name}.json"
+        require(path.is_file(), f"{path}: no such file; {self.path} is not a finished run folder of train.py")
+        return read_json(path, LARGEST)
+
+    def write_config(self, config: RunConfig, data: dict[str, str], augment: dict) -> None:
+        values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}
+        self.write("config", values)
+
+    def read_config(self) -> tuple[RunConfig, dict[str, str], dict]:
+        """Configuration, corpus -> folder, and the augmentation's settings as plain values."""
+        values = self.read("config")
+        where = self.path / "config.json"
+        require(
+            values.get("schema") == SCHEMA,
+            f"{where}: schema {brief(values.get('schema'))}, this version reads {SCHEMA}; train again, or use that one",
+        )
+        for name in ("run", "data", "augment"):
+            require(isinstance(values.get(name), dict), f"{where}: lacks {name}; train again")
+        require(
+            all(isinstance(folder, str) for folder in values["data"].values()),
+            f"{where}: data must name a folder for each corpus; train again",
+        )
+        try:
+            config = from_dict(RunConfig, values["run"])
+        except InputError as error:
+            raise InputError(f"{where}: {error}; train again, or use the version that trained it") from error
+        protocol_facts(config.protocol)
+        return config, values["data"], values["augment"]
+
+    def check_same(self, config: RunConfig, augment: dict) -> None:
+        """Refuse to resume under other settings; what it runs on (`loop`) may differ, the number of processes may not.
+        Names every key that differs."""
+        ours, _, our_augment = self.read_config()
+        old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": our_augment}
+        new = asdict(config) | {"loop": {"processes": config.loop.processes}, "augment": augment}
+        # Through JSON, so that a tuple here equals the list on disk.
+        old, new = (_flat(json.loads(json.dumps(values))) for values in (old, new))
+        differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+        require(
+            not differing,
+            f"{self.path} was started with other settings: "
+            + "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in differing)
+            + "; give the same ones or another --out",
+        )
+
+    def heard(self) -> list[str]:
+        """Every speaker ("corpus:speaker") that the weights have learned from or been chosen by, those of the runs
+        before this one included. Raises InputError if the run does not say."""
+        heard = self.read("split").get("heard")
+        require(
+            isinstance(heard, dict) and all(_is_texts(speakers) for speakers in heard.values()),
+            f"{self.path / 'split.json'}: does not say whom the run has heard; train again",
+        )
+        return sorted({speaker for speakers in heard.values() for speaker in speakers})
+
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the logits. Raises InputError if `split.json` does not name them."""
+        labels = self.read("split").get("labels")
+        require(
+            _is_texts(labels) and 1 <= len(labels) <= 100 and len(set(labels)) == len(labels),
+            f"{self.path / 'split.json'}: does not name the emotions; train again",
+        )
+        return tuple(labels)
+
+    def split_hash(self) -> str:
+        """Of the split, without corrections."""
+        values = self.read("split")
+        digest = values.get("original_split_hash", values.get("split_hash"))  # older runs know no corrections
+        require(isinstance(digest, str), f"{self.path / 'split.json'}: lacks split_hash; train again")
+        return digest
+
+    def check_split(self, split: Split) -> None:
+        """Refuse recordings that are not those this run was trained and judged on."""
+        recorded = self.read("split").get("split_hash")
+        require(
+            recorded == split.hash,
+            f"{self.path} belongs to split {recorded}, but these recordings give {split.hash}: files were added, "
+            "removed or can no longer be read; restore them, or train again",
+        )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

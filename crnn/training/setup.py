@@ -1,0 +1,60 @@
+"""Everything a fit needs, made ready from a split, its recordings and their views."""
+
+from dataclasses import dataclass
+
+import torch
+
+from crnn.data.augmented import Views
+from crnn.data.cache import AudioCache
+from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, first_views, label_mask
+from crnn.data.protocols import Split
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.distillation import DistillTask, open_teachers
+from crnn.training.initial_weights import Start, start_from
+from crnn.training.losses import balanced_class_weights
+from crnn.training.task import EmotionTask
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What `crnn.training.fit.fit` is given."""
+
+    task: EmotionTask
+    train: TrainClips
+    dev: EvalClips
+    before: list[str]
+    """Speakers whom the initial weights, or the teachers, have heard"""
+
+
+def make_ready(
+    config: RunConfig,
+    split: Split,
+    cache: AudioCache,
+    views: Views,
+    augment: BatchAugment,
+    paste: Paste | None,
+    start: Start | None,
+) -> Ready:
+    """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches,
+    `paste` puts neutral speech into them.
+
+    Raises what `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers` raise.
+    """
+    train = TrainClips(views, split, config, paste)
+    dev = EvalClips(cache, split.dev, split.labels, config)
+    torch.manual_seed(config.seed)
+    model = CRNN(config.features, config.model, len(split.labels))
+    before: list[str] = []
+    if start:
+        before = start_from(model, config, start, split)
+        if start.folded:
+            model.encoder.learn_norms(first_views(views, split))
+    else:
+        model.encoder.learn_bands(first_views(views, split))
+    weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
+    others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
+    if config.loss.teachers:
+        teachers, heard = open_teachers(config, split)
+        return Ready(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *heard}))
+    return Ready(EmotionTask(config, model, *others), train, dev, before)

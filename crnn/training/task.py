@@ -1,0 +1,125 @@
+"""The training task: what one step, one validation and one checkpoint are, in Lightning's terms."""
+
+import math
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from crnn.data.loaders import BatchAugment
+from crnn.metrics import dev_uar
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.losses import FocalLoss, masked_logits
+
+
+class EmotionTask(L.LightningModule):
+    """Augmented features, CRNN, focal loss; development UAR after every epoch.
+
+    All chance inside a step is a function of (seed, epoch, batch, process): a resumed run repeats an uninterrupted one.
+
+    `dev_groups (n_dev,)` names the corpus of each development clip, in the loader's order: with several corpora the
+    development UAR is the mean of theirs, so that the largest does not choose alone. `dev_mask (n_dev, n_classes)` says
+    which labels each can have (default: all).
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: CRNN,
+        class_weights: Tensor | None = None,
+        augment: BatchAugment | None = None,
+        dev_groups: np.ndarray | None = None,
+        dev_mask: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model.to(memory_format=torch.channels_last) if config.loop.channels_last else model
+        self.loss = FocalLoss(config.loss.gamma, class_weights, config.loss.label_smoothing)
+        self.augment = augment
+        self.dev_groups = dev_groups
+        self.dev_mask = dev_mask
+        self.history: list[dict[str, float]] = []
+        self._dev: list[tuple[Tensor, Tensor]] = []
+        self._losses: list[Tensor] = []
+        self._plateau_state: dict | None = None
+
+    def on_train_epoch_start(self) -> None:
+        self._losses = []
+
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        """Warm-up and cosine are functions of the step, so there is nothing of theirs to save."""
+        optim, steps = self.config.optim, self.trainer.num_training_batches
+        epoch = self.current_epoch + batch_idx / steps
+        factor = min(1.0, (epoch + 1 / steps) / optim.warmup_epochs) if optim.warmup_epochs else 1.0
+        if optim.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * min(epoch / optim.epochs, 1.0)))
+        elif epoch >= optim.warmup_epochs:
+            return  # the plateau scheduler has it
+        for group in self.plateau.optimizer.param_groups:
+            group["lr"] = optim.learning_rate * factor
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+        log_mel, targets, mask = batch
+        if self.augment is not None:
+            # The mask is mixed as the targets are: two clips in one compete among the labels of both.
+            both = torch.cat([targets, mask.to(targets.dtype)], dim=1)
+            log_mel, both = self.augment(log_mel, both, int(torch.randint(2**31, ())))
+            targets, mask = both[:, : targets.shape[1]], both[:, targets.shape[1] :] > 0
+        loss = self.batch_loss(log_mel, targets, mask)
+        self._losses.append(loss.detach())
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        """The loss of an augmented batch, a scalar."""
+        return self.loss(self.model(log_mel), targets, mask)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+        log_mel, n_samples, labels = batch
+        self._dev.append((self.model.clip_logits(log_mel, n_samples, self.config.geometry), labels))
+
+    def on_validation_epoch_end(self) -> None:
+        logits, labels = (torch.cat(parts) for parts in zip(*self._dev, strict=True))
+        self._dev = []
+        if self.dev_mask is not None:
+            logits = masked_logits(logits, self.dev_mask.to(logits.device))
+        # Every process evaluates all development clips, so all see the same figure and take the same decisions.
+        score = dev_uar(logits.softmax(-1), labels, self.dev_groups)
+        self.log("dev_uar", score, prog_bar=True)
+        self.log("dev_loss", torch.nn.functional.cross_entropy(logits, labels))
+        self.history.append(
+            {
+                "epoch": self.current_epoch,
+                "learning_rate": self.plateau.optimizer.param_groups[0]["lr"],
+                "train_loss": float(torch.stack(self._losses).mean()),
+                "dev_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
+                "dev_uar": score,
+            }
+        )
+        if self.config.optim.schedule == "plateau":
+            self.plateau.step(score)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW. The plateau scheduler is stepped by this class and not by Lightning, which does so only after the
+        epoch's checkpoint is written: a run resumed from it would miss that step."""
+        optim = self.config.optim
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
+        self.plateau = ReduceLROnPlateau(
+            optimizer, mode="max", factor=optim.plateau_factor, patience=optim.plateau_patience
+        )
+        if self._plateau_state is not None:
+            self.plateau.load_state_dict(self._plateau_state)
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.history = checkpoint["history"]
+        self._plateau_state = checkpoint["plateau"]

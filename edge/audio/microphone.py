@@ -1,0 +1,298 @@
+"""A microphone that heals: samples and events until it is closed, whatever happens to the device.
+
+PortAudio runs in a process of its own (`edge.audio.capture` says why), which is started, watched, ended and restarted.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from crnn.config import InputError, require
+from edge.audio.capture import AUDIO, DEVICES, FOUND, Device
+from edge.audio.capture_process import CaptureProcess, Record
+from edge.audio.channels import Channels
+from edge.audio.signal_monitor import InputWatch, RateWatch, sound, usual_rate
+from edge.audio.sources import StreamResampler
+from edge.loop.events import AudioEvent, AudioEventKind
+from edge.preflight import needed
+
+POLL_SECONDS = 0.2
+"""How long nobody looks whether the microphone was closed"""
+
+
+@dataclass(frozen=True)
+class MicrophoneConfig:
+    """How patient the microphone is."""
+
+    ring_seconds: float = 10.0
+    """s of audio kept for a consumer that is late; older samples are lost, and told"""
+    stall_seconds: float = 5.0
+    """s without samples after which the device counts as lost"""
+    open_seconds: float = 15.0
+    """s after which an audio system that does not answer counts as a failed try"""
+    zeros_seconds: float = 5.0
+    """s of nothing but zeros that are told"""
+    clip_share: float = 0.01
+    """Share of a second's samples at full scale that is told, 0 to 1"""
+    first_delay_seconds: float = 0.5
+    """s: the longest wait after the first failed try; it doubles with each"""
+    max_delay_seconds: float = 30.0
+    """s: the longest wait between tries, ever"""
+    retries: int | None = None
+    """Failed tries in a row after the first before giving up; None: never"""
+
+    def __post_init__(self) -> None:
+        for name in ("ring_seconds", "stall_seconds", "open_seconds", "zeros_seconds", "first_delay_seconds"):
+            require(getattr(self, name) > 0, f"microphone.{name} is {getattr(self, name)}; give seconds above 0")
+        require(
+            self.max_delay_seconds >= self.first_delay_seconds,
+            f"microphone.max_delay_seconds is {self.max_delay_seconds}; give at least first_delay_seconds",
+        )
+        require(0 < self.clip_share <= 1, f"microphone.clip_share is {self.clip_share}; give a share above 0, to 1")
+        require(self.retries is None or self.retries >= 0, f"microphone.retries is {self.retries}; give 0 or more")
+
+
+def list_devices(timeout: float = 15.0) -> list[Device]:
+    """The input devices there are now.
+
+    Raises InputError if PyAudio is missing or the audio system does not answer within `timeout` s.
+    """
+    process = CaptureProcess(list=True)
+    try:
+        record = process.read(timeout)
+        require(record is not None, f"the audio system does not answer within {timeout:g} s")
+    except OSError as error:
+        raise InputError(f"the devices cannot be listed: {error}") from error
+    finally:
+        process.close()
+    if record.kind != DEVICES:
+        raise RuntimeError(f"a list of devices was asked for, not {record.kind!r}")
+    return [Device(**fields) for fields in json.loads(record.payload)]
+
+
+class Microphone:
+    """Iterate over it: `np.ndarray` chunks `(time,)`, float32, mono, at `sample_rate`, and `AudioEvent`s, in order.
+
+    The device is opened at its own rate, in stereo, mono, or with what it takes (`edge.audio.capture`,
+    `edge.audio.channels`); one that delivers another rate than it was opened with is heard at that rate from then on.
+
+    The iteration goes on until `close()`: a device that is unplugged, stalls or whose server dies is LOST, tried again
+    with growing, random delays (NOT_FOUND for each failed try), found again by name under whatever index, and OPENED.
+    `gap_seconds` of OPENED (the time that passed) and of OVERRUN (the samples lost, counted) is the audio missing
+    between the samples before and after the event.
+
+    Args:
+        sample_rate: Hz, of what is yielded.
+        device: index, name or part of the name; None: the system's.
+        channel: the one that is heard, from 1; None: of two their mean, of more the first that works.
+
+    Iterating raises InputError if at first there is no such device, if PyAudio is missing, or after `config.retries`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        device: str | None = None,
+        config: MicrophoneConfig | None = None,
+        channel: int | None = None,
+    ) -> None:
+        require(sample_rate > 0, f"sample_rate is {sample_rate}; give a rate in Hz above 0")
+        require(channel is None or channel >= 1, f"--channel {channel}: channels count from 1")
+        self._channel = channel
+        self._delivered: dict[str, int] = {}  # lasting name -> Hz, of devices that deliver another rate than they say
+        self._sample_rate, self._device, self._config = sample_rate, device, config or MicrophoneConfig()
+        self._known, self._again = False, None  # whether there was such a device, and its lasting name
+        self._heard_until: float | None = None  # monotonic s of the last sample
+        self._capture: CaptureProcess | None = None
+        self._closed = False
+
+    def __enter__(self) -> "Microphone":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration, also one that waits. From any thread or signal handler, any number of times."""
+        # No lock: a signal handler may run while the consumer holds it.
+        self._closed = True
+        capture = self._capture
+        if capture is not None:
+            capture.kill()
+
+    def __iter__(self) -> Iterator[np.ndarray | AudioEvent]:
+        try:
+            while not self._closed:
+                opened = yield from self._open()
+                if opened is not None:
+                    yield from self._listen(*opened)
+        finally:
+            self._end_capture()
+
+    def _open(self) -> Iterator[AudioEvent]:
+        """Try until there are samples; returns the device and its first record, or None if closed meanwhile."""
+        with needed("the microphone", "mic"):
+            from tenacity import (
+                Retrying,
+                retry_if_exception_type,
+                stop_after_attempt,
+                stop_never,
+                wait_random_exponential,
+            )
+
+        config = self._config
+        tries = Retrying(
+            wait=wait_random_exponential(multiplier=config.first_delay_seconds, max=config.max_delay_seconds),
+            stop=stop_never if config.retries is None else stop_after_attempt(config.retries + 1),
+            retry=retry_if_exception_type(OSError),
+            sleep=self._pause,
+            reraise=True,
+        )
+        try:
+            for attempt in tries:
+                opened = None
+                with attempt:
+                    opened = self._try_open()
+                failure = attempt.retry_state.outcome.exception()
+                if self._closed:
+                    return None
+                if isinstance(failure, OSError):
+                    self._end_capture()
+                    yield AudioEvent(AudioEventKind.NOT_FOUND, str(failure))
+        except OSError as error:
+            raise InputError(f"microphone given up after {config.retries + 1} tries: {error}") from error
+        device, first = opened
+        yield self._opened_event(device, first)
+        return opened
+
+    def _try_open(self) -> tuple[Device, Record] | None:
+        if self._closed:
+            return None
+        config = self._config
+        self._capture = CaptureProcess(
+            list=False,
+            device=self._device,
+            known=self._known,
+            again=self._again,
+            ring_seconds=config.ring_seconds,
+            channel=self._channel,
+        )
+        record = self._next(config.open_seconds, "the audio system does not answer")
+        if record is None:
+            return None
+        if record.kind != FOUND:
+            raise RuntimeError(f"a device was asked for, not {record.kind!r}")
+        device = Device(**json.loads(record.payload))
+        self._known, self._again = True, device.lasting_name if self._device is not None else None
+        stalled = f"{device.name}: no samples for {config.stall_seconds:g} s"
+        first = self._next(config.stall_seconds, stalled)
+        if first is not None and first.kind == FOUND:  # opened with another rate or number of channels
+            device = Device(**json.loads(first.payload))
+            first = self._next(config.stall_seconds, stalled)
+        device = replace(device, rate=self._delivered.get(device.lasting_name, device.rate))
+        return None if first is None else (device, first)
+
+    def _opened_event(self, device: Device, first: Record) -> AudioEvent:
+        gap = 0.0
+        if self._heard_until is not None:
+            began = first.seconds - len(first.payload) / (4 * device.channels * device.rate)
+            gap = max(0.0, began - self._heard_until)
+        message = f"{device.name}: {device.rate} Hz, {device.channels} channel(s)"
+        return AudioEvent(AudioEventKind.OPENED, message, gap)
+
+    def _listen(self, device: Device, record: Record | None) -> Iterator[np.ndarray | AudioEvent]:
+        """Samples and what happens to them until the device is lost or the microphone closed."""
+        config = self._config
+        path = _Path(device, self._sample_rate, self._channel, config)
+        lost = None
+        while record is not None:
+            if record.kind != AUDIO:
+                raise RuntimeError(f"audio was expected, not {record.kind!r}")
+            if record.lost:  # the stream ends here and another begins
+                yield from path.end()
+                gap = record.lost / path.rate
+                yield AudioEvent(AudioEventKind.OVERRUN, f"{gap:.2f} s of audio lost: this machine is too slow", gap)
+            frames = np.frombuffer(record.payload, dtype=np.float32).reshape(-1, device.channels)
+            self._heard_until = record.seconds
+            yield from path.hear(frames)
+            try:
+                delivered = path.check_rate(len(frames) + record.lost, record.seconds)
+                if delivered is not None:
+                    yield from path.end()
+                    message = f"{device.name}: opened at {path.rate} Hz, delivers {delivered}: heard as {delivered} Hz"
+                    self._delivered[device.lasting_name] = delivered
+                    path = _Path(replace(device, rate=delivered), self._sample_rate, self._channel, config)
+                    yield AudioEvent(AudioEventKind.OPENED, message)
+                record = self._next(config.stall_seconds, f"{device.name}: no samples for {config.stall_seconds:g} s")
+            except OSError as error:
+                lost, record = error, None
+        yield from path.end()
+        self._end_capture()
+        if lost is not None:
+            yield AudioEvent(AudioEventKind.LOST, str(lost))
+
+    def _next(self, seconds: float, otherwise: str) -> Record | None:
+        """The next record; None once closed. Raises OSError, saying `otherwise`, if there is none for `seconds`."""
+        deadline = time.monotonic() + seconds
+        try:
+            while not self._closed:
+                if (record := self._capture.read(POLL_SECONDS)) is not None:
+                    return record
+                if time.monotonic() > deadline:
+                    raise OSError(otherwise)
+        except OSError:
+            if not self._closed:
+                raise
+        return None
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._closed and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL_SECONDS, left))
+
+    def _end_capture(self) -> None:
+        if self._capture is not None:
+            self._capture.close()
+            self._capture = None
+
+
+class _Path:
+    """From a device's blocks to samples: what is heard of them, and whether they are what they should be."""
+
+    def __init__(self, device: Device, sample_rate: int, channel: int | None, config: MicrophoneConfig) -> None:
+        self.rate, self._name, self._sample_rate = device.rate, device.name, sample_rate
+        self._channels = Channels(device.channels, device.rate, channel)
+        self._watch = InputWatch(device.rate, config.zeros_seconds, config.clip_share)
+        self._watch_all = device.channels <= 2 and channel is None
+        self._rate_watch = RateWatch(device.rate)
+        self._resample = StreamResampler(device.rate, sample_rate)
+
+    def hear(self, frames: np.ndarray) -> Iterator[np.ndarray | AudioEvent]:
+        """`frames (time, channels)`, as the driver gives them."""
+        heard, told = self._channels(frames)
+        yield from nonempty(self._resample(sound(heard)))
+        yield from told + self._watch.update(frames if self._watch_all else heard)
+
+    def end(self) -> list[np.ndarray]:
+        """What the resampler holds back; another stream may begin."""
+        rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
+        self._resample = StreamResampler(self.rate, self._sample_rate)
+        return nonempty(rest)
+
+    def check_rate(self, n_frames: int, seconds: float) -> int | None:
+        """The rate, Hz, that the device delivers, where it is another usual one. Raises OSError where it is none."""
+        measured = self._rate_watch.update(n_frames, seconds)
+        if measured is None:
+            return None
+        delivered = usual_rate(measured)
+        if delivered is None:
+            raise OSError(f"{self._name}: opened at {self.rate} Hz, but {measured:.0f} samples come in a second")
+        return delivered
+
+
+def nonempty(samples: np.ndarray) -> list[np.ndarray]:
+    """A resampler starts by keeping what it is given; nobody wants to hear of nothing."""
+    return [samples] if len(samples) else []

@@ -1,0 +1,120 @@
+"""Is what the microphone gives worth hearing? Nothing but zeros, input at full scale, and what is no sound at all."""
+
+import numpy as np
+
+from edge.loop.events import AudioEvent, AudioEventKind
+
+FULL_SCALE = 0.999
+"""Magnitude from which a sample counts as clipped: a 16-bit 32767 is 0.99997"""
+
+WINDOW_SECONDS, SETTLING_SECONDS = 4.0, 1.0
+"""s that a rate is measured over; s before that, in which drivers hand out what they have stored"""
+RATE_TOLERANCE = 0.04
+"""Share by which a rate may be off: 44100 and 48000 Hz differ by 8 %, a quartz by 0.01 %"""
+USUAL_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
+"""Hz"""
+
+
+class InputWatch:
+    """Hears every block as the device gives it, before anything is done to it; tells what begins and ends.
+
+    Args:
+        rate: Hz.
+        zeros_seconds: a line that is dead for so long is told.
+        clip_share: share of one second's samples at full scale that is told, 0 to 1; it has ended below half of it.
+    """
+
+    def __init__(self, rate: int, zeros_seconds: float, clip_share: float) -> None:
+        self._rate, self._zeros_seconds, self._clip_share = rate, zeros_seconds, clip_share
+        self._dead_frames, self._dead = 0, False
+        self._last: np.ndarray | None = None  # the frame before
+        self._frames = self._full = 0  # in this second
+        self._clipped = False
+
+    def update(self, frames: np.ndarray) -> list[AudioEvent]:
+        """`frames (time, channels)` float32 -> what has begun or ended with them. One dead channel is no fault."""
+        if not len(frames):
+            return []
+        return self._zeros(frames) + self._clipping(frames)
+
+    def _zeros(self, frames: np.ndarray) -> list[AudioEvent]:
+        # A dead line is constant: mostly, not always, zero.
+        before = self._last if self._last is not None and self._last.shape[1] == frames.shape[1] else frames[:1]
+        changes = np.flatnonzero((frames != np.concatenate([before, frames[:-1]])).any(axis=1))
+        self._last = frames[-1:].copy()
+        if len(changes):
+            ended, self._dead, self._dead_frames = self._dead, False, len(frames) - int(changes[-1])
+            return [AudioEvent(AudioEventKind.RECOVERED, "there is a signal again")] if ended else []
+        self._dead_frames += len(frames)
+        if self._dead or self._dead_frames < self._zeros_seconds * self._rate:
+            return []
+        self._dead = True
+        message = f"nothing but zeros for {self._zeros_seconds:g} s: muted, or the wrong input"
+        return [AudioEvent(AudioEventKind.ZEROS, message)]
+
+    def _clipping(self, frames: np.ndarray) -> list[AudioEvent]:
+        self._frames += len(frames)
+        # Of the worst channel; what is no number is not below full scale either.
+        self._full += int((~(np.abs(frames) < FULL_SCALE)).sum(axis=0).max())
+        if self._frames < self._rate:
+            return []
+        share = self._full / self._frames
+        self._frames = self._full = 0
+        if not self._clipped and share >= self._clip_share:
+            self._clipped = True
+            message = f"{share:.0%} of the samples at full scale or beyond: turn the microphone down"
+            return [AudioEvent(AudioEventKind.CLIPPED, message)]
+        if self._clipped and share < self._clip_share / 2:
+            self._clipped = False
+            return [AudioEvent(AudioEventKind.RECOVERED, "the input is no longer clipped")]
+        return []
+
+
+class RateWatch:
+    """Counts samples against the clock: does a device deliver the rate that it was opened with?
+
+    Told once two windows in a row agree on another rate: one alone may be a machine that was busy.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._begin: float | None = None  # of this window, s
+        self._settled = False
+        self._frames = 0
+        self._before: float | None = None  # what the window before has measured, where that was wrong
+
+    def update(self, n_frames: int, seconds: float) -> float | None:
+        """Count `n_frames`, the lost ones included, of which the last came at `seconds` by a monotonic clock.
+
+        Returns the samples per second, where they are wrong.
+        """
+        if self._begin is None:
+            self._begin = seconds
+            return None
+        self._frames += n_frames
+        elapsed = seconds - self._begin
+        if elapsed < (WINDOW_SECONDS if self._settled else SETTLING_SECONDS):
+            return None
+        measured, settled = self._frames / elapsed, self._settled
+        self._begin, self._frames, self._settled = seconds, 0, True
+        if not settled:
+            return None
+        wrong = abs(measured / self._rate - 1) > RATE_TOLERANCE
+        agreed = wrong and self._before is not None and abs(measured / self._before - 1) < RATE_TOLERANCE / 2
+        before, self._before = self._before, measured if wrong else None
+        return (before + measured) / 2 if agreed else None
+
+
+def usual_rate(measured: float) -> int | None:
+    """The usual rate, Hz, that is within 2 % of the one measured.
+
+    >>> usual_rate(15950.0), usual_rate(40000.0)
+    (16000, None)
+    """
+    nearest = min(USUAL_RATES, key=lambda rate: abs(measured / rate - 1))
+    return nearest if abs(measured / nearest - 1) < RATE_TOLERANCE / 2 else None
+
+
+def sound(frames: np.ndarray) -> np.ndarray:
+    """Whatever a driver gives, as samples: within [-1, 1], and 0 for what is no number."""
+    return np.clip(np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)

@@ -1,0 +1,183 @@
+"""Audio from a file or from standard input (for a device see `edge.audio.microphone`). Each yields chunks `(time,)`
+float32, mono, at the rate asked for, and computes them as training does."""
+
+import os
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+import crnn.data.audio as audio
+from crnn.config import InputError, require
+from crnn.decoders import NotDecodable
+from crnn.decoders.headers import parse
+from crnn.decoders.pcm import FORMATS, SampleFormat
+from crnn.decoders.recording import MAX_RATE, MAX_SAMPLE, Recording, check_format
+from edge.audio.raw_format import Plausible
+from edge.preflight import needed
+
+if TYPE_CHECKING:
+    from edge.loop.listening import Stop
+
+__all__ = ["MAX_RATE", "Descriptor", "StreamResampler", "check_format", "from_file", "from_raw"]
+
+CHUNK_SECONDS = audio.BLOCK_SECONDS
+POLL_SECONDS = 0.2
+"""How long nobody looks whether the loop is to stop"""
+HEADERS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b".snd", b"dns.")
+"""What can be read forwards: WAV and AU"""
+
+
+class Readable(Protocol):
+    """Where raw bytes come from."""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, as soon as there are any; none at the end."""
+
+
+class StreamResampler(audio.StreamResampler):
+    """The same as in training. Raises InputError if soxr is missing."""
+
+    def __init__(self, rate: int, sample_rate: int) -> None:
+        with needed(f"audio at {rate} Hz", "device"):
+            super().__init__(rate, sample_rate)
+
+
+def from_file(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+    """A recording, decoded chunk by chunk in bounded memory: bit by bit what training reads of it.
+
+    Raises InputError, naming the file, if it is missing, empty, truncated, damaged, not audio, not finite, or of a rate
+    or channel count that no recording of speech has.
+    """
+    _need_soundfile()
+    with Recording(path) as recording:
+        yield from audio.waveform_chunks(recording, StreamResampler(recording.rate, sample_rate))
+
+
+def _need_soundfile() -> None:
+    try:
+        with needed("reading recordings", "device"):
+            import soundfile  # noqa: F401
+    except OSError as error:  # the package is there, the library that it wraps is not
+        raise InputError(f"reading recordings needs libsndfile ({error}): sudo apt install libsndfile1") from error
+
+
+class Descriptor:
+    """A file descriptor whose reader can be stopped while it waits: the interpreter resumes a read that a signal broke.
+
+    Args:
+        stop: once it is true, the data has ended.
+    """
+
+    def __init__(self, fd: int, stop: "Stop") -> None:
+        self._fd, self._stop = fd, stop
+
+    def read(self, size: int) -> bytes:
+        while not self._stop:
+            if select.select([self._fd], [], [], POLL_SECONDS)[0]:
+                return os.read(self._fd, size)
+        return b""
+
+
+def from_raw(
+    stream: Readable,
+    rate: int,
+    channels: int,
+    sample_rate: int,
+    stop: "Stop | None" = None,
+    sample_format: str = "s16le",
+) -> Iterator[np.ndarray]:
+    """Standard input, until it ends: raw interleaved samples of `sample_format` (a key of `crnn.decoders.pcm.FORMATS`),
+    or WAV or AU data without compression, whose header then says the format. Once `stop` is true it may end anywhere.
+
+    Raises InputError if it holds no samples, ends in the middle of one or before its header says, or does not look
+    like such samples: text, a file of another kind, another sample format.
+    """
+    what = "standard input"
+    head = _exactly(stream, 4)
+    promised = None
+    if head in HEADERS:
+        source = _Pushed(head, stream)
+        try:
+            header = parse(source.read)
+        except NotDecodable as error:
+            require(bool(stop), f"{what}: {error}")
+            return
+        require(
+            header.format is not None and not header.ambiguous,
+            f"{what}: is a WAV or AU file of a format that cannot be heard from a pipe (codec {header.codec}); "
+            "name the file",
+        )
+        rate, channels, stored, promised = header.rate, header.channels, header.format, header.promised
+    else:
+        stored = FORMATS[sample_format]
+        source = _Pushed(head, stream)
+    check_format(what, rate, channels)
+    resample = StreamResampler(rate, sample_rate)
+    plausible = None if head in HEADERS else Plausible(what, stored, rate, channels)
+    heard = 0
+    for samples in _frames(source, stored, rate, channels, promised, plausible, stop):
+        heard += len(samples)
+        yield resample(samples)
+    require(heard > 0 or bool(stop), f"{what}: no samples; expected raw {stored.name} audio")
+    yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
+
+
+def _frames(
+    source: Readable,
+    stored: SampleFormat,
+    rate: int,
+    channels: int,
+    promised: int | None,
+    plausible: Plausible | None,
+    stop: "Stop | None",
+) -> Iterator[np.ndarray]:
+    """`(time, channels)` float32, as the bytes come in."""
+    frame = stored.width * channels
+    size = int(rate * CHUNK_SECONDS) * frame
+    rest, left = b"", promised
+    while data := source.read(size if left is None else min(size, left)):
+        left = None if left is None else left - len(data)
+        if plausible:
+            plausible.look(data)
+        data = rest + data
+        whole = len(data) // frame * frame
+        rest = data[whole:]
+        if whole:
+            samples = stored.decode(data[:whole], channels)
+            largest = np.abs(samples).max()
+            require(bool(np.isfinite(largest)), "standard input: holds NaN or infinite samples")
+            require(bool(largest <= MAX_SAMPLE), f"standard input: holds samples up to {largest:.3g}; full scale is 1")
+            yield samples
+    if stop:
+        return
+    if plausible:
+        plausible.end()
+    require(not left, f"standard input: truncated ({left} bytes are missing that its header promises)")
+    require(
+        not rest or promised is not None,
+        f"standard input: ends in the middle of a sample; expected raw {stored.name} audio",
+    )
+
+
+class _Pushed:
+    """Bytes that have been read already, and then the stream that they came from."""
+
+    def __init__(self, first: bytes, stream: Readable) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int) -> bytes:
+        if self._first:
+            data, self._first = self._first[:size], self._first[size:]
+            return data
+        return self._stream.read(size)
+
+
+def _exactly(stream: Readable, size: int) -> bytes:
+    """So many bytes, or fewer at the end."""
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data

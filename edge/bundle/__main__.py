@@ -1,0 +1,156 @@
+"""What a bundle is and promises, read from the bundle alone; its hashes are checked on the way.
+
+    python -m edge.bundle BUNDLE [--json]
+
+Also tries every runtime that is installed: loads its files and replays the golden waveform. Exit codes: 0 sound;
+1 a runtime refuses its files; 2 not a sound bundle.
+"""
+
+from crnn.cli.interrupt import starting
+
+if __name__ == "__main__":
+    starting()
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from crnn.cli.command import command
+from crnn.cli.installed import Parser
+from crnn.config import InputError, require
+from crnn.files.printable import shown
+from edge import runtimes
+from edge.bundle.reader import MANIFEST, Bundle
+
+
+def describe(bundle: Bundle) -> dict:
+    """Everything worth knowing of a bundle whose hashes are checked, as plain values."""
+    manifest = bundle.manifest
+    g, rate = manifest.geometry, manifest.features.sample_rate
+    where = manifest.provenance
+    tensors = where.get("tensors", {})
+    require(isinstance(tensors, dict), f"{bundle.path / MANIFEST}: provenance.tensors must hold named values")
+    return {
+        "bundle": str(bundle.path),
+        "bytes": sum((bundle.path / name).stat().st_size for name in (*manifest.files, MANIFEST)),
+        "labels": list(manifest.labels),
+        "features": asdict(manifest.features),
+        "window_seconds": (g.window_samples - g.lead_samples) / rate,
+        "hop_seconds": g.hop_samples / rate,
+        "decision": asdict(manifest.decision),
+        "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
+        "files": {
+            name: {**facts, "checked": True, "tensors": tensors.get(name)} for name, facts in manifest.files.items()
+        },
+        "provenance": {key: value for key, value in where.items() if key != "tensors"},
+    }
+
+
+def _runtime(bundle: Bundle, name: str) -> dict:
+    """The files of one runtime; where it is installed, their inputs and outputs and whether the golden waveform gives
+    what it should."""
+    files = bundle.manifest.model_files(name)
+    made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": {}, "state": ""}
+    if not runtimes.installed(name):
+        return made | {"state": "not installed here"}
+    try:
+        bundle.recognizer(name)  # first: it is careful with what comes from elsewhere
+        for file in (files.encoder, files.head):
+            made["contracts"][file] = asdict(runtimes.load(name, bundle.path / file).contract)
+    except InputError as error:
+        return made | {"state": f"refused: {error}"}
+    return made | {"state": "golden values given"}
+
+
+def as_text(made: dict) -> str:
+    """The same, to read."""
+    features, decision = made["features"], made["decision"]
+    lines = [
+        f"{made['bundle']}: {made['bytes']:,} bytes, every hash checked",
+        f"labels     {', '.join(made['labels'])}",
+        f"input      {features['sample_rate']} Hz mono, float32 in [-1, 1]",
+        f"features   {features['n_mels']} log-mel bands from {features['f_min']:g} to {features['f_max']:g} Hz, "
+        f"frames of {features['n_fft']} samples every {features['hop_length']}",
+        f"window     {made['window_seconds']:.2f} s, a decision every {made['hop_seconds']:.2f} s",
+        f"decision   temperature {decision['temperature']:.2f}, uncertain below {decision['min_confidence']:.2f}",
+    ]
+    for name, runtime in made["runtimes"].items():
+        lines.append(f"{name:10} {runtime['scheme']}: {runtime['state']}")
+        for file, contract in runtime["contracts"].items():
+            lines.append(f"           {file}: {runtimes.Contract(**contract)}")
+    lines.append("files")
+    try:
+        for name, facts in made["files"].items():
+            types = ", ".join(f"{kind} {size:,}" for kind, size in (facts["tensors"] or {}).items())
+            lines.append(f"  {name:28} {facts['bytes']:>9,}  {facts['sha256'][:12]}  {types}".rstrip())
+        lines += _provenance(made["provenance"])
+    # Provenance has no schema: it is what quantize.py knew, for people to read. Values of other kinds raise these.
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        raise InputError(f"{made['bundle']}: {MANIFEST} has a provenance that quantize.py does not write") from error
+    return "\n".join(map(shown, lines))
+
+
+def _provenance(where: dict) -> list[str]:
+    """Where it comes from, and its figures with their intervals."""
+    told = [f"{key} {where[key]}" for key in ("corpus", "protocol", "fold", "split_hash", "seed") if key in where]
+    lines = [f"trained    {', '.join(told)}"] if told else []
+    if where.get("synthetic"):
+        lines.append("           on GENERATED voices: good for trying things out, not for people")
+    if "n_params" in where:
+        lines.append(
+            f"model      {where['n_params']:,} parameters, {where['macs_per_window'] / 1e6:.1f} M multiply-accumulates "
+            f"per window, {where['pruning']:.0%} of channels and LSTM units pruned"
+        )
+    for step in where.get("pruning_steps", []):
+        lines.append(
+            f"           {step['share']:.0%} pruned: channels {step['channels']}, {step['lstm_units']} LSTM units, "
+            f"{step['bytes']:,} bytes, UAR {step['uar']:.1%} on dev"
+        )
+    for part, figures in where.get("trained_model", {}).items():
+        interval = figures.get("uar_ci95")
+        between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+        lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips, before compression")
+    lines += _grounds((where.get("confidence_dev") or {}).get("chosen_on") or {})
+    for row in where.get("files_on_dev", []):
+        lines.append(
+            f"           {row['files']}: UAR {row['uar']:.1%} on dev ({-row['uar_drop']:+.1%}), "
+            f"{row['flip_rate']:.1%} of decisions flipped, probabilities at most {row['max_abs_diff']:.2g} off"
+        )
+    made_with = ", ".join(f"{name} {version}" for name, version in where.get("made_with", {}).items())
+    return [*lines, f"made with  {made_with}"] if made_with else lines
+
+
+def _grounds(chosen_on: dict) -> list[str]:
+    """What temperature and threshold rest on, and whether the model may be guessing; older bundles do not say."""
+    lines = []
+    if chosen_on.get("at_chance"):
+        lines.append(f"WARNING    {chosen_on['at_chance']}")
+    if chosen_on.get("unfitted"):
+        lines.append(f"confidence not calibrated: {chosen_on['unfitted']}")
+    elif "effective_clips" in chosen_on:
+        lines.append(
+            f"confidence calibrated on {chosen_on['clips']} clips of {chosen_on['speakers']} development speakers, "
+            f"worth {chosen_on['effective_clips']:g} independent clips"
+        )
+    return lines
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser("edge.bundle", __doc__)
+    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    made = describe(Bundle.open(args.bundle))
+    sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
+    return 1 if any(runtime["state"].startswith("refused") for runtime in made["runtimes"].values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Golden values: what a bundle's files, and the float32 model they were made from, make of a generated waveform.
+
+A device replays the waveform before it runs a bundle. Files whose 8-bit weights use 7 of their bits give the same
+values on every processor: their sums fit into the 16 bits in which x86 processors without VNNI add pairs of products.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import FeatureConfig, StreamGeometry, require
+from crnn.features import LogMel
+from crnn.files.npz import read_arrays
+from edge import runtimes
+from edge.stream.recognizer import StreamingRecognizer
+
+GOLDEN = "golden.npz"
+FRAMES = 8
+"""Frames whose features are kept, the last of the first hop: they hold every band, and more would only take bytes"""
+FEATURE_TOLERANCE = 1e-4
+"""Largest difference of log-mel values from the golden ones"""
+MODEL_TOLERANCE = 1e-3
+"""Likewise of logits and pooled vectors, whatever the scheme"""
+OTHER_KERNELS_TOLERANCE = 2e-2
+"""Likewise of int8 files under another package than the one whose kernels made the values: tflite-runtime 2.14 rounds
+activations in other places than LiteRT does, and gave logits 0.005 (what ships) and 0.01 off"""
+BUNDLE_AT_FAULT = "the golden values were made by wrong arithmetic: make the bundle again"
+"""How the error ends where this machine is nearer to the float32 model than the machine that made the bundle was"""
+
+
+def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
+    """Pulses like those of a voice whose pitch and level move, over clicks, two decisions long, int16 `(time,)`.
+
+    Generated, so that no recording is ever part of a bundle; mostly zeros, so that it takes little of it.
+    """
+    rate = features.sample_rate
+    time = np.arange(geometry.window_samples + geometry.hop_samples) / rate
+    cycles = np.cumsum(140 + 60 * np.sin(2 * np.pi * 0.7 * time)) / rate
+    level = 6000 + 5000 * np.sin(2 * np.pi * 1.5 * time)
+    pulses = np.where(np.diff(np.floor(cycles), prepend=0) > 0, level, 0)
+    pulses = pulses - 0.7 * np.roll(pulses, 3)
+    pulses[:: rate // 40] += 300
+    return np.round(pulses).astype(np.int16)
+
+
+def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """What the recognizer makes of `samples` (int16): log_mel of its first hop, logits and pooled vector of every
+    decision."""
+    g = recognizer.geometry
+    scaled = samples.astype(np.float32) / 32768
+    decisions = [result for result in recognizer.push(scaled) if result.logits is not None]
+    recognizer.reset()
+    return {
+        "log_mel": LogMel(recognizer.features)(np.pad(scaled, (g.lead_samples, 0))[: g.first_samples])[:, -FRAMES:],
+        "logits": np.stack([result.logits for result in decisions]),
+        "pooled": np.stack([result.pooled for result in decisions]),
+    }
+
+
+def write(
+    folder: Path, labels: Sequence[str], float32: StreamingRecognizer, made: Mapping[str, StreamingRecognizer]
+) -> None:
+    """Write `golden.npz`: the waveform, and what the float32 model and the files of each runtime in `made` make of
+    it."""
+    samples = waveform(float32.features, float32.geometry)
+    reference = replay(float32, samples)
+    values = {"waveform": samples, "labels": np.array(labels), "log_mel": reference["log_mel"]}
+    for name, found in [("float32", reference), *((name, replay(files, samples)) for name, files in made.items())]:
+        values |= {f"{name}_{what}": found[what] for what in ("logits", "pooled")}
+    np.savez_compressed(folder / GOLDEN, **values)
+
+
+def check(recognizer: StreamingRecognizer, runtime: str, scheme: str, folder: Path) -> None:
+    """Replay the golden waveform of the bundle `folder` through `recognizer`, which runs its files under `runtime`.
+
+    Raises InputError that names what differs and, where it can be told, which side is wrong.
+    """
+    expected = read(folder / GOLDEN, recognizer.geometry)
+    require(
+        tuple(expected["labels"].tolist()) == recognizer.labels,
+        f"{folder}: labels {recognizer.labels} are not those the bundle was made with",
+    )
+    other = "int8" in scheme and runtimes.package(runtime) != runtimes.REGISTRY[runtime].packages[0]
+    most = OTHER_KERNELS_TOLERANCE if other else MODEL_TOLERANCE
+    for what, value in replay(recognizer, expected["waveform"]).items():
+        key = what if what == "log_mel" else f"{runtime}_{what}"
+        limit = FEATURE_TOLERANCE if what == "log_mel" else most
+        require(key in expected, f"{folder / GOLDEN}: has no golden {key}; make the bundle again")
+        require(
+            value.shape == expected[key].shape,
+            f"{folder}: {what} under {runtime} has shape {value.shape}, golden {expected[key].shape}",
+        )
+        difference = _distance(value, expected[key])
+        require(
+            difference <= limit,
+            f"{folder}: {what} under {runtime} differs from the golden values by {difference:.2g} (limit {limit:g})"
+            f"{_fault(value, expected[key], expected.get(f'float32_{what}'))}; refusing to run",
+        )
+
+
+def _fault(value: np.ndarray, golden: np.ndarray, float32: np.ndarray | None) -> str:
+    """Which side is wrong, in words; empty for features, of which there is one kind."""
+    if float32 is None or float32.shape != value.shape:
+        return ""
+    here, there = _distance(value, float32), _distance(golden, float32)
+    told = f"; from the float32 model it is {here:.2g} here and was {there:.2g} where the bundle was made: "
+    if there > here:
+        return told + BUNDLE_AT_FAULT
+    return told + "the files were changed, or this machine's runtime computes wrongly"
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max())
+
+
+def read(path: Path, g: StreamGeometry) -> dict[str, np.ndarray]:
+    """The golden values of a bundle of geometry `g`: waveform int16, labels text, all else finite floats.
+
+    Raises InputError, naming the file.
+    """
+    values = read_arrays(path, follow=False)
+    kinds = {"labels": "U", "waveform": "i"}
+    for name in values.keys() | kinds.keys():
+        require(name in values, f"{path}: has no golden {name}; make the bundle again")
+        require(
+            values[name].dtype.kind == kinds.get(name, "f"), f"{path}: {name} is {values[name].dtype}; copy it again"
+        )
+    require(
+        values["waveform"].dtype == np.int16 and values["waveform"].shape == (g.window_samples + g.hop_samples,),
+        f"{path}: its waveform does not fit the geometry; copy the whole folder again",
+    )
+    require(values["labels"].ndim == 1, f"{path}: its labels are no list; copy the whole folder again")
+    return values

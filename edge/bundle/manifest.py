@@ -1,0 +1,154 @@
+"""The manifest of a bundle, `bundle.json`, and the files that it lists: read strictly, whoever wrote them."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crnn.config import FeatureConfig, StreamGeometry, from_dict, require
+from crnn.files.printable import brief
+from crnn.files.strict import open_regular, read_json
+from edge.bundle.golden import GOLDEN
+from edge.stream.decision import UNCERTAIN, DecisionConfig
+
+SCHEMA = 4
+MANIFEST = "bundle.json"
+SPEAKERS = "speakers.npz"
+MOST_LABELS, LONGEST_LABEL = 100, 40
+LARGEST_MANIFEST, LARGEST_FILE = 2**20, 64 * 2**20
+"""Bytes"""
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The two files of one runtime."""
+
+    scheme: str
+    """float32, float16, dynamic_int8 or static_int8"""
+    encoder: str
+    """File name"""
+    head: str
+    """File name"""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the manifest knows of a file."""
+
+    sha256: str
+    """Hexadecimal"""
+    bytes: int
+    """Size"""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `bundle.json`."""
+
+    schema: int
+    """Version of this layout; another one is refused by name"""
+    labels: tuple[str, ...]
+    """Emotions, in the order of the logits"""
+    features: FeatureConfig
+    """How samples become log-mel frames"""
+    geometry: StreamGeometry
+    """How frames become encoder steps and decisions"""
+    decision: DecisionConfig
+    """How logits become an answer"""
+    models: dict
+    """Runtime -> ModelFiles"""
+    files: dict
+    """File name -> FileFacts"""
+    provenance: dict = field(default_factory=dict)
+    """Where it comes from: corpus, protocol, split hash, seeds, pruning, metrics with their intervals"""
+
+    def model_files(self, runtime: str) -> ModelFiles:
+        """Raises InputError, naming those there are, if the bundle has no files for this runtime."""
+        require(runtime in self.models, f"the bundle has no files for {runtime}; it has {', '.join(self.models)}")
+        return from_dict(ModelFiles, self.models[runtime], f"models.{runtime}")
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over the names and hashes of all files, hexadecimal: a profile is bound to it."""
+        lines = [f"{name} {facts['sha256']}" for name, facts in sorted(self.files.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle, the hash of every file checked.
+
+    Raises InputError that names the file: missing, changed, a link, from another version, or not listed properly;
+    OSError if one cannot be read.
+    """
+    where = folder / MANIFEST
+    require(where.is_file(), f"{where}: no such file; {folder} is not a bundle of quantize.py")
+    values = read_json(where, LARGEST_MANIFEST, follow=False)
+    schema = values.get("schema")
+    newer = type(schema) is int and schema > SCHEMA
+    require(
+        type(schema) is int and schema == SCHEMA,
+        f"{where}: schema {brief(schema)}, this version reads {SCHEMA}; "
+        + ("update this software" if newer else "make the bundle again"),
+    )
+    manifest = from_dict(Manifest, values, str(where))
+    _check_labels(manifest.labels, where)
+    features, g = manifest.features, manifest.geometry
+    require(
+        (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples,
+        f"{where}: its geometry does not fit its features, or hears nothing at first; copy the whole folder again",
+    )
+    _check_files(folder, manifest)
+    require(
+        0 < len(manifest.models) <= 20, f"{where}: has files for {len(manifest.models)} runtimes; 1 to 20 are known"
+    )
+    for runtime in manifest.models:
+        require(bool(FILE_NAME.fullmatch(runtime)), f"{where}: {brief(runtime)} is no runtime's name")
+        files = manifest.model_files(runtime)
+        for name in (files.encoder, files.head):
+            require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
+    for name in (SPEAKERS, GOLDEN):
+        require(name in manifest.files, f"{where}: lists no {name}; make the bundle again")
+    return manifest
+
+
+def _check_labels(labels: tuple[str, ...], where: Path) -> None:
+    require(2 <= len(labels) <= MOST_LABELS, f"{where}: has {len(labels)} labels; 2 to {MOST_LABELS} are possible")
+    require(len(set(labels)) == len(labels), f"{where}: a label occurs twice; make the bundle again")
+    for label in labels:
+        require(
+            0 < len(label) <= LONGEST_LABEL and label.isprintable() and label.strip() == label and label != UNCERTAIN,
+            f"{where}: {brief(label)} is no emotion's name: 1 to {LONGEST_LABEL} characters that can be printed",
+        )
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    where = folder / MANIFEST
+    require(len(manifest.files) <= 50, f"{where}: lists {len(manifest.files)} files; at most 50 belong to a bundle")
+    for name, values in manifest.files.items():
+        require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
+        require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is no file name of a bundle")
+        facts = from_dict(FileFacts, values, f"files.{name}")
+        path = folder / name
+        require(path.is_symlink() or path.is_file(), f"{path}: missing from the bundle; copy the whole folder again")
+        require(
+            0 <= facts.bytes <= LARGEST_FILE and path.lstat().st_size <= LARGEST_FILE,
+            f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no file of a bundle is",
+        )
+        require(
+            file_hash(path) == facts.sha256,
+            f"{path}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",
+        )
+        require(path.stat().st_size == facts.bytes, f"{path}: has not the size that {MANIFEST} gives; copy it again")
+
+
+def list_files(folder: Path) -> dict[str, dict]:
+    """The manifest's entry for every file in `folder`."""
+    return {path.name: {"sha256": file_hash(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal. Raises InputError for a link."""
+    with os.fdopen(open_regular(path, follow=False), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

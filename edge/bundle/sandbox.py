@@ -1,0 +1,82 @@
+"""A bundle from elsewhere is tried in a process of its own before it runs in ours.
+
+Its files have the right hashes, whoever computed them. What they hold may still crash a runtime written in C++, need
+more memory than there is, or not come to an end. So a child process, whose memory and computing time are limited, loads
+them and replays the golden waveform; only what passes is loaded here. Inputs have one shape and there is no control
+flow, so that whatever is heard later costs the same. The bundles that ship are as trusted as this code, which lies
+beside them, and are not tried.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from crnn.config import InputError, require
+
+CPU_SECONDS = 60
+"""s of computing; a Raspberry Pi Zero 2 needs a few"""
+SECONDS = 180.0
+"""s on the clock, on a machine that is busy"""
+MEMORY_BYTES = 2**30
+"""Of private memory; a bundle that ships needs a tenth"""
+# The search path is ours, as multiprocessing hands it on: the process finds what we found.
+PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edge.bundle.sandbox import main; sys.exit(main())"
+)
+_passed: set[tuple[str, str]] = set()
+
+
+def prove(folder: Path, runtime: str, key: str) -> None:
+    """Load and replay the bundle `folder` under `runtime` in a child process, once for each `key` (all that its
+    manifest says).
+
+    Raises InputError: what the child says, or how it ended.
+    """
+    if (key, runtime) in _passed:
+        return
+    command = [sys.executable, "-I", "-c", PROGRAM, json.dumps(sys.path), str(folder), runtime]
+    try:
+        child = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{folder}: its {runtime} files do not come to an end; not run") from error
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be tried in a process of its own ({error.strerror})") from error
+    said = child.stderr.decode("utf-8", "replace").strip().splitlines()
+    refusals = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    if child.returncode == 2 and refusals:
+        named = refusals[-1].startswith(str(folder))  # what a runtime says names no file
+        raise InputError(refusals[-1] if named else f"{folder}: {refusals[-1]}; not run")
+    require(
+        child.returncode == 0,
+        f"{folder}: its {runtime} files crash the runtime, or take more than {MEMORY_BYTES >> 20} MiB or "
+        f"{CPU_SECONDS} s (status {child.returncode}); not run",
+    )
+    _passed.add((key, runtime))
+
+
+def main() -> int:
+    """The child: arguments are the search path, the bundle and the runtime."""
+    import resource
+
+    for limit, value in (
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    from edge.bundle.reader import Bundle
+
+    folder, runtime = Path(sys.argv[2]), sys.argv[3]
+    try:
+        Bundle.open(folder).proved(runtime, threads=1)
+    except (InputError, MemoryError) as error:
+        sys.stderr.write(f"error: {str(error) or f'{folder}: its files need too much memory'}\n")
+        return 2
+    return 0

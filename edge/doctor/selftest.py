@@ -1,0 +1,88 @@
+"""Does a bundle run here, and how fast? Opens it, replays its golden vector and times the stream.
+
+The doctor starts this in a process of its own (`python -m edge.doctor.selftest BUNDLE RUNTIME`), so that a runtime that
+crashes takes nothing else with it.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import InputError
+from edge.bundle.reader import Bundle
+
+HOPS = 100
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What one runtime did with a bundle, on 1 thread."""
+
+    runtime: str
+    scheme: str
+    """Of the files (`edge.bundle.ModelFiles`)"""
+    startup_s: float
+    """Opening the bundle, loading the models and replaying the golden vector, s"""
+    hop_seconds: float
+    """Audio time of a hop, s"""
+    latency_ms_p50: float
+    """Compute time of a hop, median, ms"""
+    latency_ms_p95: float
+    """Likewise, 95th percentile"""
+    rtf: float
+    """Compute time / audio time"""
+    rss_mb: float
+    """Most memory the process ever held, MiB"""
+
+
+def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
+    """Open the bundle under `runtime` and time `hops` hops of its stream once the window is full.
+
+    Raises InputError where the bundle or the runtime is at fault, naming it.
+    """
+    start = time.perf_counter()
+    bundle = Bundle.open(path)
+    recognizer = bundle.recognizer(runtime, threads=1)
+    startup = time.perf_counter() - start
+    g, rate = recognizer.geometry, recognizer.features.sample_rate
+    noise = np.random.default_rng(0)
+    recognizer.push(0.01 * noise.standard_normal(g.window_samples))
+    taken = []
+    for _ in range(hops):
+        samples = (0.01 * noise.standard_normal(g.hop_samples)).astype(np.float32)
+        start = time.perf_counter()
+        recognizer.push(samples)
+        taken.append(time.perf_counter() - start)
+    return SelfTest(
+        runtime=runtime,
+        scheme=bundle.manifest.model_files(runtime).scheme,
+        startup_s=startup,
+        hop_seconds=g.hop_samples / rate,
+        latency_ms_p50=1000 * float(np.percentile(taken, 50)),
+        latency_ms_p95=1000 * float(np.percentile(taken, 95)),
+        rtf=sum(taken) / (hops * g.hop_samples / rate),
+        rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m edge.doctor.selftest", description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("runtime")
+    args = parser.parse_args(argv)
+    try:
+        sys.stdout.write(json.dumps(asdict(self_test(args.bundle, args.runtime))) + "\n")
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

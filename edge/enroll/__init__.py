@@ -1,0 +1,1 @@
+"""Enrolment (`python -m edge.enroll`): a person's sentences become a profile."""

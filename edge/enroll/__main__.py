@@ -1,0 +1,199 @@
+"""Teach the recognizer one person's voice: a few sentences, two minutes, on the device itself.
+
+    python -m edge.enroll --out me.json                          three neutral sentences at the microphone
+    python -m edge.enroll --out me.json --emotions               every emotion, three sentences each: best
+    python -m edge.enroll --out me.json --files neutral=a.wav,b.wav happy=c.wav ...
+    python -m edge.enroll --out me.json --folder VOICE           VOICE/neutral/*.wav, VOICE/happy/*.wav ...
+    python stream_infer.py --mic --profile me.json
+
+The profile is a small JSON file for this bundle alone. No audio is stored unless --keep-audio asks for it. Neutral
+sentences alone only stop an emotion that is heard in this voice by mistake. Exit code 2: bad input.
+"""
+
+from crnn.cli.interrupt import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
+import argparse
+import json
+import logging
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser, program
+from crnn.config import require
+from edge.audio.microphone import Microphone
+from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.enroll.session import SETTINGS, Ear, Sentence, Session, from_file
+from edge.loop.utterances import UtteranceRecognizer
+from edge.preflight import check_writable
+from edge.stream.profile import NEUTRAL, Profile, Speakers, make_profile
+
+MAX_TAKES = 10
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser("edge.enroll", __doc__)
+    parser.add_argument("bundle", type=Path, nargs="?", default=PRETRAINED, help="default: the int8 model that ships")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="profile to write; must not exist")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--files", nargs="+", metavar="EMOTION=FILE,...", help="recordings instead of a microphone")
+    source.add_argument("--folder", type=Path, help="likewise: a folder that holds a folder per emotion")
+    mic = parser.add_argument_group("microphone")
+    mic.add_argument("--emotions", action="store_true", help="sentences in every emotion, not neutral ones alone")
+    mic.add_argument("--takes", type=int, default=3, help="sentences per emotion (default: 3)")
+    mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
+    mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
+    mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def named_files(args: argparse.Namespace, labels: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Emotion and recording, from --files or --folder. Raises InputError for an emotion the bundle does not know."""
+    if args.folder is not None:
+        require(args.folder.is_dir(), f"--folder {args.folder}: no such folder")
+        folders = sorted(path for path in args.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        named = [
+            (folder.name, path)
+            for folder in folders
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        ]
+        require(bool(named), f"--folder {args.folder}: holds no folder with recordings, one per emotion")
+    else:
+        named = []
+        for item in args.files:
+            emotion, sign, files = item.partition("=")
+            require(bool(sign and files), f"--files {item}: give EMOTION=FILE or EMOTION=FILE,FILE ...")
+            named += [(emotion, Path(name)) for name in files.split(",")]
+    unknown = sorted({emotion for emotion, _ in named} - set(labels))
+    require(not unknown, f"the bundle does not know {', '.join(unknown)}; it knows {', '.join(labels)}")
+    return named
+
+
+def say(line: str) -> None:
+    """To the person; standard output is for the result."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def sentences_of(args: argparse.Namespace, ear: Ear, labels: tuple[str, ...]) -> list[tuple[str, Sentence]]:
+    if args.files or args.folder:
+        return [(emotion, from_file(ear, path)) for emotion, path in named_files(args, labels)]
+    require(1 <= args.takes <= MAX_TAKES, f"--takes {args.takes}: give 1 to {MAX_TAKES}")
+    require(args.emotions or NEUTRAL in labels, f"the bundle knows no {NEUTRAL}; enrol with --emotions")
+    if args.keep_audio is not None:
+        args.keep_audio.mkdir(parents=True, exist_ok=True)
+    emotions = labels if args.emotions else (NEUTRAL,)
+    with Microphone(ear.sample_rate, args.device, channel=args.channel) as microphone:
+        return list(Session(ear, microphone, say, args.keep_audio).run(emotions, args.takes))
+
+
+def judge(
+    bundle: str, labels: tuple[str, ...], speakers: Speakers, sentences: list[tuple[str, Sentence]]
+) -> dict[str, int | bool | None]:
+    """How many sentences are right without a profile, and with one made from all others, and whether that is a gain: a
+    hint, no measurement. None where leaving a sentence out leaves none of its emotion."""
+    emotions, logits, pooled = _arrays(sentences)
+    truth = np.array([labels.index(emotion) for emotion in emotions])
+    right = int((logits.argmax(axis=1) == truth).sum())
+    if min(Counter(emotions).values()) < 2:
+        return {"right_without": right, "right_with": None, "recommended": None}
+    with_profile = 0
+    for index in range(len(truth)):
+        others = np.arange(len(truth)) != index
+        rest = [emotion for emotion, kept in zip(emotions, others, strict=True) if kept]
+        profile = make_profile(bundle, labels, speakers, logits[others], pooled[others], rest)
+        with_profile += int(profile.adapt(logits[index], pooled[index]).argmax() == truth[index])
+    return {"right_without": right, "right_with": with_profile, "recommended": with_profile > right}
+
+
+def _arrays(sentences: list[tuple[str, Sentence]]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    emotions = [emotion for emotion, _ in sentences]
+    return emotions, np.stack([s.logits for _, s in sentences]), np.stack([s.pooled for _, s in sentences])
+
+
+def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
+    """Write the profile; returns it and what is to be said of it. Raises InputError; nothing is written then."""
+    require(not args.out.exists(), f"{args.out}: exists already; give another --out or remove it")
+    check_writable(args.out, str(args.out))
+    bundle = Bundle.open(args.bundle)
+    recognizer = bundle.recognizer(args.runtime)
+    speakers = bundle.speakers(recognizer)
+    interruptible()
+    identity, labels = bundle.manifest.identity, recognizer.labels
+    ear = Ear(UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate), SETTINGS))
+    sentences = sentences_of(args, ear, labels)
+    emotions, logits, pooled = _arrays(sentences)
+    profile = make_profile(identity, labels, speakers, logits, pooled, emotions)
+    profile.save(args.out)
+    told = {
+        "profile": str(args.out),
+        "bundle": identity,
+        "sentences": profile.sentences,
+        "n_sentences": len(sentences),
+        **judge(identity, labels, speakers, sentences),
+    }
+    if set(emotions) == {NEUTRAL}:
+        lowered = {name: -float(b) for name, b in zip(labels, profile.bias, strict=True) if b < 0}
+        told["lowered"] = lowered
+    return profile, told
+
+
+def as_text(told: dict) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in told["sentences"].items())
+    lines = [f"profile {told['profile']}: {counts}"]
+    of = f"of these {told['n_sentences']} sentences {told['right_without']} are right without it"
+    if told["right_with"] is not None:
+        of += f", {told['right_with']} with one made from all the others"
+    lines.append(of)
+    if "lowered" in told:
+        lowered = ", ".join(f"{name} by {by:.2f}" for name, by in told["lowered"].items())
+        lines.append(f"lowered: {lowered}" if lowered else "this voice sounds as neutral as most: nothing is changed")
+    lines.append(advice(told))
+    return "\n".join(lines)
+
+
+def advice(told: dict) -> str:
+    """Whether to use the profile. It is written all the same: whoever spoke for minutes may test it further."""
+    use = f"{program('stream_infer')} --mic --profile {told['profile']}"
+    if told["recommended"]:
+        return f"use it: {use}"
+    if told["recommended"] is None:
+        return (
+            "not recommended yet: its gain cannot be tested with one sentence in an emotion. "
+            f"Enrol again with two or more in each, or try it: {use}"
+        )
+    total, right, right_with = told["n_sentences"], told["right_without"], told["right_with"]
+    if right == total:
+        return f"not recommended: all {total} sentences are right without a profile; recognize without --profile"
+    return (
+        f"not recommended: its own test gains nothing ({right} of {total} right without it, {right_with} with it). "
+        "Recognize without --profile, or enrol again with more sentences in every emotion"
+    )
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    log_to_stderr(logging.WARNING)
+    args = build_parser().parse_args(argv)
+    try:
+        _, told = enroll(args)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; no profile is written\n")
+        raise
+    sys.stdout.write((json.dumps(told) if args.json else as_text(told)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

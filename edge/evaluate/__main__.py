@@ -1,0 +1,150 @@
+"""Play test clips through the whole listening loop of a bundle: gate, utterances, segments, abstention.
+
+    python -m edge.evaluate BUNDLE --protocol ravdess-luna5 --fold 0 --data ravdess:FOLDER
+    python -m edge.evaluate BUNDLE --data emodb:FOLDER       a corpus that the bundle has not heard
+
+A clip is decided by its segment with most time from onset to end; one in which the gate hears nobody counts as wrong.
+Beside it stands the whole-clip figure: the mean logits over all windows, without a gate. Exit code 2: bad input.
+"""
+
+from crnn.cli.interrupt import interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser
+from crnn.config import require
+from crnn.files.atomic import replacing
+from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
+from edge.bundle.reader import Bundle
+from edge.loop.utterances import UtteranceRecognizer
+from edge.preflight import check_writable, needed
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser("edge.evaluate", __doc__)
+    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
+    parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
+    parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
+    parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip"
+    )
+    parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
+    parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--plot", type=Path, help="draw the coverage-accuracy curve into this PNG or SVG file")
+    return parser
+
+
+def evaluate(args: argparse.Namespace) -> dict:
+    """The figures, as plain values. Raises InputError."""
+    if args.plot:
+        _check_plot(args.plot)
+    bundle = Bundle.open(args.bundle)
+    recognizer = bundle.recognizer(args.runtime, profile=args.profile)
+    gate = make_gate(args.gate, recognizer.features.sample_rate)
+    loop = UtteranceRecognizer(recognizer, gate)
+
+    with needed("edge.evaluate", "train"):
+        from crnn.data.prepare import given_folders  # after what can fail at once: torch takes seconds
+        from edge.evaluate.playback import judge, play, unheard_clips
+    interruptible()
+
+    clips = unheard_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
+    made = {
+        "bundle": str(args.bundle),
+        "corpora": sorted({u.corpus for u in clips.utterances}),
+        "protocol": args.protocol,
+        "fold": args.fold if args.protocol else None,
+        "split_hash": clips.split_hash,
+        "gate": gate.name,
+        "profile": str(args.profile) if args.profile else None,
+        "model_at_chance": _model_at_chance(bundle.manifest.provenance),
+        **judge(play(loop, clips), clips.utterances, recognizer.labels),
+    }
+    if args.plot:
+        plot(made, args.plot)
+    return made
+
+
+def _model_at_chance(provenance: dict) -> str:
+    """What quantize.py has found out about it; older bundles do not say."""
+    found = provenance
+    for key in ("confidence_dev", "chosen_on", "at_chance"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def as_text(made: dict) -> str:
+    what = f"{made['protocol']} fold {made['fold']}, split {made['split_hash']}" if made["protocol"] else "all speakers"
+    lines = [f"{', '.join(made['corpora'])}, {what}: {made['n_clips']} clips, gate {made['gate']}"]
+    for name, mode in (("whole clips", "whole"), ("streaming", "stream")):
+        figures = made[mode]
+        low_high = figures["uar_ci95"]
+        interval = f" ({low_high[0]:.1%} to {low_high[1]:.1%})" if low_high else " (one speaker: no interval)"
+        lines.append(f"{name:12} UAR {figures['uar']:.1%}{interval}  WA {figures['wa']:.1%}  ECE {figures['ece']:.3f}")
+    lines.append(f"chance       UAR {made['whole']['chance']:.1%}")
+    answered = made["answered"]
+    figures = f"  UAR {answered['uar']:.1%}  WA {answered['wa']:.1%}" if "uar" in answered else ""
+    lines.append(f"{'answered':12} {answered['share']:.1%} of the clips{figures}")
+    lines.append("abstained    " + ", ".join(f"{reason} {share:.1%}" for reason, share in made["abstained"].items()))
+    lines.append("coverage     " + "  ".join(f"{share:6.0%}" for share, _ in made["stream"]["curve"]))
+    lines += [
+        f"{name:12} " + "  ".join(f"{right:6.1%}" for _, right in made[mode]["curve"])
+        for name, mode in (("right, whole", "whole"), ("right, strm", "stream"))
+    ]
+    lines.append(f"segments per clip: {made['segments_per_clip']:.2f}")
+    return "\n".join(lines)
+
+
+def doubts(made: dict) -> list[str]:
+    """Why these figures, or the model, may be those of a guess."""
+    of_model = [made["model_at_chance"]] if made["model_at_chance"] else []
+    return of_model + [made[mode]["at_chance"] for mode in ("whole", "stream") if made[mode]["at_chance"]]
+
+
+def _check_plot(path: Path) -> None:
+    require(path.suffix.lower() in (".png", ".svg"), f"--plot {path}: give a file name that ends in .png or .svg")
+    check_writable(path, f"--plot {path}")
+    with needed("--plot", "train"):
+        import matplotlib  # noqa: F401
+
+
+def plot(made: dict, path: Path) -> None:
+    """Coverage against accuracy, written whole or not at all."""
+    from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, mode in (("whole clips", "whole"), (f"streaming, {made['gate']} gate", "stream")):
+        coverage, right = zip(*made[mode]["curve"], strict=True)
+        axes.plot(coverage, right, marker="o", label=name)
+    axes.set(xlabel="coverage: share of clips answered, the surest first", ylabel="share right", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    log_to_stderr(logging.WARNING)
+    args = build_parser().parse_args(argv)
+    made = evaluate(args)
+    for doubt in doubts(made):
+        logging.warning("WARNING: %s", doubt)
+    sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Test clips through the whole listening loop: gate, utterances, segments; and beside it the whole-clip figures."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import require
+from crnn.data import prepare as preparation
+from crnn.data.cache import AudioCache, merged
+from crnn.data.corpora import Utterance
+from crnn.data.own_data import LAYOUT
+from crnn.metrics import at_chance, chance, summarize
+from crnn.run_config import RunConfig
+from edge.bundle.reader import Manifest
+from edge.export.calibration import coverage_curve
+from edge.export.verify import clip_decisions
+from edge.loop.events import Segment, Verdict
+from edge.loop.utterances import UtteranceRecognizer
+from edge.stream.decision import probabilities
+from edge.stream.recognizer import StreamingRecognizer
+
+log = logging.getLogger(__name__)
+
+CHUNK_SECONDS = 0.1
+HEADLINE = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece")
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Recordings of speakers whom the bundle has not heard."""
+
+    utterances: tuple[Utterance, ...]
+    cache: AudioCache
+    split_hash: str | None
+    """None where whole corpora are played, without a protocol"""
+
+
+def unheard_clips(
+    manifest: Manifest, protocol: str | None, fold: int, given: dict[str, str], cache_folder: Path | None = None
+) -> Clips:
+    """The test clips of a fold, or without a protocol every clip of the corpora in `given` (corpus -> folder), whose
+    emotion the bundle knows.
+
+    Raises InputError if the bundle may have heard their speakers: a corpus it was made with is only open for the test
+    speakers of its own protocol and fold.
+    """
+    made = manifest.provenance
+    require("corpora_heard" in made, "bundle.json: does not say which corpora the bundle has heard; make it again")
+    heard = set(made["corpora_heard"])
+    own = f"--protocol {made.get('protocol')} --fold {made.get('fold')}"
+    if protocol is None:
+        known = sorted(heard & set(given))
+        require(not known, f"--data {', '.join(known)}: the bundle has heard speakers of it; play its own test: {own}")
+        require(bool(given), "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
+        opened = [
+            preparation.open_corpus(name, root, LAYOUT, manifest.features.sample_rate, cache_folder)
+            for name, root in sorted(given.items())
+        ]
+        cache = merged(cache for _, cache in opened)
+        found = tuple(u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips)
+        split_hash = None
+    else:
+        config = RunConfig(protocol=protocol, fold=fold, features=manifest.features)
+        data = preparation.locate_data(protocol, fold, given)
+        prepared = preparation.prepare(config, data, cache_folder)
+        split, cache, found = prepared.split, prepared.cache, prepared.split.test
+        split_hash = split.hash
+        require(len(found) > 0, f"{protocol} fold {fold} has no test speakers; give another fold or protocol")
+        same = (made.get("protocol"), made.get("fold"), made.get("split_hash")) == (protocol, fold, split_hash)
+        known = sorted(heard & {u.corpus for u in found})
+        require(
+            same or not known,
+            f"{protocol} fold {fold}, split {split_hash}: the bundle has heard speakers of {', '.join(known)} and has "
+            f"only left out those of its own test: {own}, split {made.get('split_hash')}",
+        )
+    clips = tuple(u for u in found if u.emotion in manifest.labels)
+    require(len(clips) > 0, f"no recording has an emotion that the bundle knows ({', '.join(manifest.labels)})")
+    if len(clips) < len(found):
+        log.warning("%d of %d recordings left out: the bundle has no such emotion", len(found) - len(clips), len(found))
+    return Clips(clips, cache, split_hash)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What the loop made of some clips, in their order."""
+
+    truth: np.ndarray
+    """Class indices `(n,)`"""
+    whole: np.ndarray
+    """Probabilities `(n, n_classes)` of the mean logits over all windows of the clip, without a gate"""
+    stream: np.ndarray
+    """Probabilities `(n, n_classes)` of the segment with most time from onset to end; a clip in which the gate hears
+    nobody counts as wrong: 0 for the truth, the others alike"""
+    verdicts: tuple[Verdict | None, ...]
+    """Of that segment"""
+    n_segments: np.ndarray
+    """Per clip `(n,)`; 0 where nobody was heard"""
+
+
+def play(loop: UtteranceRecognizer, clips: Clips) -> Played:
+    """Play every clip, in chunks as a microphone gives them."""
+    recognizer: StreamingRecognizer = loop.recognizer
+    labels, temperature = recognizer.labels, recognizer.decision.temperature
+    chunk = round(CHUNK_SECONDS * recognizer.features.sample_rate)
+    truth = np.array([labels.index(u.emotion) for u in clips.utterances])
+    whole, stream, verdicts, n_segments = [], [], [], []
+    for u, label in zip(clips.utterances, truth, strict=True):
+        waveform = clips.cache.waveform(u.name)
+        whole.append(probabilities(clip_decisions(recognizer, waveform).mean(axis=0), temperature))
+        loop.reset()
+        told = [t for at in range(0, len(waveform), chunk) for t in loop.push(waveform[at : at + chunk])]
+        told += loop.flush()
+        segments = [t for t in told if isinstance(t, Segment)]
+        longest = max(segments, key=lambda segment: segment.end_seconds - segment.start_seconds)
+        verdicts.append(longest.verdict)
+        if longest.verdict is Verdict.NO_SPEECH:
+            stream.append(np.where(np.arange(len(labels)) == label, 0.0, 1 / (len(labels) - 1)))
+        else:
+            stream.append(np.array([longest.probs[name] for name in labels]))
+        n_segments.append(sum(segment.verdict is not Verdict.NO_SPEECH for segment in segments))
+    loop.reset()
+    return Played(truth, np.stack(whole), np.stack(stream).astype(np.float32), tuple(verdicts), np.array(n_segments))
+
+
+def judge(played: Played, utterances: tuple[Utterance, ...], labels: tuple[str, ...]) -> dict:
+    """Plain values: figures of whole clips and of the stream (abstaining or not), which share abstains and why, the
+    figures of those answered, and both coverage-accuracy curves."""
+    answered = np.array([verdict is None for verdict in played.verdicts])
+    reasons = Counter(verdict.value for verdict in played.verdicts if verdict is not None)
+    n = len(played.truth)
+    made: dict = {"n_clips": n}
+    for mode, probs in (("whole", played.whole), ("stream", played.stream)):
+        figures = summarize(probs, played.truth, utterances, labels)
+        made[mode] = {key: figures[key] for key in HEADLINE}
+        made[mode] |= {"chance": chance(figures), "at_chance": at_chance(figures, f"these speakers ({mode})")}
+        made[mode]["curve"] = coverage_curve(probs.max(axis=1), probs.argmax(axis=1) == played.truth)
+    made["abstained"] = {verdict.value: reasons[verdict.value] / n for verdict in Verdict}
+    made["answered"] = {"share": float(answered.mean())}
+    if answered.any():
+        kept = [u for u, keep in zip(utterances, answered, strict=True) if keep]
+        figures = summarize(played.stream[answered], played.truth[answered], kept, labels)
+        made["answered"] |= {key: figures[key] for key in ("uar", "wa")}
+    made["segments_per_clip"] = float(played.n_segments.mean())
+    return made

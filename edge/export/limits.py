@@ -1,0 +1,38 @@
+"""What an export may differ by. No torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an export may differ by. Past any of them no bundle is written."""
+
+    max_uar_drop: float = 0.01
+    """UAR lost against the trained model, share (0.01 = 1 point)"""
+    max_flip_rate: float = 0.05
+    """Decisions whose top emotion changes against the float32 model in torch, share"""
+    max_abs_diff_float32: float = 1e-3
+    """Probability, any class, any decision, float32 files"""
+    max_abs_diff_float16: float = 1e-2
+    """Likewise, float16 files"""
+    max_abs_diff_int8: float = 0.2
+    """Likewise, dynamic_int8 and static_int8 files"""
+    max_ece_rise: float = 0.05
+    """Rise of the expected calibration error against the float32 model in torch, share"""
+
+    def max_abs_diff(self, scheme: str) -> float:
+        """The limit on probabilities for a scheme.
+
+        >>> Limits().max_abs_diff("static_int8")
+        0.2
+        """
+        return getattr(self, f"max_abs_diff_{scheme.split('_')[-1]}")
+
+
+class GateError(Exception):
+    """Exported files are past a limit; `steps` (of `edge.prune.gradual`) and `rows` (of `edge.export.verify`)
+    are the tables all the same."""
+
+    def __init__(self, steps: list, rows: list) -> None:
+        super().__init__("; ".join(f"{row.files}: {reason}" for row in rows for reason in row.failures))
+        self.steps, self.rows = steps, rows

@@ -1,0 +1,91 @@
+"""How the training speakers of a model differ: what a person's profile is held against (`edge.stream.profile`)."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from crnn.config import require
+from crnn.data.corpora import Utterance
+from crnn.data.loaders import EvalClips, eval_loader
+from crnn.models.crnn import CRNN, OpenHead
+from crnn.run_config import RunConfig
+from edge.stream.profile import NEUTRAL, Speakers
+
+CLIPS_PER_EMOTION = 8
+"""Of a speaker; more would weigh more, and take longer"""
+RIDGE = 0.1
+"""Share of the mean variance added to every direction before whitening"""
+
+
+def some_of_each(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """The first clips, by name, of every speaker in every emotion."""
+    heard: Counter = Counter()
+    kept = []
+    for u in sorted(utterances, key=lambda u: u.name):
+        heard[u.speaker, u.emotion] += 1
+        if heard[u.speaker, u.emotion] <= CLIPS_PER_EMOTION:
+            kept.append(u)
+    return kept
+
+
+@torch.inference_mode()
+def hear_openly(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
+    """Whole-clip `logits (n, n_classes)` and `pooled (n, width)`: means over the decisions on each clip."""
+    head = OpenHead(model.head).eval()
+    made = [model.clip_logits(x, n, config.geometry, head) for x, n, _ in eval_loader(clips, config)]
+    together = torch.cat(made).numpy()
+    n_classes = model.head.classifier.out_features
+    return together[:, :n_classes], together[:, n_classes:]
+
+
+def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
+    """How the speakers of training clips differ under this model."""
+    voices = np.array([u.speaker for u in clips.utterances])
+    return describe(*hear_openly(model, config, clips), clips.labels, voices, labels)
+
+
+def describe(
+    logits: np.ndarray, pooled: np.ndarray, truth: np.ndarray, speakers: np.ndarray, labels: tuple[str, ...]
+) -> Speakers:
+    """The spread of training clips: `logits (n, n_classes)`, `pooled (n, width)`, their classes `truth (n,)` and
+    their speakers `(n,)`."""
+    pooled = pooled.astype(np.float64)
+    center = pooled.mean(axis=0)
+    _, group = np.unique(np.stack([np.unique(speakers, return_inverse=True)[1], truth]), axis=1, return_inverse=True)
+    within = _around_means(pooled, group)
+    covariance = within.T @ within / len(within)
+    variance = np.trace(covariance) / len(covariance)
+    require(variance > 0, "the model says the same of every training clip; train again")
+    values, vectors = np.linalg.eigh(covariance + RIDGE * variance * np.eye(len(covariance)))
+    whiten = vectors / np.sqrt(values) @ vectors.T
+    whiten /= np.sqrt(np.square((pooled - center) @ whiten).sum(axis=1).mean())  # a clip has length 1, whatever width
+    mean, between, scatter = _neutral(logits, truth, speakers, labels)
+    return Speakers(*(value.astype(np.float32) for value in (center, whiten, mean, between, scatter)))
+
+
+def _around_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Values `(n, d)` less the mean of their group; a group of one says nothing of its scatter, and is left out."""
+    counts = np.bincount(group)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, group, values)
+    several = counts[group] > 1
+    return (values - sums[group] / counts[group, None])[several] if several.any() else values - values.mean(axis=0)
+
+
+def _neutral(
+    logits: np.ndarray, truth: np.ndarray, speakers: np.ndarray, labels: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, variance between speakers and variance within a speaker of neutral logits, `(n_classes,)` each."""
+    neutral = truth == labels.index(NEUTRAL) if NEUTRAL in labels else np.zeros(len(truth), dtype=bool)
+    if not neutral.any():
+        return tuple(np.zeros((3, len(labels))))
+    values = logits[neutral].astype(np.float64)
+    _, group, counts = np.unique(speakers[neutral], return_inverse=True, return_counts=True)
+    means = np.stack([values[group == g].mean(axis=0) for g in range(len(counts))])
+    around = _around_means(values, group)
+    freedom = max(1, (counts[counts > 1] - 1).sum() if (counts > 1).any() else len(around) - 1)
+    within = np.square(around).sum(axis=0) / freedom
+    between = means.var(axis=0, ddof=1) if len(means) > 1 else np.zeros(len(labels))
+    return means.mean(axis=0), np.maximum(between - within * np.mean(1 / counts), 0), within

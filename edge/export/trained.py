@@ -1,0 +1,101 @@
+"""A finished run, or a float32 bundle whose run is gone, read back: what every bundle is made from."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from crnn.config import InputError, require
+from crnn.data.prepare import locate_data
+from crnn.data.protocols import Split
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.checkpoint import model_weights
+from crnn.training.run_folder import RunFolder
+from edge.bundle.reader import MANIFEST, Bundle
+from edge.export.restore import start_of_bundle
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, and where it comes from."""
+
+    path: Path
+    """Of the run folder or the bundle"""
+    config: RunConfig
+    data: dict[str, str]
+    augment: dict
+    metrics: dict
+    corpora_heard: frozenset[str]
+    """Those of the runs that this one started from included"""
+    model: CRNN
+    augment_known: bool = True
+    """Whether `data` and `augment` are those it was trained with: a bundle keeps neither"""
+
+    def places(self, given: dict[str, str]) -> dict[str, str]:
+        """Corpus -> folder of its recordings: where they were in training, or `given`; a bundle's: as train.py finds
+        them."""
+        if self.augment_known:
+            return self.data | given
+        return locate_data(self.config.protocol, self.config.fold, given)
+
+    def check_split(self, split: Split) -> None:
+        """Refuse recordings that are not those a run was trained and judged on. A bundle may be judged on others of
+        the same development speakers, which is logged."""
+        if self.augment_known:
+            RunFolder(self.path).check_split(split)
+        elif split.hash != self.metrics["split_hash"]:
+            log.warning(
+                "%s was trained under split %s, these recordings give %s: same protocol and development speakers, "
+                "other recordings",
+                self.path,
+                self.metrics["split_hash"],
+                split.hash,
+            )
+
+
+def open_trained(path: Path) -> Trained:
+    """A run folder of train.py, or a float32 bundle of quantize.py. Raises InputError, naming what is wrong."""
+    return trained_of_bundle(path) if (path / MANIFEST).is_file() else load_trained(RunFolder(path))
+
+
+def trained_of_bundle(path: Path) -> Trained:
+    """The model of a float32 bundle, read back out of its ONNX files and proved by its golden values."""
+    start, origin = start_of_bundle(path, str(path)), Bundle.open(path).manifest.provenance
+    named = ("corpus", "protocol", "fold", "split_hash", "seed", "synthetic", "speaker_dependent", "trained_model")
+    missing = [key for key in named if key not in origin]
+    require(not missing, f"{path / MANIFEST}: provenance lacks {', '.join(missing)}; export the run folder instead")
+    place = {key: origin[key] for key in ("protocol", "fold", "seed")}
+    config = RunConfig(**place, features=start.features, model=start.model, window=start.window)
+    figures = {part: {**values, "labels": list(start.labels)} for part, values in origin["trained_model"].items()}
+    require("dev" in figures, f"{path / MANIFEST}: has no figures of development speakers; export the run folder")
+    model = CRNN(config.features, config.model, len(start.labels))
+    model.load_state_dict(start.weights)
+    metrics = {key: origin[key] for key in named[:-1]} | figures
+    return Trained(path, config, {}, {}, metrics, frozenset(origin["corpora_heard"]), model.eval(), False)
+
+
+def load_trained(folder: RunFolder) -> Trained:
+    """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
+    config, data, augment = folder.read_config()
+    metrics = folder.read("metrics")
+    dev = metrics.get("dev")
+    require(
+        isinstance(dev, dict) and dev.get("labels") == list(folder.labels()),
+        f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
+    )
+    checkpoint = folder.best_checkpoint
+    require(checkpoint.is_file(), f"{checkpoint}: no such file; train again")
+    model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
+    try:
+        model.load_state_dict(model_weights(checkpoint))
+    except RuntimeError as error:  # what load_state_dict raises for other names or shapes
+        problem = " ".join(str(error).split())[:200]
+        raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
+    for name, value in model.state_dict().items():
+        require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
+    corpora = frozenset(speaker.split(":")[0] for speaker in folder.heard())
+    return Trained(folder.path, config, data, augment, metrics, corpora, model.eval())

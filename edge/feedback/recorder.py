@@ -1,0 +1,128 @@
+"""The loop's hand on a folder of kept recordings (edge.feedback.store): what is worth a question goes there, and the
+audio never waits for it."""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import numpy as np
+
+from crnn.config import InputError
+from edge.feedback.store import LOCK, PRIVATE_FILE, KeptFolder, Limits
+from edge.loop.events import Recording, Segment, Verdict
+from edge.sinks.worker import Worker
+
+log = logging.getLogger(__name__)
+
+QUEUE = 4
+"""Recordings that wait for a slow disk, at most: 2 MB"""
+TIDY_SECONDS = 3600.0
+"""s between two looks for what has become too old, while nobody speaks"""
+WORTH_ASKING = (None, Verdict.UNCERTAIN)
+"""Verdicts; where the sound itself is at fault there is nothing to learn"""
+
+
+class Keeper:
+    """Give it to an `UtteranceRecognizer` as `keep`; `close` it at the end.
+
+    Args:
+        folder: nobody else may keep recordings there at the same time; a page may correct them.
+        bundle: identity of the bundle that answers.
+        sample_rate: Hz.
+        live: the source waits for nobody: a thread writes, what it is too slow for is dropped, and what the disk does
+            is logged and outlived. Otherwise `__call__` writes, and raises OSError.
+        now: the wall clock, aware.
+
+    Raises InputError if another loop keeps recordings there.
+    """
+
+    def __init__(
+        self,
+        folder: KeptFolder,
+        limits: Limits,
+        bundle: str,
+        sample_rate: int,
+        live: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._folder, self._rate, self._now = folder, sample_rate, now
+        self._lock = _locked(folder)
+        try:
+            folder.clear_unfinished()
+            folder.tidy(limits)
+            _, foreign = folder.scan()
+        except OSError as error:
+            self._lock.close()
+            raise InputError(f"{folder.path}: cannot be used ({error.strerror})") from error
+        if foreign:
+            log.warning("%s: %d other files are left alone, for instance %s", folder.path, len(foreign), foreign[0])
+        sink = _Sink(folder, limits, bundle)
+        self._out = Worker(sink, str(folder.path), QUEUE) if live else sink
+        self._ending = threading.Event()
+        if live:
+            threading.Thread(target=self._tidy, args=(sink,), name="kept recordings", daemon=True).start()
+
+    def __call__(self, segment: Segment, samples: np.ndarray) -> None:
+        """A segment and its sound, `(time,)` float32 in [-1, 1]; costs a copy of it."""
+        if segment.verdict in WORTH_ASKING and segment.probs:
+            sound = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
+            self._out.write(segment.end_seconds, Recording(segment, sound, self._rate, self._now()))
+
+    def close(self) -> None:
+        self._ending.set()
+        self._out.close()
+        self._lock.close()
+
+    def _tidy(self, sink: "_Sink") -> None:
+        told = False
+        while not self._ending.wait(TIDY_SECONDS):
+            try:
+                sink.tidy()
+            except OSError as error:
+                if not told:
+                    log.warning("%s: what is too old cannot be removed (%s)", self._folder.path, error.strerror)
+                told = True
+
+
+class _Sink:
+    """Recordings into the folder."""
+
+    def __init__(self, folder: KeptFolder, limits: Limits, bundle: str) -> None:
+        self._folder, self._limits, self._bundle = folder, limits, bundle
+        self._one = threading.Lock()
+
+    def write(self, seconds: float, recording: Recording) -> None:
+        with self._one:
+            self._folder.keep(recording, self._bundle, self._limits)
+
+    def tidy(self) -> None:
+        with self._one:
+            self._folder.tidy(self._limits)
+
+    def close(self) -> None:
+        pass
+
+
+def _locked(folder: KeptFolder) -> BinaryIO:
+    """A file that this process alone has locked, until it is closed or the process ends."""
+    path = folder.path / LOCK
+    try:
+        # Through no link, and nothing of what lies there is lost: the file is only there to be locked.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE_FILE)
+        file = os.fdopen(handle, "wb")
+    except OSError as error:
+        in_the_way = path.is_symlink() or path.is_dir()
+        told = f"{path}: is a link or a folder; remove it" if in_the_way else f"{folder.path}: cannot be written"
+        raise InputError(f"{told} ({error.strerror})") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        busy = isinstance(error, BlockingIOError)
+        why = "another loop keeps recordings there; name another folder" if busy else f"no lock ({error.strerror})"
+        raise InputError(f"{folder.path}: {why}") from error
+    return file

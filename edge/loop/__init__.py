@@ -1,0 +1,1 @@
+"""The listening loop: utterances, the events they give, and the way from a source to the sinks."""

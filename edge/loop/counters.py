@@ -1,0 +1,44 @@
+"""What has been heard so far, counted."""
+
+from dataclasses import dataclass
+
+from edge.loop.events import AudioEvent, AudioEventKind, Event, Segment
+
+PROBLEMS = {AudioEventKind.LOST, AudioEventKind.NOT_FOUND, AudioEventKind.ZEROS, AudioEventKind.CLIPPED}
+WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.STOPPED}
+"""What ends a problem. An overrun is neither: it is over when it is told"""
+
+
+@dataclass
+class Tally:
+    """Counters of a run, brought up to date by `update`."""
+
+    seconds_heard: float = 0.0
+    """Audio time of the last event, less what is missing, s"""
+    seconds_missing: float = 0.0
+    """Audio time that gaps took, s"""
+    hops: int = 0
+    segments: int = 0
+    overruns: int = 0
+    openings: int = 0
+    """How often a device was opened"""
+    problem: bool = False
+    """Whether the audio is unusable as far as is known"""
+
+    @property
+    def reconnects(self) -> int:
+        """How often a device was opened again."""
+        return max(0, self.openings - 1)
+
+    def update(self, seconds: float, event: Event) -> None:
+        """Count one event."""
+        if isinstance(event, AudioEvent):
+            self.seconds_missing += event.gap_seconds
+            self.overruns += event.kind is AudioEventKind.OVERRUN
+            self.openings += event.kind is AudioEventKind.OPENED
+            self.problem = event.kind in PROBLEMS or (self.problem and event.kind not in WELL)
+        elif isinstance(event, Segment):
+            self.segments += 1
+        else:
+            self.hops += 1
+        self.seconds_heard = max(0.0, seconds - self.seconds_missing)

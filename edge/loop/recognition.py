@@ -1,0 +1,238 @@
+"""Open a model, give it a recording, read the answer.
+
+>>> from edge import open_model
+>>> model = open_model(PRETRAINED.parent / "float32")
+>>> model
+EmotionModel(float32)
+  labels   neutral, happy, sad, angry, fearful, disgust
+  input    16000 Hz mono, float32 in [-1, 1]; other rates and channels are converted
+  window   3.09 s, a decision every 0.25 s
+  runtime  onnx, float32
+>>> result = model.recognize(PRETRAINED.parent / "synthetic_voice.flac")
+>>> sorted(result.probs) == sorted(model.labels), len(result.segments) >= 1
+(True, True)
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import InputError, require
+from edge.audio.sources import CHUNK_SECONDS, StreamResampler, check_format, from_file
+from edge.audio.vad import DEFAULT, chosen, make_gate
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.loop.events import Event, Segment, Verdict
+from edge.loop.listening import listen
+from edge.loop.utterances import UtteranceRecognizer
+from edge.stream.decision import UNCERTAIN, decide, probabilities
+from edge.stream.recognizer import HopResult, State
+
+ANSWERED = (None, Verdict.UNCERTAIN)
+"""Verdicts of segments whose sound is good enough for an answer"""
+MAX_PEAK = 8.0
+"""Of floats that are samples in [-1, 1]; what is far above is on another scale, such as that of 16-bit integers"""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a model makes of one recording.
+
+    `segments` are the answer: one for each utterance, as the live loop gives them. The other fields summarize: they
+    come from the mean of the exact logits over all decisions of all segments whose sound is good enough (verdict None
+    or "uncertain"), so a long segment weighs more than a short one. With a single segment they are that segment's.
+    """
+
+    emotion: str | None
+    """None where the model abstains; `verdict` says why"""
+    verdict: Verdict | None
+    """Why it abstains: "uncertain", or the verdict of the longest segment where none could be answered"""
+    confidence: float
+    """Calibrated probability of the top emotion, 0 to 1; 0 where nothing was decided"""
+    probs: dict[str, float]
+    """Emotion -> calibrated probability; empty where nothing was decided"""
+    segments: tuple[Segment, ...]
+    """In the order of time"""
+    seconds: float
+    """Length of the recording, s"""
+
+    def __repr__(self) -> str:
+        answer = f"emotion={self.emotion!r}" if self.emotion else f"emotion=None, verdict={str(self.verdict)!r}"
+        return (
+            f"Recognition({answer}, confidence={self.confidence:.2f}, seconds={self.seconds:.2f}, "
+            f"segments={len(self.segments)})"
+        )
+
+
+class EmotionModel:
+    """A bundle that is loaded and has given its golden values; `open_model` makes one. One recording at a time."""
+
+    def __init__(self, bundle: Bundle, runtime: str | None, threads: int, gate: str, profile: Path | None) -> None:
+        self.bundle = bundle
+        self.runtime = runtime or bundle.default_runtime()
+        self._recognizer = bundle.recognizer(self.runtime, threads, profile)
+        self.gate = chosen(gate, self.sample_rate)
+        self._utterances: UtteranceRecognizer | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the logits."""
+        return self._recognizer.labels
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the sound that the network hears."""
+        return self._recognizer.features.sample_rate
+
+    @property
+    def scheme(self) -> str:
+        """What the files are quantized to: float32, float16, dynamic_int8 or static_int8."""
+        return self.bundle.manifest.model_files(self.runtime).scheme
+
+    @property
+    def window_seconds(self) -> float:
+        """s of sound that one decision looks at."""
+        g = self._recognizer.geometry
+        return (g.window_samples - g.lead_samples) / self.sample_rate
+
+    @property
+    def interval_seconds(self) -> float:
+        """s between two decisions."""
+        return self._recognizer.geometry.hop_samples / self.sample_rate
+
+    def __repr__(self) -> str:
+        return (
+            f"EmotionModel({self.bundle.path.name})\n"
+            f"  labels   {', '.join(self.labels)}\n"
+            f"  input    {self.sample_rate} Hz mono, float32 in [-1, 1]; other rates and channels are converted\n"
+            f"  window   {self.window_seconds:.3g} s, a decision every {self.interval_seconds:.3g} s\n"
+            f"  runtime  {self.runtime}, {self.scheme}"
+        )
+
+    def utterances(self, keep: Callable[[Segment, np.ndarray], None] | None = None) -> UtteranceRecognizer:
+        """The model as the live loop uses it (`edge.loop.listening.listen`); `keep` as in `UtteranceRecognizer`.
+
+        All that a model gives out share one stream: use one at a time.
+        """
+        return UtteranceRecognizer(self._recognizer, make_gate(self.gate, self.sample_rate), keep=keep)
+
+    def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:
+        """Recognize a whole recording.
+
+        Args:
+            audio: the path of a file, or samples `(time,)` or `(time, channels)`: floating point in [-1, 1], int16 or
+                int32.
+            sample_rate: Hz of the samples; a file has its own.
+
+        Raises InputError, in one line that names the file or value, for whatever cannot be heard as speech: no such
+        file, no audio, no samples, NaN, floats on another scale, samples without a rate.
+        """
+        if isinstance(audio, str | os.PathLike):
+            require(sample_rate is None, f"{audio}: a file has its own rate; leave sample_rate out")
+            source = from_file(Path(audio), self.sample_rate)
+        else:
+            source = from_array(audio, sample_rate, self.sample_rate)
+        self._utterances = self._utterances or self.utterances()
+        self._utterances.reset()
+        summary = _Summary()
+        listen(source, self._utterances, summary)
+        return self._recognition(summary, self._utterances.seconds)
+
+    def _recognition(self, summary: "_Summary", seconds: float) -> Recognition:
+        segments = tuple(summary.segments)
+        if summary.decisions == 0:
+            longest = max(segments, key=lambda s: s.end_seconds - s.start_seconds, default=None)
+            verdict = longest.verdict if longest else Verdict.NO_SPEECH
+            return Recognition(None, verdict, 0.0, {}, segments, seconds)
+        decision = self._recognizer.decision
+        probs = probabilities(summary.logits / summary.decisions, decision.temperature)
+        emotion, confidence = decide(probs, self.labels, decision)
+        named = {name: float(p) for name, p in zip(self.labels, probs, strict=True)}
+        if emotion == UNCERTAIN:
+            return Recognition(None, Verdict.UNCERTAIN, confidence, named, segments, seconds)
+        return Recognition(emotion, None, confidence, named, segments, seconds)
+
+
+def open_model(
+    bundle: str | os.PathLike | None = None,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    gate: str = DEFAULT,
+    profile: str | os.PathLike | None = None,
+) -> EmotionModel:
+    """Load a bundle and check that it gives its golden values here.
+
+    Args:
+        bundle: the folder; the int8 model that ships by default.
+        runtime: "onnx" or "tflite"; the first of the bundle's that is installed by default.
+        threads: of the runtime.
+        gate: what tells speech from everything else: "silero" (the vad extra), "energy", or "auto", which is silero
+            where it is installed.
+        profile: file of the person who speaks, from enrolment.
+
+    Raises InputError for a folder that is no sound bundle and for what is not installed, naming what to install.
+    """
+    opened = Bundle.open(PRETRAINED if bundle is None else Path(bundle))
+    return EmotionModel(opened, runtime, threads, gate, None if profile is None else Path(profile))
+
+
+def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterator[np.ndarray]:
+    """Samples in memory as a source: chunks `(time,)` float32 mono at `sample_rate` Hz. Raises InputError as
+    `EmotionModel.recognize`."""
+    samples = np.asarray(audio)
+    require(rate is not None, "samples: give their rate as well: recognize(samples, sample_rate)")
+    require(isinstance(rate, int | np.integer), f"sample_rate is {rate!r}; give a whole number of Hz")
+    require(samples.ndim in (1, 2), f"samples have shape {samples.shape}; give (time,) or (time, channels)")
+    require(samples.size > 0, f"samples have shape {samples.shape}: there are none")
+    samples = samples.reshape(len(samples), -1)
+    check_format(
+        f"samples of shape {audio.shape if hasattr(audio, 'shape') else samples.shape}", rate, samples.shape[1]
+    )
+    scale = _scale(samples)
+    resample = StreamResampler(int(rate), sample_rate)
+    size = max(1, int(rate * CHUNK_SECONDS))
+    for start in range(0, len(samples), size):
+        chunk = (samples[start : start + size] * scale).astype(np.float32)
+        yield resample(chunk, last=start + size >= len(samples))
+
+
+def _scale(samples: np.ndarray) -> float:
+    """What brings samples to [-1, 1]."""
+    if samples.dtype in (np.int16, np.int32):
+        return 1 / 2.0 ** (8 * samples.dtype.itemsize - 1)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(f"samples are {samples.dtype}; give floating point in [-1, 1], int16 or int32")
+    require(bool(np.isfinite(samples).all()), "samples hold NaN or infinite values")
+    peak = float(np.abs(samples).max())
+    require(peak <= MAX_PEAK, f"samples reach {peak:g}; floating point is in [-1, 1]: divide by full scale")
+    return 1.0
+
+
+@dataclass
+class _Summary:
+    """A sink: the segments, and the sum of the exact logits of those that are good enough."""
+
+    segments: list[Segment] = field(default_factory=list)
+    logits: np.ndarray | float = 0.0
+    decisions: int = 0
+    _pending: list[np.ndarray] = field(default_factory=list)
+    """Logits since the last segment"""
+
+    def write(self, seconds: float, event: Event) -> None:
+        if isinstance(event, HopResult):
+            if event.state is State.WARMING_UP:  # a new utterance: what is left over belongs to no segment
+                self._pending.clear()
+            else:
+                self._pending.append(event.logits.astype(np.float64))
+        elif isinstance(event, Segment):
+            self.segments.append(event)
+            if event.verdict in ANSWERED:
+                self.logits = self.logits + np.sum(self._pending, axis=0)
+                self.decisions += len(self._pending)
+            self._pending.clear()
+
+    def close(self) -> None:
+        """Nothing is held back."""

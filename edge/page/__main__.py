@@ -1,0 +1,176 @@
+"""A local web page: recognize a recording, listen live, compare two bundles, and see what the answers rest on.
+
+python -m edge.page                     with the models that ship, on http://127.0.0.1:7860
+python -m edge.page BUNDLE BUNDLE       with yours as well
+python -m edge.page --corrections FOLDER      and what stream_infer.py --keep-unsure FOLDER kept, to be corrected
+
+Only this machine reaches the page unless --host says otherwise, and the page reaches nothing outside. Ctrl-C ends it.
+"""
+
+from crnn.cli.interrupt import at_leave, interruptible, starting
+
+if __name__ == "__main__":
+    starting()
+
+import argparse
+import importlib.util
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+from crnn.cli.command import command, log_to_stderr
+from crnn.cli.installed import Parser, install, program
+from crnn.config import InputError, require
+from edge.audio.vad import DEFAULT, GATES, GATES_HELP
+from edge.bundle.reader import MANIFEST, PRETRAINED, Bundle
+from edge.page.corrections import Corrections
+from edge.page.upload import Limits
+
+NEEDED = ("gradio", "soundfile", "soxr")
+GRACE_SECONDS = 2
+"""What open pages get to finish when the server ends"""
+CONNECTIONS = 200
+"""At a time; the rest is answered that the server is busy, before it runs out of file descriptors"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser("edge.page", __doc__)
+    limits = Limits()
+    parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="bundle folders made by quantize.py")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any that is free)")
+    parser.add_argument("--runtime", help="inference runtime (default: each bundle's first that is installed)")
+    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument(
+        "--max-mb", type=float, default=limits.max_megabytes, help=f"of an upload (default: {limits.max_megabytes:g})"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, default=limits.max_seconds, help=f"of a clip (default: {limits.max_seconds:g})"
+    )
+    parser.add_argument(
+        "--max-sessions",
+        type=int,
+        default=limits.max_sessions,
+        help=f"microphones listened to at a time (default: {limits.max_sessions})",
+    )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        metavar="FOLDER",
+        help="a tab to correct what stream_infer.py --keep-unsure kept there",
+    )
+    return parser
+
+
+def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
+    """The bundles that ship and those in `folders`, by the name the page shows. Raises as Bundle.open."""
+    shipped = [manifest.parent for manifest in sorted(PRETRAINED.parent.glob(f"*/{MANIFEST}"))]
+    shipped.sort(key=lambda folder: folder != PRETRAINED)  # the default first
+    found = {f"shipped: {folder.name}": Bundle.open(folder) for folder in shipped}
+    return found | {str(folder): Bundle.open(folder) for folder in folders}
+
+
+def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Corrections | None:
+    """Raises InputError if there is no such folder, or it cannot be used."""
+    if folder is None:
+        return None
+    require(
+        folder.is_dir(),
+        f"{folder}: no such folder; {program('stream_infer')} --keep-unsure {folder} makes and fills it",
+    )
+    return Corrections(folder, tuple(dict.fromkeys(label for b in bundles.values() for label in b.manifest.labels)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("pi.local")
+    (True, True, False, False)
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises InputError if the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"{host}, port {port}: cannot be served on ({error}); give another --host or --port"
+        ) from error
+
+
+def serve(args: argparse.Namespace, folder: str) -> None:
+    """Serve until a signal; whatever is uploaded lies in `folder`."""
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    tempfile.tempdir = folder  # uploads that break off halfway lie there
+    limits = Limits(args.max_mb, args.max_seconds, args.max_sessions)
+    local = is_loopback(args.host)
+    require(
+        local or args.corrections is None,
+        f"--host {args.host}: with --corrections the page is for this machine alone, it plays what was said at home",
+    )
+    bundles = open_bundles(args.bundles)
+    corrections = open_corrections(args.corrections, bundles)
+    for bundle in bundles.values():
+        bundle.recognizer(args.runtime)  # proven before anybody is told that the page is ready
+
+    with bind(args.host, args.port) as listening:
+        import uvicorn  # with Gradio; both read the environment when they are imported
+
+        from edge.page.server import build_app
+
+        port = listening.getsockname()[1]
+        names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
+        app = build_app(bundles, args.runtime, args.gate, limits, names, Path(folder), corrections)
+        if not local:
+            sys.stderr.write(
+                f"warning: whoever can reach {args.host}:{port} can use this page; it asks for no password\n"
+            )
+        name = f"[{args.host}]" if ":" in args.host else args.host
+        sys.stdout.write(f"http://{name}:{port}\n")
+        sys.stdout.flush()
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        interruptible()
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    log_to_stderr(logging.WARNING)
+    args = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again: the folder is to go first
+    try:
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        require(not missing, f"the page needs {', '.join(missing)}: {install('ui')}")
+        with tempfile.TemporaryDirectory(prefix="ser-page.", ignore_cleanup_errors=True) as folder:
+            at_leave(partial(shutil.rmtree, folder, ignore_errors=True))
+            serve(args, folder)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

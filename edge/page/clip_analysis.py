@@ -1,0 +1,141 @@
+"""What the device loop tells of a clip, with what each of its answers rests on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from crnn.features import LogMel
+from edge.audio.vad import make_gate
+from edge.bundle.reader import Bundle
+from edge.loop.events import Segment
+from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.page.occlusion import Decisions, Stretch, silent_steps, support
+from edge.runtimes import Model
+from edge.stream.decision import DecisionConfig
+from edge.stream.recognizer import HopResult, StreamingRecognizer
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A segment, and what its answer rests on."""
+
+    segment: Segment
+    support: tuple[Stretch, ...]
+    """In the order of time; empty where nothing was decided"""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """All there is to show of a clip."""
+
+    samples: np.ndarray
+    """`(time,)` float32 mono in [-1, 1]"""
+    sample_rate: int
+    """Hz"""
+    log_mel: np.ndarray
+    """`(n_mels, frames)` float32; no frames where the clip is shorter than one"""
+    labels: tuple[str, ...]
+    decision: DecisionConfig
+    settings: UtteranceSettings
+    hop_seconds: float
+    hops: tuple[HopResult, ...]
+    segments: tuple[Explained, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip, s."""
+        return len(self.samples) / self.sample_rate
+
+
+def hear(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: str = "energy") -> Hearing:
+    """Hear `samples (time,)`, float32 mono at the bundle's rate, exactly as the device loop would.
+
+    Raises InputError where the bundle does not do what it did when it was made, or cannot be run here.
+    """
+    proven = bundle.recognizer(runtime)  # the golden values; what follows runs the same models and keeps their output
+    model, head = proven.models
+    encoder = _Kept(model)
+    recognizer = StreamingRecognizer(encoder, head, proven.features, proven.geometry, proven.labels, proven.decision)
+    rate = recognizer.features.sample_rate
+    ears = make_gate(gate, rate)
+    utterances = UtteranceRecognizer(recognizer, ears)
+    listening = _Listening(Decisions(head, recognizer, silent_steps(encoder, recognizer)), encoder, len(samples) / rate)
+
+    for start in range(0, len(samples), ears.frame_samples):  # an utterance ends with a frame, if it ends
+        listening.take(utterances.push(samples[start : start + ears.frame_samples]))
+        if not utterances.open:
+            listening.end_utterance()
+    listening.take(utterances.flush())
+    return Hearing(
+        samples=samples,
+        sample_rate=rate,
+        log_mel=_log_mel(recognizer, samples),
+        labels=recognizer.labels,
+        decision=recognizer.decision,
+        settings=utterances.settings,
+        hop_seconds=recognizer.geometry.hop_samples / rate,
+        hops=tuple(listening.hops),
+        segments=tuple(listening.segments),
+    )
+
+
+def _log_mel(recognizer: StreamingRecognizer, samples: np.ndarray) -> np.ndarray:
+    features = recognizer.features
+    if len(samples) < features.n_fft:
+        return np.zeros((features.n_mels, 0), dtype=np.float32)
+    return LogMel(features)(samples)
+
+
+class _Kept:
+    """A model that keeps what it gave until it is taken."""
+
+    def __init__(self, model: Model) -> None:
+        self.contract, self._model = model.contract, model
+        self.given: list[np.ndarray] = []
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        y = self._model.run(x)
+        self.given.append(y[0].copy())
+        return y
+
+
+@dataclass
+class _Listening:
+    """Puts the results of the loop and the encoder's steps under them together."""
+
+    decisions: Decisions
+    encoder: _Kept
+    seconds: float
+    hops: list[HopResult] = field(default_factory=list)
+    segments: list[Explained] = field(default_factory=list)
+    steps: list[np.ndarray] = field(default_factory=list)
+    """Of the utterance, per hop `(hop_steps, d)`"""
+    first_decision: int = 0
+    """Hop of the utterance from which on decisions belong to the next segment"""
+    begun: float = 0.0
+    """s, where the utterance's stream begins"""
+
+    def __post_init__(self) -> None:
+        self.encoder.given.clear()
+
+    def take(self, told: Iterable[HopResult | Segment]) -> None:
+        for event in told:
+            if isinstance(event, HopResult):
+                if not self.steps:
+                    self.begun = self.decisions.begin_of(event.seconds)
+                self.steps.append(self.encoder.given.pop(0))
+                self.hops.append(event)
+            else:
+                self._explain(event)
+
+    def end_utterance(self) -> None:
+        self.steps.clear()
+        self.first_decision = 0
+
+    def _explain(self, segment: Segment) -> None:
+        found: tuple[Stretch, ...] = ()
+        if segment.probs:
+            found = support(self.decisions, np.stack(self.steps), self.first_decision, self.begun, self.seconds)
+        self.first_decision = len(self.steps)
+        self.segments.append(Explained(segment, found))

@@ -1,0 +1,1 @@
+"""Structured pruning: channels and units leave, the rest is trained further."""

@@ -1,0 +1,109 @@
+"""What is wished of a pruned model, and how much has to leave for it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crnn.config import InputError, require
+
+UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
+MOST = 0.9
+"""Share beyond which nobody looks for a model"""
+DEFAULT_SHARE = 0.25
+"""Where nothing is wished"""
+TIME_MARGIN = 0.03
+"""Share of --target-rtf by which the search stays below it: a later measurement may be so much off"""
+
+
+def parse_size(text: str) -> int:
+    """Bytes. Raises InputError for what is not a size above zero.
+
+    >>> parse_size("250kB"), parse_size("0.25 MB"), parse_size("244 KiB"), parse_size("250000")
+    (250000, 250000, 249856, 250000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([a-zA-Z]*)\s*", text)
+    known = found is not None and found[2].lower() in UNITS
+    size = round(float(found[1]) * UNITS[found[2].lower()]) if known else 0
+    require(size > 0, f"--target-size {text}: give a size such as 250kB, 0.25MB, 244KiB or 250000 (bytes)")
+    return size
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a bundle of a model weighs and costs, measured."""
+
+    bytes: int
+    """All its files"""
+    rtf: float
+    """Processor time / audio time of the stream, 1 thread; of the slowest runtime"""
+
+    def __str__(self) -> str:
+        return f"{self.bytes:,} bytes, rtf {self.rtf:.4f}"
+
+
+class OutOfReach(InputError):
+    """What was wished cannot be had from this model; `steps` (of `edge.prune.gradual`) is the way that was tried."""
+
+    def __init__(self, message: str, steps: list) -> None:
+        super().__init__(message)
+        self.steps = steps
+
+
+@dataclass(frozen=True)
+class Wish:
+    """`--prune` says how much leaves; the targets are what must be reached, at most."""
+
+    prune: float | None = None
+    """Share of every block's channels and of the LSTM's units that leaves; None: as little as the targets allow"""
+    size: int | None = None
+    """Bytes of the whole bundle"""
+    rtf: float | None = None
+    """Processor time / audio time of the stream"""
+
+    def __post_init__(self) -> None:
+        require(self.prune is None or 0 <= self.prune <= MOST, f"--prune {self.prune}: give a share from 0 to {MOST:g}")
+        require(self.rtf is None or self.rtf > 0, f"--target-rtf {self.rtf}: give a ratio above 0, for example 0.01")
+
+    @property
+    def targets(self) -> str:
+        """As they were typed, or nearly; empty without any."""
+        told = [f"--target-size {self.size:,} bytes"] if self.size is not None else []
+        return " and ".join(told + ([f"--target-rtf {self.rtf:g}"] if self.rtf is not None else []))
+
+    def met(self, trial: Trial, margin: float = 0.0) -> bool:
+        """Whether the targets are reached, that of time with a margin."""
+        in_time = self.rtf is None or trial.rtf <= (1 - margin) * self.rtf
+        return in_time and (self.size is None or trial.bytes <= self.size)
+
+    def check_size(self, size: int) -> None:
+        """Raises InputError if a finished bundle is larger than wished."""
+        require(
+            self.size is None or size <= self.size,
+            f"{self.targets} is missed: the finished bundle has {size:,} bytes; give a slightly smaller size",
+        )
+
+    def share(self, measure: Callable[[float], Trial]) -> float:
+        """How much has to leave: a share in whole percents. `measure` tries one, untrained.
+
+        Raises InputError if the targets are beyond reach, with the best there is, or contradict `--prune`.
+        """
+        if not self.targets:
+            return DEFAULT_SHARE if self.prune is None else self.prune
+        if self.prune is not None:
+            tried = measure(self.prune)
+            require(
+                self.met(tried),
+                f"--prune {self.prune:g} contradicts {self.targets}: it gives {tried}; leave --prune out, and what is "
+                "needed is found",
+            )
+            return self.prune
+        if self.met(measure(0.0), TIME_MARGIN):
+            return 0.0
+        low, high = 0, round(100 * MOST)
+        best = measure(high / 100)
+        if not self.met(best, TIME_MARGIN):
+            raise InputError(f"{self.targets} cannot be met: the best, with {MOST:.0%} pruned, is {best}")
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.met(measure(middle / 100), TIME_MARGIN) else (middle, high)
+        return high / 100

@@ -1,0 +1,217 @@
+"""A table of many recordings: a CSV file, a row for each segment, that a further run continues.
+
+The rows of a recording are added in one write, and flushed to the disk, when all of it has been recognized. Each row
+says how many the recording has, so that a run that was killed in the middle of that write leaves something that the
+next can tell: it takes the unfinished rows away and recognizes that recording again.
+"""
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crnn.config import InputError, require
+from edge.loop.events import Segment
+from edge.loop.recognition import EmotionModel, Recognition
+from edge.sinks.lines import as_dict
+
+BEFORE_PROBS = (
+    "file", "segment", "segments", "start_seconds", "end_seconds", "emotion", "verdict", "confidence", "model",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of the recordings that were named."""
+
+    path: Path
+    added: int
+    there: int
+    """Recordings that the table held already"""
+    bad: int
+    """Recordings that could not be read; they are in no row"""
+
+    def __str__(self) -> str:
+        bad = f"; {self.bad} could not be read (named above) and will be tried again" if self.bad else ""
+        return f"{self.path}: {self.added} recordings added, {self.there} were there already{bad}"
+
+
+def write(
+    path: Path, model: EmotionModel, recordings: Sequence[str], profile: Path | None, tell: Callable[[str], None]
+) -> Done:
+    """Recognize `recordings` into the table `path`, which may exist: what it holds already is left out.
+
+    Args:
+        profile: that `model` was opened with; rows of another one do not go into the same table.
+        tell: called with one line for each recording that is not in the table yet.
+
+    Raises InputError if `path` is anything but a table of this model, or another process writes to it, and OSError if
+    it cannot be written; it then ends with a whole recording.
+    """
+    table = _Table(path, columns(model.labels), settings(model, profile))
+    added = there = bad = 0
+    with table.opened():
+        for number, name in enumerate(recordings, start=1):
+            if table.holds(name):
+                there += 1
+                continue
+            try:
+                require(not Path(name).is_dir(), f"{name}: is a folder, not a recording")
+                found = model.recognize(name)
+            except (InputError, OSError) as error:
+                bad += 1
+                tell(f"{number}/{len(recordings)}  bad: {error}")
+                continue
+            table.add(name, found)
+            added += 1
+            answer = f"{found.emotion or found.verdict}, {len(found.segments)} segment(s) in {found.seconds:.1f} s"
+            tell(f"{number}/{len(recordings)}  {name}: {answer}")
+    return Done(path, added, there, bad)
+
+
+def columns(labels: tuple[str, ...]) -> list[str]:
+    """The head of the table: `prob_` and the name for each emotion."""
+    return [*BEFORE_PROBS, *(f"prob_{label}" for label in labels)]
+
+
+def settings(model: EmotionModel, profile: Path | None) -> str:
+    """What tells rows of different models, gates or profiles apart: 12 hexadecimal digits."""
+    parts = [model.bundle.manifest.identity, model.runtime, model.gate]
+    parts += [hashlib.sha256(profile.read_bytes()).hexdigest()] if profile else []
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+class _Table:
+    """The file, locked while it is open."""
+
+    def __init__(self, path: Path, head: list[str], model: str) -> None:
+        self._path, self._head, self._model = Path(path), head, model
+        self._folder = self._path.parent
+        self._done: set[str] = set()
+        self._fd = -1
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        require(not self._path.exists() or self._path.is_file(), f"--csv {self._path}: is no regular file")
+        require(self._folder.is_dir(), f"--csv {self._path}: there is no folder {self._folder}; make it first")
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"--csv {self._path}: another process is writing to it") from error
+            self._continue()
+            yield
+        finally:
+            os.close(self._fd)
+
+    def holds(self, name: str) -> bool:
+        return self._key(name) in self._done
+
+    def add(self, name: str, found: Recognition) -> None:
+        """All rows of a recording, or none."""
+        rows = [self._row(name, number, len(found.segments), s) for number, s in enumerate(found.segments, start=1)]
+        self._append(_encode(rows))
+        self._done.add(self._key(name))
+
+    def _row(self, name: str, number: int, total: int, segment: Segment) -> list[object]:
+        values = as_dict(segment.end_seconds, segment, ())
+        values |= {"file": self._key(name), "segment": number, "segments": total, "model": self._model}
+        values |= {f"prob_{label}": p for label, p in values["probs"].items()}
+        if not segment.probs:
+            values["confidence"] = None
+        return [values.get(column) for column in self._head]
+
+    def _key(self, name: str) -> str:
+        """What the table calls a recording: relative to the table's own folder unless it was named absolutely; bytes
+        that are no UTF-8 are escaped."""
+        if not Path(name).is_absolute():
+            name = os.path.relpath(name, self._folder)
+        return os.path.normpath(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def _append(self, data: bytes) -> None:
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            os.fsync(self._fd)
+        except BaseException as error:  # a full disk, Ctrl-C: no half recording is left
+            os.ftruncate(self._fd, end)
+            if isinstance(error, OSError):
+                raise InputError(f"--csv {self._path}: cannot be written ({error.strerror})") from error
+            raise
+
+    def _continue(self) -> None:
+        """Read what is there, and take away what a killed run left unfinished. Raises InputError for anything else."""
+        with open(self._fd, "rb", closefd=False) as file:  # noqa: PTH123 - the descriptor is locked
+            data = file.read()
+        head = _encode([self._head])
+        if head.startswith(data):  # new, or killed in its first line
+            os.ftruncate(self._fd, 0)
+            self._append(head)
+            return
+        strange = f"--csv {self._path}: exists and is not a table of this model; give another file"
+        require(data.startswith(head), strange)
+        end = len(head)
+        names: list[str] = []
+        for row, at in self._records(data, end):
+            whole = len(row) == len(self._head) and data[at - 1 : at] == b"\n"
+            if not whole:
+                break
+            values = dict(zip(self._head, row, strict=True))
+            require(
+                values["model"] == self._model,
+                f"--csv {self._path}: holds rows of another model, gate, runtime or profile; give another file",
+            )
+            if names and values["file"] != names[0]:
+                break
+            names.append(values["file"])
+            if values["segment"] != str(len(names)):
+                break
+            if values["segments"] == str(len(names)):
+                self._done.add(names[0])
+                names, end = [], at
+        self._cut(data, end)
+
+    def _cut(self, data: bytes, end: int) -> None:
+        """Take away what follows `end` if it can be what one write left: rows of one recording, the last one broken."""
+        if end == len(data):
+            return
+        rows = [row for row, _ in self._records(data, end)]
+        torn = {row[0] for row in rows[:-1]}
+        numbers = [row[1] for row in rows[:-1] if len(row) > 1]
+        require(
+            len(torn) <= 1 and numbers == [str(n) for n in range(1, len(rows))],
+            f"--csv {self._path}: was changed by another program behind byte {end}; give another file",
+        )
+        os.ftruncate(self._fd, end)
+        os.fsync(self._fd)
+
+    def _records(self, data: bytes, start: int) -> Iterator[tuple[list[str], int]]:
+        """The records from byte `start` on, each with the byte behind it."""
+        at = start
+
+        def lines() -> Iterator[str]:
+            nonlocal at
+            while at < len(data):
+                end = data.find(b"\n", at) + 1 or len(data)
+                line, at = data[at:end], end
+                yield line.decode("utf-8", "replace")
+
+        try:
+            for row in csv.reader(lines()):
+                yield row, at
+        except csv.Error as error:
+            raise InputError(f"--csv {self._path}: damaged at byte {at} ({error}); give another file") from error
+
+
+def _encode(rows: list[list[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)  # a line ends in CR LF, RFC 4180: names that hold either are quoted
+    return text.getvalue().encode("utf-8")

@@ -1,0 +1,264 @@
+"""A person's profile: what a few of their sentences change between the pooled vector and the logits. NumPy only.
+
+The network is not trained again. With x the pooled vector of a window, its logits become
+
+    logits + x @ weights + bias
+
+From one or more sentences per emotion, weights and bias are the maximum a posteriori of a multinomial regression that
+starts from the trained classifier: Gaussian priors around no change at all, so that little evidence moves little. The
+prior of the weights is measured in the space in which sentences of one training speaker in one emotion scatter alike
+in every direction. From neutral sentences alone there are no weights: an emotion whose logit is higher on them than on
+the training speakers' neutral sentences is lowered by what is beyond chance; nothing is raised. That is the
+complaint "it says angry whatever I say", and no more.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crnn.config import require
+from crnn.files.atomic import replacing
+from crnn.files.npz import read_arrays
+from crnn.files.strict import parse_json, read_bounded
+
+SCHEMA = 1
+NEUTRAL = "neutral"
+LARGEST = 4 * 2**20
+"""Bytes of a profile"""
+GREATEST = 1e6
+"""Absolute value of a weight; far beyond what sentences give, and small enough that logits stay finite"""
+STEPS = 200
+"""Of the accelerated gradient; it has converged long before"""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Chosen on development speakers (benchmarks/enrolment.py)."""
+
+    weights: float = 0.2
+    """Precision of the weights' prior, above 0; larger trusts the person's sentences less"""
+    bias: float = 3.0
+    """Likewise of the bias"""
+    scatter: float = 1.0
+    """Neutral only: standard deviations of chance that are not corrected"""
+    spread: float = 0.25
+    """Neutral only: share of the training speakers' variance that counts as chance"""
+
+    def __post_init__(self) -> None:
+        require(self.weights > 0 and self.bias > 0, "strength.weights and strength.bias must be above 0")
+        require(self.scatter >= 0 and self.spread >= 0, "strength.scatter and strength.spread must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """How the training speakers differ: measured when the bundle is made (edge.export.speaker_stats), float32."""
+
+    center: np.ndarray
+    """Mean pooled vector `(width,)`"""
+    whiten: np.ndarray
+    """`(width, width)`: (x - center) @ whiten scatters alike in every direction within a speaker and emotion"""
+    neutral_mean: np.ndarray
+    """Mean logits of neutral sentences `(n_classes,)`, speakers weighted alike; all zero without a neutral class"""
+    neutral_between: np.ndarray
+    """Variance `(n_classes,)` between the speakers' means"""
+    neutral_within: np.ndarray
+    """Variance `(n_classes,)` between the neutral sentences of a speaker"""
+
+    def check(self, where: str, width: int, n_classes: int) -> None:
+        """Raises InputError for other shapes, for values that are no numbers, and for variances below 0."""
+        shapes = {"center": (width,), "whiten": (width, width)}
+        for name, value in vars(self).items():
+            expected = shapes.get(name, (n_classes,))
+            require(
+                value.shape == expected and value.dtype == np.float32 and bool(np.isfinite(value).all()),
+                f"{where}: {name} must be finite float32 of shape {expected}; make the bundle again",
+            )
+        require(
+            bool((self.neutral_between >= 0).all() and (self.neutral_within >= 0).all()),
+            f"{where}: holds a variance below 0; make the bundle again",
+        )
+
+
+def save_speakers(speakers: Speakers, path: Path) -> None:
+    """Write a bundle's `speakers.npz`: of the symmetric `whiten` the upper half, as float16, whose rounding (5e-4 of a
+    value) is far below what the estimate itself is worth."""
+    values = vars(speakers) | {"whiten": np.triu(speakers.whiten).astype(np.float16)}
+    np.savez_compressed(path, **values)
+
+
+def load_speakers(path: Path, width: int, n_classes: int) -> Speakers:
+    """Read a bundle's `speakers.npz`. Raises InputError, naming the file."""
+    values = read_arrays(path, follow=False)
+    require(
+        values.keys() == Speakers.__dataclass_fields__.keys()
+        and all(value.dtype.kind == "f" for value in values.values()),
+        f"{path}: does not describe the training speakers; make the bundle again",
+    )
+    require(
+        values["whiten"].shape == (width, width),
+        f"{path}: whiten has shape {values['whiten'].shape}, this model needs {(width, width)}; make the bundle again",
+    )
+    upper = np.triu(values["whiten"].astype(np.float32))
+    speakers = Speakers(**values | {"whiten": upper + np.triu(upper, 1).T})
+    speakers.check(str(path), width, n_classes)
+    return speakers
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one person's sentences change, under one bundle."""
+
+    bundle: str
+    """Identity of the bundle (`Manifest.identity`): its pooled vector means something under no other"""
+    labels: tuple[str, ...]
+    sentences: dict[str, int]
+    """Emotion -> how many of them it was made from"""
+    weights: np.ndarray
+    """`(width, n_classes)` float32"""
+    bias: np.ndarray
+    """`(n_classes,)` float32"""
+
+    def adapt(self, logits: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+        """`logits (..., n_classes)`, `pooled (..., width)` -> the person's logits, float32."""
+        return logits + pooled @ self.weights + self.bias
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        values = {
+            "schema": SCHEMA,
+            "bundle": self.bundle,
+            "labels": list(self.labels),
+            "sentences": self.sentences,
+            "weights": self.weights.tolist(),
+            "bias": self.bias.tolist(),
+        }
+        with replacing(Path(path)) as file:
+            file.write(json.dumps(values, allow_nan=False).encode("ascii") + b"\n")
+
+
+def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -> Profile:
+    """Read a profile for the bundle of that identity, those labels and that width of the pooled vector.
+
+    Raises InputError, naming the file, if it is missing, damaged, or was made for another bundle.
+    """
+    path = Path(path)
+    require(path.is_file(), f"{path}: no such file; make a profile with python -m edge.enroll")
+    damaged = f"{path}: not a profile, or damaged; make it again with python -m edge.enroll"
+    values = parse_json(read_bounded(path, LARGEST), damaged)
+    require(isinstance(values, dict) and type(values.get("schema")) is int, damaged)
+    require(
+        values["schema"] == SCHEMA, f"{path}: schema {values['schema']}, this version reads {SCHEMA}; make it again"
+    )
+    require(
+        values.get("bundle") == bundle,
+        f"{path}: made for bundle {str(values.get('bundle'))[:12]}, this one is {bundle[:12]}; enrol again with it",
+    )
+    require(values.keys() == {"schema", *Profile.__dataclass_fields__}, damaged)
+    weights = _numbers(values["weights"], (width, len(labels)))
+    bias = _numbers(values["bias"], (len(labels),))
+    sentences = values["sentences"]
+    sound = (
+        values["labels"] == list(labels)
+        and weights is not None
+        and bias is not None
+        and isinstance(sentences, dict)
+        and all(name in labels and type(count) is int and 0 < count < 10**6 for name, count in sentences.items())
+    )
+    require(sound, damaged)
+    return Profile(bundle, tuple(labels), sentences, weights, bias)
+
+
+def _numbers(values: object, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Lists of numbers as float32 of that shape; None if they are anything else. True and "1" are no numbers."""
+    rows = values if len(shape) == 2 else [values]
+    sound = (
+        isinstance(rows, list)
+        and len(rows) == math.prod(shape[:-1])
+        and all(
+            isinstance(row, list)
+            and len(row) == shape[-1]
+            and all(type(value) in (int, float) and abs(value) <= GREATEST for value in row)
+            for row in rows
+        )
+    )
+    return np.array(rows, dtype=np.float32).reshape(shape) if sound else None
+
+
+def make_profile(
+    bundle: str,
+    labels: tuple[str, ...],
+    speakers: Speakers,
+    logits: np.ndarray,
+    pooled: np.ndarray,
+    emotions: list[str],
+    strength: Strength | None = None,
+) -> Profile:
+    """The profile that a person's sentences make: means over each one's decisions, `logits (n, n_classes)` and
+    `pooled (n, width)`, and the emotion each was said in.
+
+    Raises InputError unless they are all neutral or every emotion of the bundle is among them: emotions that were left
+    out would be unlearned.
+    """
+    strength = strength or Strength()
+    unknown = sorted(set(emotions) - set(labels))
+    require(not unknown, f"the bundle does not know {', '.join(unknown)}; it knows {', '.join(labels)}")
+    missing = [name for name in labels if name not in emotions]
+    neutral_only = set(emotions) == {NEUTRAL}
+    require(
+        neutral_only or not missing,
+        f"no sentence for {', '.join(missing)}; give neutral alone, or at least one sentence for every emotion",
+    )
+    require(
+        bool(np.isfinite(logits).all() and np.isfinite(pooled).all()),
+        "a sentence gives NaN or infinite values; the recording or the bundle is broken",
+    )
+    if neutral_only:
+        weights = np.zeros((pooled.shape[1], len(labels)))
+        bias = -_false_alarms(logits, speakers, labels.index(NEUTRAL), strength)
+    else:
+        weights, bias = _regression(logits, pooled, np.array([labels.index(e) for e in emotions]), speakers, strength)
+    counts = {name: emotions.count(name) for name in labels if name in emotions}
+    return Profile(bundle, tuple(labels), counts, weights.astype(np.float32), bias.astype(np.float32))
+
+
+def _false_alarms(logits: np.ndarray, speakers: Speakers, neutral: int, strength: Strength) -> np.ndarray:
+    """How much each logit is too high on neutral sentences `(n, n_classes)`, beyond chance: 0 or more."""
+    others = np.arange(logits.shape[1]) != neutral
+    excess = logits.mean(axis=0, dtype=np.float64) - speakers.neutral_mean
+    excess -= excess[others].mean()  # how sure the model is of neutral at all is not the question
+    chance = np.sqrt(speakers.neutral_within / len(logits) + strength.spread * speakers.neutral_between)
+    return np.where(others, np.maximum(excess - strength.scatter * chance, 0), 0)
+
+
+def _regression(
+    logits: np.ndarray, pooled: np.ndarray, truth: np.ndarray, speakers: Speakers, strength: Strength
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `weights (width, n_classes)` and `bias (n_classes,)` that minimize
+
+        sum_i w_i * CE(softmax(logits_i + z_i @ V + c), truth_i) + |V|^2 * p / 2 + |c|^2 * q / 2
+
+    over V and c, with z = (pooled - center) @ whiten, p and q the precisions of the prior, and w_i such that every
+    emotion counts alike. Solved over the sentences, of which there are few: V = z.T @ a / p, c = sum(a) / q.
+    """
+    n_classes = logits.shape[1]
+    z = (pooled.astype(np.float64) - speakers.center) @ speakers.whiten
+    kernel = z @ z.T / strength.weights + 1 / strength.bias
+    counts = np.bincount(truth, minlength=n_classes)
+    share = (len(truth) / n_classes / counts[truth])[:, None]
+    target = np.eye(n_classes)[truth]
+    pace = 0.5 * share.max() * np.linalg.eigvalsh(kernel)[-1] + 1  # an upper bound of the curvature
+    a = ahead = np.zeros_like(target)
+    momentum = 1.0
+    for _ in range(STEPS):  # Nesterov's
+        scores = logits + kernel @ ahead
+        probs = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probs /= probs.sum(axis=1, keepdims=True)
+        step = ahead - (share * (probs - target) + ahead) / pace
+        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = step + (momentum - 1) / following * (step - a)
+        a, momentum = step, following
+    weights = speakers.whiten @ (z.T @ a) / strength.weights
+    return weights, a.sum(axis=0) / strength.bias - speakers.center @ weights

@@ -1,0 +1,164 @@
+"""The exact stream: samples in, one result per hop out, equal to recomputing every window from its samples.
+
+The encoder sees only new frames (and the few its receptive field needs); its steps are kept for one window; the head
+runs over them at every hop. All buffers are allocated once. Whether anyone speaks is not asked here: see
+`edge.loop.utterances`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from crnn.config import FeatureConfig, StreamGeometry
+from crnn.features import LogMel
+from crnn.offset import rest_level
+from edge.audio.vad import moving_power, power_dbfs
+from edge.runtimes import Model
+from edge.stream.decision import DecisionConfig, decide, probabilities
+from edge.stream.profile import Profile
+
+
+class State(StrEnum):
+    """What a hop is."""
+
+    WARMING_UP = "warming up"
+    """Less than one window has been heard: no decision yet"""
+    DECIDING = "deciding"
+    """A decision over the last window"""
+
+
+@dataclass(frozen=True)
+class HopResult:
+    """What one hop gave."""
+
+    seconds: float
+    """Audio time at the end of the hop, s since the first sample"""
+    state: State
+    level_dbfs: float
+    """Level of the hop's new samples without their mean, dB relative to full scale"""
+    logits: np.ndarray | None
+    """`(n_classes,)` float32; None while warming up"""
+    probs: np.ndarray | None
+    """`(n_classes,)` float32, calibrated; None while warming up"""
+    emotion: str | None
+    """Top emotion or "uncertain"; None while warming up"""
+    confidence: float | None
+    """Probability of the top emotion; None while warming up"""
+    pooled: np.ndarray | None = None
+    """What the head gathered from the window, `(width,)` float32; None while warming up"""
+
+
+class StreamingRecognizer:
+    """Push samples, get a result per hop; `flush` at the end of the audio, `reset` before the next.
+
+    Args:
+        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head gives the
+            logits and after them the pooled vector, in one row (crnn.models.crnn.OpenHead).
+        labels: names of the logits, in order.
+
+    `profile` may be set at any time: from then on logits and all that follows from them are the person's.
+    """
+
+    def __init__(
+        self,
+        encoder: Model,
+        head: Model,
+        features: FeatureConfig,
+        geometry: StreamGeometry,
+        labels: tuple[str, ...],
+        decision: DecisionConfig | None = None,
+    ) -> None:
+        self.features, self.geometry, self.labels = features, geometry, labels
+        self.decision = decision or DecisionConfig()
+        self.profile: Profile | None = None
+        self._encoder, self._head = encoder, head
+        self._log_mel = LogMel(features)
+        self._block = np.zeros(geometry.first_samples, dtype=np.float32)
+        self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
+        self._recent = np.zeros(geometry.n_fft, dtype=np.float32)
+        self._steps = np.zeros((1, geometry.window_steps, head.contract.input_shape[-1]), dtype=np.float32)
+        self.reset()
+
+    @property
+    def models(self) -> tuple[Model, Model]:
+        """Encoder and head, as they were given."""
+        return self._encoder, self._head
+
+    @property
+    def pooled_width(self) -> int:
+        """Of the pooled vector."""
+        return self._head.contract.output_shape[-1] - len(self.labels)
+
+    def reset(self) -> None:
+        """Forget everything heard: before the first sample there was silence, at the level of the first frame."""
+        self._n_samples = self._hops = 0
+        self._filled, self._needed = self.geometry.lead_samples, self.geometry.first_samples
+        self._ended = False
+
+    def push(self, samples: np.ndarray) -> list[HopResult]:
+        """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
+
+        Returns the results of the hops they complete. Raises ValueError for another shape, and RuntimeError after
+        `flush`.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"samples have shape {samples.shape}; give one dimension, mono")
+        if self._ended:
+            raise RuntimeError("the stream has ended with flush(); call reset() before the next push()")
+        results = []
+        at = 0
+        while at < len(samples):
+            taken = min(len(samples) - at, self._needed - self._filled)
+            self._block[self._filled : self._filled + taken] = samples[at : at + taken]
+            self._filled += taken
+            at += taken
+            if self._filled == self._needed:
+                results.append(self._hop())
+        self._n_samples += len(samples)
+        newest = samples[-len(self._recent) :]
+        if len(newest):
+            self._recent[: -len(newest)] = self._recent[len(newest) :]
+            self._recent[-len(newest) :] = newest
+        return results
+
+    def flush(self) -> list[HopResult]:
+        """End the stream: silence completes the last hop, and the first window of a clip shorter than one. It stands
+        at the level of the last frame (`crnn.offset`).
+
+        Every sample pushed is then inside a result; a stream that heard nothing gives none.
+        """
+        missing = self.geometry.padding(self._n_samples)[1] if self._n_samples else 0
+        results = self.push(np.full(missing, rest_level(self._recent[-self._n_samples or None :])))
+        self._ended = True
+        return results
+
+    def _hop(self) -> HopResult:
+        g = self.geometry
+        if self._hops == 0:
+            self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
+        new_frames = g.block_frames if self._hops == 0 else g.hop_frames
+        self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
+        self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
+        self._steps[:, : -g.hop_steps] = self._steps[:, g.hop_steps :]
+        self._steps[:, -g.hop_steps :] = self._encoder.run(self._frames)
+
+        shared = g.n_fft - g.hop_length  # samples that the next hop's first frame begins with
+        heard = self._block[g.lead_samples if self._hops == 0 else shared : self._filled]
+        level = power_dbfs(float(moving_power(heard[None])[0]))
+        samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
+        seconds = samples / self.features.sample_rate
+        warm = self._hops + 1 >= g.window_hops
+        self._block[:shared] = self._block[self._filled - shared : self._filled]
+        self._filled, self._needed = shared, shared + g.hop_samples
+        self._hops += 1
+        if not warm:
+            return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)
+        made = self._head.run(self._steps)[0]
+        logits, pooled = made[: len(self.labels)], made[len(self.labels) :]
+        if self.profile is not None:
+            logits = self.profile.adapt(logits, pooled)
+        probs = probabilities(logits, self.decision.temperature)
+        emotion, confidence = decide(probs, self.labels, self.decision)
+        return HopResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence, pooled)

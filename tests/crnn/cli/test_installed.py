@@ -1,0 +1,41 @@
+"""What programs and extras are called, in a checkout and where the package is installed."""
+
+import sys
+
+import pytest
+
+from crnn.cli import installed
+from crnn.cli.installed import install, program, renamed
+
+TEXT = "a bundle of quantize.py; pipe it: python stream_infer.py - --rate HZ, or see python -m edge.doctor --json"
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """As if the code lay in site-packages."""
+    monkeypatch.setattr(installed, "ROOT", tmp_path)
+
+
+def test_a_checkout_runs_scripts(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stream_infer.py"])
+    assert program("stream_infer") == "python stream_infer.py"
+    assert install("mic,view") == "pip install -e '.[mic,view]'"
+    assert renamed(TEXT) == TEXT
+
+
+def test_a_command_of_an_editable_install_names_commands(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/some/bin/ser-stream"])
+    assert program("edge.page") == "ser-page"
+    assert install("mic") == "pip install -e '.[mic]'"
+
+
+@pytest.mark.usefixtures("package")
+def test_an_installed_package_names_commands():
+    assert install("mic,view") == "pip install 'crnn-ser[mic,view]'"
+    assert renamed(TEXT) == "a bundle of ser-quantize; pipe it: ser-stream - --rate HZ, or see ser-doctor --json"
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("text", ["train.py: no such file", "/home/me/train.py is a file", "my-train.py", "train.pyc"])
+def test_somebodys_files_keep_their_names(text):
+    assert renamed(text) == text

@@ -1,0 +1,185 @@
+"""Datasets: targets, cutting, and clips that are the same in whichever process they are made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from augment.config import AugmentConfig
+from augment.copy_paste import CopyPaste
+from augment.pipeline import chains
+from crnn.config import InputError, ModelConfig
+from crnn.data.augmented import open_views
+from crnn.data.cache import open_cache
+from crnn.data.corpora import Utterance, read_corpus
+from crnn.data.loaders import EpochSampler, EvalClips, TrainClips, eval_loader, first_views, target_matrix, train_loader
+from crnn.data.protocols import Split, make_split
+from crnn.features import LogMel
+from crnn.models.crnn import CRNN
+from crnn.run_config import LossConfig, OptimConfig, RunConfig
+
+NAMES = ("neutral", "happy", "sad")
+
+
+def voted(*votes) -> Utterance:
+    return Utterance(Path("/x/a.wav"), "crema_d", "1001", "male", "happy", votes=votes or None)
+
+
+def test_targets_are_intended_or_voted():
+    one = voted(("neutral", 0.5), ("happy", 0.25), ("angry", 0.25))
+    assert target_matrix([one], NAMES, LossConfig()).tolist() == [[0, 1, 0]]
+    votes = LossConfig(targets="votes")
+    assert target_matrix([one], NAMES, votes)[0].tolist() == pytest.approx([2 / 3, 1 / 3, 0]), "angry is not a label"
+    for without in (voted(), voted(("angry", 1.0))):
+        with pytest.raises(InputError, match="/x/a.wav: no listeners' votes"):
+            target_matrix([without], NAMES, votes)
+
+
+CONFIG = RunConfig(optim=OptimConfig(batch_size=4))
+G = CONFIG.geometry
+AUGMENT = AugmentConfig(noise=False, room=False, views=2)
+
+
+@pytest.fixture(scope="module")
+def world(voices, cache):
+    utterances = read_corpus("synthetic", voices).utterances
+    return open_cache(utterances, 16000, cache), make_split("synthetic-demo", 0, utterances)
+
+
+def views_of(world, folder: Path, config: AugmentConfig = AUGMENT):
+    chain = chains(config, 16000, G.window_samples, CONFIG.features.log_offset)
+    audio, split = world
+    return open_views(audio, split.corpora, CONFIG.features, chain.view_settings, chain.make_view_augment, folder)
+
+
+@pytest.fixture(scope="module")
+def views(world, cache):
+    return views_of(world, cache)
+
+
+def loader_for(world, views, rank: int = 0, world_size: int = 1):
+    return train_loader(TrainClips(views, world[1], CONFIG), CONFIG, rank, world_size)
+
+
+def test_views_are_the_same_wherever_they_are_computed_and_differ_from_each_other(world, views, tmp_path):
+    again = views_of(world, tmp_path)
+    for u in world[1].train:
+        assert views.count(u.name) == 2
+        first, second = (np.array(views.log_mel(u.name, view)) for view in (0, 1))
+        assert np.array_equal(first, again.log_mel(u.name, 0))
+        assert len(first) != len(second) or not np.array_equal(first, second)
+        assert len(first) >= G.frames_for(G.window_steps)
+
+
+def test_views_are_computed_once_per_setting(world, cache, views, tmp_path):
+    stored = {path.name for path in cache.glob("views-*.f16")}
+    views_of(world, cache)
+    assert {path.name for path in cache.glob("views-*.f16")} == stored
+    views_of(world, cache, AugmentConfig(noise=False, room=False, views=2, min_floor_db=-60))
+    assert len({path.name for path in cache.glob("views-*.f16")} - stored) == 1
+    assert not list(cache.glob("*.part"))
+
+
+def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, views):
+    clips = TrainClips(views, world[1], CONFIG)
+    one, other = clips[(3, 17, 5)], TrainClips(views, world[1], CONFIG)[(3, 17, 5)]
+    assert torch.equal(one[0], other[0])
+    assert one[0].shape == (64, G.frames_for(G.window_steps))
+    assert one[0].dtype == torch.float32
+    assert any(not torch.equal(one[0], clips[(epoch, 17, 5)][0]) for epoch in range(4, 8))
+
+
+class Numbered:
+    """Two views of each utterance, every value of which is the utterance's place, plus a half in the second."""
+
+    def __init__(self, utterances):
+        self._places = {u.name: place for place, u in enumerate(utterances)}
+
+    def count(self, name: str) -> int:
+        return 2
+
+    def log_mel(self, name: str, view: int) -> np.ndarray:
+        return np.full((2 * G.frames_for(G.window_steps), 64), self._places[name] + view / 2, np.float16)
+
+
+def test_pasted_speech_is_neutral_and_of_the_same_training_speaker():
+    people = [("emodb", "03"), ("ravdess", "03"), ("ravdess", "04"), ("own", "anna")]
+    said = ("neutral", "sad", "neutral", "angry", "neutrality")
+    utterances = tuple(
+        Utterance(Path(f"/x/{speaker}-{n}.wav"), corpus, speaker, None, emotion)
+        for corpus, speaker in people
+        for n, emotion in enumerate(said if speaker != "04" else said[1:2])
+    )
+    labels = tuple(dict.fromkeys(said))
+    split = Split("own-data", 0, labels, utterances, dev=(voted(),), test=())
+    clips = TrainClips(Numbered(utterances), split, CONFIG, CopyPaste(1.0))
+    for index, u in enumerate(utterances):
+        heard = set()
+        for epoch in range(20):
+            window, target, _ = clips[(epoch, 0, index)]
+            heard |= {int(value) for value in window.unique()}
+            assert labels[int(target.argmax())] == u.emotion
+            assert torch.equal(window, clips[(epoch, 0, index)][0])
+            assert len(window.unique()) == (1 if u.speaker_id == "04" else 2)
+        others = [utterances[place] for place in heard - {index}]
+        assert all(o.speaker == u.speaker and o.emotion.startswith("neutral") for o in others)
+        assert len(others) == (0 if u.speaker_id == "04" else 2 if u.emotion.startswith("neutral") else 3)
+
+
+def test_epochs_differ_and_processes_share_the_clips(world, views):
+    loader = loader_for(world, views)
+    first = next(iter(loader))[0]
+    loader.sampler.set_epoch(1)
+    assert not torch.equal(first, next(iter(loader))[0])
+    shares = [{index for _, _, index in loader_for(world, views, rank, 2).sampler} for rank in (0, 1)]
+    assert shares[0] | shares[1] == set(range(len(world[1].train)))
+    assert not shares[0] & shares[1]
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(8, 60),
+    st.integers(0, 9),
+)
+def test_corpora_take_their_share_of_an_epoch(counts, balance, n_items, epoch):
+    groups = np.repeat(np.arange(len(counts)), counts)
+    sampler = EpochSampler(groups, balance, n_items, seed=0)
+    sampler.set_epoch(epoch)
+    items = [index for _, _, index in sampler]
+    assert len(items) == n_items == len(sampler)
+    drawn = np.bincount(groups[items], minlength=len(counts))
+    shares = np.array(counts, dtype=float) ** (1 - balance)
+    assert np.abs(drawn - n_items * shares / shares.sum()).max() <= len(counts)
+    for group, count in enumerate(counts):  # nothing is repeated before everything has been heard
+        times = np.bincount(items, minlength=len(groups))[groups == group]
+        assert times.max() - times.min() <= 1, (count, times)
+
+
+def test_evaluation_sees_every_clip_whole_between_the_streams_silence(world):
+    cache, split = world
+    clips = EvalClips(cache, split.dev, split.labels, CONFIG)
+    log_mel, silence = LogMel(CONFIG.features), np.log(CONFIG.features.log_offset)
+    seen = 0
+    for features, lengths, labels in eval_loader(clips, CONFIG, batch_size=5):
+        for row, length, label in zip(features.numpy(), lengths, labels, strict=True):
+            waveform = clips.waveform(seen)
+            levels = np.median(waveform[: G.n_fft]), np.median(waveform[-G.n_fft :])
+            expected = log_mel(np.pad(waveform, G.padding(int(length)), constant_values=levels))
+            assert np.array_equal(row[:, : expected.shape[1]], expected)
+            assert row[:, expected.shape[1] :] == pytest.approx(silence)
+            assert split.labels[label] == clips.utterances[seen].emotion
+            seen += 1
+    assert seen == len(split.dev)
+
+
+def test_bands_are_learned_from_the_training_speakers(world, views):
+    encoder = CRNN(CONFIG.features, ModelConfig(planes=("level", "change")), 8).encoder
+    encoder.learn_bands(first_views(views, world[1]))
+    everything = [encoder.planes(log_mel[None])[0] for log_mel in first_views(views, world[1])]
+    together = torch.cat(everything, dim=-1)
+    assert encoder.band_mean[..., 0].numpy() == pytest.approx(together.mean(dim=-1).numpy(), abs=1e-3)
+    assert 1 / encoder.band_scale[..., 0].numpy() == pytest.approx(together.std(dim=-1).numpy(), rel=1e-2)

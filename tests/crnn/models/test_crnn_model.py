@@ -1,0 +1,164 @@
+"""The model: its budget, its receptive field, and that what it says of a clip is what the stream will say."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from crnn.config import FeatureConfig, InputError, ModelConfig
+from crnn.models.crnn import CRNN, Planes, count_macs, count_parameters
+from crnn.run_config import RunConfig
+
+CONFIG = RunConfig()
+N_MELS = CONFIG.features.n_mels
+
+
+def make(config: ModelConfig = CONFIG.model) -> CRNN:
+    torch.manual_seed(0)
+    return CRNN(CONFIG.features, config, 8).eval()
+
+
+def test_default_budget():
+    g = CONFIG.geometry
+    assert g.window_samples >= 3.0 * CONFIG.features.sample_rate
+    assert count_parameters(make()) <= 700_000
+    assert count_macs(make(), N_MELS, g.frames_for(g.window_steps)) <= 60_000_000
+
+
+def test_macs_of_convolutions_and_linear_layers_are_torchs():
+    model, frames = make(), CONFIG.geometry.frames_for(CONFIG.geometry.window_steps)
+    lstm = model.head.lstm
+    recurrent = CONFIG.geometry.window_steps * sum(p.numel() for n, p in lstm.named_parameters() if "weight" in n)
+    model.head.lstm = nn.Identity()  # torch's counter does not see inside the fused LSTM
+    model.head.attention[0] = nn.Linear(lstm.input_size, 64)
+    model.head.classifier = nn.Linear(lstm.input_size, 8)
+    model.head.attend = lambda steps: (steps, torch.softmax(model.head.attention(steps), dim=1))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, N_MELS, frames))
+    ours = count_macs(model, N_MELS, frames)
+    assert 2 * ours == counter.get_total_flops()
+    assert recurrent + ours > count_macs(make(), N_MELS, frames) > recurrent
+
+
+shapes = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from([1, 2]), st.sampled_from([1, 2, 3])), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shapes,
+    st.integers(0, 3),
+    st.sampled_from(["pool", "stride"]),
+    st.sampled_from([(("level",), None), (("contrast", "change"), None), (("change",), -25)]),
+)
+def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem, seen):
+    planes, floor_db = seen
+    channels, pool_mels, pool_frames = (tuple(column) for column in zip(*blocks, strict=True))
+    config = ModelConfig(
+        channels,
+        pool_mels,
+        pool_frames,
+        lstm_units=4,
+        attention_units=4,
+        dropout=0,
+        stem=stem,
+        planes=planes,
+        context_frames=5,
+        floor_db=floor_db,
+    )
+    torch.manual_seed(0)
+    encoder = CRNN(FeatureConfig(n_mels=16), config, 3).eval().encoder
+    s, r = config.stride_frames, config.receptive_frames
+    frames = (k + 2) * s + r
+    x = torch.randn(1, 16, frames)
+    steps = encoder(x)
+    assert steps.shape == (1, (frames - r) // s + 1, config.encoder_features(16))
+    outside = torch.ones(frames, dtype=torch.bool)
+    outside[k * s : k * s + r] = False
+    y = x.clone()
+    y[:, :, outside] = 100 * torch.randn(1, 16, int(outside.sum()))
+    assert torch.equal(encoder(y)[:, k], steps[:, k])
+    # No frame inside is ignored: with positive weights and mean pooling nothing can cancel or be masked.
+    if planes != ("level",):
+        return  # differences do cancel
+    for block in encoder.blocks:
+        block[0].weight.data.abs_()
+        if len(block) == 4:
+            block[3] = nn.AvgPool2d(block[3].kernel_size)
+    z = torch.rand(1, 16, frames, requires_grad=True)
+    encoder(z)[:, k].sum().backward()
+    assert torch.equal(z.grad[0].abs().sum(dim=0) > 0, ~outside)
+
+
+@pytest.mark.parametrize("lengths", [[1600], [49000, 49001, 16000], [80000, 52999, 53000, 53001]])
+def test_clip_logits_are_the_mean_over_the_streams_windows(lengths):
+    model, g = make(), CONFIG.geometry
+    rng = torch.Generator().manual_seed(1)
+    frames = CONFIG.features.n_frames(max(lengths) + sum(g.padding(max(lengths))))
+    log_mel = torch.randn(len(lengths), N_MELS, frames, generator=rng)
+    with torch.no_grad():
+        together = model.clip_logits(log_mel, torch.tensor(lengths), g)
+        for row, length in enumerate(lengths):
+            windows = [
+                log_mel[row : row + 1, :, first : first + g.frames_for(g.window_steps)]
+                for first in range(0, (g.n_hops(length) - g.window_hops + 1) * g.hop_frames, g.hop_frames)
+            ]
+            expected = torch.stack([model(window)[0] for window in windows]).mean(dim=0)
+            assert torch.allclose(together[row], expected, atol=1e-5)
+
+
+def test_pooling_away_all_bands_is_refused():
+    with pytest.raises(InputError, match="pool_mels"):
+        make(ModelConfig(pool_mels=(4, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("stem", ["pool", "stride"])
+@pytest.mark.parametrize("n_mels", [40, 63, 65, 95, 96, 127])
+def test_any_number_of_bands_fits_the_head(n_mels, stem):
+    model = CRNN(FeatureConfig(n_mels=n_mels), ModelConfig(stem=stem), 8).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, n_mels, 120)).shape == (1, 8)
+
+
+@pytest.mark.parametrize("floor_db", [None, -25])
+@pytest.mark.parametrize("planes", [("shape",), ("local", "change"), ("contrast",)])
+def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
+    encoder = make(ModelConfig(planes=planes, floor_db=floor_db)).encoder
+    log_mel = torch.randn(1, N_MELS, 120)
+    with torch.no_grad():
+        assert torch.allclose(encoder(log_mel), encoder(log_mel - 4.6), atol=1e-4), "20 dB softer"
+        level = make(ModelConfig(planes=("level",))).encoder
+        assert not torch.allclose(level(log_mel), level(log_mel - 4.6), atol=1e-2)
+
+
+def test_nothing_far_below_the_floor_is_seen():
+    floored, open_ended = Planes(ModelConfig(floor_db=-25)).eval(), Planes(ModelConfig()).eval()
+    voice = torch.full((1, N_MELS, 80), -18.0)
+    voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
+    hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
+    assert (open_ended(hiss) - open_ended(voice)).abs().max() > 1
+    assert (floored(hiss) - floored(voice)).abs().max() < 0.1
+    assert torch.equal(floored.train()(hiss), open_ended(hiss)), "training hears everything"
+
+
+def test_a_steady_sound_does_not_change_while_its_floor_moves():
+    """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
+    log_mel = torch.full((1, N_MELS, 160), -9.0)
+    log_mel[:, 0, :80] = 2.0
+    planes = Planes(ModelConfig(planes=("change",), floor_db=-25)).eval()(log_mel)
+    assert planes[:, :, 1:].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("head", ["lstm", "pool", "both"])
+def test_heads_give_logits_and_weights_that_sum_to_one(head):
+    model = make(ModelConfig(head=head))
+    steps = model.encoder(torch.randn(2, N_MELS, 150))
+    seen, weights = model.head.attend(steps)
+    assert model.head(steps).shape == (2, 8)
+    assert seen.shape[:2] == weights.shape[:2]
+    assert torch.allclose(weights.sum(dim=1), torch.ones(2, 1), atol=1e-5)

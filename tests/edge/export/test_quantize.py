@@ -1,0 +1,276 @@
+"""quantize.py as a user runs it: what it writes, what the files hold, and that the gate holds."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import ROOT, edit_json, make_bundle, one_clear_line, script
+
+from edge.bundle.reader import PRETRAINED
+from edge.export.tflite_export import installed as tflite_extra
+from edge.runtimes import REGISTRY
+
+
+def test_table_names_every_file(small_run, cache, tmp_path):
+    result = make_bundle(small_run, tmp_path / "b", cache, "--prune", "0", "--formats", "onnx")
+    assert result.returncode == 0, result.stderr[-2000:]
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:4] == ["files", "runtime", "scheme", "bytes"]
+    assert [line.split()[4] for line in lines[1:5]] == ["float32", "float16", "dynamic_int8", "static_int8"]
+    assert [line.endswith("ships") for line in lines[1:5]] == [False, False, False, True]
+    assert "bundle" in lines[-1]
+    if not tflite_extra():
+        result = make_bundle(small_run, tmp_path / "c", cache, "--prune", "0", "--formats", "tflite")
+        one_clear_line(result, "pip install -e '.[tflite]'")
+
+
+def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
+    """Also with the TFLite converters, which print as they go."""
+    result = make_bundle(small_run, tmp_path / "b", cache, "--prune", "0", "--json")
+    rows = json.loads(result.stdout)["rows"]
+    wanted = {(n, s) for n, r in REGISTRY.items() for s in r.schemes if n == "onnx" or tflite_extra()}
+    assert [(row["runtime"], row["scheme"]) for row in rows if row["ships"]] == [
+        (name, runtime.int8) for name, runtime in REGISTRY.items() if name == "onnx" or tflite_extra()
+    ]
+    assert {(row["runtime"], row["scheme"]) for row in rows} == wanted
+
+
+def test_a_scheme_that_a_runtime_does_not_have(small_run, tmp_path):
+    arguments = ("--formats", "tflite", "--scheme", "static_int8")
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", *arguments)
+    one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install -e '.[tflite]'"]))
+
+
+@pytest.mark.parametrize("arguments", [("--prune", "0"), ("--prune", "0.4", "--formats", "onnx")])
+def test_the_same_run_gives_the_same_bytes(arguments, small_run, cache, tmp_path):
+    for name in ("a", "b"):
+        assert make_bundle(small_run, tmp_path / name, cache, *arguments).returncode == 0
+    if "onnx" in arguments:  # the manifest of a pruned one
+        assert [(tmp_path / name / "bundle.json").read_text().count('"share"') for name in ("a", "b")] == [4, 4]
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("a", "b"))
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_past_a_limit_nothing_is_written(small_run, cache, tmp_path):
+    result = make_bundle(
+        small_run, tmp_path / "b", cache, "--prune", "0", "--formats", "onnx", "--max-abs-diff-int8", "0"
+    )
+    assert result.returncode == 1
+    assert "static_int8.onnx + head.dynamic_int8.onnx: max difference" in result.stderr
+    assert "static_int8" in result.stdout, "the table is shown all the same"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scheme_that_does_not_ship_may_be_past_a_limit(small_run, cache, tmp_path):
+    arguments = ("--prune", "0", "--formats", "onnx", "--max-abs-diff-int8", "0", "--scheme", "float16")
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "past a limit" in result.stdout
+    assert {p.name for p in (tmp_path / "b").glob("*.onnx")} == {"encoder.float16.onnx", "head.float16.onnx"}
+
+
+@pytest.fixture
+def run_copy(small_run, tmp_path):
+    return shutil.copytree(small_run, tmp_path / "run")
+
+
+def edit_config(run, change) -> None:
+    edit_json(run / "config.json", change)
+
+
+def edit_weights(run, change) -> None:
+    path = run / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint["state_dict"])
+    torch.save(checkpoint, path)
+
+
+BROKEN = {
+    "no run": (lambda run: shutil.rmtree(run), ["config.json", "not a finished run"]),
+    "unfinished": (lambda run: (run / "metrics.json").unlink(), ["metrics.json"]),
+    "no development figures": (
+        lambda run: edit_json(run / "metrics.json", lambda v: v.pop("dev")),
+        ["metrics.json", "development speakers", "train again"],
+    ),
+    "no checkpoint": (lambda run: (run / "checkpoints" / "best.ckpt").unlink(), ["best.ckpt", "train again"]),
+    "older version": (lambda run: edit_config(run, lambda v: v.update(schema=0)), ["schema 0"]),
+    "unknown key": (lambda run: edit_config(run, lambda v: v["run"].update(fast=True)), ["unknown key fast"]),
+    "another configuration": (
+        lambda run: edit_config(run, lambda v: v["run"]["model"].update(channels=[8, 8, 8, 9])),
+        ["best.ckpt", "does not fit"],
+    ),
+    "NaN weights": (
+        lambda run: edit_weights(run, lambda s: s["model.head.classifier.bias"].fill_(float("nan"))),
+        ["best.ckpt", "head.classifier.bias", "NaN"],
+    ),
+    "other recordings": (
+        lambda run: edit_json(run / "split.json", lambda v: v.update(split_hash="000000000000")),
+        ["belongs to split 000000000000", "train again"],
+    ),
+    "nobody heard": (
+        lambda run: edit_json(run / "split.json", lambda v: v.pop("heard")),
+        ["split.json", "does not say whom the run has heard"],
+    ),
+    "a label set per corpus": (
+        lambda run: edit_config(run, lambda v: v["run"].update(protocol="cross-all-labels")),
+        ["cross-all-labels", "never told apart", "--init"],
+    ),
+    "moved recordings": (
+        lambda run: edit_config(run, lambda v: v.update(data={"synthetic": "/nowhere"})),
+        ["/nowhere", "no such folder"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_run_that_cannot_be_used(case, run_copy, cache, tmp_path):
+    damage, parts = BROKEN[case]
+    damage(run_copy)
+    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx"), *parts)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_path):
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    (run_copy / "checkpoints" / "best.ckpt").write_bytes(pickle.dumps(Evil()))
+    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx"), "best.ckpt")
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--prune", "1"),
+        ("--prune", "nan"),
+        ("--target-rtf", "0"),
+        ("--target-size", "250 bananas"),
+        ("--target-size", "-1kB"),
+        ("--plot", "steps.txt"),
+        ("--plot", "/nowhere/steps.svg"),
+        ("--plot", "/proc/steps.svg"),
+        ("--coverage", "0"),
+        ("--fine-tune-epochs", "-1"),
+    ],
+)
+def test_values_out_of_range(option, value, small_run, tmp_path):
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", f"{option}={value}")
+    one_clear_line(result, "epochs is -1" if "epochs" in option else option)
+
+
+def test_a_plot_where_no_file_can_be(small_run, tmp_path):
+    (tmp_path / "steps.svg").mkdir()
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--plot", tmp_path / "steps.svg")
+    one_clear_line(result, "steps.svg: is a folder; name a file in it")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("missing", ["torch"])
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate", [str(PRETRAINED)])]
+)
+def test_a_package_that_is_missing_is_named(missing, module, arguments):
+    code = f"import sys; sys.modules[{missing!r}] = None; from {module} import main; sys.exit(main({arguments!r}))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    one_clear_line(result, f"{module.removeprefix('edge.')}", f"needs {missing}: pip install -e '.[train")
+
+
+def test_a_size_in_two_words_is_no_size_either(small_run, tmp_path):
+    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--target-size", "250", "bananas")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith("unrecognized arguments: bananas")
+
+
+def whole(bundle) -> int:
+    return sum(path.stat().st_size for path in bundle.iterdir())
+
+
+def test_a_target_size_is_of_everything_that_is_written(small_run, cache, tmp_path):
+    plain = make_bundle(small_run, tmp_path / "plain", cache, "--prune", "0", "--formats", "onnx", "--json")
+    assert json.loads(plain.stdout)["bytes"] == whole(tmp_path / "plain")
+    target = round(0.8 * whole(tmp_path / "plain"))
+    arguments = ("--formats", "onnx", "--target-size", str(target), "--plot", tmp_path / "steps.svg", "--json")
+    result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    told = json.loads(result.stdout)
+    first, last = told["steps"][0], told["steps"][-1]
+    assert told["bytes"] == whole(tmp_path / "small") <= target
+    assert 0.8 * target < told["bytes"], "no more was pruned than had to be"
+    assert abs(last["bytes"] - told["bytes"]) < 0.02 * target, "what was measured on the way is what came out"
+    assert (first["share"], first["channels"], first["lstm_units"]) == (0.0, [8, 8, 8, 8], 16)
+    for key in ("bytes", "macs_per_window", "n_params", "lstm_units"):
+        assert last[key] < first[key]
+    assert "<svg" in (tmp_path / "steps.svg").read_text()[:1000]
+    origin = json.loads((tmp_path / "small" / "bundle.json").read_text())["provenance"]
+    assert origin["pruning"] == last["share"]
+    assert origin["model"]["channels"] == last["channels"]
+    assert origin["model"]["lstm_units"] == last["lstm_units"] == origin["pruning_steps"][-1]["lstm_units"]
+    assert origin["macs_per_window"] == last["macs_per_window"]
+    assert [step["bytes"] for step in origin["pruning_steps"]] == [step["bytes"] for step in told["steps"]]
+
+
+def test_a_target_that_is_met_already_prunes_nothing(small_run, cache, tmp_path):
+    arguments = ("--formats", "onnx", "--target-size", "1MB", "--target-rtf", "5")
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert json.loads((tmp_path / "b" / "bundle.json").read_text())["provenance"]["model"]["channels"] == [8, 8, 8, 8]
+
+
+UNMET = {
+    "size beyond reach": (("--target-size", "4kB"), ["--target-size 4,000 bytes cannot be met: the best, with 90%"]),
+    "time beyond reach": (("--target-rtf", "1e-9"), ["--target-rtf 1e-09 cannot be met: the best"]),
+    "contradiction": (
+        ("--prune", "0.05", "--target-size", "16kB"),
+        ["--prune 0.05 contradicts --target-size 16,000 bytes: it gives", "leave --prune out"],
+    ),
+    "costs too much": (
+        ("--prune", "0.9", "--fine-tune-epochs", "0", "--max-uar-drop", "-0.9"),  # it would have to gain
+        ["--prune 0.9 cannot be met: 19% pruned", "UAR lost (limit -90); the best within the limit: 0% pruned"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNMET)
+def test_a_wish_that_cannot_be_met_says_the_best_and_writes_nothing(case, small_run, cache, tmp_path):
+    arguments, parts = UNMET[case]
+    plot = ("--plot", tmp_path / "steps.svg")
+    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", *plot, *arguments)
+    one_clear_line(result, *parts)
+    assert list(tmp_path.iterdir()) == []
+    if case == "costs too much":
+        head, *steps = result.stdout.splitlines()
+        assert head.split()[:3] == ["pruned", "channels", "LSTM"]
+        assert [line.split()[0] for line in steps] == ["0%", "19%"], "it ends where it is hopeless, and shows the way"
+
+
+def test_an_interrupted_one_leaves_nothing(small_run, cache, tmp_path):
+    command = (small_run, "--out", tmp_path / "b", "--cache", cache, "--formats", "onnx", "--fine-tune-epochs", "50")
+    running = subprocess.Popen(
+        [sys.executable, "quantize.py", *map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    seen = b""
+    while b"Epoch 1" not in seen:
+        seen += os.read(running.stderr.fileno(), 4096)
+        seen += os.read(running.stdout.fileno(), 4096) if select.select([running.stdout], [], [], 0)[0] else b""
+        assert running.poll() is None, seen[-2000:]
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert told.decode().splitlines()[-1] == "interrupted; no bundle is written"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_must_not_exist_and_must_be_writable(small_run, cache, tmp_path):
+    one_clear_line(make_bundle(small_run, tmp_path, cache), str(tmp_path), "exists already")
+    one_clear_line(make_bundle(small_run, "/proc/nowhere/b", cache, "--formats", "onnx"), "/proc/nowhere")

@@ -1,0 +1,66 @@
+"""Verdicts: what an utterance is called, and every reason to abstain."""
+
+import numpy as np
+import pytest
+from utterance_scenes import make, run, scene, silence, split
+
+from edge.loop.events import Segment, Verdict
+from edge.stream.decision import DecisionConfig
+
+
+def verdict_of(recognizer, audio: np.ndarray, **changes) -> Segment:
+    (segment,) = split(run(make(recognizer, **changes), audio, 1600))[1]
+    assert (segment.emotion is None) == (segment.verdict is not None)
+    return segment
+
+
+def test_every_verdict_has_its_cause(recognizer):
+    good = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
+    told = verdict_of(recognizer, good)
+    assert told.verdict is None
+    assert told.emotion == max(told.probs, key=told.probs.get)
+    assert told.confidence == max(told.probs.values())
+
+    assert verdict_of(recognizer, scene(("quiet", 1), ("voice", 0.3), ("quiet", 1))).verdict is Verdict.TOO_SHORT
+    assert verdict_of(recognizer, good, min_voice_seconds=2.0).verdict is Verdict.TOO_SHORT
+    assert verdict_of(recognizer, np.clip(20 * good, -1, 1)).verdict is Verdict.CLIPPED
+    assert verdict_of(recognizer, good / 200).verdict is Verdict.TOO_QUIET
+    assert verdict_of(recognizer, good, min_level_dbfs=-10.0).verdict is Verdict.TOO_QUIET
+    nothing = verdict_of(recognizer, silence(3))
+    assert nothing == Segment(0.0, 3.0, None, Verdict.NO_SPEECH, 0.0, {})
+
+
+def test_below_the_threshold_of_the_bundle_it_is_uncertain(recognizer):
+    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
+    sure = verdict_of(recognizer, audio)
+    was = recognizer.decision
+    try:
+        recognizer.decision = DecisionConfig(was.temperature, min(sure.confidence + 0.01, 0.999))
+        told = verdict_of(recognizer, audio)
+    finally:
+        recognizer.decision = was
+    assert told.verdict is Verdict.UNCERTAIN
+    assert told.confidence == pytest.approx(sure.confidence)
+    assert told.probs == pytest.approx(sure.probs)
+
+
+def test_a_few_clipped_samples_are_no_reason_to_abstain(recognizer):
+    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
+    audio[20_000:20_040] = 1.0
+    assert verdict_of(recognizer, audio).verdict is None
+
+
+def test_a_click_is_no_speech(recognizer):
+    audio = silence(3)
+    audio[16_000:16_400] += 0.5 * np.float32(np.sign(np.sin(np.arange(400))))
+    assert verdict_of(recognizer, audio).verdict is Verdict.NO_SPEECH
+
+
+def test_a_ticking_clock_does_not_hold_the_gate_open(recognizer):
+    audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 6))
+    for tick in range(45_000, len(audio) - 400, 8_000):
+        audio[tick : tick + 400] += 0.3 * np.float32(np.sign(np.sin(np.arange(400))))
+    loop = make(recognizer)
+    told = loop.push(audio)
+    assert isinstance(told[-1], Segment)
+    assert not loop.open

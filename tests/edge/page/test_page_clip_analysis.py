@@ -1,0 +1,151 @@
+"""What the page shows of a clip is what the device loop tells, and what an answer rests on is found where it is."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from edge import runtimes
+from edge.audio.vad import make_gate
+from edge.bundle.reader import PRETRAINED, Bundle
+from edge.loop.events import Segment
+from edge.loop.utterances import UtteranceRecognizer
+from edge.page import clip_analysis as hearing_module
+from edge.page import html as words
+from edge.page.clip_analysis import hear
+from edge.page.occlusion import Decisions, support
+from edge.stream.decision import DecisionConfig
+from edge.stream.recognizer import HopResult
+
+CLIP = PRETRAINED.parent / "synthetic_voice.flac"
+VOICE = soundfile.read(CLIP, dtype="float32")[0]
+RATE = 16000
+
+
+@pytest.mark.parametrize("name", ["int8", "float32"])
+def test_a_clip_is_told_as_the_device_tells_it(name):
+    bundle = Bundle.open(PRETRAINED.parent / name)
+    hearing = hear(bundle, VOICE)
+    loop = UtteranceRecognizer(bundle.recognizer(), make_gate("energy", RATE))
+    told = [*loop.push(VOICE), *loop.flush()]
+    assert [e.segment for e in hearing.segments] == [t for t in told if isinstance(t, Segment)]
+    assert len(hearing.segments) >= 3
+    hops = [t for t in told if isinstance(t, HopResult)]
+    assert [(h.seconds, h.emotion, h.confidence) for h in hearing.hops] == [
+        (h.seconds, h.emotion, h.confidence) for h in hops
+    ]
+    for explained in hearing.segments:
+        ends = [s.end_seconds for s in explained.support]
+        assert [s.start_seconds for s in explained.support[1:]] == pytest.approx(ends[:-1])
+
+
+def test_a_clip_loads_each_model_once(monkeypatch):
+    bundle = Bundle.open(PRETRAINED)
+    loaded = []
+
+    def counted(runtime, path, *more, _load=runtimes.load):
+        loaded.append(path.name)
+        return _load(runtime, path, *more)
+
+    monkeypatch.setattr(runtimes, "load", counted)
+    hear(bundle, VOICE)
+    files = bundle.manifest.model_files(bundle.default_runtime())
+    assert sorted(loaded) == sorted((files.encoder, files.head))
+
+
+@given(st.integers(0, len(VOICE)), st.integers(0, 50000))
+@settings(max_examples=12, deadline=None)
+def test_any_piece_of_a_clip_can_be_heard(start, length):
+    hearing = hear(Bundle.open(PRETRAINED), VOICE[start : start + length])
+    for explained in hearing.segments:
+        assert bool(explained.support) == bool(explained.segment.probs)
+        for stretch in explained.support:
+            assert 0 <= stretch.start_seconds < stretch.end_seconds <= hearing.seconds
+            assert np.isfinite(stretch.support)
+
+
+def test_what_is_explained_is_the_segment_that_was_told(monkeypatch):
+    """Also of a monologue, which is told in parts: the explained decisions are those under each part."""
+    asked = []
+
+    def noted(decisions, steps, first, begun, end):
+        deciding = range(max(first, decisions.window_hops - 1), len(steps))
+        asked.append(decisions.probs(np.stack([decisions.logits(steps, hop) for hop in deciding])))
+        return support(decisions, steps, first, begun, end)
+
+    monkeypatch.setattr(hearing_module, "support", noted)
+    monologue = np.tile(VOICE[int(3.5 * RATE) : int(6.5 * RATE)], 12)
+    for samples, parts in ((VOICE, 3), (monologue, 3)):
+        asked.clear()
+        segments = [e.segment for e in hear(Bundle.open(PRETRAINED), samples).segments]
+        assert len(asked) == len(segments) == parts
+        for probs, segment in zip(asked, segments, strict=True):
+            assert list(probs) == pytest.approx(list(segment.probs.values()), abs=1e-6)
+
+
+class MeanHead:
+    """Logits of a window: the mean of its steps, which is known in closed form. The third value is no class."""
+
+    contract = None
+
+    def run(self, x):
+        return x.mean(axis=1)
+
+
+def test_what_an_answer_rests_on_is_what_changes_it():
+    features, window = FeatureConfig(), WindowConfig()
+    g = StreamGeometry.resolve(features, ModelConfig(), window)
+    recognizer = SimpleNamespace(
+        geometry=g, features=features, labels=("calm", "angry"), decision=DecisionConfig(temperature=0.5)
+    )
+    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 3), np.float32))
+    steps = np.zeros((g.window_hops + 4, g.hop_steps, 3), np.float32)
+    steps[6, :, 1] = 40.0  # speaks for angry, in every decision
+    steps[8, :, 0] = 4.0  # speaks for calm
+    found = support(decisions, steps, 0, 2.0, 100.0)
+    assert len(found) == len(steps)
+    values = np.array([s.support for s in found])
+    assert values.argmax() == 6
+    assert values.argmin() == 8
+    assert np.abs(np.delete(values, [6, 8])).max() < 1e-6
+
+    def log_p(for_angry, for_calm):
+        return -np.log1p(np.exp((for_calm - for_angry) / g.window_hops / 0.5))
+
+    assert values[6] == pytest.approx(log_p(40, 4) - log_p(0, 4), abs=1e-4)
+    assert values[8] == pytest.approx(log_p(40, 4) - log_p(40, 0), abs=1e-4)
+    assert found[0].start_seconds == 2.0
+    assert found[2].start_seconds - found[1].start_seconds == pytest.approx(g.hop_samples / RATE)
+
+
+def test_only_decisions_of_the_segment_count():
+    features = FeatureConfig()
+    g = StreamGeometry.resolve(features, ModelConfig(), WindowConfig())
+    recognizer = SimpleNamespace(geometry=g, features=features, labels=("a", "b"), decision=DecisionConfig())
+    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 2), np.float32))
+    steps = np.random.default_rng(0).normal(size=(g.window_hops + 20, g.hop_steps, 2)).astype(np.float32)
+    found = support(decisions, steps, len(steps) - 2, 0.0, 100.0)
+    assert len(found) == g.window_hops + 1, "two decisions saw so many hops"
+
+
+def test_hostile_names_stay_text():
+    label = "<img src=x onerror=alert(1)>${x}{{y}}"
+    segment = Segment(0.0, 1.0, label, None, 0.9, {label: 0.9})
+    shown = words.segment_row(segment, DecisionConfig(), None)
+    for live in ("<img", "${", "{{"):
+        assert live not in shown
+        assert live not in words.error(label)
+
+
+def test_every_abstention_has_its_reason():
+    bundle = Bundle.open(PRETRAINED)
+    loud = np.clip(VOICE * 50, -1, 1)
+    reasons = {"Less than 0.5 s": VOICE, "full scale": loud, "Nobody spoke": np.zeros(RATE, np.float32)}
+    for reason, samples in reasons.items():
+        hearing = hear(bundle, samples)
+        rows = [words.segment_row(e.segment, hearing.decision, hearing.settings) for e in hearing.segments]
+        assert any(reason in row for row in rows), reason

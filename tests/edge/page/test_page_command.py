@@ -1,0 +1,45 @@
+"""The page's command line: what is wrong, what is missing, and another host."""
+
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, one_clear_line
+
+pytest.importorskip("gradio", reason="needs the ui extra")
+
+
+def test_the_command_line_names_what_is_wrong(tmp_path):
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "edge.page", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    one_clear_line(run(str(tmp_path)), "is not a bundle")
+    one_clear_line(run("--max-seconds", "0"), "max_seconds is 0")
+    one_clear_line(run("--host", "192.0.2.1"), "192.0.2.1", "give another --host")
+    one_clear_line(run("--runtime", "openvino"), "no files for openvino")
+
+
+def test_what_is_not_installed_is_named():
+    code = (
+        "import importlib.util as u, sys; find = u.find_spec; "
+        "u.find_spec = lambda name, *more: None if name == 'gradio' else find(name, *more); "
+        "import edge.page.__main__; sys.exit(edge.page.main([]))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    one_clear_line(result, "gradio", "pip install")
+
+
+def test_another_host_is_served_with_a_warning(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.page", "--port", "0", "--host", "0.0.0.0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("http://0.0.0.0:")
+    process.terminate()
+    lines = process.communicate(timeout=60)[1].strip().splitlines()
+    assert len(lines) == 1
+    assert "no password" in lines[0]

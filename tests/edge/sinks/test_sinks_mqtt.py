@@ -1,0 +1,324 @@
+"""MQTT against a real broker (mosquitto): what it keeps, who is told when a device dies, a broker that goes away."""
+
+import getpass
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from sink_events import LABELS, audio, environment, eventually, hop, program, segment
+
+from edge.loop.events import AudioEventKind, Verdict
+from edge.sinks.lines import from_dict
+from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink
+
+pytest.importorskip("paho.mqtt.client", reason="needs the mqtt extra: make test EXTRAS=mqtt")
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+if not MOSQUITTO or not shutil.which("mosquitto_sub"):
+    pytest.skip("needs mosquitto and mosquitto-clients (see .ci/run)", allow_module_level=True)
+
+STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen/availability"
+
+
+class Broker:
+    """A mosquitto of our own on a free port of 127.0.0.1; it forgets everything when it ends."""
+
+    def __init__(self, folder, *settings: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.options: list[str] = []
+        self._config = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "persistence false", *settings]
+        self._config.write_text("\n".join(lines) + "\n")
+        self._process = None
+
+    def start(self) -> "Broker":
+        self._process = subprocess.Popen([MOSQUITTO, "-c", self._config], stderr=subprocess.DEVNULL)
+        eventually(self._listens, "the broker listens")
+        return self
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "the broker has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def kept(self) -> dict[str, str]:
+        """Topic -> what the broker retains."""
+        command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.port), *self.options]
+        command += ["-t", "#", "-v", "--retained-only", "-W", "1"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def keeps(self, topic: str, part: str) -> None:
+        eventually(lambda: part in self.kept().get(topic, ""), f"{topic} holds {part}")
+
+
+@pytest.fixture
+def start_broker(tmp_path):
+    brokers = []
+
+    def start(*settings: str) -> Broker:
+        broker = Broker(tmp_path, *(settings or ("allow_anonymous true",)))
+        brokers.append(broker)
+        return broker.start()
+
+    yield start
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker()
+
+
+@pytest.fixture
+def connect():
+    """Sinks that are closed at the end of the test, whatever it did."""
+    sinks = []
+
+    def open_sink(broker: Broker, **settings) -> MqttSink:
+        values = {"host": "127.0.0.1", "port": broker.port, "name": "kitchen"} | settings
+        sinks.append(MqttSink(MqttSettings(**values), LABELS))
+        return sinks[-1]
+
+    yield open_sink
+    for sink in sinks:
+        sink.close()
+
+
+def test_the_broker_keeps_the_last_segment_and_the_state_of_the_audio(broker, connect):
+    sink = connect(broker)
+    sink.write(0.0, audio(AudioEventKind.OPENED))
+    for number in range(20):
+        sink.write(float(number), hop())
+        sink.write(float(number), segment(float(number)))
+    sink.write(21.0, audio(AudioEventKind.LOST, "unplugged", 2.5))
+    broker.keeps(AUDIO, "lost")
+    broker.keeps(STATE, '"start_seconds": 19.0')
+    kept = broker.kept()
+    assert kept[AVAILABLE] == "online"
+    assert from_dict(json.loads(kept[STATE])) == (19.0, segment(19.0))
+    health = json.loads(kept[AUDIO])
+    assert (health["problem"], health["message"], health["missing_seconds"]) == (True, "unplugged", 2.5)
+    assert {topic for topic in kept if topic.startswith("ser/")} == {STATE, AUDIO, AVAILABLE}
+
+
+def test_a_sink_that_is_closed_says_goodbye(broker, connect):
+    sink = connect(broker)
+    broker.keeps(AVAILABLE, "online")
+    sink.write(1.0, segment(7.0))
+    sink.close()
+    kept = broker.kept()
+    assert kept[AVAILABLE] == "offline"
+    assert '"start_seconds": 7.0' in kept[STATE], "what was left is handed over first"
+
+
+def test_the_broker_says_so_when_the_device_dies(broker):
+    code = f"""
+    from edge.sinks.mqtt import MqttSettings, MqttSink
+    sink = MqttSink(MqttSettings("127.0.0.1", {broker.port}, name="kitchen"), LABELS)
+    sink.write(1.0, segment())
+    time.sleep(600)
+    """
+    process = subprocess.Popen(program(code), env=environment())
+    try:
+        broker.keeps(STATE, "happy")
+        assert broker.kept()[AVAILABLE] == "online"
+    finally:
+        process.kill()
+        process.wait()
+    broker.keeps(AVAILABLE, "offline")
+
+
+def test_home_assistant_is_told_of_the_device(broker, connect):
+    sink = connect(broker)
+    sink.write(1.0, segment())
+    broker.keeps(STATE, "happy")
+    kept = broker.kept()
+    configs = {topic: json.loads(text) for topic, text in kept.items() if topic.startswith("homeassistant/")}
+    assert sorted(configs) == [
+        "homeassistant/binary_sensor/ser_kitchen/problem/config",
+        "homeassistant/sensor/ser_kitchen/confidence/config",
+        "homeassistant/sensor/ser_kitchen/emotion/config",
+    ]
+    assert len({config["unique_id"] for config in configs.values()}) == 3
+    for config in configs.values():
+        assert config["availability_topic"] == AVAILABLE
+        assert config["state_topic"] in (STATE, AUDIO)
+        assert config["device"]["identifiers"] == ["ser_kitchen"]
+    emotion = configs["homeassistant/sensor/ser_kitchen/emotion/config"]
+    assert emotion["device_class"] == "enum"
+    assert set(emotion["options"]) == {*LABELS, *(verdict.value for verdict in Verdict)}
+
+
+def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
+    jinja2 = pytest.importorskip("jinja2", reason="needs jinja2 to render templates as Home Assistant does")
+    sink = connect(broker)
+    sink.write(0.0, audio(AudioEventKind.ZEROS))
+
+    def shown() -> dict[str, str]:
+        kept = broker.kept()
+        told = {topic.split("/")[3]: json.loads(text) for topic, text in kept.items() if topic.endswith("/config")}
+        return {
+            name: jinja2.Template(config["value_template"]).render(value_json=json.loads(kept[config["state_topic"]]))
+            for name, config in told.items()
+        } | {
+            "attributes": jinja2.Template(told["emotion"]["json_attributes_template"]).render(
+                value_json=json.loads(kept[STATE])
+            )
+        }
+
+    sink.write(1.0, segment())
+    broker.keeps(STATE, "happy")
+    seen = shown()
+    assert json.loads(seen.pop("attributes")) == {"neutral": 0.1, "happy": 0.7, "sad": 0.2}
+    assert seen == {"emotion": "happy", "confidence": "70.0", "problem": "ON"}
+    sink.write(2.0, segment(emotion=None))
+    sink.write(2.0, audio(AudioEventKind.RECOVERED))
+    broker.keeps(AUDIO, "recovered")
+    broker.keeps(STATE, "uncertain")
+    seen = shown()
+    assert (seen["emotion"], seen["problem"]) == ("uncertain", "OFF")
+
+
+def test_discovery_can_be_left_out(broker, connect):
+    connect(broker, discovery_prefix=None, prefix="home/upstairs")
+    eventually(lambda: broker.kept() == {"home/upstairs/kitchen/availability": "online"}, "only the device's own topic")
+
+
+def test_a_broker_that_dies_and_returns_knows_the_present(broker, connect, caplog):
+    caplog.set_level(logging.INFO)
+    sink = connect(broker)
+    sink.write(0.0, audio(AudioEventKind.OPENED))
+    sink.write(0.0, segment(0.0))
+    broker.keeps(STATE, "happy")
+    broker.stop()
+    eventually(lambda: "connection lost" in caplog.text, "the loss is noticed")
+    for number in range(1, 1001):
+        sink.write(float(number), segment(float(number)))
+        sink.write(float(number), hop())
+        assert len(sink._pending) <= 2
+    assert sink.replaced >= 999
+    broker.start()
+    broker.keeps(STATE, '"start_seconds": 1000.0')
+    kept = broker.kept()
+    assert kept[AVAILABLE] == "online"
+    assert "opened" in kept[AUDIO], "a broker that has forgotten everything is told again"
+    assert len([topic for topic in kept if topic.endswith("/config")]) == 3
+    assert caplog.text.count("connection lost") == 1
+    assert "messages replaced by newer ones" in caplog.text
+
+
+def test_the_broker_restarts_again_and_again_while_events_flow(broker, connect):
+    sink = connect(broker)
+    broker.keeps(AVAILABLE, "online")
+    at = 0
+    for _ in range(3):
+        for _ in range(200):
+            at += 1
+            sink.write(float(at), segment(float(at)))
+            if at % 100 == 50:
+                broker.stop()
+                broker.start()
+            time.sleep(0.001)
+    broker.keeps(STATE, f'"start_seconds": {at}.0')
+
+
+def test_a_broker_that_has_stalled_costs_neither_time_nor_memory(broker, connect):
+    sink = connect(broker)
+    broker.keeps(AVAILABLE, "online")
+    broker.signal(signal.SIGSTOP)
+    for number in range(5000):
+        sink.write(float(number), segment(float(number)))
+        assert len(sink._pending) <= 2
+    assert len(sink._client._out_messages) <= 1
+    assert sink.replaced >= 4990
+    broker.signal(signal.SIGCONT)
+    broker.keeps(STATE, '"start_seconds": 4999.0')
+
+
+def test_a_broker_that_was_never_there_is_no_error_and_told_once(start_broker, connect, caplog):
+    caplog.set_level(logging.DEBUG)
+    broker = start_broker()
+    broker.stop()
+    sink = connect(broker)
+    sink.write(1.0, segment(5.0))
+    eventually(lambda: caplog.text.count("Connection failed, retrying") >= 2, "it is tried more than once")
+    assert caplog.text.count("cannot be reached") == 1
+    broker.start()
+    broker.keeps(STATE, '"start_seconds": 5.0')
+
+
+def test_a_refusal_is_told_although_the_broker_was_away_before(tmp_path, start_broker, connect, caplog):
+    broker = with_password(tmp_path, start_broker)
+    broker.stop()
+    connect(broker)
+    eventually(lambda: "cannot be reached" in caplog.text, "the broker is away")
+    broker.start()
+    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is told")
+
+
+def with_password(tmp_path, start_broker) -> Broker:
+    accounts = tmp_path / "accounts"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", accounts, "ser", "correct horse"], check=True)
+    broker = start_broker("allow_anonymous false", f"password_file {accounts}")
+    broker.options = ["-u", "ser", "-P", "correct horse"]
+    return broker
+
+
+def test_the_password_comes_from_a_file_or_the_environment_and_is_never_told(
+    tmp_path, start_broker, connect, caplog, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    broker = with_password(tmp_path, start_broker)
+    secret = tmp_path / "secret"
+    secret.write_text("wrong horse\n")
+    secret.chmod(0o600)
+    refused = connect(broker, user="ser", password_file=secret)
+    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is told")
+    refused.close()
+    assert broker.kept() == {}
+
+    secret.write_text("correct horse\n")
+    sink = connect(broker, user="ser", password_file=secret)
+    sink.write(1.0, segment(1.0))
+    broker.keeps(STATE, '"start_seconds": 1.0')
+    sink.close()
+    assert "others can read" not in caplog.text
+    secret.chmod(0o644)
+    monkeypatch.setenv(PASSWORD_VARIABLE, "correct horse")
+    for number, file in enumerate([secret, None], 2):
+        sink = connect(broker, user="ser", password_file=file)
+        sink.write(1.0, segment(float(number)))
+        broker.keeps(STATE, f'"start_seconds": {number}.0')
+        sink.close()
+    assert "others can read this password" in caplog.text
+    assert "horse" not in caplog.text + repr(MqttSettings("h", user="ser", password_file=secret))
+
+
+def test_closing_does_not_wait_for_a_broker_that_does_not_answer(broker, connect):
+    sink = connect(broker)
+    broker.keeps(AVAILABLE, "online")
+    broker.signal(signal.SIGSTOP)
+    sink.write(1.0, segment())
+    sink.close()
+    never = connect(broker)
+    never.write(1.0, segment())
+    never.close()

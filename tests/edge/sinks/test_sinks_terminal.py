@@ -1,0 +1,148 @@
+"""The live view: what it shows, how often it draws, and its picture."""
+
+import io
+import logging
+import os
+import pty
+import subprocess
+import sys
+import threading
+
+import pytest
+from helpers import ROOT, one_clear_line
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sink_events import LABELS, audio, events, hop, segment, time_of
+
+from crnn.config import InputError
+from edge.loop.counters import Tally
+from edge.loop.events import AudioEventKind
+from edge.sinks.lines import StandardOutput, as_json
+from edge.stream.recognizer import HopResult, State
+
+pytest.importorskip("rich", reason="needs the view extra: make test EXTRAS=view")
+from edge.sinks import terminal  # noqa: E402
+
+
+def test_counters():
+    tally = Tally()
+    told = [
+        audio(AudioEventKind.OPENED),
+        hop(),
+        segment(),
+        audio(AudioEventKind.LOST, gap=2.0),
+        audio(AudioEventKind.NOT_FOUND),
+        audio(AudioEventKind.OPENED, gap=1.0),
+        audio(AudioEventKind.OVERRUN, gap=0.5),
+    ]
+    problems = []
+    for at, event in enumerate(told, 1):
+        tally.update(float(at), event)
+        problems.append(tally.problem)
+    assert (tally.hops, tally.segments, tally.overruns, tally.reconnects) == (1, 1, 1, 1)
+    assert (tally.seconds_missing, tally.seconds_heard) == (3.5, 3.5)
+    assert problems == [False, False, False, True, True, False, False]
+    for kind, problem in [("ZEROS", True), ("OVERRUN", True), ("RECOVERED", False), ("CLIPPED", True)]:
+        tally.update(8.0, audio(AudioEventKind[kind]))
+        assert tally.problem is problem
+
+
+def bar_length(text: str, label: str) -> int:
+    line = next(line for line in text.splitlines() if line.startswith(f"│ {label} "))
+    return line.count("█")
+
+
+def test_the_view_shows_bars_level_segments_and_counters():
+    screen = terminal.Screen(LABELS)
+    assert "nothing heard yet" in terminal.as_plain_text(screen)
+    screen.update(0.0, audio(AudioEventKind.OPENED, "USB microphone"))
+    screen.update(2.0, segment(1.0, "sad"))
+    screen.update(4.0, segment(3.0, None))
+    screen.update(5.0, hop(5.0))
+    screen.messages.append("a line of the log")
+    text = terminal.as_plain_text(screen)
+    for part in (
+        "now: happy 0.70",
+        "-30.0 dBFS",
+        "1.0 to 2.0 s sad 0.70",
+        "3.0 to 4.0 s uncertain",
+        "a line of the log",
+    ):
+        assert part in text
+    assert "5.0 s heard, 1 hop, 2 segments, 0 overruns, 0 reconnects" in text
+    assert "audio opened: USB microphone" in text
+    assert bar_length(text, "happy") > bar_length(text, "sad") > bar_length(text, "neutral") > 0
+    assert bar_length(text, "level") > 0
+    screen.update(6.0, HopResult(6.0, State.WARMING_UP, -200.0, None, None, None, None))
+    text = terminal.as_plain_text(screen)
+    assert "warming up" in text
+    assert bar_length(text, "happy") == bar_length(text, "level") == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(time_of, events), max_size=30), st.integers(1, 120))
+def test_the_view_shows_anything_in_any_width(told, width):
+    screen = terminal.Screen(LABELS)
+    for seconds, event in told:
+        screen.update(seconds, event)
+    assert len(terminal.as_plain_text(screen).splitlines()) <= 20, "with eight emotions it still fits 25 lines"
+    assert terminal.as_plain_text(screen, width)
+
+
+def test_the_view_needs_a_terminal():
+    with pytest.raises(InputError, match="needs a terminal"):
+        terminal.TerminalSink(io.StringIO(), LABELS)
+
+
+def test_the_view_draws_rarely_and_keeps_the_log_inside():
+    leader, follower = pty.openpty()
+    drawn = []
+
+    def read():
+        try:
+            while data := os.read(leader, 65536):
+                drawn.append(data)
+        except OSError:  # the other end is closed
+            return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    console = logging.StreamHandler(open(follower, "w", closefd=False))  # noqa: SIM115
+    root = logging.getLogger()
+    root.addHandler(console)
+    now = 0.0
+    try:
+        sink = terminal.TerminalSink(StandardOutput(follower), LABELS, clock=lambda: now)
+        for number in range(400):
+            sink.write(now, hop(now))
+            if number == 200:
+                logging.getLogger("elsewhere").warning("the broker is away")
+            now += 0.01
+        sink.write(now, segment(3.0, "sad"))
+        sink.close()
+        assert console in root.handlers
+    finally:
+        root.removeHandler(console)
+        os.close(follower)
+        reader.join()
+        os.close(leader)
+    text = b"".join(drawn).decode()
+    frames = text.count("╰")
+    assert 8 <= frames <= 12, "4 s at two frames a second, a segment, and the start and the end"
+    assert "the broker is away" in text
+    assert "last: sad 0.70" in text
+    assert "\x1b[?25h" in text, "the cursor is back"
+
+
+def test_a_picture_from_json_lines(tmp_path):
+    lines = [as_json(float(n), event, LABELS) for n, event in enumerate([hop(), segment(emotion="sad"), audio()])]
+    out = tmp_path / "view.svg"
+    command = [sys.executable, "-m", "edge.sinks.picture", str(out)]
+    run = {"capture_output": True, "text": True, "cwd": ROOT, "check": False}
+    result = subprocess.run(command, input="\n".join(lines), **run)
+    assert result.returncode == 0, result.stderr
+    assert "last:&#160;sad&#160;0.70" in out.read_text()
+    assert "https://cdn" not in out.read_text(), "a page with it loads nothing from elsewhere"
+    for bad, part in [("nonsense", "line 1"), ("", "no line has probabilities")]:
+        one_clear_line(subprocess.run(command, input=bad, **run), part)
+    assert [path.name for path in tmp_path.iterdir()] == ["view.svg"]
