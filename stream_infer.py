@@ -29,16 +29,18 @@ import numpy as np
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
-from crnn.config import require
+from crnn.errors import require
 from edge.audio import sources
+from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, list_devices
+from edge.audio.stop import Stop, stopped_by_signals
 from edge.audio.vad import DEFAULT, GATES, GATES_HELP
 from edge.feedback.recorder import Keeper
 from edge.feedback.store import KeptFolder, Limits
 from edge.loop.arguments import sort_names
 from edge.loop.counters import Tally
-from edge.loop.events import AudioEvent, Sink
-from edge.loop.listening import Stop, listen, stopped_by_signals
+from edge.loop.events import Sink
+from edge.loop.listening import listen
 from edge.loop.recognition import EmotionModel, open_model
 from edge.sinks import FanOut, live
 from edge.sinks import csv_table as table

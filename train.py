@@ -30,8 +30,8 @@ from augment.pipeline import chains
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, find_config, install, program
 from crnn.cli.termination import Termination
-from crnn.config import InputError, require
 from crnn.data.protocols import SPEAKER_DEPENDENT
+from crnn.errors import InputError, require
 from crnn.files.typed import require_finite
 from crnn.run_config import RunConfig
 from crnn.training.origin import origin

@@ -30,15 +30,16 @@ from crnn.data.loaders import EvalClips
 from crnn.data.protocols import protocol_facts
 from crnn.files.atomic import write_text
 from crnn.metrics import summarize
+from edge import bundle
 from edge.audio.vad import make_gate
-from edge.bundle import reader as bundle
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all
 from edge.export.trained import load_trained
 from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import DecisionConfig, probabilities
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")

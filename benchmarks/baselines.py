@@ -23,9 +23,9 @@ from benchmarks import corpora
 from benchmarks.functionals import SETS, functionals
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.protocols import Split, protocol_facts
+from crnn.errors import require
 from crnn.metrics import summarize
 from crnn.run_config import RunConfig
 

@@ -26,14 +26,14 @@ import numpy as np
 
 from benchmarks.results import add_row
 from benchmarks.tables import rows as measured
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
+from crnn.errors import require
 from crnn.metrics import speaker_interval, uar
 from crnn.models.crnn import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
-from edge.bundle import reader as bundle
+from edge import bundle
 from edge.export import verify
 from edge.export.exporters import calibration_blocks, export_all, exporter
 from edge.export.limits import Limits
@@ -56,7 +56,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from edge.bundle.reader import Bundle
+from edge.bundle import Bundle
 recognizer = Bundle.open(Path(sys.argv[1])).recognizer()
 recognizer.push(np.zeros(10 * recognizer.features.sample_rate, dtype=np.float32))
 status = Path("/proc/self/status").read_text().splitlines()

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from crnn.config import require
 from crnn.data.corpora import read_corpus
 from crnn.data.protocols import corpora_of
+from crnn.errors import require
 
 RECONSTRUCTED = "crema_d_reconstructed"
 

@@ -24,9 +24,10 @@ from benchmarks.results import add_row
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.metrics import speaker_interval, uar
+from edge.enroll.fit import Strength, make_profile
 from edge.export.speaker_stats import describe, hear_openly, some_of_each
 from edge.export.trained import load_trained
-from edge.stream.profile import NEUTRAL, Speakers, Strength, make_profile
+from edge.stream.profile import NEUTRAL, Speakers
 
 RESULTS = Path("benchmarks/results/enrolment.json")
 WITHIN = "ravdess-luna5"

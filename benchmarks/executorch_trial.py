@@ -31,9 +31,9 @@ import torch
 
 from benchmarks.executorch_export import float32, int8, lower
 from benchmarks.results import add_row
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
+from crnn.errors import require
 from crnn.files.atomic import write_text
 from crnn.training.run_folder import RunFolder
 from edge.export.exporters import calibration_blocks, export_all, parts

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks import nonspeech, spoken
 from benchmarks.results import add_row, commit, machine, module_and_arguments
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import Segment, Verdict
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult, Segment, Verdict
 
 RESULTS = Path("benchmarks/results/false_alarms.json")
 KEY = ("sound", "gate", "split", "seed")

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.fuzz_readers import Reader, readers
 from benchmarks.results import add_row
-from crnn.config import InputError
+from crnn.errors import InputError
 
 RESULTS = Path("benchmarks/results/fuzz.json")
 SILENCE = 200.0

@@ -11,19 +11,20 @@ import numpy as np
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_inputs import damaged, json_like, npz_like, onnx_like, yaml_like
-from crnn.config import InputError, from_dict
+from crnn.config import from_dict
+from crnn.errors import InputError
 from crnn.files.settings_file import check_settings_file
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.bundle.__main__ import as_text, describe
 from edge.bundle.golden import GOLDEN
-from edge.bundle.manifest import SPEAKERS
-from edge.bundle.reader import MANIFEST, PRETRAINED, Bundle, list_files
+from edge.bundle.manifest import SPEAKERS, list_files
 from edge.feedback.sidecar import as_json, parse_sidecar
 from edge.feedback.store import KeptFolder, Limits
-from edge.loop.events import Verdict
 from edge.runtimes import onnx_check, tflite_check
 from edge.stream.profile import load_profile, load_speakers
+from edge.stream.results import Verdict
 
 SOUND = PRETRAINED.parent / "float32"
 LABELS, WIDTH, IDENTITY = ("neutral", "happy", "sad"), 4, "a" * 64

@@ -27,7 +27,7 @@ from benchmarks.streaming import whole_window_encoder
 from crnn.features import LogMel, mel_filterbank
 from crnn.models.crnn import OpenHead
 from edge import runtimes
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.export import onnx_export as export_onnx
 from edge.export.exporters import Part
 from edge.stream.recognizer import StreamingRecognizer

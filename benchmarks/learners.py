@@ -18,8 +18,8 @@ from crnn.training.checkpoint import model_weights
 from crnn.training.fit import fit
 from crnn.training.initial_weights import start_of_run
 from crnn.training.setup import make_ready
+from edge.enroll.fit import make_profile
 from edge.export.speaker_stats import describe, hear_openly, some_of_each
-from edge.stream.profile import make_profile
 
 
 def fine_tuned(config: RunConfig, settings: dict) -> RunConfig:

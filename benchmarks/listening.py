@@ -17,10 +17,11 @@ from crnn.data import prepare as preparation
 from crnn.data.prepare import Prepared
 from crnn.run_config import RunConfig
 from edge.audio.speech_evidence import Voice
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult
 
 RESULTS = Path("benchmarks/results")
 PROTOCOL = "ravdess-luna5"

@@ -12,7 +12,7 @@ from pathlib import Path
 import soundfile
 from playwright.sync_api import Page, sync_playwright
 
-from edge.bundle.reader import PRETRAINED
+from edge.bundle import PRETRAINED
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 OUT = Path(__file__).resolve().parents[1] / "docs" / "images"

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results import add_row
+from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import MODEL_TOLERANCE as LIMIT
-from edge.bundle.reader import PRETRAINED, Bundle
 from edge.runtimes import REGISTRY, installed
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,10 +23,10 @@ from benchmarks import corpora, recipes
 from benchmarks.conditions import Condition, conditions
 from benchmarks.pooled import pooled
 from benchmarks.results import add_row
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import EvalClips, eval_loader
+from crnn.errors import require
 from crnn.metrics import summarize
 from crnn.training.predict import predict
 from edge.export.trained import Trained, load_trained

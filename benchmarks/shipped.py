@@ -2,9 +2,10 @@
 
 import torch
 
-from crnn.config import ModelConfig, from_dict, require
+from crnn.config import ModelConfig, from_dict
+from crnn.errors import require
 from crnn.models.crnn import CRNN, count_macs, count_parameters
-from edge.bundle.reader import Manifest
+from edge.bundle import Manifest
 
 
 def same_layers(manifest: Manifest) -> CRNN:

@@ -19,14 +19,16 @@ import numpy as np
 from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, endless, rss_mb
 from benchmarks.streaming import QUIET_ROOM, SPEECH
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
+from edge.audio.events import AudioEvent
 from edge.audio.sources import CHUNK_SECONDS, from_file
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import AudioEvent, Event, Segment
+from edge.bundle import PRETRAINED, Bundle
+from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult, Segment
 
 OUT = Path("benchmarks/results/soak.json")
 GROWTH_MB = 1.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 
 RATE = 16000
 ENOUGH_HOPS = 8
@@ -26,7 +26,7 @@ class Ours:
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from edge.audio.vad import make_gate
-        from edge.bundle.reader import Bundle
+        from edge.bundle import Bundle
         from edge.loop.utterances import UtteranceRecognizer
 
         recognizer = Bundle.open(bundle).recognizer(runtime)
@@ -42,7 +42,7 @@ class OursStream:
     """The exact stream alone, deciding at every hop whatever it hears: what recomputing is held against."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
-        from edge.bundle.reader import Bundle
+        from edge.bundle import Bundle
 
         self._recognizer = Bundle.open(bundle).recognizer(runtime)
         g = self._recognizer.geometry
@@ -78,7 +78,7 @@ class OursRecompute(Windows):
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from crnn.features import LogMel
         from edge import runtimes
-        from edge.bundle.reader import Bundle
+        from edge.bundle import Bundle
 
         require((scratch / "encoder.onnx").is_file(), "onnx is not installed (pip install '.[export]')")
         manifest = Bundle.open(bundle).manifest
@@ -100,7 +100,7 @@ class TorchRecompute(Windows):
 
         from benchmarks.shipped import same_layers
         from crnn.features import LogMel
-        from edge.bundle.reader import Bundle
+        from edge.bundle import Bundle
 
         torch.set_num_threads(1)
         manifest = Bundle.open(bundle).manifest
@@ -147,7 +147,7 @@ class Egemaps(Windows):
         require(find_spec("opensmile") is not None, "opensmile is not installed (pip install opensmile)")
         import opensmile
 
-        from edge.bundle.reader import Bundle
+        from edge.bundle import Bundle
 
         super().__init__(Bundle.open(bundle).manifest.geometry)
         self._smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)

@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, OursRecompute
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.offset import pad_clip
 from edge.audio.sources import from_file
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEECH = PRETRAINED.parent / "synthetic_voice.flac"

@@ -22,15 +22,16 @@ from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
-from crnn.config import require
 from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTIONS, scan_corrections
 from crnn.data.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
-from crnn.data.own_data import LAYOUT, scan
+from crnn.data.own_data import scan
 from crnn.data.own_rows import OWN
 from crnn.data.prepare import given_folders
 from crnn.data.protocols import protocol_facts, protocol_names
+from crnn.errors import require
 from crnn.files.printable import shown
+from crnn.run_config import LAYOUT
 
 SHOWN_LINES, SHOWN_SPEAKERS = 5, 40
 """Of each kind, in the text; --json gives all"""

@@ -9,9 +9,8 @@ import typing
 from dataclasses import dataclass
 from functools import cached_property
 
-from crnn.files.typed import InputError as InputError
+from crnn.errors import require
 from crnn.files.typed import from_dict as from_dict
-from crnn.files.typed import require
 
 
 @dataclass(frozen=True)

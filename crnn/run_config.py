@@ -3,9 +3,12 @@
 import typing
 from dataclasses import dataclass, field
 
-from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, require
-from crnn.data.own_data import LAYOUT
+from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from crnn.errors import require
 from crnn.files.typed import require_finite
+
+LAYOUT = "{emotion}/{speaker}_*"
+"""Where emotion and speaker stand in the paths of own recordings, unless somebody says otherwise"""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from crnn.cli.command import command, log_to_stderr
-from crnn.config import require
+from crnn.errors import require
 from crnn.labels import RAVDESS
 
 log = logging.getLogger(__name__)

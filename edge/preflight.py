@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crnn.cli.installed import install
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 
 
 @contextmanager

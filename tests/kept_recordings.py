@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from edge.loop.events import Recording, Segment, Verdict
+from edge.loop.events import Recording
+from edge.stream.results import Segment, Verdict
 
 RATE = 16000
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers import ROOT
 
-from edge.bundle.reader import PRETRAINED
+from edge.bundle import PRETRAINED
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,8 +10,8 @@ import numpy as np
 from helpers import ROOT
 from hypothesis import strategies as st
 
-from edge.loop.events import AudioEvent, AudioEventKind, Segment, Verdict
-from edge.stream.recognizer import HopResult, State
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 LABELS = ("neutral", "happy", "sad")
 PROBS = {"neutral": 0.1, "happy": 0.7, "sad": 0.2}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from crnn.config import InputError
 from crnn.data.audio import read_audio
 from crnn.decoders.mpeg_frames import frame_at
+from crnn.errors import InputError
 from edge.audio.sources import from_file
 
 RATE = 16000

@@ -13,9 +13,9 @@ import pytest
 from helpers import ROOT
 
 from crnn.cli.command import command, log_to_stderr
-from crnn.config import InputError
+from crnn.errors import InputError
 from crnn.files.printable import shown
-from edge.bundle.reader import PRETRAINED
+from edge.bundle import PRETRAINED
 
 BUNDLE = PRETRAINED.parent / "float32"
 COMMANDS = {

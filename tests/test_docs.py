@@ -18,8 +18,8 @@ from helpers import ROOT
 from crnn.cli.installed import PROGRAMS
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.data.protocols import corpora_of
+from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import GOLDEN
-from edge.bundle.reader import PRETRAINED, Bundle
 
 FOREIGN = {
     "arecord", "cd", "git", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",

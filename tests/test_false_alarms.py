@@ -5,8 +5,7 @@ import pytest
 
 from benchmarks import nonspeech, spoken
 from benchmarks.false_alarms import alarms, missed, total
-from edge.loop.events import Segment, Verdict
-from edge.stream.recognizer import HopResult, State
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 RATE = nonspeech.RATE
 HOUR = np.zeros(3600 * RATE // 4, np.float32)

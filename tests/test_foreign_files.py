@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from crnn.files.settings_file import check_settings_file
 from crnn.files.strict import read_bounded
 from crnn.training.run_folder import RunFolder

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from benchmarks.fuzz import one, shares, summary
 from benchmarks.fuzz_readers import readers
-from crnn.config import InputError
+from crnn.errors import InputError
 
 READERS = readers()
 FEW = {name: reader for name, reader in READERS.items() if reader.cost >= 50}

@@ -12,29 +12,14 @@ from edge.runtimes import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
-DEVICE = {
-    "bundle", "decision", "events", "runtimes", "silero", "smoothing", "sources", "streaming", "utterances", "vad",
-    "microphone", "channels", "capture", "capture_process", "ring", "input_watch", "sinks", "listening", "extras",
-    "writable", "doctor", "doctor_checks", "machine", "selftest",
-    "names", "recognition", "table", "arrays", "golden", "manifest", "onnx_check", "plausible", "proof", "tflite_check",
-    "profile", "enroll", "enrolment", "info", "kept", "keeper", "sidecar", "evidence", "__init__",
-}  # fmt: skip
-DEVICE_MAY = {
-    "crnn.features",
-    "crnn.labels",
-    "crnn.config",
-    "crnn.cli.command",
-    "crnn.files.atomic",
-    "crnn.data.audio",
-    "crnn.decoders",
-    "crnn.cli.installed",
-    "crnn.cli.interrupt",
-    "crnn.offset",
-    "crnn.files.strict",
-    "crnn.files.printable",
-    "crnn.files.typed",
-}
-NO_TORCH = DEVICE_MAY | {"crnn.decoders.recording"}
+# Rooms of the device half, from the ground floor up: a room may import those before it, never one behind it.
+DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "page")
+WORKSTATION = ("prune", "export", "evaluate")
+CRNN = ("files", "cli", "decoders", "data", "models", "training")
+PLAIN = ("errors", "config", "features", "labels", "offset")
+"""Files of crnn/ itself that the device needs too"""
+NO_TORCH = (*PLAIN, "files", "cli", "decoders", "data.audio")
+"""Parts of crnn/ that the device half may import"""
 
 
 def module_name(path: Path) -> str:
@@ -76,31 +61,96 @@ def test_nothing_imports_the_scripts():
             assert not tops(imported(path)) & SCRIPTS, path
 
 
+def room(name: str) -> str:
+    """'edge.audio.vad' -> 'audio'; 'edge.preflight' -> 'preflight'."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def edge_files(rooms: tuple[str, ...]) -> list[Path]:
+    return [path for name in rooms for path in files(f"edge/{name}")]
+
+
 def device_files() -> list[Path]:
-    return [path for path in files("edge") if path.relative_to(ROOT / "edge").parts[0].removesuffix(".py") in DEVICE]
+    return [ROOT / "edge/__init__.py", ROOT / "edge/preflight.py", *edge_files(DEVICE)]
+
+
+def test_every_file_is_in_a_room():
+    assert {path.name for path in (ROOT / "edge").glob("*.py")} == {"__init__.py", "preflight.py"}
+    folders = {path.parent.relative_to(ROOT / "edge").parts[0] for path in (ROOT / "edge").glob("*/*.py")}
+    assert folders == {*DEVICE, *WORKSTATION}
+    assert {path.parent.name for path in (ROOT / "crnn").glob("*/*.py")} == {*CRNN}
+    for package in ("crnn", "edge", "augment"):
+        for folder in {path.parent for path in files(package)}:
+            assert (folder / "__init__.py").is_file(), f"{folder}: no __init__.py, so it is missing from the wheel"
+
+
+@pytest.mark.parametrize(("package", "floors"), [("edge", DEVICE), ("edge", WORKSTATION), ("crnn", CRNN)])
+def test_rooms_import_downwards(package, floors):
+    for floor, name in enumerate(floors):
+        for path in files(f"{package}/{name}"):
+            above = {f"{package}.{other}" for other in floors[floor + 1 :]}
+            for module in imported(path):
+                assert ".".join(module.split(".")[:2]) not in above, f"{path}: {module} is on a higher floor"
+
+
+def test_device_half_imports_no_workstation_half():
+    for path in device_files():
+        assert not {room(name) for name in imported(path) if name.startswith("edge.")} & {*WORKSTATION}, path
+
+
+def test_audio_imports_only_runtimes_and_preflight():
+    for path in edge_files(("audio",)):
+        rooms = {room(name) for name in imported(path) if name.startswith("edge.")}
+        assert rooms <= {"audio", "runtimes", "preflight"}, path
+
+
+@pytest.mark.parametrize("name", ["audio", "doctor"])
+def test_rooms_that_start_first_are_empty_at_their_door(name):
+    """A small capture process; a doctor that runs before anything is installed."""
+    assert (ROOT / "edge" / name / "__init__.py").read_text(encoding="utf-8") == ""
+
+
+def test_plain_files_import_no_room_of_data_or_models():
+    for name in PLAIN:
+        names = imported(ROOT / f"crnn/{name}.py")
+        assert {room(module) for module in names if module.startswith("crnn.")} <= {*PLAIN, "files", "cli"}, name
+        assert "torch" not in tops(names), name
 
 
 def test_device_half_uses_little():
-    assert len(device_files()) >= 8
     allowed = set(sys.stdlib_module_names) | {"numpy", "edge", "crnn"}
-    one_runtime = {"onnx.py": {"onnxruntime"}, "tflite.py": {"ai_edge_litert", "tflite_runtime"}}
-    audio = {"sources.py": {"soundfile"}, "capture.py": {"pyaudio"}, "microphone.py": {"tenacity"}}
-    outlets = {"terminal.py": {"rich"}, "mqtt.py": {"paho"}}
+    packages = {
+        "runtimes/onnx.py": {"onnxruntime"},
+        "runtimes/tflite.py": {"ai_edge_litert", "tflite_runtime"},
+        "audio/capture.py": {"pyaudio"},
+        "audio/sources.py": {"soundfile"},
+        "audio/microphone.py": {"tenacity"},
+        "sinks/terminal.py": {"rich"},
+        "sinks/mqtt.py": {"paho"},
+    }
     for path in device_files():
+        within = path.relative_to(ROOT / "edge").as_posix()
         names = imported(path)
-        own = one_runtime.get(path.name, set()) | audio.get(path.name, set()) | outlets.get(path.name, set())
-        assert tops(names) <= allowed | own, path
+        if not within.startswith("page/"):  # a web server, which nobody needs on the device
+            assert tops(names) <= allowed | packages.get(within, set()), path
         for name in names:
-            if name.startswith("crnn"):
-                assert any(name == may or name.startswith(may + ".") for may in DEVICE_MAY), (path, name)
-            if name.startswith("edge."):
-                assert name.split(".")[1] in DEVICE, (path, name)
+            if name.startswith("crnn."):
+                may = {f"crnn.{part}" for part in NO_TORCH}
+                assert any(name == part or name.startswith(part + ".") or part.startswith(name) for part in may), name
 
 
 def test_runtimes_are_named_in_their_registry_alone():
     """Names, packages and suffixes, as whole words of the code; prose may tell of them. Beside the registry's folder
     their exporters may, and silero-vad, which is an ONNX file itself."""
-    own = {"export_onnx", "quantize_onnx", "export_tflite", "quantize_tflite", "fused_lstm", "silero"}
+    own = {
+        "runtime_faults",
+        "onnx_export",
+        "onnx_quantize",
+        "tflite_export",
+        "tflite_quantize",
+        "tflite_lstm",
+        "silero_vad",
+    }
     packages = {package for runtime in REGISTRY.values() for package in runtime.packages}
     names = {*REGISTRY, *packages, *(runtime.suffix for runtime in REGISTRY.values())}
     paths = [path for package in ("augment", "crnn", "edge") for path in files(package)]
@@ -120,11 +170,18 @@ def test_only_one_module_imports_torchaudio():
                 assert "torchaudio" not in tops(imported(path)), path
 
 
+def crnn_files_of_the_device() -> list[Path]:
+    paths = [ROOT / "crnn" / part.replace(".", "/") for part in NO_TORCH]
+    found = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")])]
+    return [path for path in found if path.stem != "av_decoder"]
+
+
 def test_device_half_imports_without_torch():
-    modules = [module_name(path) for path in device_files() if path.name not in ("tflite.py",)]
+    modules = [module_name(path) for path in device_files() if path.parent.name != "page" and path.stem != "tflite"]
+    modules += [module_name(path) for path in crnn_files_of_the_device()]
     code = f"""
 import importlib, sys
-for name in {modules + sorted(NO_TORCH) + ["stream_infer"]!r}:
+for name in {[*modules, "stream_infer"]!r}:
     importlib.import_module(name)
 assert "torch" not in sys.modules
 """

@@ -72,7 +72,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 @pytest.fixture
 def shipped(installed, tmp_path) -> Path:
     """The folder of the models, as the installed package has it."""
-    code = "import edge.bundle.reader; print(edge.bundle.PRETRAINED.parent)"
+    code = "import edge.bundle; print(edge.bundle.PRETRAINED.parent)"
     found = run(installed / "python", "-c", code, cwd=tmp_path).stdout.strip()
     assert ROOT not in Path(found).parents, "the checkout is what is tested, not the package"
     return Path(found)

@@ -14,9 +14,9 @@ from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
 from benchmarks.hop import cached_difference
 from benchmarks.shipped import same_layers
 from benchmarks.soak import loop_problems, problems, soak, soak_loop
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 
 KEYS = {

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from edge.audio.vad import EnergyGate
-from edge.loop.events import Segment
+from edge.audio.energy_vad import EnergyGate
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.decision import decide, probabilities
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment
 
 RATE = 16000
 FRAME = 320

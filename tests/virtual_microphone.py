@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.microphone import Microphone, MicrophoneConfig
-from edge.loop.events import AudioEvent, AudioEventKind
 
 RATE = 16000
 PATIENCE = 60.0  # s until something counts as never happening: the machine may be busy

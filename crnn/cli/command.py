@@ -27,8 +27,8 @@ from collections.abc import Callable
 
 from crnn.cli.installed import renamed
 from crnn.cli.interrupt import INTERRUPTED, ending
+from crnn.errors import InputError
 from crnn.files.printable import shown
-from crnn.files.typed import InputError
 
 
 def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import require
 from crnn.decoders.recording import Recording
+from crnn.errors import require
 from crnn.offset import edge_samples, rest_level
 
 AUDIO_SUFFIXES = (

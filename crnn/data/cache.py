@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
 from crnn.data.audio import to_mono_rate
 from crnn.data.corpora import Utterance
 from crnn.data.segments import ClipReader
 from crnn.data.store import Kind, Made, open_store
+from crnn.errors import InputError, require
 
 log = logging.getLogger(__name__)
 

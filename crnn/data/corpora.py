@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crnn import labels
-from crnn.config import require
 from crnn.data.crema_d import actor_sexes, voice_votes
 from crnn.data.recordings import audio_files, unusable_file
+from crnn.errors import require
 
 log = logging.getLogger(__name__)
 

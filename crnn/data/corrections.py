@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from crnn.config import require
 from crnn.data.corpora import Corpus, Utterance
-from crnn.data.own_data import LAYOUT, scan
+from crnn.data.own_data import scan
+from crnn.errors import require
+from crnn.run_config import LAYOUT
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from crnn import labels
-from crnn.config import InputError, require
 from crnn.data.names import clean
 from crnn.data.tables import Row, csv_rows, read_text
+from crnn.errors import InputError, require
 
 log = logging.getLogger(__name__)
 

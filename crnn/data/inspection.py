@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from crnn.config import FeatureConfig, InputError
+from crnn.config import FeatureConfig
 from crnn.data.audio import audio_hash, to_mono_rate
 from crnn.data.cache import MAX_SECONDS, require_usable
 from crnn.data.corpora import Utterance
@@ -16,6 +16,7 @@ from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
 from crnn.data.protocols import Split, make_split
 from crnn.data.segments import ClipReader
+from crnn.errors import InputError
 from crnn.labels import canonical
 
 log = logging.getLogger(__name__)

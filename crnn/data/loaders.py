@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from crnn.config import require
 from crnn.data.augmented import Views
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.protocols import Split
+from crnn.errors import require
 from crnn.features import LogMel
 from crnn.labels import canonical
 from crnn.offset import pad_clip

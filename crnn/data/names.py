@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from crnn.config import require
+from crnn.errors import require
 
 RESERVED = "uncertain"  # what a decision is called where no emotion is sure enough
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none", "null", "nil", "(none)", "(null)"})

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from crnn.config import InputError, require
 from crnn.data.audio import AUDIO_SUFFIXES
 from crnn.data.corpora import Corpus
 from crnn.data.names import clean, is_missing, likeness
@@ -26,12 +25,13 @@ from crnn.data.own_rows import OWN, PARTS, VOTE, Entry, as_utterances
 from crnn.data.recordings import unusable_file
 from crnn.data.segments import TimeColumns
 from crnn.data.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
+from crnn.errors import InputError, require
 from crnn.files.printable import shown
+from crnn.run_config import LAYOUT
 
 log = logging.getLogger(__name__)
 
 KINDS = ("folder", "csv", "audiofolder")
-LAYOUT = "{emotion}/{speaker}_*"
 LISTS = ("metadata.csv", "metadata.jsonl")
 SYNONYMS = {"emotion": "label", "speaker": "speaker_id"}
 USED = frozenset({*SYNONYMS, *SYNONYMS.values(), "split", "sex", "channel"})

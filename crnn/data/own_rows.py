@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crnn.config import InputError, require
 from crnn.data.corpora import Utterance
 from crnn.data.names import clean, emotion_name, is_missing, speaker_name, spellings
+from crnn.errors import InputError, require
 
 OWN = "own"
 """The corpus that own recordings are"""

@@ -1,9 +1,9 @@
 """How own recordings are divided: in the parts their owner gave, by speaker, or by recording. No torch."""
 
-from crnn.config import require
 from crnn.data.corpora import Utterance
 from crnn.data.segments import joined, overlapping
 from crnn.data.splits import SETS, Split, cut_dev, digest
+from crnn.errors import require
 
 OWN_FOLDS = 5
 """A fifth of the speakers tests in each fold"""

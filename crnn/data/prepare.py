@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
-from crnn.config import require
 from crnn.data.cache import AudioCache, default_folder, merged, open_cache
 from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTED, CORRECTIONS, read_corrections
@@ -18,6 +17,7 @@ from crnn.data.near_copies import NearCopy, near_copies, words
 from crnn.data.own_data import KINDS, read_own
 from crnn.data.own_rows import OWN
 from crnn.data.protocols import Split, corpora_of, make_split, protocol_facts
+from crnn.errors import require
 from crnn.files.atomic import write_text
 from crnn.run_config import RunConfig
 

@@ -26,13 +26,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from crnn.config import require
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, learnable
 from crnn.data.names import likeness
 from crnn.data.own_rows import OWN
 from crnn.data.own_split import own_split
 from crnn.data.splits import DEV_SHARE, SETS, LeakError, Split, cut_dev, digest
+from crnn.errors import require
 
 SPEAKER_DEPENDENT = "the same people are in training and test, so these figures are about them and nobody else"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
 from crnn.data.audio import decode
 from crnn.data.corpora import Utterance
 from crnn.data.names import is_missing
+from crnn.errors import InputError, require
 
 MAX_FILE_SECONDS = 3600.0
 """Of a recording that segments are cut from: it is decoded whole"""

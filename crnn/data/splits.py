@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from crnn.config import InputError
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS
+from crnn.errors import InputError
 
 DEV_SHARE = 0.2
 """Share of the training speakers who become development speakers (at least one of each sex)."""

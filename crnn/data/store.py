@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from crnn.config import require
+from crnn.errors import require
 from crnn.files.atomic import replacing
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from crnn.config import InputError, require
 from crnn.decoders import CONVERT, NotDecodable, flac, mpeg, ogg, wav
 from crnn.decoders.av_decoder import AvDecoder
 from crnn.decoders.containers import HEAD_BYTES, WITH_AV, identify
@@ -17,6 +16,7 @@ from crnn.decoders.pcm import SampleFormat
 from crnn.decoders.slices import Slices
 from crnn.decoders.sound_file import SoundFileDecoder
 from crnn.decoders.tags import tags_length
+from crnn.errors import InputError, require
 
 MIN_RATE, MAX_RATE = 4000, 192000
 """Hz; from here on a number is no rate but a mistake, or a trap for whoever allocates for it"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.strict import read_bounded
 
 MOST_BYTES = 16 * 2**20

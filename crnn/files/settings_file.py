@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from crnn.errors import InputError, require
 from crnn.files.printable import brief
 from crnn.files.strict import DEEPEST, read_bounded
-from crnn.files.typed import LARGEST, InputError, require
+from crnn.files.typed import LARGEST
 
 MOST_BYTES = 2**20
 SECTIONS = ("features", "model", "window", "loss", "optim", "loop", "augment")

@@ -7,8 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from crnn.errors import InputError, require
 from crnn.files.printable import brief
-from crnn.files.typed import InputError, require
 
 DEEPEST = 32
 """Lists and objects within one another, in any file of this project"""

@@ -7,29 +7,11 @@ import math
 import types
 import typing
 
-from crnn.files.printable import brief, shown
+from crnn.errors import require
+from crnn.files.printable import brief
 
 LARGEST = 2**53
 """Of a whole number in a file: beyond it a float, and JavaScript, lose digits"""
-
-
-class InputError(ValueError):
-    """Something the user gave cannot be used. One line that names the file or value and says what to do.
-
-    The scripts print it to stderr and exit with code 2. What it quotes is escaped here, so that no name in a file can
-    steer a terminal or forge a second line.
-    """
-
-    __module__ = "crnn.config"  # where everybody imports it from
-
-    def __init__(self, message: object) -> None:
-        super().__init__(shown(message))
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise `InputError(message)` unless `condition` holds."""
-    if not condition:
-        raise InputError(message)
 
 
 def require_finite(settings: object, name: str) -> None:
@@ -55,7 +37,7 @@ def from_dict(cls: type, values: object, where: str = ""):
     >>> from_dict(WindowConfig, {"windw_seconds": 2.0})
     Traceback (most recent call last):
     ...
-    crnn.config.InputError: unknown key windw_seconds; known: window_seconds, hop_seconds
+    crnn.errors.InputError: unknown key windw_seconds; known: window_seconds, hop_seconds
     """
     label = where or cls.__name__
     require(isinstance(values, dict), f"{label} must hold named values, not {brief(values)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 
 
 def read_checkpoint(path: Path) -> dict:

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crnn.config import require
 from crnn.data.protocols import Split
+from crnn.errors import require
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.initial_weights import start_of_run

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from crnn.config import FeatureConfig, ModelConfig, WindowConfig, require
+from crnn.config import FeatureConfig, ModelConfig, WindowConfig
 from crnn.data.corpora import READERS, Skip, Utterance
 from crnn.data.corrections import CORRECTIONS
 from crnn.data.protocols import LeakError, Split
+from crnn.errors import require
 from crnn.labels import canonical
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig

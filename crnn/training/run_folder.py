@@ -9,8 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from crnn.config import InputError, from_dict, require
+from crnn.config import from_dict
 from crnn.data.protocols import Split, protocol_facts
+from crnn.errors import InputError, require
 from crnn.files.atomic import write_text
 from crnn.files.printable import brief
 from crnn.files.strict import read_json

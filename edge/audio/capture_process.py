@@ -9,7 +9,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.audio.capture import FAILED, HEADER
 
 log = logging.getLogger(__name__)

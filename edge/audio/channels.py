@@ -6,8 +6,8 @@ it would be answered. That is told, and one of them is heard.
 
 import numpy as np
 
-from edge.audio.vad import ratio
-from edge.loop.events import AudioEvent, AudioEventKind
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.audio.level import ratio
 
 AUDIBLE = ratio(-60.0)
 """Power, relative to full scale, from which a channel's correlation with another means anything"""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.audio.capture import AUDIO, DEVICES, FOUND, Device
 from edge.audio.capture_process import CaptureProcess, Record
 from edge.audio.channels import Channels
+from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.signal_monitor import InputWatch, RateWatch, sound, usual_rate
 from edge.audio.sources import StreamResampler
-from edge.loop.events import AudioEvent, AudioEventKind
 from edge.preflight import needed
 
 POLL_SECONDS = 0.2

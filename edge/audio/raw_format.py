@@ -7,10 +7,10 @@ very much like one when it is read in another format.
 
 import numpy as np
 
-from crnn.config import require
 from crnn.decoders.containers import HEAD_BYTES, identify
 from crnn.decoders.pcm import FORMATS, SampleFormat
 from crnn.decoders.recording import MAX_SAMPLE
+from crnn.errors import require
 
 CHECKED_SECONDS = 0.5
 """s that are looked at together"""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge.loop.events import AudioEvent, AudioEventKind
+from edge.audio.events import AudioEvent, AudioEventKind
 
 FULL_SCALE = 0.999
 """Magnitude from which a sample counts as clipped: a 16-bit 32767 is 0.99997"""

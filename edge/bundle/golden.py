@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import FeatureConfig, StreamGeometry, require
+from crnn.config import FeatureConfig, StreamGeometry
+from crnn.errors import require
 from crnn.features import LogMel
 from crnn.files.npz import read_arrays
 from edge import runtimes

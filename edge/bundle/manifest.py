@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crnn.config import FeatureConfig, StreamGeometry, from_dict, require
+from crnn.config import FeatureConfig, StreamGeometry, from_dict
+from crnn.errors import require
 from crnn.files.printable import brief
 from crnn.files.strict import open_regular, read_json
 from edge.bundle.golden import GOLDEN

@@ -5,24 +5,14 @@ not ship in a process of its own first (`edge.bundle.sandbox`); what differs is 
 bundle is ever unpickled.
 """
 
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from crnn.config import InputError, require
-from crnn.files.atomic import sync
+from crnn.errors import InputError, require
 from edge import runtimes
 from edge.bundle import golden
-from edge.bundle.manifest import MANIFEST, SPEAKERS, Manifest, list_files, read_manifest
-from edge.bundle.manifest import SCHEMA as SCHEMA
-from edge.bundle.manifest import ModelFiles as ModelFiles
-from edge.bundle.manifest import file_hash as file_hash
+from edge.bundle.manifest import MANIFEST, SPEAKERS, Manifest, read_manifest
 from edge.bundle.sandbox import prove
-from edge.stream.decision import DecisionConfig as DecisionConfig
 from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -109,38 +99,3 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
             f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
         )
     return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision)
-
-
-def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Manifest:
-    """Make a bundle of the model files in `folder`: write the golden values and the manifest, which is returned with
-    the hash of every file.
-
-    `float32`: the same model before export and quantization (edge.export.verify.torch_recognizer).
-    """
-    made = {runtime: build_recognizer(folder, manifest, runtime, threads=1) for runtime in manifest.models}
-    golden.write(folder, manifest.labels, float32, made)
-    manifest = replace(manifest, files=list_files(folder))
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-    return manifest
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` if the block ends well, and disappears if it does not.
-
-    Raises InputError if `out` exists.
-    """
-    out = Path(out)
-    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        yield part
-        part.chmod(0o755)
-        for file in part.rglob("*"):  # a power cut after the renaming must not leave empty files under the final name
-            sync(file)
-        sync(part)
-        part.rename(out)
-        sync(out.parent)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

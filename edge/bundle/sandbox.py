@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 
 CPU_SECONDS = 60
 """s of computing; a Raspberry Pi Zero 2 needs a few"""

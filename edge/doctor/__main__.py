@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from crnn.cli.command import command
 from crnn.cli.installed import Parser, program
-from crnn.files.typed import require
+from crnn.errors import require
 from edge.doctor import checks
 from edge.doctor.checks import Finding, State
 from edge.doctor.machine import Machine, read_machine

@@ -23,7 +23,7 @@ from crnn.cli.installed import install
 from edge.doctor.machine import Machine
 
 if TYPE_CHECKING:  # the types alone: these modules need a newer Python and a NumPy that loads
-    from edge.bundle.reader import Bundle
+    from edge.bundle import Bundle
     from edge.doctor.selftest import SelfTest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,8 +167,8 @@ def check_numpy() -> Finding:
 
 def check_bundle(path: Path | None) -> tuple[Finding, Bundle | None]:
     """Manifest and hashes (None: of the bundle that ships); the models are the runtimes' business."""
-    from crnn.config import InputError
-    from edge.bundle.reader import PRETRAINED, Bundle
+    from crnn.errors import InputError
+    from edge.bundle import PRETRAINED, Bundle
 
     path = path or PRETRAINED
     try:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError
-from edge.bundle.reader import Bundle
+from crnn.errors import InputError
+from edge.bundle import Bundle
 
 HOPS = 100
 

@@ -26,14 +26,15 @@ import numpy as np
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
-from crnn.config import require
+from crnn.errors import require
 from edge.audio.microphone import Microphone
 from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
+from edge.enroll.fit import make_profile
 from edge.enroll.session import SETTINGS, Ear, Sentence, Session, from_file
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable
-from edge.stream.profile import NEUTRAL, Profile, Speakers, make_profile
+from edge.stream.profile import NEUTRAL, Profile, Speakers
 
 MAX_TAKES = 10
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.atomic import replacing
 from edge.audio import sources
-from edge.loop.events import AudioEvent, Segment, Verdict
+from edge.audio.events import AudioEvent
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment, Verdict
 
 SETTINGS = UtteranceSettings(min_voice_seconds=0.8)
 """A word is enough to be answered, not to be learned from"""

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
-from crnn.config import require
+from crnn.errors import require
 from crnn.files.atomic import replacing
 from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
-from edge.bundle.reader import Bundle
+from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
 

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache, merged
 from crnn.data.corpora import Utterance
-from crnn.data.own_data import LAYOUT
+from crnn.errors import require
 from crnn.metrics import at_chance, chance, summarize
-from crnn.run_config import RunConfig
-from edge.bundle.reader import Manifest
+from crnn.run_config import LAYOUT, RunConfig
+from edge.bundle import Manifest
 from edge.export.calibration import coverage_curve
 from edge.export.verify import clip_decisions
-from edge.loop.events import Segment, Verdict
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
 from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import Segment, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from crnn.models.crnn import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
-from edge.bundle import reader as bundle
+from edge import bundle
 from edge.export.calibration import Confidence
 from edge.export.exporters import exporter
 from edge.export.tensor_types import bytes_by_type, inventory
 from edge.export.trained import Trained
 from edge.export.verify import Row, torch_recognizer
-from edge.prune.gradual import Step
+from edge.prune.step import Step
 from edge.stream.decision import DecisionConfig
 from edge.stream.profile import Speakers, save_speakers
 

@@ -9,16 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from crnn.cli.installed import install
-from crnn.config import require
 from crnn.data import prepare as preparation
 from crnn.data.augmented import Augment as ViewAugment
 from crnn.data.augmented import open_views
 from crnn.data.loaders import BatchAugment, EvalClips, Paste
 from crnn.data.protocols import protocol_facts
+from crnn.errors import require
 from crnn.metrics import at_chance
 from crnn.run_config import RunConfig
-from edge import runtimes
-from edge.bundle import reader as bundle
+from edge import bundle, runtimes
 from edge.export import verify
 from edge.export.assemble import Told, assemble
 from edge.export.calibration import Grounds, choose_decision, judge_decision
@@ -27,8 +26,10 @@ from edge.export.limits import GateError, Limits
 from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.trained import Trained, open_trained
 from edge.export.trials import Trials
-from edge.prune.gradual import Ground, Recipe, Step, shrink
+from edge.prune.gradual import Ground, Recipe, shrink
+from edge.prune.step import Step
 from edge.prune.targets import Wish
+from edge.stream.decision import DecisionConfig
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def compress(
     dev = EvalClips(prepared.cache, prepared.split.dev, labels, config)
     blocks = calibration_blocks(dev, config.geometry)
     draft = bundle.Manifest(
-        bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), models={}, files={}
+        bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), models={}, files={}
     )
     with bundle.new_folder(out) as folder:
         small, small_config, steps = trained.model, config, []
@@ -171,7 +172,7 @@ def compress(
     return rows, steps, manifest
 
 
-def _doubts(grounds: Grounds, decision: bundle.DecisionConfig) -> Iterator[str]:
+def _doubts(grounds: Grounds, decision: DecisionConfig) -> Iterator[str]:
     """What whoever uses the bundle has to know, a line each."""
     if grounds.at_chance:
         yield f"WARNING: {grounds.at_chance}; the model may know nothing, and its bundle says so"

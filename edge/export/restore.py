@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from crnn.cli.installed import install
-from crnn.config import InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict, require
+from crnn.config import ModelConfig, StreamGeometry, WindowConfig, from_dict
+from crnn.errors import InputError, require
 from crnn.files.strict import read_bounded
 from crnn.models.crnn import CRNN
 from crnn.training.initial_weights import EVERYONE, Start, start_of_run
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
-from edge.bundle.reader import MANIFEST, PRETRAINED, Bundle
 from edge.export.verify import torch_recognizer
 from edge.runtimes import LARGEST_FILE, RESTORED, onnx_check
 from edge.stream.recognizer import StreamingRecognizer

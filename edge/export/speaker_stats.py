@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from crnn.config import require
 from crnn.data.corpora import Utterance
 from crnn.data.loaders import EvalClips, eval_loader
+from crnn.errors import require
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge.stream.profile import NEUTRAL, Speakers

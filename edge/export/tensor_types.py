@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.runtimes import REGISTRY
 
 THROUGH = {"Cast", "DequantizeLinear", "DEQUANTIZE"}

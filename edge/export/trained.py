@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from crnn.config import InputError, require
 from crnn.data.prepare import locate_data
 from crnn.data.protocols import Split
+from crnn.errors import InputError, require
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
-from edge.bundle.reader import MANIFEST, Bundle
+from edge.bundle import MANIFEST, Bundle
 from edge.export.restore import start_of_bundle
 
 log = logging.getLogger(__name__)

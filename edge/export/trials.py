@@ -11,13 +11,13 @@ import numpy as np
 from crnn.metrics import at_chance
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
-from edge.bundle import reader as bundle
+from edge import bundle
 from edge.export.assemble import Told, assemble
 from edge.export.calibration import COVERAGES, Confidence, Grounds
 from edge.export.exporters import export_all
 from edge.export.trained import Trained
 from edge.export.verify import Row, cost
-from edge.prune.gradual import Step
+from edge.prune.step import Step
 from edge.prune.targets import Trial
 from edge.stream.decision import DecisionConfig
 from edge.stream.profile import Speakers

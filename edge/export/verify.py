@@ -12,7 +12,7 @@ from torch import nn
 from crnn.data.loaders import EvalClips
 from crnn.metrics import summarize
 from crnn.models.crnn import CRNN, OpenHead
-from edge.bundle.reader import Manifest
+from edge.bundle import Manifest
 from edge.export.limits import Limits
 from edge.runtimes import Contract
 from edge.stream.decision import probabilities

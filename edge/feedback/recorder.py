@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.feedback.store import LOCK, PRIVATE_FILE, KeptFolder, Limits
-from edge.loop.events import Recording, Segment, Verdict
+from edge.loop.events import Recording
 from edge.sinks.worker import Worker
+from edge.stream.results import Segment, Verdict
 
 log = logging.getLogger(__name__)
 

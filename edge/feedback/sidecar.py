@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from crnn.config import require
+from crnn.errors import require
 from crnn.files.strict import parse_json
-from edge.loop.events import Verdict
+from edge.stream.results import Verdict
 
 SCHEMA = 1
 NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}")

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.strict import open_regular, read_bounded
 from edge.feedback.sidecar import LARGEST, NAME, Told, as_json, new_name, parse_sidecar, sureness, time_of
 from edge.loop.events import Recording

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn.cli.installed import program
-from crnn.config import InputError, require
-from edge.bundle.reader import MANIFEST, PRETRAINED
+from crnn.errors import InputError, require
+from edge.bundle import MANIFEST, PRETRAINED
 
 STDIN = "-"
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from edge.loop.events import AudioEvent, AudioEventKind, Event, Segment
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.loop.events import Event
+from edge.stream.results import Segment
 
 PROBLEMS = {AudioEventKind.LOST, AudioEventKind.NOT_FOUND, AudioEventKind.ZEROS, AudioEventKind.CLIPPED}
 WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.STOPPED}

@@ -1,43 +1,15 @@
 """The listening loop: what a source gives goes to the recognizer, and what that tells goes to the sinks."""
 
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import numpy as np
 
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.audio.stop import Stop
 from edge.loop.counters import Tally
-from edge.loop.events import AudioEvent, AudioEventKind, Event, Segment, Sink
+from edge.loop.events import Event, Sink
 from edge.loop.utterances import UtteranceRecognizer
-
-
-class Stop:
-    """Becomes true once someone wants the loop to end; `also` is what wakes a source that waits."""
-
-    def __init__(self, also: Callable[[], None] | None = None) -> None:
-        self._also, self._wanted = also, False
-
-    def __bool__(self) -> bool:
-        return self._wanted
-
-    def __call__(self, *_) -> None:
-        """Ask for it. A second time, for whatever does not listen: raises KeyboardInterrupt."""
-        if self._wanted:
-            raise KeyboardInterrupt
-        self._wanted = True
-        if self._also is not None:
-            self._also()
-
-
-@contextmanager
-def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """While this lasts, Ctrl-C and SIGTERM ask for the end and do not break off what is being computed."""
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+from edge.stream.results import Segment
 
 
 def listen(

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.audio.sources import CHUNK_SECONDS, StreamResampler, check_format, from_file
 from edge.audio.vad import DEFAULT, chosen, make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import Event, Segment, Verdict
+from edge.bundle import PRETRAINED, Bundle
+from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide, probabilities
-from edge.stream.recognizer import HopResult, State
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 ANSWERED = (None, Verdict.UNCERTAIN)
 """Verdicts of segments whose sound is good enough for an answer"""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from crnn.config import require
+from crnn.errors import require
+from edge.audio.level import moving_power, power_dbfs
 from edge.audio.speech_evidence import Voice
-from edge.audio.vad import Gate, moving_power, power_dbfs
-from edge.loop.events import Segment, Verdict
+from edge.audio.vad import Gate
 from edge.stream.decision import UNCERTAIN, decide, probabilities
 from edge.stream.live_label import LiveLabel, SmoothingConfig
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult, Segment, Verdict
 
 FULL_SCALE = 32700 / 32768
 """From here on a sample is clipped: not every converter reaches its last step"""

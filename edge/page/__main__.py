@@ -27,9 +27,9 @@ from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.audio.vad import DEFAULT, GATES, GATES_HELP
-from edge.bundle.reader import MANIFEST, PRETRAINED, Bundle
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.corrections import Corrections
 from edge.page.upload import Limits
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from crnn.features import LogMel
 from edge.audio.vad import make_gate
-from edge.bundle.reader import Bundle
-from edge.loop.events import Segment
+from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.page.occlusion import Decisions, Stretch, silent_steps, support
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult, Segment
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import io
 
 import numpy as np
 
-from edge.loop.events import Verdict
 from edge.page.clip_analysis import Explained, Hearing
 from edge.page.html import colour, escaped
 from edge.sinks.lines import answer
 from edge.stream.decision import UNCERTAIN
+from edge.stream.results import Verdict
 
 WIDTH, LEFT, RIGHT = 1000, 78, 12
 WAVE, HOPS, MEL, SUPPORT = (20, 110), (142, 18), (172, 140), (324, 70)

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.feedback.sidecar import time_of
 from edge.feedback.store import Corrected, Kept, KeptFolder
-from edge.loop.events import Segment
 from edge.page import html as words
+from edge.stream.results import Segment
 
 DELETE = "delete"
 SHOWN = 200

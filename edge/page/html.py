@@ -3,10 +3,10 @@
 import html
 from collections.abc import Mapping
 
-from edge.loop.events import Segment, Verdict
 from edge.loop.utterances import UtteranceSettings
 from edge.sinks.lines import answer
 from edge.stream.decision import DecisionConfig
+from edge.stream.results import Segment, Verdict
 
 COLOURS = {
     "neutral": "#8c8c8c",

@@ -16,16 +16,17 @@ from threading import Lock
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
+from edge.audio.events import AudioEvent
 from edge.audio.signal_monitor import InputWatch
 from edge.audio.sources import StreamResampler, check_format
 from edge.audio.vad import make_gate
-from edge.bundle.reader import Bundle
-from edge.loop.events import AudioEvent, Segment, Verdict
+from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.page import html as words
 from edge.sinks.lines import as_dict
-from edge.stream.recognizer import HopResult, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import HopResult, Segment, Verdict
 
 IDLE_SECONDS = 15.0
 """A session that sent nothing for so long has ended: the tab was closed, the network went"""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fastapi.concurrency import run_in_threadpool
 
-from crnn.config import require
-from edge.bundle.reader import Bundle
+from crnn.errors import require
+from edge.bundle import Bundle
 from edge.page import html as words
 from edge.page.clip_analysis import hear
 from edge.page.clip_svg import view

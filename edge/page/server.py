@@ -11,9 +11,9 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.audio.sources import MAX_RATE
-from edge.bundle.reader import Bundle
+from edge.bundle import Bundle
 from edge.page.access import Door
 from edge.page.corrections import Corrections
 from edge.page.layout import build_page

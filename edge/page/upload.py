@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.audio.sources import from_file
 
 MIB = 2**20

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import torch
 
-from crnn.config import require
 from crnn.data.augmented import Views
 from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, eval_loader, train_loader
 from crnn.data.protocols import Split
+from crnn.errors import require
 from crnn.metrics import dev_uar
 from crnn.models.crnn import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss
 from crnn.training.predict import predict
 from edge.prune.importance import CRITERIA
+from edge.prune.step import Step
 from edge.prune.structured import cut, most_important
 from edge.prune.targets import OutOfReach, Trial, Wish
 
@@ -79,24 +80,6 @@ class Ground:
     dev: EvalClips
     paste: Paste | None
     augment: BatchAugment
-
-
-@dataclass(frozen=True)
-class Step:
-    """What was there after a step."""
-
-    share: float
-    """Of every block's channels and of the LSTM's units that have left"""
-    channels: tuple[int, ...]
-    lstm_units: int
-    n_params: int
-    macs_per_window: int
-    uar: float
-    """Of the development speakers, float32 in torch"""
-    bytes: int = 0
-    """Whole bundle, of the files that ship"""
-    rtf: float = 0.0
-    """Processor time / audio time of its stream, 1 thread; of the slowest runtime"""
 
 
 def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> Step:

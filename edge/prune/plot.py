@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crnn.config import require
+from crnn.errors import require
 from crnn.files.atomic import replacing
 from edge.preflight import check_writable, needed
 
 if TYPE_CHECKING:
-    from edge.prune.gradual import Step
+    from edge.prune.step import Step
 
 SUFFIXES = (".svg", ".png", ".pdf")
 

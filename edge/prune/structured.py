@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from crnn.config import require
+from crnn.errors import require
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 

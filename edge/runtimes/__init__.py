@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from crnn.cli.installed import install
-from crnn.config import require
+from crnn.errors import require
 
 
 @dataclass(frozen=True)

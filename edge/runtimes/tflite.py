@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.strict import read_bounded
 from edge.runtimes import LARGEST_FILE, Contract, checked, tflite_check
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crnn.config import InputError, require
-from edge.loop.events import Segment
+from crnn.errors import InputError, require
 from edge.loop.recognition import EmotionModel, Recognition
 from edge.sinks.lines import as_dict
+from edge.stream.results import Segment
 
 BEFORE_PROBS = (
     "file", "segment", "segments", "start_seconds", "end_seconds", "emotion", "verdict", "confidence", "model",

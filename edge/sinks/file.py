@@ -7,10 +7,10 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from edge.loop.events import Event
 from edge.sinks.lines import as_dated_json
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult
 
 SMALLEST_BYTES = 4096
 """Of a file: a line must fit in"""

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.loop.events import Event, Sink
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ message to each of its config topics.
 
 import json
 
-from edge.loop.events import Verdict
+from edge.stream.results import Verdict
 
 DISCOVERY_PREFIX = "homeassistant"
 """Home Assistant's own default"""

@@ -11,10 +11,11 @@ from typing import TextIO
 
 import numpy as np
 
-from crnn.config import require
+from crnn.errors import require
 from crnn.files.printable import shown
-from edge.loop.events import AudioEvent, AudioEventKind, Event, Segment, Verdict
-from edge.stream.recognizer import HopResult, State
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.loop.events import Event
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 STDOUT = 1
 

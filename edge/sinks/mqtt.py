@@ -17,12 +17,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crnn.cli.installed import install
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.printable import shown
+from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
-from edge.loop.events import AudioEvent, Event, Segment
+from edge.loop.events import Event
 from edge.sinks.home_assistant import DISCOVERY_PREFIX, discovery_messages
 from edge.sinks.lines import as_dated_json
+from edge.stream.results import Segment
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.atomic import replacing
 from edge.sinks.lines import from_dict
 from edge.sinks.terminal import Screen, as_svg

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import TextIO
 
 from crnn.cli.installed import install
-from crnn.config import InputError, require
+from crnn.errors import InputError, require
 from crnn.files.printable import shown
+from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
-from edge.loop.events import AudioEvent, Event, Segment
+from edge.loop.events import Event
 from edge.sinks.lines import answer
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
 FLOOR_DBFS = -60.0

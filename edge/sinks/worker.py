@@ -5,10 +5,10 @@ import logging
 import threading
 from collections import deque
 
-from crnn.config import require
+from crnn.errors import require
 from edge.loop.events import Event, Recording, Sink
 from edge.sinks.guard import Guard
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult
 
 log = logging.getLogger(__name__)
 

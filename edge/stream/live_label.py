@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crnn.config import require
+from crnn.errors import require
 from edge.stream.decision import UNCERTAIN, DecisionConfig, probabilities
 
 

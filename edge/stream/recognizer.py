@@ -5,48 +5,16 @@ runs over them at every hop. All buffers are allocated once. Whether anyone spea
 `edge.loop.utterances`.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 import numpy as np
 
 from crnn.config import FeatureConfig, StreamGeometry
 from crnn.features import LogMel
 from crnn.offset import rest_level
-from edge.audio.vad import moving_power, power_dbfs
+from edge.audio.level import moving_power, power_dbfs
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig, decide, probabilities
 from edge.stream.profile import Profile
-
-
-class State(StrEnum):
-    """What a hop is."""
-
-    WARMING_UP = "warming up"
-    """Less than one window has been heard: no decision yet"""
-    DECIDING = "deciding"
-    """A decision over the last window"""
-
-
-@dataclass(frozen=True)
-class HopResult:
-    """What one hop gave."""
-
-    seconds: float
-    """Audio time at the end of the hop, s since the first sample"""
-    state: State
-    level_dbfs: float
-    """Level of the hop's new samples without their mean, dB relative to full scale"""
-    logits: np.ndarray | None
-    """`(n_classes,)` float32; None while warming up"""
-    probs: np.ndarray | None
-    """`(n_classes,)` float32, calibrated; None while warming up"""
-    emotion: str | None
-    """Top emotion or "uncertain"; None while warming up"""
-    confidence: float | None
-    """Probability of the top emotion; None while warming up"""
-    pooled: np.ndarray | None = None
-    """What the head gathered from the window, `(width,)` float32; None while warming up"""
+from edge.stream.results import HopResult, State
 
 
 class StreamingRecognizer:

@@ -13,12 +13,12 @@ import soundfile
 from helpers import ROOT, broken_files, own_voices, tone
 
 from crnn.check import check, main
-from crnn.config import InputError
 from crnn.data.corpora import Utterance
 from crnn.data.inspection import Sound
 from crnn.data.inspection import listen as listen_to
-from crnn.data.own_data import LAYOUT
 from crnn.data.segments import ClipReader
+from crnn.errors import InputError
+from crnn.run_config import LAYOUT
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import crnn.config
 import crnn.run_config
-from crnn.config import FeatureConfig, InputError, ModelConfig, StreamGeometry, WindowConfig, from_dict
+from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, from_dict
+from crnn.errors import InputError
 from crnn.run_config import RunConfig
 
 GEOMETRY = RunConfig().geometry

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from crnn.config import InputError
 from crnn.data.corpora import read_corpus
+from crnn.errors import InputError
 from crnn.synthetic import RECIPES, synthesize, write_corpus
 
 

@@ -16,7 +16,7 @@ from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
 from raw_client import Client
 from virtual_microphone import House, Listener
 
-from edge.bundle.reader import Bundle
+from edge.bundle import Bundle
 from edge.feedback.store import KeptFolder, Limits
 from edge.stream.decision import DecisionConfig
 

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 from helpers import broken_files, tone
 
-from crnn.config import InputError
 from crnn.data.audio import audio_hash, read_audio
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance
+from crnn.errors import InputError
 
 RATE = 16000
 

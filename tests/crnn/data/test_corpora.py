@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn import labels
-from crnn.config import InputError
 from crnn.data.corpora import READERS, Skip, read_corpus
+from crnn.errors import InputError
 
 
 def touch(root: Path, *names: str) -> Path:

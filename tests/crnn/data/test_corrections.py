@@ -9,12 +9,12 @@ import soundfile
 from helpers import SMALL, make_bundle, one_clear_line, script
 
 from crnn.check import check, text
-from crnn.config import InputError
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, read_corrections
 from crnn.data.own_rows import OWN
 from crnn.data.prepare import given_folders, locate_data
 from crnn.data.protocols import LeakError, make_split
+from crnn.errors import InputError
 
 NAMES = [f"20261121T1200{second:02}.000Z-0123abcd" for second in range(60)]
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
 from augment.pipeline import chains
-from crnn.config import InputError, ModelConfig
+from crnn.config import ModelConfig
 from crnn.data.augmented import open_views
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance, read_corpus
 from crnn.data.loaders import EpochSampler, EvalClips, TrainClips, eval_loader, first_views, target_matrix, train_loader
 from crnn.data.protocols import Split, make_split
+from crnn.errors import InputError
 from crnn.features import LogMel
 from crnn.models.crnn import CRNN
 from crnn.run_config import LossConfig, OptimConfig, RunConfig

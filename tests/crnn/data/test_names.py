@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnn.config import InputError
 from crnn.data.names import clean, emotion_name, likeness, speaker_name, spellings
+from crnn.errors import InputError
 
 
 @pytest.mark.parametrize(

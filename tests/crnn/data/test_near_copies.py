@@ -16,9 +16,9 @@ from crnn.data.audio import read_audio
 from crnn.data.corpora import read_corpus
 from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import MIN_CORRELATION, NearCopy, correlation, low_band, near_copies, words
-from crnn.data.own_data import LAYOUT
 from crnn.data.prepare import cached_near_copies, open_corpus
 from crnn.data.protocols import LeakError, make_split
+from crnn.run_config import LAYOUT
 from crnn.synthetic import synthesize
 
 RATE = 16000

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnn.config import InputError
 from crnn.data.loaders import target_matrix
 from crnn.data.names import clean, likeness
-from crnn.data.own_data import LAYOUT, layout_pattern, read_own, scan
-from crnn.run_config import LossConfig
+from crnn.data.own_data import layout_pattern, read_own, scan
+from crnn.errors import InputError
+from crnn.run_config import LAYOUT, LossConfig
 
 
 def touch(root: Path, *names: str) -> Path:

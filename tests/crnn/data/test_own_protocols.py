@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from crnn.config import InputError
 from crnn.data.corpora import Utterance
 from crnn.data.leaks import check_leaks
 from crnn.data.own_rows import OWN
 from crnn.data.prepare import given_folders, locate_data
 from crnn.data.protocols import LeakError, make_split
+from crnn.errors import InputError
 
 
 def people(n: int, per_emotion: int = 2, part: str | None = None, first: int = 0) -> list[Utterance]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from crnn.config import InputError
 from crnn.data.corpora import Utterance, read_corpus
 from crnn.data.leaks import check_leaks
 from crnn.data.protocols import LeakError, corpora_of, make_split, protocol_facts, protocol_names
+from crnn.errors import InputError
 
 EMOTIONS = {"ravdess": "neutral", "crema_d": "happy", "emodb": "bored", "iemocap": "excited", "synthetic": "calm"}
 EMOTIONS |= {"savee": "sad", "tess": "sad"}

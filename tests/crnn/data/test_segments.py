@@ -8,13 +8,14 @@ import pytest
 import soundfile
 
 from crnn.check import check
-from crnn.config import InputError
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance
 from crnn.data.leaks import check_leaks
-from crnn.data.own_data import LAYOUT, read_own
+from crnn.data.own_data import read_own
 from crnn.data.protocols import LeakError, make_split
 from crnn.data.segments import TimeColumns, joined, overlapping
+from crnn.errors import InputError
+from crnn.run_config import LAYOUT
 
 RATE = 16000
 

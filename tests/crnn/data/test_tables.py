@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from crnn.config import InputError
-from crnn.data.own_data import LAYOUT, read_own, scan
+from crnn.data.own_data import read_own, scan
 from crnn.data.tables import read_text
+from crnn.errors import InputError
+from crnn.run_config import LAYOUT
 
 ROWS = [["path", "emotion", "speaker"], ["a.wav", "fröhlich", "anna"], ["b.wav", "sad", "ben"]]
 READ = [("a.wav", "fröhlich", "anna"), ("b.wav", "sad", "ben")]

@@ -19,8 +19,8 @@ from sound_files import (
     wav,
 )
 
-from crnn.config import InputError
 from crnn.data.audio import read_audio
+from crnn.errors import InputError
 
 LATE = [0, 0xFFFFFFFF, 0xFFFFFFDB, 0x7FFFFFFF, 0x7FFFFFDB, 0x80000000, 0x7FFFF000, 0x7FFFFFFF - 44, 0xFFFFFFFF - 36]
 

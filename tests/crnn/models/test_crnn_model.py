@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from crnn.config import FeatureConfig, InputError, ModelConfig
+from crnn.config import FeatureConfig, ModelConfig
+from crnn.errors import InputError
 from crnn.models.crnn import CRNN, Planes, count_macs, count_parameters
 from crnn.run_config import RunConfig
 

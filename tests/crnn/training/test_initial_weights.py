@@ -9,19 +9,21 @@ import pytest
 import torch
 from helpers import SMALL, describe_nobody, edit_json, make_bundle, one_clear_line, own_voices, script
 
-from crnn.config import InputError, ModelConfig
+from crnn.config import ModelConfig
 from crnn.data.corpora import Utterance
 from crnn.data.protocols import LeakError, Split
+from crnn.errors import InputError
 from crnn.models.crnn import CRNN, Encoder
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.initial_weights import Start, refuse_heard, start_from, start_of_run
 from crnn.training.run_folder import RunFolder
-from edge.bundle import reader as bundle
+from edge import bundle
 from edge.export import pipeline as compress
 from edge.export.restore import FLOAT32, open_start
 from edge.export.trained import load_trained
 from edge.export.verify import torch_recognizer
+from edge.stream.decision import DecisionConfig
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def settled(config: RunConfig, labels: int) -> CRNN:
 
 def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad")) -> Path:
     """A float32 ONNX bundle of any model, as quantize.py writes it, without the proof on recordings."""
-    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, bundle.DecisionConfig(), {}, {})
+    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
     block = torch.randn(1, config.features.n_mels, config.geometry.block_frames).numpy()
     with bundle.new_folder(folder) as part:
         runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), [block], part)[0]

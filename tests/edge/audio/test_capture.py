@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.audio import microphone
 from edge.audio.capture import AUDIO, FAILED, FOUND, Callback, Device, find, open_stream, record
 from edge.audio.capture_process import Record

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.audio.channels import Channels
-from edge.loop.events import AudioEvent, AudioEventKind
+from edge.audio.events import AudioEvent, AudioEventKind
 
 RATE = 16000
 

@@ -20,9 +20,9 @@ from virtual_microphone import (
     samples_of,
 )
 
-from crnn.config import InputError
+from crnn.errors import InputError
+from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.microphone import Microphone, MicrophoneConfig, list_devices
-from edge.loop.events import AudioEvent, AudioEventKind
 
 pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
 pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")

@@ -22,9 +22,9 @@ from virtual_microphone import (
     gone,
 )
 
-from crnn.config import InputError
+from crnn.errors import InputError
+from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, MicrophoneConfig
-from edge.loop.events import AudioEvent
 
 pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
 pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")

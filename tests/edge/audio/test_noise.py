@@ -6,9 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from utterance_scenes import RATE, make, run, scene, split, voice
 
-from edge.loop.events import Segment, Verdict
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment, Verdict
 
 CHUNK = 1600
 

@@ -6,9 +6,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnn.config import FeatureConfig, InputError
+from crnn.config import FeatureConfig
 from crnn.data.audio import read_audio
 from crnn.data.cache import require_usable
+from crnn.errors import InputError
 from crnn.features import LogMel
 from crnn.offset import pad_clip, rest_level
 from crnn.run_config import RunConfig
@@ -16,9 +17,9 @@ from crnn.synthetic import synthesize
 from edge.audio.silero_vad import model_file
 from edge.audio.sources import StreamResampler, from_file
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import Segment
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
+from edge.stream.results import Segment
 
 RATE = 16000
 OFFSETS = [0.002, 0.01, 0.02, 0.1, -0.1, 0.5]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.audio.events import AudioEventKind
 from edge.audio.signal_monitor import InputWatch, RateWatch, usual_rate
-from edge.loop.events import AudioEventKind
 
 RATE = 1000
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sound_files import encoded, stored, voice, wav
 
-from crnn.config import InputError
 from crnn.data.audio import read_audio, to_mono_rate
 from crnn.decoders.pcm import FORMATS
+from crnn.errors import InputError
 from edge.audio import sources
 
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from crnn.synthetic import demo_clip
 from edge.audio import silero_vad as silero
+from edge.audio.energy_vad import EnergyGate
+from edge.audio.level import level_dbfs
 from edge.audio.speech_evidence import Voice
-from edge.audio.vad import EnergyGate, level_dbfs, make_gate
+from edge.audio.vad import make_gate
 
 RATE = 16000
 

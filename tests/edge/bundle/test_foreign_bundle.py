@@ -13,10 +13,11 @@ from helpers import edit_json
 from onnx import TensorProto, helper
 
 from benchmarks.fuzz_inputs import _endless
-from crnn.config import InputError
+from crnn.errors import InputError
 from crnn.files.npz import read_arrays
+from edge.bundle import PRETRAINED, Bundle
 from edge.bundle import sandbox as proof
-from edge.bundle.reader import PRETRAINED, Bundle, list_files
+from edge.bundle.manifest import list_files
 from edge.runtimes import tflite_check
 
 SOUND = PRETRAINED.parent / "float32"

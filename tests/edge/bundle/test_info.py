@@ -7,7 +7,8 @@ import sys
 
 from helpers import ROOT, edit_json, one_clear_line
 
-from edge.bundle.reader import Bundle, list_files
+from edge.bundle import Bundle
+from edge.bundle.manifest import list_files
 
 
 def info(*arguments) -> subprocess.CompletedProcess:

@@ -15,13 +15,15 @@ from helpers import describe_nobody, edit_json
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from crnn.config import InputError, ModelConfig
+from crnn.config import ModelConfig
+from crnn.errors import InputError
 from crnn.features import LogMel
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from crnn.synthetic import demo_clip
-from edge.bundle import reader as bundle
-from edge.bundle.reader import Bundle, Manifest, ModelFiles, list_files
+from edge import bundle
+from edge.bundle import Bundle, Manifest, ModelFiles
+from edge.bundle.manifest import list_files
 from edge.export import onnx_export as export_onnx
 from edge.export.exporters import Part, export_all
 from edge.export.verify import torch_recognizer

@@ -8,7 +8,7 @@ import soundfile
 from helpers import ROOT, script
 
 from crnn.synthetic import demo_clip
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 
 FOLDER = PRETRAINED.parent
 CLIP = FOLDER / "synthetic_voice.flac"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from helpers import edit_json
 
-from crnn.config import InputError
-from edge.bundle.reader import Bundle, new_folder
+from crnn.errors import InputError
+from edge.bundle import Bundle, new_folder
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_other_golden_logits_are_refused(copy):
         values = dict(golden)
     values["onnx_logits"] = values["onnx_logits"] + 0.2
     np.savez(copy / "golden.npz", **values)
-    from edge.bundle.reader import list_files
+    from edge.bundle.manifest import list_files
 
     edit(copy, lambda v: v["files"].update({"golden.npz": list_files(copy)["golden.npz"]}))
     with pytest.raises(InputError, match=r"logits under onnx differs from the golden values by 0\.2"):

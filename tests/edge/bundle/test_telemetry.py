@@ -6,7 +6,7 @@ import sys
 
 from helpers import ROOT
 
-RUN = "from edge.bundle.reader import PRETRAINED, Bundle; Bundle.open(PRETRAINED).recognizer('onnx')"
+RUN = "from edge.bundle import PRETRAINED, Bundle; Bundle.open(PRETRAINED).recognizer('onnx')"
 
 
 def test_the_runtime_makes_no_telemetry_files(tmp_path):

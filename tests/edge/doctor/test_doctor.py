@@ -13,7 +13,7 @@ import pytest
 from helpers import edit_json, one_clear_line
 from patients import AUDIO, CRASH, DEVICE, LITERT, ONNX, board, doctor, examined, pretend, problem, report
 
-from edge.bundle.reader import PRETRAINED, file_hash
+from edge.bundle import PRETRAINED, file_hash
 from edge.doctor import checks as doctor_checks
 from edge.doctor.__main__ import diagnose
 from edge.doctor.checks import State

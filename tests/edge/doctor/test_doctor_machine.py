@@ -13,7 +13,7 @@ import pytest
 from helpers import ROOT
 from patients import AUDIO, DEVICE, NEVER, board, doctor, examined, pretend, problem, report
 
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.doctor import checks as doctor_checks
 from edge.doctor.checks import State
 from edge.doctor.machine import read_machine

@@ -11,16 +11,18 @@ import pytest
 import soundfile
 from helpers import ROOT, broken_files, one_clear_line, script
 
-from crnn.config import InputError
+from crnn.errors import InputError
+from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.vad import make_gate
-from edge.bundle.reader import Bundle
+from edge.bundle import Bundle
 from edge.enroll.__main__ import as_text, judge
+from edge.enroll.fit import make_profile
 from edge.enroll.session import SENTENCES, SETTINGS, Ear, Sentence, Session, from_file
 from edge.export.verify import clip_decisions
-from edge.loop.events import AudioEvent, AudioEventKind, Segment
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
-from edge.stream.profile import load_profile, make_profile
+from edge.stream.profile import load_profile
+from edge.stream.results import Segment
 
 RATE = 16000
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from helpers import ROOT, edit_json, one_clear_line
 
-from crnn.config import InputError
 from crnn.data.corpora import Utterance
+from crnn.errors import InputError
 from crnn.synthetic import write_corpus
 from edge.audio.speech_evidence import Voice
 from edge.audio.vad import make_gate
-from edge.bundle.reader import MANIFEST, Bundle
+from edge.bundle import MANIFEST, Bundle
 from edge.evaluate.__main__ import as_text, doubts
 from edge.evaluate.playback import Played, judge, play, unheard_clips
-from edge.loop.events import Verdict
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.stream.results import Verdict
 
 OWN = ("--protocol", "synthetic-demo", "--fold", "0")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import ROOT, edit_json, make_bundle, one_clear_line, script
 
-from edge.bundle.reader import PRETRAINED
+from edge.bundle import PRETRAINED
 from edge.export.tflite_export import installed as tflite_extra
 from edge.runtimes import REGISTRY
 

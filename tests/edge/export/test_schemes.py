@@ -6,7 +6,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from crnn.config import InputError, ModelConfig
+from crnn.config import ModelConfig
+from crnn.errors import InputError
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes

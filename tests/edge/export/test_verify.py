@@ -12,9 +12,10 @@ from crnn.data.protocols import make_split
 from crnn.features import LogMel
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
-from edge.bundle.reader import DecisionConfig, Manifest
+from edge.bundle import Manifest
 from edge.export import verify
 from edge.export.limits import Limits
+from edge.stream.decision import DecisionConfig
 from edge.stream.recognizer import StreamingRecognizer
 
 CONFIG = RunConfig()

@@ -17,15 +17,15 @@ import soundfile
 from helpers import one_clear_line, script
 from sink_events import eventually
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.feedback import recorder as keeping
 from edge.feedback.recorder import QUEUE, Keeper
 from edge.feedback.store import KeptFolder, Limits
-from edge.loop.events import Segment, Verdict
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
+from edge.stream.results import Segment, Verdict
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 RATE = 16000

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_recordings import BUNDLE, RATE, START, recording
 
-from crnn.config import InputError
 from crnn.data.corrections import read_corrections
+from crnn.errors import InputError
 from edge.enroll import __main__ as enroll
 from edge.feedback.sidecar import NAME, parse_sidecar
 from edge.feedback.store import CORRECTED, KeptFolder, Limits
-from edge.loop.events import Verdict
+from edge.stream.results import Verdict
 
 
 class Clock:

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 from helpers import ROOT, one_clear_line, script
 
+from edge.audio.events import AudioEvent, AudioEventKind
+from edge.audio.stop import Stop
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import AudioEvent, AudioEventKind, Segment
-from edge.loop.listening import Stop, listen
+from edge.bundle import PRETRAINED, Bundle
+from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 RATE = 16000

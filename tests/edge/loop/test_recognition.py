@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edge
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import Segment, Verdict
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import decide, probabilities
+from edge.stream.results import Segment, Verdict
 
 FLOAT32 = PRETRAINED.parent / "float32"
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"

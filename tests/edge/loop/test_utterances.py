@@ -23,10 +23,9 @@ from utterance_scenes import (
     voice,
 )
 
-from crnn.config import InputError
-from edge.loop.events import Segment, Verdict
+from crnn.errors import InputError
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.recognizer import HopResult, State
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 
 @pytest.mark.parametrize("chunk", [1, 160, 320, 1600, 16001, 10**9])

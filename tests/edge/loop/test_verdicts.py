@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from utterance_scenes import make, run, scene, silence, split
 
-from edge.loop.events import Segment, Verdict
 from edge.stream.decision import DecisionConfig
+from edge.stream.results import Segment, Verdict
 
 
 def verdict_of(recognizer, audio: np.ndarray, **changes) -> Segment:

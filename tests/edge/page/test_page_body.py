@@ -8,7 +8,7 @@ pytest.importorskip("gradio", reason="needs the ui extra")
 
 from starlette.requests import Request
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.page import server
 
 

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from edge import runtimes
 from edge.audio.vad import make_gate
-from edge.bundle.reader import PRETRAINED, Bundle
-from edge.loop.events import Segment
+from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.page import clip_analysis as hearing_module
 from edge.page import html as words
 from edge.page.clip_analysis import hear
 from edge.page.occlusion import Decisions, support
 from edge.stream.decision import DecisionConfig
-from edge.stream.recognizer import HopResult
+from edge.stream.results import HopResult, Segment
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 VOICE = soundfile.read(CLIP, dtype="float32")[0]

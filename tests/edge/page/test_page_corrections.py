@@ -12,7 +12,7 @@ from kept_recordings import BUNDLE, recording
 from page_server import Server, ask, at_home, open_page
 
 from edge.feedback.store import KeptFolder, Limits
-from edge.loop.events import Segment, Verdict
+from edge.stream.results import Segment, Verdict
 
 pytest.importorskip("gradio", reason="needs the ui extra")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from crnn.config import InputError
-from edge.bundle.reader import PRETRAINED, Bundle
+from crnn.errors import InputError
+from edge.bundle import PRETRAINED, Bundle
 from edge.page.clip_analysis import hear
 from edge.page.live import IDLE_SECONDS, MAX_CHUNK_SECONDS, LiveSessions
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 from helpers import broken_files, tone
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.page import upload as clip
 from edge.page.upload import ClipError, Limits, decode
 

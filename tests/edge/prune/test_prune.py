@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn.config import InputError, ModelConfig
+from crnn.config import ModelConfig
+from crnn.errors import InputError
 from crnn.models.crnn import CRNN, count_macs, count_parameters
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss

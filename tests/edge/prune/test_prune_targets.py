@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.prune.targets import DEFAULT_SHARE, MOST, TIME_MARGIN, Trial, Wish, parse_size
 
 

@@ -18,8 +18,8 @@ from helpers import ROOT, describe_nobody
 from crnn.config import ModelConfig
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
-from edge.bundle import reader as bundle
-from edge.bundle.reader import PRETRAINED, Bundle, Manifest, ModelFiles
+from edge import bundle
+from edge.bundle import PRETRAINED, Bundle, Manifest, ModelFiles
 from edge.export.exporters import export_all
 from edge.export.tflite_export import installed as tflite_extra
 from edge.export.verify import torch_recognizer
@@ -27,7 +27,7 @@ from edge.stream.decision import DecisionConfig
 
 VERSION = "2.14.0"
 OPEN = (
-    "import sys; from pathlib import Path; from edge.bundle.reader import Bundle; from crnn.config import InputError\n"
+    "import sys; from pathlib import Path; from edge.bundle import Bundle; from crnn.errors import InputError\n"
     "try: Bundle.open(Path(sys.argv[1])).recognizer('tflite')\n"
     "except InputError as error: sys.exit(str(error))"
 )

@@ -14,9 +14,9 @@ from helpers import ROOT, one_clear_line, script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge import open_model
-from edge.bundle.reader import PRETRAINED
+from edge.bundle import PRETRAINED
 from edge.sinks import csv_table as table
 
 FLOAT32 = PRETRAINED.parent / "float32"

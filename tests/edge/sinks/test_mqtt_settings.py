@@ -2,7 +2,7 @@
 
 import pytest
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink, parse_broker
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sink_events import LABELS, anything, audio, environment, events, hop, program, segment, time_of
 
-from crnn.config import InputError
-from edge.loop.events import AudioEvent, AudioEventKind, Segment, Verdict
+from crnn.errors import InputError
+from edge.audio.events import AudioEvent, AudioEventKind
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_dict, as_json, as_text, from_dict
-from edge.stream.recognizer import HopResult, State
+from edge.stream.results import HopResult, Segment, State, Verdict
 
 # The JSON form
 
@@ -227,5 +227,5 @@ def test_without_its_package_a_sink_names_the_extra(package, code, extra):
     command = program(f"sys.modules[{package!r}] = None\n{code}")
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("crnn.config.InputError")
+    assert last.startswith("crnn.errors.InputError")
     assert f"pip install -e '.[{extra}]'" in last

@@ -13,9 +13,10 @@ import time
 import pytest
 from sink_events import LABELS, audio, environment, eventually, hop, program, segment
 
-from edge.loop.events import AudioEventKind, Verdict
+from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
 from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink
+from edge.stream.results import Verdict
 
 pytest.importorskip("paho.mqtt.client", reason="needs the mqtt extra: make test EXTRAS=mqtt")
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")

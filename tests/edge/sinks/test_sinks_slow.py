@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sink_events import audio, environment, hop, program, segment
 
-from edge.loop.events import Segment
 from edge.sinks import FanOut, live
 from edge.sinks.guard import LONGEST_PAUSE_SECONDS, Guard
 from edge.sinks.worker import Worker
+from edge.stream.results import Segment
 
 
 class Recorder:

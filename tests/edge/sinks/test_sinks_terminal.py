@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sink_events import LABELS, audio, events, hop, segment, time_of
 
-from crnn.config import InputError
+from crnn.errors import InputError
+from edge.audio.events import AudioEventKind
 from edge.loop.counters import Tally
-from edge.loop.events import AudioEventKind
 from edge.sinks.lines import StandardOutput, as_json
-from edge.stream.recognizer import HopResult, State
+from edge.stream.results import HopResult, State
 
 pytest.importorskip("rich", reason="needs the view extra: make test EXTRAS=view")
 from edge.sinks import terminal  # noqa: E402

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crnn.config import InputError
+from crnn.errors import InputError
 from edge.stream.decision import UNCERTAIN, DecisionConfig, decide, probabilities
 from edge.stream.live_label import LiveLabel, SmoothingConfig
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn.config import InputError
+from crnn.errors import InputError
+from edge.enroll.fit import Strength, make_profile
 from edge.export.speaker_stats import describe
-from edge.stream.profile import Profile, Speakers, Strength, load_profile, load_speakers, make_profile, save_speakers
+from edge.stream.profile import Profile, Speakers, load_profile, load_speakers, save_speakers
 
 LABELS = ("neutral", "happy", "sad", "angry")
 WIDTH = 6

@@ -11,10 +11,11 @@ from crnn.features import LogMel
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
-from edge.bundle.reader import PRETRAINED, Bundle
+from edge.bundle import PRETRAINED, Bundle
 from edge.export.tflite_export import installed as tflite_extra
 from edge.export.verify import TorchModel
-from edge.stream.recognizer import State, StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.results import State
 
 TOLERANCE = 1e-5
 CHUNKS = (1, 7, 160, 1600, 16000, 16001, 10**9)
@@ -143,7 +144,7 @@ def test_buffers_do_not_grow(recognizer):
 
 
 def test_unknown_and_absent_runtimes_are_named(bundle_path, monkeypatch):
-    from crnn.config import InputError
+    from crnn.errors import InputError
 
     with pytest.raises(InputError, match="no files for openvino"):
         Bundle.open(bundle_path).recognizer("openvino")

@@ -1,0 +1,38 @@
+"""What can happen to the audio, as one event."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AudioEventKind(StrEnum):
+    """What can happen to the audio."""
+
+    OPENED = "opened"
+    """A device is open and gives samples"""
+    LOST = "lost"
+    """The device is gone, or gave no samples for too long; it is tried again"""
+    NOT_FOUND = "not found"
+    """A try to open the device failed; there will be another"""
+    OVERRUN = "overrun"
+    """Samples were lost because the consumer or the machine was too slow"""
+    ZEROS = "zeros"
+    """Nothing but zeros: muted, or a wrong input"""
+    CLIPPED = "clipped"
+    """Input at full scale: turn the microphone down"""
+    CHANNEL = "channel"
+    """Not all of the device's channels are heard, and why"""
+    RECOVERED = "recovered"
+    """Zeros or clipping have ended"""
+    STOPPED = "stopped"
+    """The source has ended"""
+
+
+@dataclass(frozen=True)
+class AudioEvent:
+    """Something that happened to the audio."""
+
+    kind: AudioEventKind
+    message: str
+    """One line for a person"""
+    gap_seconds: float = 0.0
+    """Audio time that is missing before the next sample, s: the stream cannot go on across it"""

@@ -1,0 +1,51 @@
+"""A bundle is written whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from crnn.errors import require
+from crnn.files.atomic import sync
+from edge.bundle import golden
+from edge.bundle.manifest import MANIFEST, Manifest, list_files
+from edge.bundle.reader import build_recognizer
+from edge.stream.recognizer import StreamingRecognizer
+
+
+def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Manifest:
+    """Make a bundle of the model files in `folder`: write the golden values and the manifest, which is returned with
+    the hash of every file.
+
+    `float32`: the same model before export and quantization (edge.export.verify.torch_recognizer).
+    """
+    made = {runtime: build_recognizer(folder, manifest, runtime, threads=1) for runtime in manifest.models}
+    golden.write(folder, manifest.labels, float32, made)
+    manifest = replace(manifest, files=list_files(folder))
+    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out` if the block ends well, and disappears if it does not.
+
+    Raises InputError if `out` exists.
+    """
+    out = Path(out)
+    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield part
+        part.chmod(0o755)
+        for file in part.rglob("*"):  # a power cut after the renaming must not leave empty files under the final name
+            sync(file)
+        sync(part)
+        part.rename(out)
+        sync(out.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
