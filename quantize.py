@@ -29,10 +29,10 @@ from crnn.cli.installed import Parser, program
 from crnn.cli.termination import Termination
 from crnn.config import from_dict
 from edge import runtimes
-from edge.export.limits import GateError, Limits
+from edge.export.limits import ExportLimits, VerificationError
 from edge.preflight import needed
 from edge.prune.plot import check_plot, draw
-from edge.prune.targets import DEFAULT_SHARE, OutOfReach, Wish, parse_size
+from edge.prune.targets import DEFAULT_SHARE, OutOfReach, PruningTargets, parse_size
 
 if TYPE_CHECKING:
     from crnn.run_config import RunConfig
@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     pruning.add_argument("--plot", type=Path, help="draw the steps into this file (.svg, .png, .pdf)")
     limits = parser.add_argument_group("limits; past any of them nothing is written")
-    for item in fields(Limits):
+    for item in fields(ExportLimits):
         option = "--" + item.name.replace("_", "-")
         unit = "probability" if "abs_diff" in item.name else "share"
         limits.add_argument(option, type=float, default=item.default, help=f"{unit} (default: {item.default:g})")
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
             from crnn.data.prepare import given_folders
 
         target_size = None if args.target_size is None else parse_size(args.target_size)
-        wish, data = Wish(args.prune, target_size, args.target_rtf), given_folders(args.data)
+        wish, data = PruningTargets(args.prune, target_size, args.target_rtf), given_folders(args.data)
         if args.plot is not None:
             check_plot(args.plot)
         with needed(program("quantize"), EXTRAS):
@@ -171,13 +171,13 @@ def main(argv: list[str] | None = None) -> int:
             args.scheme,
             tuple(args.formats) if args.formats else None,
             args.coverage,
-            Limits(**{item.name: getattr(args, item.name) for item in fields(Limits)}),
+            ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)}),
         )
         with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
             rows, steps, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
             if args.plot is not None and steps:
                 draw(steps, args.plot)
-    except GateError as error:
+    except VerificationError as error:
         sys.stdout.write("".join(f"{told}\n" for told in (step_table(error.steps), table(error.rows)) if told))
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")
         return 1

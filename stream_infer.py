@@ -34,9 +34,9 @@ from edge.audio import sources
 from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, list_devices
 from edge.audio.stop import Stop, stopped_by_signals
-from edge.audio.vad import DEFAULT, GATES, GATES_HELP
-from edge.feedback.recorder import Keeper
-from edge.feedback.store import KeptFolder, Limits
+from edge.audio.vad import DEFAULT, VADS, VADS_HELP
+from edge.feedback.recorder import Recorder
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.arguments import sort_names
 from edge.loop.counters import Tally
 from edge.loop.events import Sink
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll"
     )
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
-    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
     source = parser.add_argument_group("audio")
     source.add_argument("--mic", action="store_true", help="listen to a microphone, until Ctrl-C")
     source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
     out.add_argument("--log-decisions", action="store_true", help="and every decision")
     out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
-    limits = Limits()
+    limits = StoreLimits()
     kept = parser.add_argument_group("sound of what it is least sure of, to be corrected (else none is ever stored)")
     kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.page corrects")
     kept.add_argument(
@@ -154,9 +154,9 @@ def source_and_stop(
     return sources.from_file(Path(file), sample_rate), Stop()
 
 
-def open_keeper(args: argparse.Namespace, bundle: str, rate: int) -> Keeper:
-    limits = Limits(args.keep_unsure_max, args.keep_unsure_days, args.keep_unsure_mb)
-    keeper = Keeper(KeptFolder(args.keep_unsure), limits, bundle, rate, live=args.mic)
+def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
+    limits = StoreLimits(args.keep_unsure_max, args.keep_unsure_days, args.keep_unsure_mb)
+    keeper = Recorder(RecordingStore(args.keep_unsure), limits, bundle, rate, live=args.mic)
     log.info("the sound of what is least sure is stored in %s: at most %d recordings", args.keep_unsure, limits.number)
     return keeper
 
@@ -220,7 +220,7 @@ def run(args: argparse.Namespace) -> int:
         keeper = None
         if args.keep_unsure is not None:
             identity = model.bundle.manifest.identity
-            keeper = stack.enter_context(closing(open_keeper(args, identity, model.sample_rate)))
+            keeper = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
         utterances = model.utterances(keeper)
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
         sinks = stack.enter_context(closing(open_sinks(args, model.labels)))

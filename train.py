@@ -162,7 +162,7 @@ def run(
     from crnn.training.predict import predict
     from crnn.training.report import counts, write_report
     from crnn.training.run_folder import RunFolder
-    from crnn.training.setup import make_ready
+    from crnn.training.setup import build_training
 
     ends.begin()
     log = logging.getLogger("train")
@@ -199,7 +199,7 @@ def run(
         views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    ready = make_ready(config, split, cache, views, chain.batch, chain.paste, start)
+    ready = build_training(config, split, cache, views, chain.batch, chain.paste, start)
     model = ready.task.model
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(

@@ -41,7 +41,7 @@ class Gain:
         return (power + self._offset).log()
 
 
-class Hiss:
+class SteadyNoise:
     """Lay a steady noise under each clip, at a drawn distance below its mean power and falling towards high bands by a
     drawn amount.
 

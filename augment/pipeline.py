@@ -88,7 +88,7 @@ class ViewAugment:
         from augment.microphone import Microphone
         from augment.reverb import Reverb
         from augment.speed import SpeedPerturbation
-        from augment.surround import Surround, place
+        from augment.surround import Padding, place
 
         rooms = (Path(config.room_dir), config.room_exclude, "room")
         noises = (Path(config.noise_dir), config.noise_exclude, "noise")
@@ -101,7 +101,7 @@ class ViewAugment:
             (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
             (
                 1,
-                Surround(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
+                Padding(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
                 if config.surround
                 else partial(place, min_samples=min_samples),
             ),
@@ -132,13 +132,13 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
     both again."""
     import torch
 
-    from augment.level import BandShift, Gain, Hiss, StyleMix
+    from augment.level import BandShift, Gain, SteadyNoise, StyleMix
     from augment.mix import Mixup
     from augment.spec_augment import SpecAugment
 
     style = StyleMix(config.style_p, config.style_strength) if config.style else None
     shift = BandShift(config.max_shift_bands) if config.shift else None
-    hiss = Hiss(config.hiss_p, config.min_hiss_db, config.max_hiss_db) if config.hiss else None
+    hiss = SteadyNoise(config.hiss_p, config.min_hiss_db, config.max_hiss_db) if config.hiss else None
     gain = Gain(config.min_gain_db, config.max_gain_db, config.response_db, log_offset) if config.gain else None
     mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
     masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None

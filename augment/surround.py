@@ -8,7 +8,7 @@ THRESHOLD_DB = -35.0
 MARGIN_SECONDS = 0.1
 
 
-class Surround:
+class Padding:
     """Cut the silence around speech, and put speech at a drawn place into a longer stretch with a faint noise floor.
 
     Corpora differ in how much silence they leave around a sentence and in how silent it is; neither says anything about

@@ -31,7 +31,7 @@ from crnn.data.protocols import protocol_facts
 from crnn.files.atomic import write_text
 from crnn.metrics import summarize
 from edge import bundle
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all
 from edge.export.trained import load_trained
@@ -39,7 +39,7 @@ from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import DecisionConfig, probabilities
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult
+from edge.stream.results import StreamResult
 
 RESULTS = Path("benchmarks/results")
 MODES = ("whole", "stream")
@@ -138,13 +138,13 @@ class Played:
 def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: AudioCache, labels) -> Played:
     """Play clips through the stream, and through the listening loop."""
     whole, stream, decisions, owner = [], [], [], []
-    loop = UtteranceRecognizer(recognizer, make_gate("energy", recognizer.features.sample_rate))
+    loop = UtteranceRecognizer(recognizer, make_vad("energy", recognizer.features.sample_rate))
     for index, u in enumerate(clips):
         waveform = cache.waveform(u.name)
         decided = clip_decisions(recognizer, waveform)
         loop.reset()
         told = loop.push(waveform) + loop.flush()
-        spoken = [t.logits for t in told if isinstance(t, HopResult) and t.logits is not None]
+        spoken = [t.logits for t in told if isinstance(t, StreamResult) and t.logits is not None]
         whole.append(decided.mean(axis=0))
         stream.append(np.mean(spoken or decided, axis=0))
         decisions.append(decided)

@@ -36,7 +36,7 @@ from crnn.training.run_folder import RunFolder
 from edge import bundle
 from edge.export import verify
 from edge.export.exporters import calibration_blocks, export_all, exporter
-from edge.export.limits import Limits
+from edge.export.limits import ExportLimits
 from edge.export.restore import start_of_bundle
 from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.tensor_types import bytes_by_type, inventory
@@ -129,7 +129,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
             sizes = seal(sealed, draft, runtime, scheme, (encoder, head, folder / bundle.SPEAKERS), float32)
             recognizer = bundle.Bundle.open(sealed).recognizer(runtime)
             recognizers.append(recognizer)
-            gate = verify.compare(recognizer, dev, labels, reference, dev_whole["uar"], Limits(), scheme)
+            gate = verify.compare(recognizer, dev, labels, reference, dev_whole["uar"], ExportLimits(), scheme)
             heard = verify.figures_of(verify.hear(recognizer, test), test, labels)
             made.append(
                 facts

@@ -19,16 +19,16 @@ import numpy as np
 
 from benchmarks import nonspeech, spoken
 from benchmarks.results import add_row, commit, machine, module_and_arguments
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult, Segment, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 RESULTS = Path("benchmarks/results/false_alarms.json")
 KEY = ("sound", "gate", "split", "seed")
-GATES = ("energy", "silero")
+VADS = ("energy", "silero")
 ALL = "all"
 ANSWERS = (None, Verdict.UNCERTAIN)
 """Verdicts of a segment that was taken for an utterance"""
@@ -38,7 +38,7 @@ CHUNK = nonspeech.RATE
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--split", choices=nonspeech.SPLITS, default="test")
-    parser.add_argument("--gates", nargs="+", choices=GATES, default=list(GATES))
+    parser.add_argument("--gates", nargs="+", choices=VADS, default=list(VADS))
     parser.add_argument("--hours", type=float, default=0.5, help="of each sound (default: 0.5)")
     parser.add_argument("--clips", type=int, default=60, help="of each corpus and noise level (default: 60)")
     parser.add_argument("--bundle", type=Path, default=PRETRAINED)
@@ -75,9 +75,9 @@ def measure(which: str | tuple[str, float | None], gates: list[str], args: argpa
     return {gate: judge(pairs) for gate, pairs in found.items()}
 
 
-def told(recognizer: StreamingRecognizer, gate: str, audio: np.ndarray) -> list[HopResult | Segment]:
+def told(recognizer: StreamingRecognizer, gate: str, audio: np.ndarray) -> list[StreamResult | Segment]:
     """All that a loop tells that starts with `audio (time,)` and ends with it."""
-    loop = UtteranceRecognizer(recognizer, make_gate(gate, nonspeech.RATE))
+    loop = UtteranceRecognizer(recognizer, make_vad(gate, nonspeech.RATE))
     events = [event for at in range(0, len(audio), CHUNK) for event in loop.push(audio[at : at + CHUNK])]
     return events + loop.flush()
 
@@ -88,7 +88,7 @@ def alarms(found: list[tuple[np.ndarray, list]]) -> dict:
     segments = [event for _, events in found for event in events if isinstance(event, Segment)]
     false = sum(segment.emotion is not None for segment in segments)
     shown = sum(
-        isinstance(event, HopResult) and event.emotion not in (None, UNCERTAIN, Verdict.NOISE)
+        isinstance(event, StreamResult) and event.emotion not in (None, UNCERTAIN, Verdict.NOISE)
         for _, events in found
         for event in events
     )

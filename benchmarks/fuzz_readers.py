@@ -21,7 +21,7 @@ from edge.bundle.__main__ import as_text, describe
 from edge.bundle.golden import GOLDEN
 from edge.bundle.manifest import SPEAKERS, list_files
 from edge.feedback.sidecar import as_json, parse_sidecar
-from edge.feedback.store import KeptFolder, Limits
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.runtimes import onnx_check, tflite_check
 from edge.stream.profile import load_profile, load_speakers
 from edge.stream.results import Verdict
@@ -130,9 +130,9 @@ def _kept(folder: Path, names: list[tuple[bytes, int]]) -> None:
                     file.write(b"{}" * kind)
         except (OSError, ValueError):  # a name that cannot be, or is there
             continue
-    kept = KeptFolder(folder)
+    kept = RecordingStore(folder)
     _, foreign = kept.scan()
-    kept.tidy(Limits())
+    kept.tidy(StoreLimits())
     kept.corrected()
     kept.clear_unfinished()
     assert set(foreign) <= set(os.listdir(folder)), "a file of somebody else's is gone"  # noqa: PTH208

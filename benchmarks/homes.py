@@ -15,7 +15,7 @@ from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from benchmarks.jobs import RUNS
 from crnn.data import prepare as preparation
-from crnn.data.augmented import Views, open_views
+from crnn.data.augmented import AugmentedFeatures, open_views
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, as_correction
@@ -52,7 +52,7 @@ class Fold:
     split: Split
     cache: AudioCache
     """With every clip of `people` a second time, as a correction"""
-    views: Views
+    views: AugmentedFeatures
     chain: Chains
     people: tuple[Person, ...]
     temperature: float
@@ -113,7 +113,7 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
     views = open_views(cache, prepared.split.corpora, *settings)
     of_pools = replace(cache, clips={correction(u).name: cache.clips[correction(u).name] for u in pools})
     more = open_views(of_pools, [CORRECTIONS], *settings, RUNS / "corrections" / "views")
-    views = Views(views.frames | more.frames, views.places | more.places)
+    views = AugmentedFeatures(views.frames | more.frames, views.places | more.places)
     dev = EvalClips(cache, prepared.split.dev, prepared.split.labels, config)
     logits = predict(trained.model, config, eval_loader(dev, config))
     temperature = choose_decision(logits, dev.labels, 1.0)[0].temperature

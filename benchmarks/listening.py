@@ -21,7 +21,7 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.live_label import SmoothingConfig
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult
+from edge.stream.results import StreamResult
 
 RESULTS = Path("benchmarks/results")
 PROTOCOL = "ravdess-luna5"
@@ -98,7 +98,7 @@ def live_label(
             for u in (own[i] for i in rng.permutation(len(own))[:4]):
                 wave = prepared.cache.waveform(u.name)
                 told = loop.push(wave[speech(wave)])
-                fresh = [r.emotion for r in told if isinstance(r, HopResult) and r.emotion]
+                fresh = [r.emotion for r in told if isinstance(r, StreamResult) and r.emotion]
                 shown += fresh
                 right += [answer == emotion for answer in fresh]
         changes += sum(a != b for a, b in zip(shown, shown[1:], strict=False))

@@ -28,7 +28,7 @@ from crnn.training.predict import predict
 from crnn.training.run_folder import RunFolder
 from edge.export.pipeline import open_ground
 from edge.export.trained import Trained, load_trained
-from edge.prune.gradual import Ground, Recipe, describe, gradually
+from edge.prune.gradual import FineTuneData, Recipe, describe, gradually
 from edge.prune.importance import CRITERIA
 
 RESULT = Path("benchmarks/results/pruning.json")
@@ -74,7 +74,7 @@ def main() -> None:
             print("\n", *(f"{value:.3f}" if isinstance(value, float) else value for value in row.values()), flush=True)
 
 
-def ground_of(trained: Trained, folder: RunFolder) -> Ground:
+def ground_of(trained: Trained, folder: RunFolder) -> FineTuneData:
     """A run's training speakers with its own augmentation, and its development speakers."""
     prepared = preparation.prepare(trained.config, trained.data)
     folder.check_split(prepared.split)

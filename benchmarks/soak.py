@@ -22,13 +22,13 @@ from benchmarks.streaming import QUIET_ROOM, SPEECH
 from crnn.errors import InputError, require
 from edge.audio.events import AudioEvent
 from edge.audio.sources import CHUNK_SECONDS, from_file
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 OUT = Path("benchmarks/results/soak.json")
 GROWTH_MB = 1.0
@@ -81,7 +81,7 @@ class Repeats:
 
     def __init__(self, round_seconds: float) -> None:
         self._seconds = round_seconds
-        self._model: list[tuple[float, HopResult | Segment]] = []
+        self._model: list[tuple[float, StreamResult | Segment]] = []
         self._round = self._at = 0
         self.rounds = self.hops = self.segments = self.missing = self.misplaced = self.different = 0
 
@@ -93,14 +93,14 @@ class Repeats:
         if number != self._round:
             self._end_round()
             self._round, self._at = number, 0
-        self.hops += isinstance(event, HopResult)
+        self.hops += isinstance(event, StreamResult)
         self.segments += isinstance(event, Segment)
         if number == 1:
             self._model.append((began, event))
         elif number > 1:
             self._compare(began - (number - 1) * self._seconds, event)
 
-    def _compare(self, began: float, event: HopResult | Segment) -> None:
+    def _compare(self, began: float, event: StreamResult | Segment) -> None:
         if self._at < len(self._model):
             at, like = self._model[self._at]
             self.misplaced += abs(began - at) > 1e-6
@@ -205,7 +205,7 @@ def main() -> int:
         audio = np.concatenate([speech, quiet])
         row = {"runtime": runtime, "what": args.what}
         if args.what == "loop":
-            row |= soak_loop(UtteranceRecognizer(recognizer, make_gate("energy", RATE)), audio, args.hours)
+            row |= soak_loop(UtteranceRecognizer(recognizer, make_vad("energy", RATE)), audio, args.hours)
             found = loop_problems(row)
         else:
             g = recognizer.geometry

@@ -25,12 +25,12 @@ class Ours:
     """The bundle in the listening loop: the energy gate, and the exact stream while someone speaks."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
-        from edge.audio.vad import make_gate
+        from edge.audio.vad import make_vad
         from edge.bundle import Bundle
         from edge.loop.utterances import UtteranceRecognizer
 
         recognizer = Bundle.open(bundle).recognizer(runtime)
-        self.recognizer = UtteranceRecognizer(recognizer, make_gate("energy", recognizer.features.sample_rate))
+        self.recognizer = UtteranceRecognizer(recognizer, make_vad("energy", recognizer.features.sample_rate))
         g = recognizer.geometry
         self.hop_samples, self.window_samples = g.hop_samples, g.window_samples - g.lead_samples
 
@@ -112,7 +112,7 @@ class TorchRecompute(Windows):
             return self._model(self._torch.from_numpy(self._log_mel(window))[None])[0].numpy()
 
 
-class SileroVad:
+class SileroAlone:
     """silero-vad's ONNX model as its own wrapper runs it: 512 samples, 64 of context before them, its state."""
 
     hop_samples, window_samples, context = 512, 576, 64
@@ -161,7 +161,7 @@ SYSTEMS = {
     "ours_stream": OursStream,
     "ours_recompute": OursRecompute,
     "torch_recompute": TorchRecompute,
-    "silero_vad": SileroVad,
+    "silero_vad": SileroAlone,
     "egemaps": Egemaps,
 }
 

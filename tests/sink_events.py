@@ -11,7 +11,7 @@ from helpers import ROOT
 from hypothesis import strategies as st
 
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 LABELS = ("neutral", "happy", "sad")
 PROBS = {"neutral": 0.1, "happy": 0.7, "sad": 0.2}
@@ -26,7 +26,7 @@ decided = st.tuples(
     share,
 )
 hops = st.builds(
-    lambda seconds, state, level, answer: HopResult(seconds, state, level, *answer),
+    lambda seconds, state, level, answer: StreamResult(seconds, state, level, *answer),
     time_of,
     st.sampled_from(State),
     st.floats(-200, 10),
@@ -45,9 +45,9 @@ audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(),
 events = hops | segments | audio_events
 
 
-def hop(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> HopResult:
+def hop(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> StreamResult:
     probs = np.array(probs, dtype=np.float32)
-    return HopResult(seconds, list(State)[-1], -30.0, None, probs, LABELS[int(probs.argmax())], float(probs.max()))
+    return StreamResult(seconds, list(State)[-1], -30.0, None, probs, LABELS[int(probs.argmax())], float(probs.max()))
 
 
 def segment(start: float = 0.0, emotion: str | None = "happy") -> Segment:

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import nonspeech, spoken
 from benchmarks.false_alarms import alarms, missed, total
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 RATE = nonspeech.RATE
 HOUR = np.zeros(3600 * RATE // 4, np.float32)
@@ -16,8 +16,8 @@ def segment(start: float, end: float, verdict: Verdict | None) -> Segment:
     return Segment(start, end, None if verdict else "angry", verdict, 0.9, {"angry": 0.9, "sad": 0.1})
 
 
-def hop(emotion: str | None) -> HopResult:
-    return HopResult(1.0, State.DECIDING, -20.0, None, None, emotion, 0.9)
+def hop(emotion: str | None) -> StreamResult:
+    return StreamResult(1.0, State.DECIDING, -20.0, None, None, emotion, 0.9)
 
 
 def test_a_false_emotion_is_a_segment_with_one():

@@ -12,9 +12,9 @@ from crnn.errors import InputError
 from crnn.files.settings_file import check_settings_file
 from crnn.files.strict import read_bounded
 from crnn.training.run_folder import RunFolder
-from edge.feedback.recorder import Keeper
+from edge.feedback.recorder import Recorder
 from edge.feedback.sidecar import NAME, parse_sidecar, time_of
-from edge.feedback.store import KeptFolder, Limits
+from edge.feedback.store import ExportLimits, RecordingStore
 from edge.stream.profile import Profile, load_profile
 
 LABELS, WIDTH, IDENTITY = ("neutral", "happy"), 2, "a" * 64
@@ -134,8 +134,8 @@ def test_strange_names_are_left_alone_and_stop_nothing(tmp_path, capfd):
     def now() -> datetime:
         return datetime(2026, 11, 22, tzinfo=UTC)
 
-    kept = KeptFolder(folder, now)
-    keeper = Keeper(kept, Limits(), IDENTITY, 16000, live=False, now=now)
+    kept = RecordingStore(folder, now)
+    keeper = Recorder(kept, ExportLimits(), IDENTITY, 16000, live=False, now=now)
     keeper.close()
     assert kept.corrected() == []
     assert before <= set(os.listdir(os.fsencode(folder))), "left alone"  # noqa: PTH208
@@ -152,7 +152,7 @@ def test_the_lock_is_taken_through_nothing_else(tmp_path, kind):
     {"link": lambda: lock.symlink_to(victim), "folder": lock.mkdir, "pipe": lambda: os.mkfifo(lock)}[kind]()
     began = time.monotonic()
     try:
-        Keeper(KeptFolder(folder), Limits(), IDENTITY, 16000, live=False).close()
+        Recorder(RecordingStore(folder), ExportLimits(), IDENTITY, 16000, live=False).close()
     except InputError as error:
         assert ".lock" in str(error)
     else:
@@ -168,7 +168,7 @@ def test_corrections_stay_in_their_folder(tmp_path):
     (outside / "happy" / f"anna_{RECORDING}.wav").write_bytes(b"not yours")
     (folder / "corrected").symlink_to(outside)
     (folder / f"{RECORDING}.wav").write_bytes(b"RIFF")
-    kept = KeptFolder(folder)
+    kept = RecordingStore(folder)
     assert kept.corrected() == []
     with pytest.raises(InputError, match="is a link"):
         kept.correct(RECORDING, "happy", "anna")

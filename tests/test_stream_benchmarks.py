@@ -15,7 +15,7 @@ from benchmarks.hop import cached_difference
 from benchmarks.shipped import same_layers
 from benchmarks.soak import loop_problems, problems, soak, soak_loop
 from crnn.errors import InputError
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 
@@ -139,7 +139,7 @@ def test_the_soak_of_the_loop_names_lost_and_late_events():
     audio = np.concatenate([speech, quiet])
 
     def verdict(**fault: int) -> list[str]:
-        loop = Forgetful(recognizer, make_gate("energy", 16000), lose=fault.get("lose", 0), late=fault.get("late", 0))
+        loop = Forgetful(recognizer, make_vad("energy", 16000), lose=fault.get("lose", 0), late=fault.get("late", 0))
         row = soak_loop(loop, audio, hours=0.03)
         row["rss_mb_end"] = row["rss_mb_early"]  # the memory of a test session is not the loop's
         return loop_problems(row)

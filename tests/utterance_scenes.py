@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from edge.audio.energy_vad import EnergyGate
+from edge.audio.energy_vad import EnergyVad
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.decision import decide, probabilities
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 RATE = 16000
 FRAME = 320
@@ -30,7 +30,7 @@ class Ear:
         self.streams.append([])
         self._recognizer.reset()
 
-    def push(self, samples: np.ndarray) -> list[HopResult]:
+    def push(self, samples: np.ndarray) -> list[StreamResult]:
         self.streams[-1].append(samples.copy())
         return self._recognizer.push(samples)
 
@@ -55,7 +55,7 @@ def scene(*parts: tuple[str, float]) -> np.ndarray:
     return np.concatenate(made)
 
 
-def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[HopResult | Segment]:
+def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[StreamResult | Segment]:
     loop.reset()
     told = []
     for at in range(0, len(audio), chunk):
@@ -63,12 +63,12 @@ def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[HopRes
     return told + loop.flush()
 
 
-def split(told: list) -> tuple[list[HopResult], list[Segment]]:
-    return [t for t in told if isinstance(t, HopResult)], [t for t in told if isinstance(t, Segment)]
+def split(told: list) -> tuple[list[StreamResult], list[Segment]]:
+    return [t for t in told if isinstance(t, StreamResult)], [t for t in told if isinstance(t, Segment)]
 
 
 def make(recognizer, **changes) -> UtteranceRecognizer:
-    return UtteranceRecognizer(recognizer, EnergyGate(RATE), UtteranceSettings(**changes))
+    return UtteranceRecognizer(recognizer, EnergyVad(RATE), UtteranceSettings(**changes))
 
 
 DAY = scene(

@@ -40,7 +40,7 @@ Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Views:
+class AugmentedFeatures:
     """Log-mel features of the views, float16, memory-mapped per corpus."""
 
     frames: dict[str, np.ndarray]
@@ -64,7 +64,7 @@ def open_views(
     settings: dict,
     make_augment: Callable[[], Augment],
     folder: Path | None = None,
-) -> Views:
+) -> AugmentedFeatures:
     """Open the views of all recordings of these corpora, computing them first where they or the settings are new.
 
     `settings` are the augmentation's, as plain values with their number under "views"; `make_augment()` makes the chain
@@ -85,7 +85,7 @@ def open_views(
         store = open_store(folder, stem, kind, names, computed)
         frames[corpus] = store.rows
         places |= {name: tuple((first, n) for first, n, _ in spans) for name, spans in store.spans.items()}
-    return Views(frames, places)
+    return AugmentedFeatures(frames, places)
 
 
 def _views(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from crnn.data.augmented import Views
+from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.protocols import Split
@@ -71,7 +71,7 @@ class TrainClips(Dataset):
     training recordings alone.
     """
 
-    def __init__(self, views: Views, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
+    def __init__(self, views: AugmentedFeatures, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
         self._views = views
         self._paste = paste
         self._partners = neutral_partners(split.train) if paste else []
@@ -195,6 +195,6 @@ def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> Da
     return DataLoader(clips, batch_size=batch_size, collate_fn=collate)
 
 
-def first_views(views: Views, split: Split) -> Iterator[Tensor]:
+def first_views(views: AugmentedFeatures, split: Split) -> Iterator[Tensor]:
     """One view `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
     return (torch.from_numpy(np.array(views.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)

@@ -38,7 +38,7 @@ class StridedBlock(nn.Sequential):
         )
 
 
-class Planes(nn.Module):
+class InputChannels(nn.Module):
     """`log_mel (batch, n_mels, frames)` -> `(batch, n_planes, n_mels, frames - lookback_frames)`, what the first
     convolution sees: see `ModelConfig.planes`.
 
@@ -93,7 +93,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, config: ModelConfig) -> None:
         super().__init__()
-        self.planes = Planes(config)
+        self.planes = InputChannels(config)
         self.register_buffer("band_mean", torch.zeros(len(config.planes), n_mels, 1))
         self.register_buffer("band_scale", torch.ones(len(config.planes), n_mels, 1))
         channels = (len(config.planes), *config.channels)

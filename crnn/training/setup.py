@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from crnn.data.augmented import Views
+from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, first_views, label_mask
 from crnn.data.protocols import Split
@@ -17,7 +17,7 @@ from crnn.training.task import EmotionTask
 
 
 @dataclass(frozen=True)
-class Ready:
+class TrainingParts:
     """What `crnn.training.fit.fit` is given."""
 
     task: EmotionTask
@@ -27,15 +27,15 @@ class Ready:
     """Speakers whom the initial weights, or the teachers, have heard"""
 
 
-def make_ready(
+def build_training(
     config: RunConfig,
     split: Split,
     cache: AudioCache,
-    views: Views,
+    views: AugmentedFeatures,
     augment: BatchAugment,
     paste: Paste | None,
     start: Start | None,
-) -> Ready:
+) -> TrainingParts:
     """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches,
     `paste` puts neutral speech into them.
 
@@ -56,5 +56,5 @@ def make_ready(
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
     if config.loss.teachers:
         teachers, heard = open_teachers(config, split)
-        return Ready(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *heard}))
-    return Ready(EmotionTask(config, model, *others), train, dev, before)
+        return TrainingParts(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *heard}))
+    return TrainingParts(EmotionTask(config, model, *others), train, dev, before)

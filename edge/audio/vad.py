@@ -1,4 +1,4 @@
-"""Is anyone speaking? Gates listen in short frames and answer with hysteresis; `edge.loop.utterances` does the rest.
+"""Is anyone speaking? Vads listen in short frames and answer with hysteresis; `edge.loop.utterances` does the rest.
 
 Two kinds, by name: `energy` compares the level with the room's own noise and costs almost nothing; it tells a voice
 from steady noise, but not from a dog. `silero` is the small neural network of silero-vad under ONNX Runtime, which
@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 
 from crnn.errors import require
-from edge.audio.energy_vad import EnergyGate
+from edge.audio.energy_vad import EnergyVad
 from edge.audio.speech_evidence import Voice
 
 
-class Gate(Protocol):
+class Vad(Protocol):
     """Hears frame after frame of `frame_samples` samples."""
 
     frame_samples: int
@@ -32,24 +32,24 @@ class Gate(Protocol):
         """Forget everything heard."""
 
 
-def _silero(sample_rate: int) -> Gate:
+def _silero(sample_rate: int) -> Vad:
     from edge.audio.silero_vad import (
-        SileroGate,  # only for those who ask: it needs ONNX Runtime and a package of its own
+        SileroVad,  # only for those who ask: it needs ONNX Runtime and a package of its own
     )
 
-    return SileroGate(sample_rate)
+    return SileroVad(sample_rate)
 
 
-def _auto(sample_rate: int) -> Gate:
-    return GATES[chosen(DEFAULT, sample_rate)](sample_rate)
+def _auto(sample_rate: int) -> Vad:
+    return VADS[chosen(DEFAULT, sample_rate)](sample_rate)
 
 
 DEFAULT = "auto"
-GATES_HELP = (
+VADS_HELP = (
     "what tells a voice from everything else: silero (a small network, extra vad), energy (the level alone; answers to "
     f"barking dogs too), or {DEFAULT}: silero where it is installed, else energy (default: {DEFAULT})"
 )
-GATES: dict[str, Callable[[int], Gate]] = {DEFAULT: _auto, "energy": EnergyGate, "silero": _silero}
+VADS: dict[str, Callable[[int], Vad]] = {DEFAULT: _auto, "energy": EnergyVad, "silero": _silero}
 
 
 def chosen(name: str, sample_rate: int) -> str:
@@ -61,10 +61,10 @@ def chosen(name: str, sample_rate: int) -> str:
     return "silero" if silero.available(sample_rate) else "energy"
 
 
-def make_gate(name: str, sample_rate: int) -> Gate:
+def make_vad(name: str, sample_rate: int) -> Vad:
     """The gate `name` for audio at `sample_rate` Hz; its own `name` says which was taken for `auto`.
 
     Raises InputError for an unknown name, and where what the gate needs is not installed, naming what to install.
     """
-    require(name in GATES, f"unknown gate {name}; known: {', '.join(GATES)}")
-    return GATES[name](sample_rate)
+    require(name in VADS, f"unknown gate {name}; known: {', '.join(VADS)}")
+    return VADS[name](sample_rate)

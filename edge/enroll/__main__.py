@@ -28,7 +28,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
 from crnn.errors import require
 from edge.audio.microphone import Microphone
-from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
+from edge.audio.vad import DEFAULT, VADS, VADS_HELP, make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import make_profile
 from edge.enroll.session import SETTINGS, Ear, Sentence, Session, from_file
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
     mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
     mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
-    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -132,7 +132,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     speakers = bundle.speakers(recognizer)
     interruptible()
     identity, labels = bundle.manifest.identity, recognizer.labels
-    ear = Ear(UtteranceRecognizer(recognizer, make_gate(args.gate, recognizer.features.sample_rate), SETTINGS))
+    ear = Ear(UtteranceRecognizer(recognizer, make_vad(args.gate, recognizer.features.sample_rate), SETTINGS))
     sentences = sentences_of(args, ear, labels)
     emotions, logits, pooled = _arrays(sentences)
     profile = make_profile(identity, labels, speakers, logits, pooled, emotions)

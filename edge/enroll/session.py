@@ -14,7 +14,7 @@ from crnn.files.atomic import replacing
 from edge.audio import sources
 from edge.audio.events import AudioEvent
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
-from edge.stream.results import HopResult, Segment, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 SETTINGS = UtteranceSettings(min_voice_seconds=0.8)
 """A word is enough to be answered, not to be learned from"""
@@ -87,7 +87,7 @@ class Ear:
         """End the audio."""
         return self._gather(self._loop.flush())
 
-    def _gather(self, told: list[HopResult | Segment]) -> list[Sentence]:
+    def _gather(self, told: list[StreamResult | Segment]) -> list[Sentence]:
         sentences = []
         for result in told:
             if isinstance(result, Segment):

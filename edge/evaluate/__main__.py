@@ -22,7 +22,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.errors import require
 from crnn.files.atomic import replacing
-from edge.audio.vad import DEFAULT, GATES, GATES_HELP, make_gate
+from edge.audio.vad import DEFAULT, VADS, VADS_HELP, make_vad
 from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
-    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip"
     )
@@ -51,7 +51,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         _check_plot(args.plot)
     bundle = Bundle.open(args.bundle)
     recognizer = bundle.recognizer(args.runtime, profile=args.profile)
-    gate = make_gate(args.gate, recognizer.features.sample_rate)
+    gate = make_vad(args.gate, recognizer.features.sample_rate)
     loop = UtteranceRecognizer(recognizer, gate)
 
     with needed("edge.evaluate", "train"):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class ExportLimits:
     """What an export may differ by. Past any of them no bundle is written."""
 
     max_uar_drop: float = 0.01
@@ -23,13 +23,13 @@ class Limits:
     def max_abs_diff(self, scheme: str) -> float:
         """The limit on probabilities for a scheme.
 
-        >>> Limits().max_abs_diff("static_int8")
+        >>> ExportLimits().max_abs_diff("static_int8")
         0.2
         """
         return getattr(self, f"max_abs_diff_{scheme.split('_')[-1]}")
 
 
-class GateError(Exception):
+class VerificationError(Exception):
     """Exported files are past a limit; `steps` (of `edge.prune.gradual`) and `rows` (of `edge.export.verify`)
     are the tables all the same."""
 

@@ -21,7 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 WEIGHTY = ("Conv", "MatMul", "Gemm", "LSTM")
 """Operations that hold nearly all weights"""
 CONVOLUTIONS = ("Conv", "Relu", "MaxPool")
-"""What static int8 quantizes: the blocks after the first. Planes, band normalisation and the first convolution stay
+"""What static int8 quantizes: the blocks after the first. Inputs, band normalisation and the first convolution stay
 float32: the range of logarithms is open, and what lies past the calibrated range would be cut off."""
 
 LARGEST_WEIGHT = 64

@@ -22,13 +22,13 @@ from edge.export import verify
 from edge.export.assemble import Told, assemble
 from edge.export.calibration import Grounds, choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all, exporter
-from edge.export.limits import GateError, Limits
+from edge.export.limits import ExportLimits, VerificationError
 from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.trained import Trained, open_trained
 from edge.export.trials import Trials
-from edge.prune.gradual import Ground, Recipe, shrink
+from edge.prune.gradual import FineTuneData, Recipe, shrink
 from edge.prune.step import Step
-from edge.prune.targets import Wish
+from edge.prune.targets import PruningTargets
 from edge.stream.decision import DecisionConfig
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Chains(Protocol):
 class Request:
     """What is wanted of a bundle."""
 
-    wish: Wish = field(default_factory=Wish)
+    wish: PruningTargets = field(default_factory=PruningTargets)
     """How much is pruned, or what has to be reached by it"""
     recipe: Recipe = field(default_factory=Recipe)
     """How it is pruned"""
@@ -63,7 +63,7 @@ class Request:
     """Names of runtimes; None = every one whose exporter is installed and that knows the scheme"""
     coverage: float = 0.9
     """Share of decisions that are not "uncertain\""""
-    limits: Limits = field(default_factory=Limits)
+    limits: ExportLimits = field(default_factory=ExportLimits)
 
     def __post_init__(self) -> None:
         require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
@@ -102,7 +102,7 @@ def compress(
     pruning, and the manifest.
 
     Raises InputError for input that cannot be used and wishes that cannot be met (`targets.OutOfReach` where steps
-    were made), and GateError past a limit; `out` then does not exist.
+    were made), and VerificationError past a limit; `out` then does not exist.
     """
     require(not out.exists(), f"{out}: exists already; give another --out or remove it")
     shipping = request.shipping()
@@ -153,7 +153,7 @@ def compress(
             names = f"{encoder.name} + {head.name}"
             rows.append(replace(row, files=names, runtime=runtime, bytes=size, ships=ships))
         if any(row.failures for row in rows if row.ships or row.scheme == "float32"):
-            raise GateError(steps, rows)
+            raise VerificationError(steps, rows)
 
         truth = dev.labels[reference.owner]
         spoken_by = np.array([u.speaker for u in dev.utterances])[reference.owner]
@@ -185,11 +185,11 @@ def _doubts(grounds: Grounds, decision: DecisionConfig) -> Iterator[str]:
 
 def open_ground(
     trained: Trained, prepared: preparation.Prepared, dev: EvalClips, augmentation: Augmentation, cache: Path | None
-) -> Ground:
+) -> FineTuneData:
     """The training speakers with the run's own augmentation, and the development speakers."""
     config, split = trained.config, prepared.split
     chain = augmentation(trained.augment, config)
     views = open_views(
         prepared.cache, split.corpora, config.features, chain.view_settings, chain.make_view_augment, cache
     )
-    return Ground(views, split, dev, chain.paste, chain.batch)
+    return FineTuneData(views, split, dev, chain.paste, chain.batch)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED = "pretrained"
 FLOAT32 = PRETRAINED.parent / "float32"
-GATES = (0, 2, 3, 1)
+VADS = (0, 2, 3, 1)
 """ONNX stores an LSTM's gates as input, output, forget, cell; torch as input, forget, cell, output"""
 
 
@@ -176,5 +176,5 @@ def _head_weights(path: Path) -> dict[str, Tensor]:
                 ("bias_hh", from_state),
             ):
                 quarters = np.split(array, 4)
-                weights[f"head.lstm.{name}_l0{suffix}"] = _tensor(np.concatenate([quarters[g] for g in GATES]))
+                weights[f"head.lstm.{name}_l0{suffix}"] = _tensor(np.concatenate([quarters[g] for g in VADS]))
     return weights

@@ -145,7 +145,7 @@ class _Writer:
         return len(self._model.operatorCodes) - 1
 
     def lstm(self, lstm: nn.LSTM, direction: str, given: int, made: int) -> None:
-        """One direction. Gates in both libraries: input, forget, cell, output."""
+        """One direction. Vads in both libraries: input, forget, cell, output."""
 
         def quarters(name: str) -> tuple[Tensor, ...]:
             return getattr(lstm, f"{name}_l0{direction}").detach().chunk(4)

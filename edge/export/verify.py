@@ -13,7 +13,7 @@ from crnn.data.loaders import EvalClips
 from crnn.metrics import summarize
 from crnn.models.crnn import CRNN, OpenHead
 from edge.bundle import Manifest
-from edge.export.limits import Limits
+from edge.export.limits import ExportLimits
 from edge.runtimes import Contract
 from edge.stream.decision import probabilities
 from edge.stream.recognizer import StreamingRecognizer
@@ -80,7 +80,7 @@ class Row:
     rtf: float
     """Compute time / audio time of the stream, 1 thread"""
     failures: tuple[str, ...]
-    """Limits it is past, in words"""
+    """ExportLimits it is past, in words"""
     files: str = ""
     runtime: str = ""
     bytes: int = 0
@@ -94,7 +94,7 @@ def compare(
     labels: Sequence[str],
     reference: Heard,
     trained_uar: float,
-    limits: Limits,
+    limits: ExportLimits,
     scheme: str,
 ) -> Row:
     """Hold one exported pair against the float32 model in torch (`reference`) and the trained model's UAR."""

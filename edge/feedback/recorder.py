@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from crnn.errors import InputError
-from edge.feedback.store import LOCK, PRIVATE_FILE, KeptFolder, Limits
+from edge.feedback.store import LOCK, PRIVATE_FILE, RecordingStore, StoreLimits
 from edge.loop.events import Recording
 from edge.sinks.worker import Worker
 from edge.stream.results import Segment, Verdict
@@ -27,7 +27,7 @@ WORTH_ASKING = (None, Verdict.UNCERTAIN)
 """Verdicts; where the sound itself is at fault there is nothing to learn"""
 
 
-class Keeper:
+class Recorder:
     """Give it to an `UtteranceRecognizer` as `keep`; `close` it at the end.
 
     Args:
@@ -43,8 +43,8 @@ class Keeper:
 
     def __init__(
         self,
-        folder: KeptFolder,
-        limits: Limits,
+        folder: RecordingStore,
+        limits: StoreLimits,
         bundle: str,
         sample_rate: int,
         live: bool,
@@ -92,7 +92,7 @@ class Keeper:
 class _Sink:
     """Recordings into the folder."""
 
-    def __init__(self, folder: KeptFolder, limits: Limits, bundle: str) -> None:
+    def __init__(self, folder: RecordingStore, limits: StoreLimits, bundle: str) -> None:
         self._folder, self._limits, self._bundle = folder, limits, bundle
         self._one = threading.Lock()
 
@@ -108,7 +108,7 @@ class _Sink:
         pass
 
 
-def _locked(folder: KeptFolder) -> BinaryIO:
+def _locked(folder: RecordingStore) -> BinaryIO:
     """A file that this process alone has locked, until it is closed or the process ends."""
     path = folder.path / LOCK
     try:

@@ -59,7 +59,7 @@ def time_of(name: str) -> datetime | None:
 
 
 def parse_sidecar(data: bytes, name: str) -> Told:
-    """The content of `NAME.json`. Raises InputError for anything that `KeptFolder.keep` would not write."""
+    """The content of `NAME.json`. Raises InputError for anything that `RecordingStore.keep` would not write."""
     damaged = f"{name}.json: not a sidecar of this project, or damaged"
     require(len(data) <= LARGEST, damaged)
     values = parse_json(data, damaged)

@@ -36,7 +36,7 @@ WAV_HEADER = 44
 
 
 @dataclass(frozen=True)
-class Limits:
+class StoreLimits:
     """What may lie there at a time; what is corrected is not counted."""
 
     number: int = 50
@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRecording:
     """One name of the folder."""
 
     name: str
@@ -80,7 +80,7 @@ class Corrected:
     speaker: str
 
 
-class KeptFolder:
+class RecordingStore:
     """The folder as it is on the disk: nothing is remembered here, so that loop and page may both work on it.
 
     Args:
@@ -105,7 +105,7 @@ class KeptFolder:
         )
         require(os.access(self.path, os.R_OK | os.W_OK | os.X_OK), f"{path}: cannot be written")
 
-    def scan(self) -> tuple[list[Kept], list[str]]:
+    def scan(self) -> tuple[list[StoredRecording], list[str]]:
         """What is kept, in order of name, and the names of files that are not this project's."""
         names: dict[str, dict[str, int]] = {}
         foreign = []
@@ -120,7 +120,7 @@ class KeptFolder:
                 elif entry.name not in (CORRECTED, LOCK) and _unfinished(entry.name) is None:
                     foreign.append(entry.name)
         kept = [
-            Kept(
+            StoredRecording(
                 name,
                 time_of(name),
                 self._told(name) if ".json" in sizes else None,
@@ -131,7 +131,7 @@ class KeptFolder:
         ]
         return kept, sorted(foreign)
 
-    def tidy(self, limits: Limits, room_for: Kept | None = None) -> bool:
+    def tidy(self, limits: StoreLimits, room_for: StoredRecording | None = None) -> bool:
         """Throw out what is too old, and the surest until the rest is within `limits` together with `room_for`.
 
         Returns whether `room_for` may come: not if it would be thrown out itself.
@@ -161,7 +161,7 @@ class KeptFolder:
                     self.remove(item.name)
         return stays
 
-    def keep(self, recording: Recording, bundle: str, limits: Limits) -> bool:
+    def keep(self, recording: Recording, bundle: str, limits: StoreLimits) -> bool:
         """Write a recording down, if it belongs to those the loop is least sure of; `bundle`: who answered.
 
         What must go goes before, so that the bounds hold at every moment. Raises OSError; then nothing of it is there.
@@ -170,7 +170,9 @@ class KeptFolder:
         told = Told(bundle, len(samples) / recording.sample_rate, segment.emotion, segment.verdict, segment.probs)
         name = new_name(recording.when)
         sidecar = as_json(told, name)
-        if not self.tidy(limits, Kept(name, recording.when, told, 2 * len(samples) + WAV_HEADER + len(sidecar), True)):
+        if not self.tidy(
+            limits, StoredRecording(name, recording.when, told, 2 * len(samples) + WAV_HEADER + len(sidecar), True)
+        ):
             return False
         try:
             with self._private(f"{name}.wav") as file, wave.open(file, "wb") as sound:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from edge.audio.events import AudioEvent
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Recording:
     """When it was told, by the wall clock"""
 
 
-Event = HopResult | Segment | AudioEvent
+Event = StreamResult | Segment | AudioEvent
 
 
 class Sink(Protocol):

@@ -22,13 +22,13 @@ import numpy as np
 
 from crnn.errors import InputError, require
 from edge.audio.sources import CHUNK_SECONDS, StreamResampler, check_format, from_file
-from edge.audio.vad import DEFAULT, chosen, make_gate
+from edge.audio.vad import DEFAULT, chosen, make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide, probabilities
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 ANSWERED = (None, Verdict.UNCERTAIN)
 """Verdicts of segments whose sound is good enough for an answer"""
@@ -116,7 +116,7 @@ class EmotionModel:
 
         All that a model gives out share one stream: use one at a time.
         """
-        return UtteranceRecognizer(self._recognizer, make_gate(self.gate, self.sample_rate), keep=keep)
+        return UtteranceRecognizer(self._recognizer, make_vad(self.gate, self.sample_rate), keep=keep)
 
     def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:
         """Recognize a whole recording.
@@ -222,7 +222,7 @@ class _Summary:
     """Logits since the last segment"""
 
     def write(self, seconds: float, event: Event) -> None:
-        if isinstance(event, HopResult):
+        if isinstance(event, StreamResult):
             if event.state is State.WARMING_UP:  # a new utterance: what is left over belongs to no segment
                 self._pending.clear()
             else:

@@ -13,11 +13,11 @@ import numpy as np
 from crnn.errors import require
 from edge.audio.level import moving_power, power_dbfs
 from edge.audio.speech_evidence import Voice
-from edge.audio.vad import Gate
+from edge.audio.vad import Vad
 from edge.stream.decision import UNCERTAIN, decide, probabilities
 from edge.stream.live_label import LiveLabel, SmoothingConfig
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult, Segment, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 FULL_SCALE = 32700 / 32768
 """From here on a sample is clipped: not every converter reaches its last step"""
@@ -64,7 +64,7 @@ class UtteranceRecognizer:
 
     Args:
         recognizer: the exact stream; nobody else may push to it.
-        gate: from edge.audio.vad.make_gate, for the same sample rate.
+        gate: from edge.audio.vad.make_vad, for the same sample rate.
         keep: called with every segment of an utterance and all that was heard of it, `(time,)` float32, pre-roll and
             hold included; the samples are overwritten by what follows. None: no sound is held.
     """
@@ -72,7 +72,7 @@ class UtteranceRecognizer:
     def __init__(
         self,
         recognizer: StreamingRecognizer,
-        gate: Gate,
+        gate: Vad,
         settings: UtteranceSettings | None = None,
         keep: Callable[[Segment, np.ndarray], None] | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class UtteranceRecognizer:
             f"utterances.max_segment_seconds is {settings.max_segment_seconds}; give more than a window ({window:g} s)",
         )
         self.recognizer, self.settings = recognizer, settings
-        self._gate, self._rate = gate, rate
+        self._vad, self._rate = gate, rate
 
         def frames(seconds: float) -> int:
             return round(seconds * rate / gate.frame_samples)
@@ -102,7 +102,7 @@ class UtteranceRecognizer:
 
     def reset(self) -> None:
         """Forget everything heard; time starts at 0 again."""
-        self._gate.reset()
+        self._vad.reset()
         self._filled = self._now = self._run = 0
         self._open = self._ended = self._spoken = False
         self._empty_ring()
@@ -117,7 +117,7 @@ class UtteranceRecognizer:
         """Audio time now, s since the first sample, gaps included."""
         return (self._now + self._filled) / self._rate
 
-    def push(self, samples: np.ndarray) -> list[HopResult | Segment]:
+    def push(self, samples: np.ndarray) -> list[StreamResult | Segment]:
         """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
 
         Returns what they complete, in order. Raises ValueError for another shape and for samples that are no numbers,
@@ -130,7 +130,7 @@ class UtteranceRecognizer:
             raise ValueError("samples hold NaN or infinite values; the source is broken")
         if self._ended:
             raise RuntimeError("the audio has ended with flush(); call reset() before the next push()")
-        told: list[HopResult | Segment] = []
+        told: list[StreamResult | Segment] = []
         batch, at = self._batch.reshape(-1), 0
         while at < len(samples):
             taken = min(len(samples) - at, len(batch) - self._filled)
@@ -140,7 +140,7 @@ class UtteranceRecognizer:
             told += self._listen()
         return told
 
-    def gap(self, seconds: float) -> list[HopResult | Segment]:
+    def gap(self, seconds: float) -> list[StreamResult | Segment]:
         """Audio of `seconds` (0 or more) is missing here: whatever was being said ends, and the clock moves on."""
         if not seconds >= 0:
             raise ValueError(f"a gap of {seconds} s; give 0 s or more")
@@ -150,7 +150,7 @@ class UtteranceRecognizer:
         self._now += round(seconds * self._rate)
         return told
 
-    def flush(self) -> list[HopResult | Segment]:
+    def flush(self) -> list[StreamResult | Segment]:
         """End the audio. If nobody has spoken in all of it, the one segment says so; without a sample there is none."""
         if self._ended:
             return []
@@ -160,15 +160,15 @@ class UtteranceRecognizer:
             told.append(Segment(0.0, self._now / self._rate, None, Verdict.NO_SPEECH, 0.0, {}))
         return told
 
-    def _listen(self) -> list[HopResult | Segment]:
+    def _listen(self) -> list[StreamResult | Segment]:
         """Hear the whole frames of the batch; what does not fill one waits at its beginning."""
         size = self._batch.shape[1]
         whole = self._filled // size
         if not whole:
             return []
         frames = self._batch[:whole]
-        voices = self._gate.update(frames)
-        told: list[HopResult | Segment] = []
+        voices = self._vad.update(frames)
+        told: list[StreamResult | Segment] = []
         first = 0  # that has gone nowhere yet
         for end, voice in enumerate(voices, start=1):
             self._run = self._run + 1 if voice else 0
@@ -199,7 +199,7 @@ class UtteranceRecognizer:
         self._ring_next = (self._ring_next + len(kept)) % len(self._ring)
         self._ring_frames = min(self._ring_frames + len(kept), len(self._ring))
 
-    def _begin(self) -> list[HopResult | Segment]:
+    def _begin(self) -> list[StreamResult | Segment]:
         """The gate opens: a new stream hears the pre-roll."""
         self._open = True
         self._quiet_frames = 0
@@ -214,9 +214,9 @@ class UtteranceRecognizer:
         self.recognizer.reset()
         return self._hear(frames, [Voice.NO] * (len(frames) - self._run) + [Voice.PERHAPS] * self._run)
 
-    def _hear(self, frames: np.ndarray, voices: list[Voice]) -> list[HopResult | Segment]:
+    def _hear(self, frames: np.ndarray, voices: list[Voice]) -> list[StreamResult | Segment]:
         """Frames of an utterance, `(n, samples)`, go to the stream; a segment ends with the frame that fills it."""
-        told: list[HopResult | Segment] = []
+        told: list[StreamResult | Segment] = []
         while len(frames):
             room = self._max_samples - (self._now - self._heard.start)
             taken = min(len(frames), max(1, -(-room // frames.shape[1])))
@@ -241,7 +241,7 @@ class UtteranceRecognizer:
             frames, voices = frames[taken:], voices[taken:]
         return told
 
-    def _placed(self, result: HopResult, sure: bool) -> HopResult:
+    def _placed(self, result: StreamResult, sure: bool) -> StreamResult:
         """A result of the stream, at its place in the audio; with the smoothed label, or "noise" where that is all."""
         seconds = self._start / self._rate + result.seconds
         if result.logits is None:
@@ -251,14 +251,14 @@ class UtteranceRecognizer:
         shown = emotion if sure else Verdict.NOISE.value
         return replace(result, seconds=seconds, probs=probs, emotion=shown, confidence=confidence)
 
-    def _close(self) -> list[HopResult | Segment]:
+    def _close(self) -> list[StreamResult | Segment]:
         """The utterance has ended. The zeros that `flush` adds to the stream take no time."""
         end = self._now / self._rate
-        told: list[HopResult | Segment] = [self._placed(r, self._sure) for r in self.recognizer.flush()]
+        told: list[StreamResult | Segment] = [self._placed(r, self._sure) for r in self.recognizer.flush()]
         self._open = False
         return [replace(r, seconds=min(r.seconds, end)) for r in told] + self._segment()
 
-    def _finish(self) -> list[HopResult | Segment]:
+    def _finish(self) -> list[StreamResult | Segment]:
         """No more samples follow: an open utterance hears those that do not fill a frame, and ends."""
         rest, self._filled = self._batch.reshape(1, -1)[:, : self._filled], 0
         if not self._open:

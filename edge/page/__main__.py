@@ -28,10 +28,10 @@ from pathlib import Path
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
 from crnn.errors import InputError, require
-from edge.audio.vad import DEFAULT, GATES, GATES_HELP
+from edge.audio.vad import DEFAULT, VADS, VADS_HELP
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.corrections import Corrections
-from edge.page.upload import Limits
+from edge.page.upload import UploadLimits
 
 NEEDED = ("gradio", "soundfile", "soxr")
 GRACE_SECONDS = 2
@@ -42,14 +42,14 @@ CONNECTIONS = 200
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.page", __doc__)
-    limits = Limits()
+    limits = UploadLimits()
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="bundle folders made by quantize.py")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine alone)"
     )
     parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any that is free)")
     parser.add_argument("--runtime", help="inference runtime (default: each bundle's first that is installed)")
-    parser.add_argument("--gate", choices=tuple(GATES), default=DEFAULT, help=GATES_HELP)
+    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
     parser.add_argument(
         "--max-mb", type=float, default=limits.max_megabytes, help=f"of an upload (default: {limits.max_megabytes:g})"
     )
@@ -117,7 +117,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
     """Serve until a signal; whatever is uploaded lies in `folder`."""
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     tempfile.tempdir = folder  # uploads that break off halfway lie there
-    limits = Limits(args.max_mb, args.max_seconds, args.max_sessions)
+    limits = UploadLimits(args.max_mb, args.max_seconds, args.max_sessions)
     local = is_loopback(args.host)
     require(
         local or args.corrections is None,

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crnn.features import LogMel
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.page.occlusion import Decisions, Stretch, silent_steps, support
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Hearing:
     decision: DecisionConfig
     settings: UtteranceSettings
     hop_seconds: float
-    hops: tuple[HopResult, ...]
+    hops: tuple[StreamResult, ...]
     segments: tuple[Explained, ...]
 
     @property
@@ -58,7 +58,7 @@ def hear(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: 
     encoder = _Kept(model)
     recognizer = StreamingRecognizer(encoder, head, proven.features, proven.geometry, proven.labels, proven.decision)
     rate = recognizer.features.sample_rate
-    ears = make_gate(gate, rate)
+    ears = make_vad(gate, rate)
     utterances = UtteranceRecognizer(recognizer, ears)
     listening = _Listening(Decisions(head, recognizer, silent_steps(encoder, recognizer)), encoder, len(samples) / rate)
 
@@ -107,7 +107,7 @@ class _Listening:
     decisions: Decisions
     encoder: _Kept
     seconds: float
-    hops: list[HopResult] = field(default_factory=list)
+    hops: list[StreamResult] = field(default_factory=list)
     segments: list[Explained] = field(default_factory=list)
     steps: list[np.ndarray] = field(default_factory=list)
     """Of the utterance, per hop `(hop_steps, d)`"""
@@ -119,9 +119,9 @@ class _Listening:
     def __post_init__(self) -> None:
         self.encoder.given.clear()
 
-    def take(self, told: Iterable[HopResult | Segment]) -> None:
+    def take(self, told: Iterable[StreamResult | Segment]) -> None:
         for event in told:
-            if isinstance(event, HopResult):
+            if isinstance(event, StreamResult):
                 if not self.steps:
                     self.begun = self.decisions.begin_of(event.seconds)
                 self.steps.append(self.encoder.given.pop(0))

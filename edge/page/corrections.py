@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crnn.errors import InputError, require
 from edge.feedback.sidecar import time_of
-from edge.feedback.store import Corrected, Kept, KeptFolder
+from edge.feedback.store import Corrected, RecordingStore, StoredRecording
 from edge.page import html as words
 from edge.stream.results import Segment
 
@@ -27,11 +27,11 @@ class Corrections:
         folder: as `stream_infer.py --keep-unsure` was given.
         emotions: of the models on the page; a recording's own model may know others.
 
-    Raises what KeptFolder raises.
+    Raises what RecordingStore raises.
     """
 
     def __init__(self, folder: Path, emotions: Sequence[str]) -> None:
-        self._folder, self._emotions = KeptFolder(folder), tuple(emotions)
+        self._folder, self._emotions = RecordingStore(folder), tuple(emotions)
 
     def listing(self) -> dict[str, str]:
         """`rows` (HTML) of what is kept, the least sure first, and of what is corrected; `note`: where all that is."""
@@ -82,7 +82,7 @@ class Corrections:
         told = next((item.told for item in self._folder.scan()[0] if item.name == name), None)
         return tuple(told.probs) if told else self._emotions
 
-    def _kept_row(self, item: Kept) -> str:
+    def _kept_row(self, item: StoredRecording) -> str:
         told = item.told
         segment = Segment(0.0, told.seconds, told.emotion, told.verdict, item.sure, told.probs)
         shown = f"{words.badge(segment)}{words.bars(told.probs)}"

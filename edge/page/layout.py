@@ -10,7 +10,7 @@ import gradio as gr
 
 from edge.page import corrections
 from edge.page import html as words
-from edge.page.upload import Limits, formats
+from edge.page.upload import UploadLimits, formats
 
 INTRODUCTION = """# What the model hears
 Acted emotions are not felt ones: see the model card for what can be expected. Everything is computed by the machine
@@ -27,7 +27,7 @@ probable. Each segment has its own scale. On the spectrogram, what the answer do
 not the attention inside the model."""
 
 
-def build_page(names: Sequence[str], limits: Limits, correcting: bool = False) -> gr.Blocks:
+def build_page(names: Sequence[str], limits: UploadLimits, correcting: bool = False) -> gr.Blocks:
     """The page over models of these names; the first is chosen. `correcting`: whether it has that tab."""
     with gr.Blocks(title="Speech emotion", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(INTRODUCTION)
@@ -64,7 +64,7 @@ def _ask(
     choices: dict[str, tuple[str, int]],
     results: list[str],
     names: Sequence[str],
-    limits: Limits,
+    limits: UploadLimits,
 ) -> str:
     """Everything of a tab that recognizes a clip; clip.js moves it.
 

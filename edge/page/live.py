@@ -20,13 +20,13 @@ from crnn.errors import InputError, require
 from edge.audio.events import AudioEvent
 from edge.audio.signal_monitor import InputWatch
 from edge.audio.sources import StreamResampler, check_format
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.page import html as words
 from edge.sinks.lines import as_dict
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import HopResult, Segment, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 IDLE_SECONDS = 15.0
 """A session that sent nothing for so long has ended: the tab was closed, the network went"""
@@ -51,9 +51,9 @@ class LiveSession:
         self._rate, self._labels = rate, recognizer.labels
         self._decision = recognizer.decision
         self._resample = StreamResampler(rate, recognizer.features.sample_rate)
-        self._utterances = UtteranceRecognizer(recognizer, make_gate(gate, recognizer.features.sample_rate))
+        self._utterances = UtteranceRecognizer(recognizer, make_vad(gate, recognizer.features.sample_rate))
         self._watch = InputWatch(rate, ZEROS_SECONDS, CLIP_SHARE)
-        self._last: HopResult | None = None
+        self._last: StreamResult | None = None
         self._message = ""
         self._level = FLOOR_DBFS
         self._lock = Lock()
@@ -106,7 +106,7 @@ class LiveSession:
     def _notice(self, event: AudioEvent) -> None:
         self._message = f"{event.kind.value}: {event.message}"
 
-    def _told(self, told: Iterable[HopResult | Segment]) -> dict:
+    def _told(self, told: Iterable[StreamResult | Segment]) -> dict:
         rows, lines = [], []
         for event in told:
             if isinstance(event, Segment):
@@ -165,7 +165,7 @@ class LiveSessions:
         most: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bundles, self._runtime, self._gate, self._most, self._clock = bundles, runtime, gate, most, clock
+        self._bundles, self._runtime, self._vad, self._most, self._clock = bundles, runtime, gate, most, clock
         self._open: dict[str, LiveSession | None] = {}
         self._heard: dict[str, float] = {}
         self._lock = Lock()
@@ -184,7 +184,7 @@ class LiveSessions:
             key = secrets.token_urlsafe(24)
             self._open[key], self._heard[key] = None, self._clock()  # its place, while others go on being heard
         try:
-            session = LiveSession(self._bundles[bundle].recognizer(self._runtime), self._gate, rate)
+            session = LiveSession(self._bundles[bundle].recognizer(self._runtime), self._vad, rate)
         except BaseException:
             with self._lock:
                 self._forget(key)

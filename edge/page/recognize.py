@@ -14,7 +14,7 @@ from edge.bundle import Bundle
 from edge.page import html as words
 from edge.page.clip_analysis import hear
 from edge.page.clip_svg import view
-from edge.page.upload import MIB, ClipError, Limits, decode
+from edge.page.upload import MIB, ClipError, UploadLimits, decode
 
 WAITING = 8
 """Recordings that arrive or wait while one is computed"""
@@ -31,9 +31,9 @@ class Recognizer:
     """
 
     def __init__(
-        self, bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: Limits, folder: Path
+        self, bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: UploadLimits, folder: Path
     ) -> None:
-        self._bundles, self._runtime, self._gate, self._limits = list(bundles.items()), runtime, gate, limits
+        self._bundles, self._runtime, self._vad, self._limits = list(bundles.items()), runtime, gate, limits
         self._folder = folder
         self._inside = 0
         self._turn = asyncio.Lock()
@@ -79,6 +79,6 @@ class Recognizer:
         return [self._view(name, bundle, samples) for name, bundle in chosen]
 
     def _view(self, name: str, bundle: Bundle, samples) -> str:
-        hearing = hear(bundle, samples, self._runtime, self._gate)
+        hearing = hear(bundle, samples, self._runtime, self._vad)
         rows = (words.segment_row(e.segment, hearing.decision, hearing.settings) for e in hearing.segments)
         return view(hearing, name) + words.segment_table("".join(rows))

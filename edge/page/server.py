@@ -19,7 +19,7 @@ from edge.page.corrections import Corrections
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 from edge.page.recognize import Recognizer
-from edge.page.upload import MIB, ClipError, Limits
+from edge.page.upload import MIB, ClipError, UploadLimits
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def build_app(
     bundles: Mapping[str, Bundle],
     runtime: str | None,
     gate: str,
-    limits: Limits,
+    limits: UploadLimits,
     names: Sequence[str],
     folder: Path,
     corrections: Corrections | None = None,

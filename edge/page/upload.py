@@ -19,7 +19,7 @@ class ClipError(InputError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """What the page takes from a stranger."""
 
     max_megabytes: float = 20.0
@@ -41,7 +41,7 @@ def formats() -> str:
     return f"{FORMATS}, {WITH_AV}" if find_spec("av") else FORMATS
 
 
-def decode(path: Path, sample_rate: int, limits: Limits) -> np.ndarray:
+def decode(path: Path, sample_rate: int, limits: UploadLimits) -> np.ndarray:
     """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz.
 
     Raises ClipError, which tells nothing of where the file lies: only its owner knows its name.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from crnn.data.augmented import Views
+from crnn.data.augmented import AugmentedFeatures
 from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, eval_loader, train_loader
 from crnn.data.protocols import Split
 from crnn.errors import require
@@ -23,7 +23,7 @@ from crnn.training.predict import predict
 from edge.prune.importance import CRITERIA
 from edge.prune.step import Step
 from edge.prune.structured import cut, most_important
-from edge.prune.targets import OutOfReach, Trial, Wish
+from edge.prune.targets import OutOfReach, PruningTargets, Trial
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,10 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Ground:
+class FineTuneData:
     """Where a pruned model learns and is judged."""
 
-    views: Views
+    views: AugmentedFeatures
     split: Split
     dev: EvalClips
     paste: Paste | None
@@ -97,7 +97,7 @@ def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> St
 
 
 def gradually(
-    model: CRNN, config: RunConfig, share: float, recipe: Recipe, ground: Ground
+    model: CRNN, config: RunConfig, share: float, recipe: Recipe, ground: FineTuneData
 ) -> Iterator[tuple[CRNN, RunConfig, float]]:
     """The model after every step to `share`, trained further, its configuration and the share that has left.
 
@@ -127,10 +127,10 @@ def gradually(
 def shrink(
     model: CRNN,
     config: RunConfig,
-    wish: Wish,
+    wish: PruningTargets,
     recipe: Recipe,
     max_uar_drop: float,
-    ground: Ground,
+    ground: FineTuneData,
     measure: Callable[[CRNN, RunConfig, int], Trial],
 ) -> tuple[CRNN, RunConfig, list[Step]]:
     """Prune as much as is wished, or as little as the wished targets allow; returns the model, its configuration and

@@ -50,7 +50,7 @@ class OutOfReach(InputError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class PruningTargets:
     """`--prune` says how much leaves; the targets are what must be reached, at most."""
 
     prune: float | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from crnn.errors import InputError, require
 from edge.loop.events import Event
 from edge.sinks.lines import as_dated_json
-from edge.stream.results import HopResult
+from edge.stream.results import StreamResult
 
 SMALLEST_BYTES = 4096
 """Of a file: a line must fit in"""
@@ -49,7 +49,7 @@ class FileSink:
         self._handler.setFormatter(logging.Formatter("%(message)s"))
 
     def write(self, seconds: float, event: Event) -> None:
-        if self._hops or not isinstance(event, HopResult):
+        if self._hops or not isinstance(event, StreamResult):
             line = as_dated_json(seconds, event, self._labels)
             self._handler.emit(logging.makeLogRecord({"msg": line}))
 

@@ -15,7 +15,7 @@ from crnn.errors import require
 from crnn.files.printable import shown
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.loop.events import Event
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 STDOUT = 1
 
@@ -78,9 +78,9 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
         raise ValueError(f"type {kind!r} is not hop, segment or audio")
     state, level = State(values["state"]), _float(values["level_dbfs"])
     if "probs" not in values:
-        return seconds, HopResult(seconds, state, level, None, None, None, None)
+        return seconds, StreamResult(seconds, state, level, None, None, None, None)
     probs = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
-    return seconds, HopResult(seconds, state, level, None, probs, values["emotion"], _float(values["confidence"]))
+    return seconds, StreamResult(seconds, state, level, None, probs, values["emotion"], _float(values["confidence"]))
 
 
 def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
@@ -142,7 +142,7 @@ class LinesSink:
         self._out, self._labels, self._show, self._hops = out, labels, show, hops
 
     def write(self, seconds: float, event: Event) -> None:
-        if isinstance(event, HopResult) and not self._hops:
+        if isinstance(event, StreamResult) and not self._hops:
             return
         self._out.write(self._show(seconds, event, self._labels) + "\n")
         self._out.flush()

@@ -18,7 +18,7 @@ from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
 from edge.loop.events import Event
 from edge.sinks.lines import answer
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
 FLOOR_DBFS = -60.0
@@ -154,7 +154,7 @@ class TerminalSink:
 
     def write(self, seconds: float, event: Event) -> None:
         self.screen.update(seconds, event)
-        pause = 0.5 if isinstance(event, HopResult) else 0.1 if isinstance(event, AudioEvent) else 0.0
+        pause = 0.5 if isinstance(event, StreamResult) else 0.1 if isinstance(event, AudioEvent) else 0.0
         now = self._clock()
         if now - self._drawn >= pause:
             self._drawn = now

@@ -8,7 +8,7 @@ from collections import deque
 from crnn.errors import require
 from edge.loop.events import Event, Recording, Sink
 from edge.sinks.guard import Guard
-from edge.stream.results import HopResult
+from edge.stream.results import StreamResult
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Worker:
         with self._changed:
             if self._reader_gone:
                 raise BrokenPipeError(f"the reader of {self._name} has gone")
-            hop = isinstance(event, HopResult)
+            hop = isinstance(event, StreamResult)
             if self.held >= self._size:
                 if self._hops or hop:
                     self.dropped_hops += 1

@@ -14,7 +14,7 @@ from edge.audio.level import moving_power, power_dbfs
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig, decide, probabilities
 from edge.stream.profile import Profile
-from edge.stream.results import HopResult, State
+from edge.stream.results import State, StreamResult
 
 
 class StreamingRecognizer:
@@ -64,7 +64,7 @@ class StreamingRecognizer:
         self._filled, self._needed = self.geometry.lead_samples, self.geometry.first_samples
         self._ended = False
 
-    def push(self, samples: np.ndarray) -> list[HopResult]:
+    def push(self, samples: np.ndarray) -> list[StreamResult]:
         """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
 
         Returns the results of the hops they complete. Raises ValueError for another shape, and RuntimeError after
@@ -91,7 +91,7 @@ class StreamingRecognizer:
             self._recent[-len(newest) :] = newest
         return results
 
-    def flush(self) -> list[HopResult]:
+    def flush(self) -> list[StreamResult]:
         """End the stream: silence completes the last hop, and the first window of a clip shorter than one. It stands
         at the level of the last frame (`crnn.offset`).
 
@@ -102,7 +102,7 @@ class StreamingRecognizer:
         self._ended = True
         return results
 
-    def _hop(self) -> HopResult:
+    def _hop(self) -> StreamResult:
         g = self.geometry
         if self._hops == 0:
             self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
@@ -122,11 +122,11 @@ class StreamingRecognizer:
         self._filled, self._needed = shared, shared + g.hop_samples
         self._hops += 1
         if not warm:
-            return HopResult(seconds, State.WARMING_UP, level, None, None, None, None)
+            return StreamResult(seconds, State.WARMING_UP, level, None, None, None, None)
         made = self._head.run(self._steps)[0]
         logits, pooled = made[: len(self.labels)], made[len(self.labels) :]
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
         probs = probabilities(logits, self.decision.temperature)
         emotion, confidence = decide(probs, self.labels, self.decision)
-        return HopResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence, pooled)
+        return StreamResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence, pooled)

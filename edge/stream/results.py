@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class HopResult:
+class StreamResult:
     """What one hop gave."""
 
     seconds: float

@@ -13,14 +13,14 @@ from sounds import RATE, chance, rms, speech
 
 from augment import noise
 from augment.config import AugmentConfig
-from augment.level import Gain, Hiss, StyleMix
+from augment.level import Gain, SteadyNoise, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
 from augment.pipeline import ViewAugment, batch_augment, chains
 from augment.reverb import Reverb, response
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation
-from augment.surround import Surround, trim
+from augment.surround import Padding, trim
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_surround_keeps_the_speech_and_forgets_the_silence_around_it():
     assert len(trim(clip, RATE)) == pytest.approx(1.2 * RATE, abs=0.05 * RATE), "a margin of 0.1 s stays"
     starts = []
     for seed in range(8):
-        made = Surround(3 * RATE, RATE, -60, -60)(clip, np.random.default_rng(seed))
+        made = Padding(3 * RATE, RATE, -60, -60)(clip, np.random.default_rng(seed))
         assert len(made) == 3 * RATE
         heard = np.flatnonzero(np.abs(made) > 0.1)
         starts.append(heard[0])
@@ -237,11 +237,11 @@ def test_other_noise_makes_other_views_and_another_place_does_not(sounds, tmp_pa
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
         (lambda: Gain(5, -5, 0.0, 1e-6), "above max_db"),
         (lambda: AugmentConfig(denoise_p=-0.1), "denoise_p is -0.1"),
-        (lambda: Hiss(0.5, -5, -35), "above max_db"),
-        (lambda: Hiss(1.5, -35, -5), "hiss p is 1.5"),
+        (lambda: SteadyNoise(0.5, -5, -35), "above max_db"),
+        (lambda: SteadyNoise(1.5, -35, -5), "hiss p is 1.5"),
         (lambda: Mixup(0.0, 0.5), "alpha is 0"),
         (lambda: StyleMix(0.5, 2.0), "strength is 2"),
-        (lambda: Surround(1, RATE, 5, -5), "above max_floor_db"),
+        (lambda: Padding(1, RATE, 5, -5), "above max_floor_db"),
     ],
 )
 def test_ranges_are_checked_by_name(make, part):

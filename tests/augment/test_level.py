@@ -5,7 +5,7 @@ import pytest
 import torch
 from sounds import chance, speech
 
-from augment.level import BandShift, Gain, Hiss, StyleMix
+from augment.level import BandShift, Gain, SteadyNoise, StyleMix
 from crnn.config import FeatureConfig
 from crnn.features import LogMel
 
@@ -32,20 +32,20 @@ def test_hiss_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
     silence = torch.full((400, 64, 50), -30.0)
     silence[:, 10, 20] = 5.0  # all of the power: what the hiss is measured against
     mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
-    made = Hiss(0.75, -30.0, -10.0)(silence, chance())
+    made = SteadyNoise(0.75, -30.0, -10.0)(silence, chance())
     heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
     with_hiss = (made[:, 0, 0] > -29).numpy()
     assert with_hiss.mean() == pytest.approx(0.75, abs=0.08)
     low, high = heard[with_hiss][:, 0], heard[with_hiss][:, -1]
     assert -30.1 <= low.min() < -28 < -12 < low.max() <= -9.9
     fall = low - high
-    assert -0.1 <= fall.min() < 2 < 18 < fall.max() <= Hiss.TILT_DB + 0.1
+    assert -0.1 <= fall.min() < 2 < 18 < fall.max() <= SteadyNoise.TILT_DB + 0.1
     assert torch.allclose(made[:, 10, 20], silence[:, 10, 20], atol=1e-2), "what is loud stays"
     assert torch.allclose(made[with_hiss][:, 20, 0], made[with_hiss][:, 20, -1]), "it is steady"
-    assert torch.equal(Hiss(0.0, -30.0, -10.0)(silence, chance()), silence.exp().log())
+    assert torch.equal(SteadyNoise(0.0, -30.0, -10.0)(silence, chance()), silence.exp().log())
 
 
-@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), Hiss(1.0, -35, -5), StyleMix(1.0, 1.0), BandShift(3)])
+@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), SteadyNoise(1.0, -35, -5), StyleMix(1.0, 1.0), BandShift(3)])
 def test_chance_is_drawn_on_the_processor_wherever_the_batch_lies(part):
     """torch's meta device stands for a GPU: it refuses to be mixed with the processor as one does."""
     assert part(torch.empty(4, 64, 90, device="meta"), chance(0)).device.type == "meta"

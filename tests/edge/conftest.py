@@ -17,7 +17,7 @@ from raw_client import Client
 from virtual_microphone import House, Listener
 
 from edge.bundle import Bundle
-from edge.feedback.store import KeptFolder, Limits
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.stream.decision import DecisionConfig
 
 
@@ -143,10 +143,10 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(home) -> KeptFolder:
-    folder = KeptFolder(home / "kept")
+def kept(home) -> RecordingStore:
+    folder = RecordingStore(home / "kept")
     for sure in (0.3, 0.4):
-        folder.keep(recording(sure), BUNDLE, Limits())
+        folder.keep(recording(sure), BUNDLE, StoreLimits())
     return folder
 
 

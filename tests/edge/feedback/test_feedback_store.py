@@ -19,7 +19,7 @@ from crnn.data.corrections import read_corrections
 from crnn.errors import InputError
 from edge.enroll import __main__ as enroll
 from edge.feedback.sidecar import NAME, parse_sidecar
-from edge.feedback.store import CORRECTED, KeptFolder, Limits
+from edge.feedback.store import CORRECTED, RecordingStore, StoreLimits
 from edge.stream.results import Verdict
 
 
@@ -36,17 +36,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def folder(tmp_path, clock) -> KeptFolder:
-    return KeptFolder(tmp_path / "kept", clock)
+def folder(tmp_path, clock) -> RecordingStore:
+    return RecordingStore(tmp_path / "kept", clock)
 
 
-def sures(folder: KeptFolder) -> list[float]:
+def sures(folder: RecordingStore) -> list[float]:
     return sorted(item.sure for item in folder.scan()[0])
 
 
 def test_what_is_kept_is_what_was_heard_and_answered(folder):
     heard = recording(0.55)
-    assert folder.keep(heard, BUNDLE, Limits())
+    assert folder.keep(heard, BUNDLE, StoreLimits())
     ((item,), foreign) = folder.scan()
     assert foreign == []
     assert NAME.fullmatch(item.name)
@@ -61,30 +61,30 @@ def test_what_is_kept_is_what_was_heard_and_answered(folder):
 def test_nobody_else_may_look(folder, tmp_path):
     before = os.umask(0)
     try:
-        made = KeptFolder(tmp_path / "open")
-        made.keep(recording(0.6), BUNDLE, Limits())
+        made = RecordingStore(tmp_path / "open")
+        made.keep(recording(0.6), BUNDLE, StoreLimits())
         made.correct(made.scan()[0][0].name, "angry", "me")
-        made.keep(recording(0.7), BUNDLE, Limits())
+        made.keep(recording(0.7), BUNDLE, StoreLimits())
     finally:
         os.umask(before)
     for path in (made.path, *made.path.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
     made.path.chmod(0o755)
     with pytest.raises(InputError, match="others on this machine may look into it; chmod 700"):
-        KeptFolder(made.path)
+        RecordingStore(made.path)
 
 
 def test_the_surest_goes_first(folder):
     for sure in (0.9, 0.6, 0.8, 0.7):
-        folder.keep(recording(sure), BUNDLE, Limits(number=3))
+        folder.keep(recording(sure), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.6, 0.7, 0.8]
-    assert not folder.keep(recording(0.85), BUNDLE, Limits(number=3)), "surer than all there is"
-    assert folder.keep(recording(0.5), BUNDLE, Limits(number=3))
+    assert not folder.keep(recording(0.85), BUNDLE, StoreLimits(number=3)), "surer than all there is"
+    assert folder.keep(recording(0.5), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.5, 0.6, 0.7]
 
 
 def test_what_is_too_old_goes_and_what_comes_from_the_future_is_fresh(folder, clock):
-    limits = Limits(days=2)
+    limits = StoreLimits(days=2)
     folder.keep(recording(0.6), BUNDLE, limits)
     clock.now = START + timedelta(days=1)
     folder.keep(recording(0.7, clock.now), BUNDLE, limits)
@@ -106,7 +106,7 @@ steps = st.lists(
 )
 
 
-def live(folder: KeptFolder, clock: Clock, limits: Limits, action: str, sure: float, seconds: float) -> None:
+def live(folder: RecordingStore, clock: Clock, limits: StoreLimits, action: str, sure: float, seconds: float) -> None:
     """One thing that happens to a folder."""
     names = [item.name for item in folder.scan()[0]]
     if action == "wait":
@@ -124,9 +124,9 @@ def live(folder: KeptFolder, clock: Clock, limits: Limits, action: str, sure: fl
 @settings(max_examples=60, deadline=None)
 @given(steps, st.integers(1, 6), st.floats(0.01, 0.06))
 def test_never_more_never_older_never_larger(steps, number, megabytes):
-    clock, limits = Clock(), Limits(number, 5.0, megabytes)
+    clock, limits = Clock(), StoreLimits(number, 5.0, megabytes)
     with tempfile.TemporaryDirectory() as place:
-        folder = KeptFolder(Path(place) / "kept", clock)
+        folder = RecordingStore(Path(place) / "kept", clock)
         for action, sure, seconds in steps:
             live(folder, clock, limits, action, sure / 100, seconds)
             kept, foreign = folder.scan()
@@ -141,10 +141,10 @@ def test_never_more_never_older_never_larger(steps, number, megabytes):
 @given(steps, st.integers(1, 6))
 def test_the_least_sure_stay(steps, number):
     """Held against the rule itself: of what is young enough the least sure, the newer one of two alike."""
-    clock, limits = Clock(), Limits(number, 5.0)
+    clock, limits = Clock(), StoreLimits(number, 5.0)
     expected: list[tuple[float, datetime]] = []
     with tempfile.TemporaryDirectory() as place:
-        folder = KeptFolder(Path(place) / "kept", clock)
+        folder = RecordingStore(Path(place) / "kept", clock)
         for action, sure, seconds in steps:
             if action in ("keep", "wait"):
                 live(folder, clock, limits, action, sure / 100, seconds)
@@ -161,12 +161,12 @@ def test_ever_the_least_sure_of_all_while_nothing_grows_old(folder, clock):
     for sure in rng.permutation(np.linspace(0.5, 0.99, 40)):
         clock.now += timedelta(seconds=1)
         offered.append(float(sure))
-        folder.keep(recording(float(sure), clock.now), BUNDLE, Limits(number=7))
+        folder.keep(recording(float(sure), clock.now), BUNDLE, StoreLimits(number=7))
         assert sures(folder) == pytest.approx(sorted(offered)[:7])
 
 
 def test_foreign_files_are_left_alone_and_told(folder, clock):
-    folder.keep(recording(0.6), BUNDLE, Limits())
+    folder.keep(recording(0.6), BUNDLE, StoreLimits())
     foreign = {
         "notes.txt": b"mine",
         "song.wav": b"RIFF",
@@ -180,24 +180,24 @@ def test_foreign_files_are_left_alone_and_told(folder, clock):
     expected = sorted([*foreign, "20261121T120000.000Z-00000000.wav", "album"])
     assert folder.scan()[1] == expected
     clock.now += timedelta(days=400)
-    folder.tidy(Limits(number=1))
+    folder.tidy(StoreLimits(number=1))
     folder.clear_unfinished()
     assert folder.scan() == ([], expected)
 
 
 def test_a_damaged_sidecar_is_bounded_like_all_and_goes_first(folder):
     for sure in (0.6, 0.95):
-        folder.keep(recording(sure), BUNDLE, Limits())
+        folder.keep(recording(sure), BUNDLE, StoreLimits())
     for item in folder.scan()[0]:
         if item.sure == 0.6:
             (folder.path / f"{item.name}.json").write_bytes(b"\xff\x00garbage")
     assert sures(folder) == [0.95, math.inf]
-    folder.keep(recording(0.99), BUNDLE, Limits(number=2))
+    folder.keep(recording(0.99), BUNDLE, StoreLimits(number=2))
     assert sures(folder) == [0.95, 0.99]
 
 
 def good_sidecar(folder) -> tuple[dict, str]:
-    folder.keep(recording(0.6), BUNDLE, Limits())
+    folder.keep(recording(0.6), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     return json.loads((folder.path / f"{item.name}.json").read_text()), item.name
 
@@ -232,7 +232,7 @@ def test_any_bytes_are_no_sidecar(data):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call):
-    folder.keep(recording(0.6), BUNDLE, Limits())
+    folder.keep(recording(0.6), BUNDLE, StoreLimits())
     calls = 0
 
     def full(*arguments):
@@ -247,14 +247,14 @@ def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call):
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full)
         with pytest.raises(OSError, match="No space left"):
-            folder.keep(recording(0.5), BUNDLE, Limits())
+            folder.keep(recording(0.5), BUNDLE, StoreLimits())
     assert sures(folder) == [0.6]
     assert len(list(folder.path.iterdir())) == 2
-    assert folder.keep(recording(0.5), BUNDLE, Limits())
+    assert folder.keep(recording(0.5), BUNDLE, StoreLimits())
 
 
 def test_what_a_killed_loop_left_is_cleared(folder):
-    folder.keep(recording(0.6), BUNDLE, Limits())
+    folder.keep(recording(0.6), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     part = folder.path / f".{item.name}.wav.part"
     part.write_bytes(b"RIFF")
@@ -262,13 +262,13 @@ def test_what_a_killed_loop_left_is_cleared(folder):
     orphan.write_bytes((folder.path / f"{item.name}.json").read_bytes())
     assert folder.scan()[1] == []
     folder.clear_unfinished()
-    folder.tidy(Limits())
+    folder.tidy(StoreLimits())
     assert sorted(path.suffix for path in folder.path.iterdir()) == [".json", ".wav"]
 
 
 def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
     for sure in (0.5, 0.6, 0.7):
-        folder.keep(recording(sure), BUNDLE, Limits())
+        folder.keep(recording(sure), BUNDLE, StoreLimits())
     names = [item.name for item in sorted(folder.scan()[0], key=lambda item: item.sure)]
     sound = folder.sound(names[0])
     folder.correct(names[0], "angry", "Änne")
@@ -292,7 +292,7 @@ def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
 
 def test_training_and_enrolment_find_what_is_corrected(folder):
     for sure in (0.5, 0.6):
-        folder.keep(recording(sure), BUNDLE, Limits())
+        folder.keep(recording(sure), BUNDLE, StoreLimits())
     names = [item.name for item in folder.scan()[0]]
     folder.correct(names[0], "angry", "me")
     ((u,), skipped) = read_corrections(folder.path).utterances, read_corrections(folder.path).skipped
@@ -303,10 +303,10 @@ def test_training_and_enrolment_find_what_is_corrected(folder):
 
 
 def test_the_bounds_do_not_touch_what_is_corrected(folder, clock):
-    folder.keep(recording(0.5), BUNDLE, Limits())
+    folder.keep(recording(0.5), BUNDLE, StoreLimits())
     folder.correct(folder.scan()[0][0].name, "angry", "me")
     clock.now += timedelta(days=400)
-    folder.tidy(Limits(number=1))
+    folder.tidy(StoreLimits(number=1))
     assert len(folder.corrected()) == 1
 
 
@@ -327,7 +327,7 @@ def test_no_name_leads_anywhere_else(folder, name):
     ],
 )  # fmt: skip
 def test_no_emotion_and_no_speaker_lead_anywhere_else(folder, emotion, speaker):
-    folder.keep(recording(0.5), BUNDLE, Limits())
+    folder.keep(recording(0.5), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     with pytest.raises(InputError):
         folder.correct(item.name, emotion, speaker)
@@ -342,9 +342,9 @@ def test_folders_that_cannot_be_used_are_named(tmp_path):
         (tmp_path / "file" / "kept", "there is no folder"),
     ):
         with pytest.raises(InputError, match=part):
-            KeptFolder(place)
+            RecordingStore(place)
     for values, part in (((0,), "give 1 to 1000"), ((1, 0.0), "more than 0"), ((1, 1.0, 0.0), "MiB")):
         with pytest.raises(InputError, match=part):
-            Limits(*values)
+            StoreLimits(*values)
     with pytest.raises(InputError, match="give more than 0"):
-        Limits(1, math.nan)
+        StoreLimits(1, math.nan)

@@ -14,17 +14,17 @@ from helpers import ROOT, one_clear_line, script
 
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.stop import Stop
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 RATE = 16000
 
 
-class Kept:
+class StoredRecording:
     """A sink that keeps everything."""
 
     def __init__(self) -> None:
@@ -50,9 +50,9 @@ def recognizer():
     return Bundle.open(PRETRAINED).recognizer("onnx")
 
 
-def heard(recognizer, source, stop=None) -> tuple[Kept, object]:
-    kept = Kept()
-    tally = listen(source, UtteranceRecognizer(recognizer, make_gate("energy", RATE)), kept, stop)
+def heard(recognizer, source, stop=None) -> tuple[StoredRecording, object]:
+    kept = StoredRecording()
+    tally = listen(source, UtteranceRecognizer(recognizer, make_vad("energy", RATE)), kept, stop)
     return kept, tally
 
 
@@ -68,7 +68,7 @@ def test_what_is_told_does_not_depend_on_the_chunks(recognizer, voice, size):
     assert [type(event) for _, event in cut.told] == [type(event) for _, event in whole.told]
     for ours, theirs in zip(cut.of(Segment), whole.of(Segment), strict=True):
         assert ours.probs == pytest.approx(theirs.probs, abs=1e-5)
-    assert tally.hops == len(cut.of(HopResult))
+    assert tally.hops == len(cut.of(StreamResult))
     assert tally.segments == len(cut.of(Segment)) > 0
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import edge
 from crnn.errors import InputError
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import decide, probabilities
@@ -36,7 +36,7 @@ def voice():
 def pushed(samples):
     """The live loop, driven by hand."""
     recognizer = Bundle.open(FLOAT32).recognizer()
-    loop = UtteranceRecognizer(recognizer, make_gate("energy", RATE))
+    loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE))
     return loop.push(samples) + loop.flush(), recognizer
 
 

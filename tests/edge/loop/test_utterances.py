@@ -25,7 +25,7 @@ from utterance_scenes import (
 
 from crnn.errors import InputError
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 
 @pytest.mark.parametrize("chunk", [1, 160, 320, 1600, 16001, 10**9])
@@ -141,7 +141,7 @@ def test_a_gap_ends_the_utterance_and_moves_the_clock(recognizer):
 
 def test_times_never_go_back(recognizer):
     told = run(make(recognizer, hold_seconds=0.1), DAY, 1600)
-    times = [t.seconds for t in told if isinstance(t, HopResult)]
+    times = [t.seconds for t in told if isinstance(t, StreamResult)]
     assert times == sorted(times)
     assert times[-1] <= len(DAY) / RATE
 

@@ -17,7 +17,7 @@ from page_attack import MODEL, RATE, harmless
 from page_server import CLIP, Server
 from raw_client import Answer
 
-from edge.feedback.store import KeptFolder
+from edge.feedback.store import RecordingStore
 
 pytest.importorskip("gradio", reason="needs the ui extra")
 pytestmark = pytest.mark.usefixtures("unharmed")
@@ -34,7 +34,7 @@ GRADIO = (
 """Addresses of a Gradio application below /gradio_api/"""
 
 
-def paths(home: Path, kept: KeptFolder, attacked: Server) -> list[str]:
+def paths(home: Path, kept: RecordingStore, attacked: Server) -> list[str]:
     (folder,) = attacked.temp.iterdir()
     name = kept.scan()[0][0].name
     return [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from edge import runtimes
-from edge.audio.vad import make_gate
+from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.page import clip_analysis as hearing_module
@@ -18,7 +18,7 @@ from edge.page import html as words
 from edge.page.clip_analysis import hear
 from edge.page.occlusion import Decisions, support
 from edge.stream.decision import DecisionConfig
-from edge.stream.results import HopResult, Segment
+from edge.stream.results import Segment, StreamResult
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 VOICE = soundfile.read(CLIP, dtype="float32")[0]
@@ -29,11 +29,11 @@ RATE = 16000
 def test_a_clip_is_told_as_the_device_tells_it(name):
     bundle = Bundle.open(PRETRAINED.parent / name)
     hearing = hear(bundle, VOICE)
-    loop = UtteranceRecognizer(bundle.recognizer(), make_gate("energy", RATE))
+    loop = UtteranceRecognizer(bundle.recognizer(), make_vad("energy", RATE))
     told = [*loop.push(VOICE), *loop.flush()]
     assert [e.segment for e in hearing.segments] == [t for t in told if isinstance(t, Segment)]
     assert len(hearing.segments) >= 3
-    hops = [t for t in told if isinstance(t, HopResult)]
+    hops = [t for t in told if isinstance(t, StreamResult)]
     assert [(h.seconds, h.emotion, h.confidence) for h in hearing.hops] == [
         (h.seconds, h.emotion, h.confidence) for h in hops
     ]

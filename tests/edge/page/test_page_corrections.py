@@ -11,7 +11,7 @@ from helpers import ROOT, one_clear_line
 from kept_recordings import BUNDLE, recording
 from page_server import Server, ask, at_home, open_page
 
-from edge.feedback.store import KeptFolder, Limits
+from edge.feedback.store import RecordingStore, UploadLimits
 from edge.stream.results import Segment, Verdict
 
 pytest.importorskip("gradio", reason="needs the ui extra")
@@ -25,9 +25,9 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(place) -> KeptFolder:
+def folder(place) -> RecordingStore:
     """Three recordings to correct, the least sure 0.3."""
-    folder = KeptFolder(place)
+    folder = RecordingStore(place)
     for path in sorted(place.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     for sure in (0.5, 0.3, 0.4):
@@ -35,13 +35,13 @@ def folder(place) -> KeptFolder:
         heard = recording(sure)
         verdict = Verdict.UNCERTAIN if sure < 0.35 else None
         segment = Segment(0.0, 0.5, None if verdict else "angry", verdict, sure, probs)
-        folder.keep(type(heard)(segment, heard.samples, heard.sample_rate, heard.when), BUNDLE, Limits())
+        folder.keep(type(heard)(segment, heard.samples, heard.sample_rate, heard.when), BUNDLE, UploadLimits())
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, place):
-    KeptFolder(place)
+    RecordingStore(place)
     server = Server(tmp_path_factory.mktemp("page"), "--corrections", str(place))
     yield server
     if server.process.poll() is None:
@@ -180,7 +180,7 @@ def test_a_disk_that_fails_is_one_line(server, folder):
 def test_names_that_are_markup_stay_text(server, folder):
     heard = recording(0.2)
     segment = Segment(0.0, 0.5, None, Verdict.UNCERTAIN, 0.2, {"<script>alert(1)</script>": 0.2, "sad": 0.8})
-    folder.keep(type(heard)(segment, np.zeros(100, "<i2"), 16000, heard.when), BUNDLE, Limits())
+    folder.keep(type(heard)(segment, np.zeros(100, "<i2"), 16000, heard.when), BUNDLE, UploadLimits())
     rows = json.loads(ask(f"{server.url}/kept")[1])["rows"]
     assert "&lt;script&gt;" in rows
     assert "<script>" not in rows
@@ -205,5 +205,5 @@ def test_the_command_line_names_what_is_wrong(tmp_path):
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
     one_clear_line(run("--corrections", tmp_path / "none"), "no such folder", "--keep-unsure")
-    KeptFolder(tmp_path / "kept")
+    RecordingStore(tmp_path / "kept")
     one_clear_line(run("--corrections", tmp_path / "kept", "--host", "0.0.0.0"), "for this machine alone")

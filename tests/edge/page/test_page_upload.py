@@ -7,14 +7,14 @@ from helpers import broken_files, tone
 
 from crnn.errors import InputError
 from edge.page import upload as clip
-from edge.page.upload import ClipError, Limits, decode
+from edge.page.upload import ClipError, UploadLimits, decode
 
 RATE = 16000
 
 
 def refused(path, limits=None) -> str:
     with pytest.raises(ClipError) as error:
-        decode(path, RATE, limits or Limits())
+        decode(path, RATE, limits or UploadLimits())
     message = str(error.value)
     assert "\n" not in message
     assert str(path) not in message
@@ -25,7 +25,7 @@ def refused(path, limits=None) -> str:
 @pytest.mark.parametrize(("name", "rate", "channels"), [("a.wav", 48000, 2), ("a.mp3", 44100, 1), ("a.ogg", 8000, 1)])
 def test_a_good_clip_is_decoded(tmp_path, name, rate, channels):
     soundfile.write(tmp_path / name, tone(1.0, rate, channels), rate)
-    samples = decode(tmp_path / name, RATE, Limits())
+    samples = decode(tmp_path / name, RATE, UploadLimits())
     assert samples.dtype == np.float32
     assert len(samples) == pytest.approx(RATE, rel=0.1)
     assert np.abs(samples).max() == pytest.approx(0.3, abs=0.1)  # MP3 rings
@@ -61,7 +61,7 @@ def test_limits_hold(tmp_path):
         soundfile.write(place / "a.flac", samples, rate)
         return place / "a.flac"
 
-    assert "longer than 2 s" in refused(written("long", np.zeros(3 * RATE)), Limits(max_seconds=2))
+    assert "longer than 2 s" in refused(written("long", np.zeros(3 * RATE)), UploadLimits(max_seconds=2))
     assert "1000 Hz" in refused(written("slow", np.zeros(99), 1000))
 
 
@@ -79,4 +79,4 @@ def test_a_header_that_promises_the_moon_allocates_nothing(tmp_path):
 )
 def test_limits_must_be_limits(values):
     with pytest.raises(InputError, match=next(iter(values))):
-        Limits(**values)
+        UploadLimits(**values)

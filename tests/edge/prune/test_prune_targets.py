@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn.errors import InputError
-from edge.prune.targets import DEFAULT_SHARE, MOST, TIME_MARGIN, Trial, Wish, parse_size
+from edge.prune.targets import DEFAULT_SHARE, MOST, TIME_MARGIN, PruningTargets, Trial, parse_size
 
 
 @given(st.integers(1, 10**9), st.sampled_from([("", 1), ("B", 1), ("kB", 1000), ("KB", 1000), ("MiB", 2**20)]))
@@ -43,7 +43,7 @@ class Scales:
 
 @given(size=st.none() | st.integers(53_000, 250_000), rtf=st.none() | st.floats(0.003, 0.02))
 def test_the_least_share_that_meets_the_targets_is_found_in_few_trials(size, rtf):
-    wish, scales = Wish(size=size, rtf=rtf), Scales()
+    wish, scales = PruningTargets(size=size, rtf=rtf), Scales()
     share = wish.share(scales)
     if not wish.targets:
         assert (share, scales.asked) == (DEFAULT_SHARE, [])
@@ -57,17 +57,17 @@ def test_a_target_beyond_reach_names_the_best_there_is():
     with pytest.raises(
         InputError, match=r"--target-size 50,000 bytes cannot be met: the best, with 90% .* 51,500 bytes"
     ):
-        Wish(size=50_000).share(Scales())
+        PruningTargets(size=50_000).share(Scales())
     with pytest.raises(InputError, match=r"--target-rtf 0.001 cannot be met: the best, .* rtf 0.0026"):
-        Wish(rtf=0.001).share(Scales())
+        PruningTargets(rtf=0.001).share(Scales())
 
 
 def test_a_share_beside_a_target_must_meet_it():
-    assert Wish(prune=0.5, size=150_000).share(Scales()) == 0.5
+    assert PruningTargets(prune=0.5, size=150_000).share(Scales()) == 0.5
     with pytest.raises(
         InputError, match=r"--prune 0.1 contradicts --target-size 100,000 bytes: it gives 171,500 bytes"
     ):
-        Wish(prune=0.1, size=100_000).share(Scales())
+        PruningTargets(prune=0.1, size=100_000).share(Scales())
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_share_beside_a_target_must_meet_it():
 )
 def test_values_out_of_range(values):
     with pytest.raises(InputError, match="--(prune|target-rtf)"):
-        Wish(**values)
+        PruningTargets(**values)

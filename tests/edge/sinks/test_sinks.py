@@ -16,7 +16,7 @@ from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_dict, as_json, as_text, from_dict
-from edge.stream.results import HopResult, Segment, State, Verdict
+from edge.stream.results import Segment, State, StreamResult, Verdict
 
 # The JSON form
 
@@ -62,7 +62,7 @@ def test_every_event_survives_json(seconds, event):
 def test_what_is_no_number_is_null(seconds, level, values):
     probs = np.array(values, dtype=np.float32)
     told = (
-        HopResult(0.0, list(State)[-1], level, None, probs, "sad", values[0]),
+        StreamResult(0.0, list(State)[-1], level, None, probs, "sad", values[0]),
         Segment(seconds, level, None, Verdict.UNCERTAIN, values[0], dict(zip(LABELS, values, strict=True))),
         AudioEvent(AudioEventKind.LOST, "", level),
     )

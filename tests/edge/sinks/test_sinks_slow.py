@@ -16,7 +16,7 @@ from edge.sinks.worker import Worker
 from edge.stream.results import Segment
 
 
-class Recorder:
+class RecordingSink:
     """Keeps what it is given."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Recorder:
         self.closed += 1
 
 
-class Gated(Recorder):
+class Gated(RecordingSink):
     """Takes nothing until the gate is opened."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Gated(Recorder):
         super().write(seconds, event)
 
 
-class Failing(Recorder):
+class Failing(RecordingSink):
     """Raises as long as it holds an error."""
 
     def __init__(self, error: Exception | None) -> None:
@@ -109,7 +109,7 @@ def test_order_is_kept_and_hops_displace_nothing(kinds, size):
 
 
 def test_a_sink_that_is_fast_enough_gets_everything_in_order():
-    sink = Recorder()
+    sink = RecordingSink()
     worker = Worker(sink, "fast", size=100_000)
     for number in range(5000):
         worker.write(float(number), hop() if number % 3 else segment())
@@ -151,7 +151,7 @@ def test_one_sink_that_fails_leaves_the_others_alone(caplog):
         def close(self):
             raise RuntimeError("a mistake in closing")
 
-    good, bad = Recorder(), Worse(ZeroDivisionError("a mistake in writing"))
+    good, bad = RecordingSink(), Worse(ZeroDivisionError("a mistake in writing"))
     fan = live({"bad": bad, "good": good})
     for number in range(100):
         fan.write(float(number), segment())
@@ -164,7 +164,7 @@ def test_one_sink_that_fails_leaves_the_others_alone(caplog):
 
 
 def test_for_a_recording_an_error_ends_the_program_and_every_sink_is_closed():
-    first, second = Recorder(), Recorder()
+    first, second = RecordingSink(), RecordingSink()
     fan = FanOut([first, Failing(OSError("disk full")), second])
     with pytest.raises(OSError, match="disk full"):
         fan.write(0.0, segment())

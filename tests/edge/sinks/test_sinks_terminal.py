@@ -18,7 +18,7 @@ from crnn.errors import InputError
 from edge.audio.events import AudioEventKind
 from edge.loop.counters import Tally
 from edge.sinks.lines import StandardOutput, as_json
-from edge.stream.results import HopResult, State
+from edge.stream.results import State, StreamResult
 
 pytest.importorskip("rich", reason="needs the view extra: make test EXTRAS=view")
 from edge.sinks import terminal  # noqa: E402
@@ -73,7 +73,7 @@ def test_the_view_shows_bars_level_segments_and_counters():
     assert "audio opened: USB microphone" in text
     assert bar_length(text, "happy") > bar_length(text, "sad") > bar_length(text, "neutral") > 0
     assert bar_length(text, "level") > 0
-    screen.update(6.0, HopResult(6.0, State.WARMING_UP, -200.0, None, None, None, None))
+    screen.update(6.0, StreamResult(6.0, State.WARMING_UP, -200.0, None, None, None, None))
     text = terminal.as_plain_text(screen)
     assert "warming up" in text
     assert bar_length(text, "happy") == bar_length(text, "level") == 0
