@@ -63,7 +63,13 @@ def program(words: tuple[str, ...]) -> tuple[str, list[str]] | None:
 
 
 def parser_of(module: str):
-    return importlib.import_module(module).build_parser()
+    return importlib.import_module(main_of(module)).build_parser()
+
+
+def main_of(module: str) -> str:
+    """What `python -m module` runs."""
+    is_folder = importlib.util.find_spec(module).submodule_search_locations is not None
+    return f"{module}.__main__" if is_folder else module
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def test_every_command_that_needs_nothing_runs(page, full_desk):
         found = program(command.words)
         assert found, f"{command}: cannot run here; say what it needs"
         module, arguments = found
-        start = f"import sys; sys.argv[0] = {module!r}; from {module} import main; sys.exit(main())"
+        start = f"import sys; sys.argv[0] = {module!r}; from {main_of(module)} import main; sys.exit(main())"
         extra = [] if "--help" in arguments else QUICKLY.get(module, [])
         result = subprocess.run(
             [sys.executable, "-c", start, *arguments, *extra], capture_output=True, text=True, timeout=600, check=False

@@ -18,15 +18,15 @@ def stream() -> int:
 
 
 def doctor() -> int:
-    return _run("edge.doctor")
+    return _run("edge.doctor.__main__")
 
 
 def enroll() -> int:
-    return _run("edge.enroll")
+    return _run("edge.enroll.__main__")
 
 
 def page() -> int:
-    return _run("edge.page")
+    return _run("edge.page.__main__")
 
 
 def _run(module: str) -> int:

@@ -1,8 +1,12 @@
 """A bundle is all a device needs: a folder with `bundle.json`, the model files, `speakers.npz` and `golden.npz`."""
 
-from edge.bundle.manifest import MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
-from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
-from edge.bundle.writer import new_folder, seal
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.bundle.manifest import MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
+    from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
+    from edge.bundle.writer import new_folder, seal
 
 __all__ = [
     "MANIFEST",
@@ -17,3 +21,13 @@ __all__ = [
     "new_folder",
     "seal",
 ]
+
+
+def __getattr__(name: str):
+    """The public names, loaded on first use: `python -m edge.bundle` answers Ctrl-C before NumPy is imported."""
+    if name in __all__:
+        for module in ("manifest", "reader", "writer"):
+            found = import_module(f"edge.bundle.{module}")
+            if hasattr(found, name):
+                return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
