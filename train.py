@@ -87,7 +87,7 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
         raise error if isinstance(error, InputError) else InputError(f"settings of another kind: {error}") from error
     start = None
     if args.init:
-        from edge.export.restore import open_start  # torch
+        from edge.export.weights import open_start  # torch
 
         start = open_start(args.init)
         parser.set_defaults(start.settings)  # what the user or a --config file says comes first

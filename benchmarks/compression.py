@@ -37,10 +37,10 @@ from edge import bundle
 from edge.export import verify
 from edge.export.exporters import calibration_blocks, export_all, exporter
 from edge.export.limits import ExportLimits
-from edge.export.restore import start_of_bundle
 from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.tensor_types import bytes_by_type, inventory
 from edge.export.trained import Trained, load_trained
+from edge.export.weights import start_of_bundle
 from edge.runtimes import REGISTRY
 from edge.stream.decision import DecisionConfig
 from edge.stream.profile import save_speakers
@@ -105,7 +105,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
         figures.append(
             (
                 verify.figures_of(reference, dev, labels),
-                verify.figures_of(verify.hear_torch(model, draft, test), test, labels),
+                verify.figures_of(verify.stream_torch(model, draft, test), test, labels),
             )
         )
         (dev_whole, whole), (dev_own, own) = figures[0], figures[-1]

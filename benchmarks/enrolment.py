@@ -25,7 +25,7 @@ from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.metrics import speaker_interval, uar
 from edge.enroll.fit import Strength, make_profile
-from edge.export.speaker_stats import describe, hear_openly, some_of_each
+from edge.export.speaker_stats import clip_means, describe, some_of_each
 from edge.export.trained import load_trained
 from edge.stream.profile import NEUTRAL, Speakers
 
@@ -61,7 +61,7 @@ def material(job: Job, part: str) -> Material:
 
     def hear(utterances: list) -> tuple[EvalClips, np.ndarray, np.ndarray]:
         clips = EvalClips(prepared.cache, utterances, split.labels, trained.config)
-        return clips, *hear_openly(trained.model, trained.config, clips)
+        return clips, *clip_means(trained.model, trained.config, clips)
 
     clips, logits, pooled = hear(some_of_each(split.train))
     spread = describe(logits, pooled, clips.labels, np.array([u.speaker for u in clips.utterances]), split.labels)

@@ -19,7 +19,7 @@ from crnn.training.fit import fit
 from crnn.training.initial_weights import start_of_run
 from crnn.training.setup import build_training
 from edge.enroll.fit import make_profile
-from edge.export.speaker_stats import describe, hear_openly, some_of_each
+from edge.export.speaker_stats import clip_means, describe, some_of_each
 
 
 def fine_tuned(config: RunConfig, settings: dict) -> RunConfig:
@@ -91,7 +91,7 @@ class Profiles:
     def _hear(self, utterances: list[Utterance]) -> tuple[EvalClips, np.ndarray, np.ndarray]:
         config = self._fold.trained.config
         clips = EvalClips(self._fold.cache, utterances, self._fold.labels, config)
-        return clips, *hear_openly(self._fold.trained.model, config, clips)
+        return clips, *clip_means(self._fold.trained.model, config, clips)
 
     def _made_of(self, utterances: Sequence[Utterance]) -> tuple[np.ndarray, np.ndarray]:
         logits, pooled = zip(*(self._of[u.name] for u in utterances), strict=True)

@@ -26,9 +26,9 @@ from crnn.data.loaders import EvalClips, eval_loader
 from crnn.run_config import RunConfig
 from crnn.training.predict import predict
 from crnn.training.run_folder import RunFolder
-from edge.export.pipeline import open_ground
+from edge.export.pipeline import open_fine_tune_data
 from edge.export.trained import Trained, load_trained
-from edge.prune.gradual import FineTuneData, Recipe, describe, gradually
+from edge.prune.gradual import FineTuneData, Recipe, describe, pruning_steps
 from edge.prune.importance import CRITERIA
 
 RESULT = Path("benchmarks/results/pruning.json")
@@ -58,7 +58,7 @@ def main() -> None:
             last = args.epochs - args.step_epochs * len(before)
             recipe = Recipe(criterion, SCHEDULES[schedule], args.step_epochs, last, distilled)
             start = time.perf_counter()
-            *_, (model, config, share) = gradually(trained.model, trained.config, args.share, recipe, ground)
+            *_, (model, config, share) = pruning_steps(trained.model, trained.config, args.share, recipe, ground)
             made = describe(model, config, share, ground.dev)
             logits = torch.from_numpy(predict(model, config, eval_loader(ground.dev, config)))
             row = {
@@ -80,7 +80,7 @@ def ground_of(trained: Trained, folder: RunFolder) -> FineTuneData:
     folder.check_split(prepared.split)
     prepared = preparation.without_test(prepared)
     dev = EvalClips(prepared.cache, prepared.split.dev, prepared.split.labels, trained.config)
-    return open_ground(trained, prepared, dev, augmentation, None)
+    return open_fine_tune_data(trained, prepared, dev, augmentation, None)
 
 
 def augmentation(settings: dict, run: RunConfig) -> Chains:

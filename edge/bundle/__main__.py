@@ -112,7 +112,7 @@ def _provenance(where: dict) -> list[str]:
         interval = figures.get("uar_ci95")
         between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
         lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips, before compression")
-    lines += _grounds((where.get("confidence_dev") or {}).get("chosen_on") or {})
+    lines += _calibrated_on((where.get("confidence_dev") or {}).get("chosen_on") or {})
     for row in where.get("files_on_dev", []):
         lines.append(
             f"           {row['files']}: UAR {row['uar']:.1%} on dev ({-row['uar_drop']:+.1%}), "
@@ -122,7 +122,7 @@ def _provenance(where: dict) -> list[str]:
     return [*lines, f"made with  {made_with}"] if made_with else lines
 
 
-def _grounds(chosen_on: dict) -> list[str]:
+def _calibrated_on(chosen_on: dict) -> list[str]:
     """What temperature and threshold rest on, and whether the model may be guessing; older bundles do not say."""
     lines = []
     if chosen_on.get("at_chance"):

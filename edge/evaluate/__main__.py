@@ -56,10 +56,10 @@ def evaluate(args: argparse.Namespace) -> dict:
 
     with needed("edge.evaluate", "train"):
         from crnn.data.prepare import given_folders  # after what can fail at once: torch takes seconds
-        from edge.evaluate.playback import judge, play, unheard_clips
+        from edge.evaluate.playback import judge, play, unseen_clips
     interruptible()
 
-    clips = unheard_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
+    clips = unseen_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
     made = {
         "bundle": str(args.bundle),
         "corpora": sorted({u.corpus for u in clips.utterances}),

@@ -37,7 +37,7 @@ class Clips:
     """None where whole corpora are played, without a protocol"""
 
 
-def unheard_clips(
+def unseen_clips(
     manifest: Manifest, protocol: str | None, fold: int, given: dict[str, str], cache_folder: Path | None = None
 ) -> Clips:
     """The test clips of a fold, or without a protocol every clip of the corpora in `given` (corpus -> folder), whose

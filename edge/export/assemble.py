@@ -68,7 +68,7 @@ def provenance(trained: Trained, model: CRNN, config: RunConfig, told: Told) -> 
     ships = [row for row in told.rows if row.ships]
     return {
         **{key: metrics[key] for key in ("corpus", "protocol", "fold", "split_hash", "seed")},
-        "corpora_heard": sorted(trained.corpora_heard),
+        "corpora_heard": sorted(trained.trained_corpora),
         "synthetic": metrics["corpus"] == "synthetic",
         "speaker_dependent": metrics.get("speaker_dependent", False),
         "pruning": told.steps[-1].share if told.steps else 0.0,

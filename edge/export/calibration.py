@@ -27,7 +27,7 @@ hardly ever surer, which would else say nothing"""
 
 
 @dataclass(frozen=True)
-class Grounds:
+class CalibrationData:
     """What temperature and threshold were chosen on."""
 
     speakers: int
@@ -40,7 +40,7 @@ class Grounds:
     """Why the model may know nothing (`crnn.metrics.at_chance`); empty where it is above chance"""
 
 
-def grounds_of(labels: np.ndarray, n_classes: int, clips: np.ndarray, speakers: np.ndarray) -> Grounds:
+def calibration_data(labels: np.ndarray, n_classes: int, clips: np.ndarray, speakers: np.ndarray) -> CalibrationData:
     """Whether there is enough to choose on: all `(n,)`, one entry a decision; `clips`, `speakers`: any names."""
     _, first = np.unique(clips, return_index=True)
     sizes = np.unique(speakers[first], return_counts=True)[1]
@@ -51,7 +51,7 @@ def grounds_of(labels: np.ndarray, n_classes: int, clips: np.ndarray, speakers: 
         problems.append(f"{len(sizes)} development speaker{'s' * (len(sizes) != 1)}, {MIN_SPEAKERS} are needed")
     if per_class.min() < MIN_CLIPS:
         problems.append(f"{per_class.min()} clips of the rarest class, {MIN_CLIPS} are needed")
-    return Grounds(len(sizes), n, round(n / (1 + (alike - 1) * WITHIN_SPEAKER), 1), "; ".join(problems))
+    return CalibrationData(len(sizes), n, round(n / (1 + (alike - 1) * WITHIN_SPEAKER), 1), "; ".join(problems))
 
 
 def choose_decision(
@@ -60,20 +60,20 @@ def choose_decision(
     coverage: float,
     clips: np.ndarray | None = None,
     speakers: np.ndarray | None = None,
-) -> tuple[DecisionConfig, Grounds]:
+) -> tuple[DecisionConfig, CalibrationData]:
     """Fit both to decisions of development speakers: `logits (n, n_classes)`, `labels (n,)`, and the clip and speaker
     of each decision, `(n,)` (default: every decision is a clip and a speaker of its own).
 
-    The temperature minimizes the negative log-likelihood (Guo et al. 2017) of `Grounds.effective_clips` clips, every
-    clip weighing the same, under a log-normal prior around 1. The threshold is the confidence that the share
-    `coverage` of the decisions reaches, and at most 0.9: where nearly all of them are sure (a voice the model finds
-    easy), that share would only be reached by those above 0.99, and "uncertain 0.98" is nothing to tell a person.
-    Neither is fitted to too little, nor is an end of the search taken for an optimum: `Grounds.unfitted` says why.
+    The temperature minimizes the negative log-likelihood (Guo et al. 2017) of `CalibrationData.effective_clips` clips,
+    all of the same weight, under a log-normal prior around 1. The threshold is the confidence that the share `coverage`
+    of the decisions reaches, at most 0.9. Without that limit an easy set of clips gives a threshold above 0.99, and an
+    answer with confidence 0.98 is called uncertain. With too little data, or an optimum at the end of the search range,
+    nothing is fitted: `CalibrationData.unfitted` gives the reason.
     """
     n_classes = logits.shape[1]
     clips = np.arange(len(labels)) if clips is None else np.asarray(clips)
     speakers = clips if speakers is None else np.asarray(speakers)
-    grounds = grounds_of(labels, n_classes, clips, speakers)
+    grounds = calibration_data(labels, n_classes, clips, speakers)
     usual = min(UNFITTED_THRESHOLD / n_classes, 0.5)
     unfitted = DecisionConfig(1.0, min(usual, _threshold(probabilities(logits, 1.0), coverage)))
     if grounds.unfitted:
@@ -118,12 +118,12 @@ class Confidence:
     """Share right of those that reach the threshold; None if none does"""
     curve: tuple[tuple[float, float], ...]
     """(coverage, share right of the most confident so many), from 1.0 down"""
-    chosen_on: Grounds | None = None
+    chosen_on: CalibrationData | None = None
     """What temperature and threshold were chosen on, where that is known"""
 
 
 def judge_decision(
-    logits: np.ndarray, labels: np.ndarray, decision: DecisionConfig, chosen_on: Grounds | None = None
+    logits: np.ndarray, labels: np.ndarray, decision: DecisionConfig, chosen_on: CalibrationData | None = None
 ) -> Confidence:
     """Temperature and threshold on decisions, theirs or others': `logits (n, n_classes)`, `labels (n,)`."""
     probs = probabilities(logits, decision.temperature)

@@ -37,7 +37,7 @@ def fold(path: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 3
-    # Products stay as they are exported (`edge.export.restore` reads weights back by the operation that uses them); a
+    # Products stay as they are exported (`edge.export.weights` reads weights back by the operation that uses them); a
     # constant that two operations shared would be quantized twice under one name.
     unwanted = ["MatMulAddFusion", "GemmActivationFusion", "ConstantSharing"]
     onnxruntime.InferenceSession(

@@ -20,7 +20,7 @@ from crnn.run_config import RunConfig
 from edge import bundle, runtimes
 from edge.export import verify
 from edge.export.assemble import Told, assemble
-from edge.export.calibration import Grounds, choose_decision, judge_decision
+from edge.export.calibration import CalibrationData, choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all, exporter
 from edge.export.limits import ExportLimits, VerificationError
 from edge.export.speaker_stats import some_of_each, speakers_of
@@ -130,13 +130,13 @@ def compress(
     with bundle.new_folder(out) as folder:
         small, small_config, steps = trained.model, config, []
         if prunes:
-            ground = open_ground(trained, prepared, dev, augmentation, cache)
+            ground = open_fine_tune_data(trained, prepared, dev, augmentation, cache)
             trials = Trials(trained, shipping, draft, blocks[:FEW])
             small, small_config, steps = shrink(
                 trained.model, config, request.wish, request.recipe, request.limits.max_uar_drop, ground, trials
             )
-        reference = verify.hear_torch(small, draft, dev)
-        unpruned = verify.hear_torch(trained.model, draft, dev) if prunes else reference
+        reference = verify.stream_torch(small, draft, dev)
+        unpruned = verify.stream_torch(trained.model, draft, dev) if prunes else reference
         trained_uar = verify.figures_of(unpruned, dev, labels)["uar"]
 
         rows = []
@@ -172,7 +172,7 @@ def compress(
     return rows, steps, manifest
 
 
-def _doubts(grounds: Grounds, decision: DecisionConfig) -> Iterator[str]:
+def _doubts(grounds: CalibrationData, decision: DecisionConfig) -> Iterator[str]:
     """What whoever uses the bundle has to know, a line each."""
     if grounds.at_chance:
         yield f"WARNING: {grounds.at_chance}; the model may know nothing, and its bundle says so"
@@ -183,7 +183,7 @@ def _doubts(grounds: Grounds, decision: DecisionConfig) -> Iterator[str]:
         )
 
 
-def open_ground(
+def open_fine_tune_data(
     trained: Trained, prepared: preparation.Prepared, dev: EvalClips, augmentation: Augmentation, cache: Path | None
 ) -> FineTuneData:
     """The training speakers with the run's own augmentation, and the development speakers."""

@@ -31,7 +31,7 @@ def some_of_each(utterances: Sequence[Utterance]) -> list[Utterance]:
 
 
 @torch.inference_mode()
-def hear_openly(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
+def clip_means(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
     """Whole-clip `logits (n, n_classes)` and `pooled (n, width)`: means over the decisions on each clip."""
     head = OpenHead(model.head).eval()
     made = [model.clip_logits(x, n, config.geometry, head) for x, n, _ in eval_loader(clips, config)]
@@ -43,7 +43,7 @@ def hear_openly(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.nd
 def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
     """How the speakers of training clips differ under this model."""
     voices = np.array([u.speaker for u in clips.utterances])
-    return describe(*hear_openly(model, config, clips), clips.labels, voices, labels)
+    return describe(*clip_means(model, config, clips), clips.labels, voices, labels)
 
 
 def describe(

@@ -14,7 +14,7 @@ from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 from edge.bundle import MANIFEST, Bundle
-from edge.export.restore import start_of_bundle
+from edge.export.weights import start_of_bundle
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Trained:
     data: dict[str, str]
     augment: dict
     metrics: dict
-    corpora_heard: frozenset[str]
+    trained_corpora: frozenset[str]
     """Those of the runs that this one started from included"""
     model: CRNN
     augment_known: bool = True

@@ -13,7 +13,7 @@ from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.export.assemble import Told, assemble
-from edge.export.calibration import COVERAGES, Confidence, Grounds
+from edge.export.calibration import COVERAGES, CalibrationData, Confidence
 from edge.export.exporters import export_all
 from edge.export.trained import Trained
 from edge.export.verify import Row, cost
@@ -58,7 +58,9 @@ class Trials:
                 for runtime, scheme, encoder, head in made
                 if scheme == self._shipping[runtime]
             ]
-            grounds = Grounds(10**3, 10**5, 10**4 + 0.1, "?" * 60, at_chance(self._trained.metrics["dev"], "?" * 20))
+            grounds = CalibrationData(
+                10**3, 10**5, 10**4 + 0.1, "?" * 60, at_chance(self._trained.metrics["dev"], "?" * 20)
+            )
             confidence = Confidence(*[UNKNOWN] * 5, tuple((share, UNKNOWN) for share in COVERAGES), grounds)
             step = Step(UNKNOWN, config.model.channels, config.model.lstm_units, 10**6, 10**8, UNKNOWN, 10**6)
             told = Told(rows, DecisionConfig(1 + UNKNOWN, UNKNOWN), confidence, "0" * 12, [step] * n_steps)

@@ -156,7 +156,7 @@ def cost(
     return statistics.median(windows), statistics.median(hops)
 
 
-def hear_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> Heard:
+def stream_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> Heard:
     """The stream over the torch modules themselves."""
     return hear(torch_recognizer(model, manifest), clips)
 

@@ -96,7 +96,7 @@ def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> St
     )
 
 
-def gradually(
+def pruning_steps(
     model: CRNN, config: RunConfig, share: float, recipe: Recipe, ground: FineTuneData
 ) -> Iterator[tuple[CRNN, RunConfig, float]]:
     """The model after every step to `share`, trained further, its configuration and the share that has left.
@@ -161,7 +161,7 @@ def shrink(
 
     trial = note(model, config, 0.0)
     smaller, smaller_config = model, config
-    for smaller, smaller_config, until in gradually(model, config, share, recipe, ground):
+    for smaller, smaller_config, until in pruning_steps(model, config, share, recipe, ground):
         trial = note(smaller, smaller_config, until)
         if not lost(steps[-1]) <= max_uar_drop + SLACK:
             break

@@ -93,7 +93,7 @@ SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme
 INT8 = "int8"
 """Asks for each runtime's own int8 scheme"""
 RESTORED = "onnx"
-"""The runtime from whose float32 files `edge.export.restore` reads weights back"""
+"""The runtime from whose float32 files `edge.export.weights` reads weights back"""
 
 
 def scheme_of(name: str, wanted: str) -> str:

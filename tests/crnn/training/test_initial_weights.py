@@ -20,9 +20,9 @@ from crnn.training.initial_weights import Start, refuse_heard, start_from, start
 from crnn.training.run_folder import RunFolder
 from edge import bundle
 from edge.export import pipeline as compress
-from edge.export.restore import FLOAT32, open_start
 from edge.export.trained import load_trained
 from edge.export.verify import torch_recognizer
+from edge.export.weights import FLOAT32, open_start
 from edge.stream.decision import DecisionConfig
 
 
@@ -282,7 +282,7 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     assert config.model.lstm_units == 16
     heard = RunFolder(tmp_path / "run").read("split")["heard"]
     assert heard["before"] == ["synthetic:*"]
-    assert load_trained(RunFolder(tmp_path / "run")).corpora_heard == {"own", "synthetic"}
+    assert load_trained(RunFolder(tmp_path / "run")).trained_corpora == {"own", "synthetic"}
 
     other = script(
         "train.py", *settings, "--data", f"folder:{mine}", "--out", tmp_path / "no", "--model.lstm_units", "20"

@@ -16,7 +16,7 @@ from edge.audio.speech_evidence import Voice
 from edge.audio.vad import make_vad
 from edge.bundle import MANIFEST, Bundle
 from edge.evaluate.__main__ import as_text, doubts
-from edge.evaluate.playback import Played, judge, play, unheard_clips
+from edge.evaluate.playback import Played, judge, play, unseen_clips
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.results import Verdict
 
@@ -31,7 +31,7 @@ def evaluate(*arguments) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def clips(bundle_path, voices, cache):
     manifest = Bundle.open(bundle_path).manifest
-    return unheard_clips(manifest, "synthetic-demo", 0, {"synthetic": str(voices)}, cache)
+    return unseen_clips(manifest, "synthetic-demo", 0, {"synthetic": str(voices)}, cache)
 
 
 def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
@@ -99,20 +99,20 @@ def test_speakers_the_bundle_has_heard_are_refused(bundle_path, voices, cache, t
     manifest = Bundle.open(bundle_path).manifest
     data = {"synthetic": str(voices)}
     with pytest.raises(InputError, match="has heard speakers of it; play its own test: --protocol synthetic-demo"):
-        unheard_clips(manifest, None, 0, data, cache)
+        unseen_clips(manifest, None, 0, data, cache)
     other = tmp_path / "fewer"
     write_corpus(other, speakers=8, takes=2, seconds=0.4)
     with pytest.raises(InputError, match="split .*: the bundle has heard speakers of synthetic"):
-        unheard_clips(manifest, "synthetic-demo", 0, {"synthetic": str(other)}, cache)
+        unseen_clips(manifest, "synthetic-demo", 0, {"synthetic": str(other)}, cache)
     manifest.provenance.pop("corpora_heard")
     with pytest.raises(InputError, match="does not say which corpora"):
-        unheard_clips(manifest, "synthetic-demo", 0, data, cache)
+        unseen_clips(manifest, "synthetic-demo", 0, data, cache)
 
 
 def test_a_corpus_the_bundle_has_not_heard_is_open(bundle_path, voices, cache):
     manifest = Bundle.open(bundle_path).manifest
     manifest.provenance["corpora_heard"] = ["emodb"]
-    clips = unheard_clips(manifest, None, 0, {"synthetic": str(voices)}, cache)
+    clips = unseen_clips(manifest, None, 0, {"synthetic": str(voices)}, cache)
     assert len(clips.utterances) == 128
     assert clips.split_hash is None
 

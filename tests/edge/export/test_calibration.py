@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn.metrics import at_chance
-from edge.bundle.__main__ import _grounds
+from edge.bundle.__main__ import _calibrated_on
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.pipeline import _doubts
 from edge.stream.decision import DecisionConfig, probabilities
@@ -139,16 +139,16 @@ def test_bundle_and_log_say_what_the_confidence_rests_on():
     doubts = list(_doubts(replace(grounds, at_chance=guess), decision))
     assert [line.split()[0] for line in doubts] == ["WARNING:", "temperature"]
     assert "1 development speaker, 3 are needed; 3 clips of the rarest class, 5 are needed" in doubts[1]
-    told = _grounds(asdict(replace(grounds, at_chance=guess)))
+    told = _calibrated_on(asdict(replace(grounds, at_chance=guess)))
     assert told[0].startswith("WARNING") and guess in told[0]
     assert "not calibrated: 1 development speaker" in told[1]
     logits, many = calibrated(np.random.default_rng(0), 200)
     decision, grounds = choose_decision(logits, many, 0.9, np.arange(200), np.arange(200) % 10)
     assert list(_doubts(grounds, decision)) == []
-    assert _grounds(asdict(grounds)) == [
+    assert _calibrated_on(asdict(grounds)) == [
         "confidence calibrated on 200 clips of 10 development speakers, worth 102.6 independent clips"
     ]
-    assert _grounds({}) == []
+    assert _calibrated_on({}) == []
 
 
 def test_what_a_bundle_keeps_is_json_even_if_nothing_is_answered():

@@ -33,7 +33,7 @@ def world(voices, cache):
     model.head.classifier.weight.data *= 20
     clips = EvalClips(audio, split.dev, split.labels, CONFIG)
     manifest = Manifest(1, split.labels, CONFIG.features, CONFIG.geometry, DecisionConfig(), {}, {})
-    reference = verify.hear_torch(model, manifest, clips)
+    reference = verify.stream_torch(model, manifest, clips)
     uar = verify.figures_of(reference, clips, split.labels)["uar"]
     return model, manifest, clips, reference, uar
 
