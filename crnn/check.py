@@ -26,7 +26,7 @@ from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTIONS, scan_corrections
 from crnn.data.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
 from crnn.data.own_data import scan
-from crnn.data.own_rows import OWN
+from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders
 from crnn.data.protocols import protocol_facts, protocol_names
 from crnn.errors import require

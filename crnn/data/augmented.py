@@ -23,8 +23,8 @@ import numpy as np
 
 from crnn.cli.termination import starting_workers
 from crnn.config import FeatureConfig
+from crnn.data.array_store import Kind, open_store
 from crnn.data.cache import AudioCache, default_folder
-from crnn.data.store import Kind, open_store
 from crnn.errors import InputError, require
 from crnn.features import LogMel
 from crnn.offset import rest_level

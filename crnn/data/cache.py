@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn.data.array_store import Kind, Made, open_store
 from crnn.data.audio import to_mono_rate
 from crnn.data.corpora import Utterance
 from crnn.data.segments import ClipReader
-from crnn.data.store import Kind, Made, open_store
 from crnn.errors import InputError, require
 
 log = logging.getLogger(__name__)
@@ -71,9 +71,9 @@ def default_folder() -> Path:
 def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path | None = None) -> AudioCache:
     """Open the cache of these recordings of one corpus, decoding them first if their content or the settings are new.
 
-    Stored recordings that no longer have their hash are decoded anew (`crnn.data.store`). A recording that cannot be
-    decoded, is silent throughout, or is shorter than 0.2 s or longer than 60 s is left out, logged and listed in
-    `skipped`. Several processes may call this at once: one decodes, the others wait. Raises InputError if nothing
+    Stored recordings that no longer have their hash are decoded anew (`crnn.data.array_store`). A recording that
+    cannot be decoded, is silent throughout, or is shorter than 0.2 s or longer than 60 s is left out, logged and listed
+    in `skipped`. Several processes may call this at once: one decodes, the others wait. Raises InputError if nothing
     usable is left, two recordings have the same name, or the folder cannot be written and something has to be.
     """
     utterances = list(utterances)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crnn import labels
+from crnn.data.audio_files import audio_files, unusable_file
 from crnn.data.crema_d import actor_sexes, voice_votes
-from crnn.data.recordings import audio_files, unusable_file
 from crnn.errors import require
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from crnn.data.audio import AUDIO_SUFFIXES
+from crnn.data.audio_files import unusable_file
 from crnn.data.corpora import Corpus
 from crnn.data.names import clean, is_missing, likeness
-from crnn.data.own_rows import OWN, PARTS, VOTE, Entry, as_utterances
-from crnn.data.recordings import unusable_file
+from crnn.data.own_entries import OWN, PARTS, VOTE, Entry, as_utterances
 from crnn.data.segments import TimeColumns
 from crnn.data.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 from crnn.errors import InputError, require

@@ -15,7 +15,7 @@ from crnn.data.corrections import CORRECTED, CORRECTIONS, read_corrections
 from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
 from crnn.data.own_data import KINDS, read_own
-from crnn.data.own_rows import OWN
+from crnn.data.own_entries import OWN
 from crnn.data.protocols import Split, corpora_of, make_split, protocol_facts
 from crnn.errors import require
 from crnn.files.atomic import write_text

@@ -29,7 +29,7 @@ from pathlib import Path
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, learnable
 from crnn.data.names import likeness
-from crnn.data.own_rows import OWN
+from crnn.data.own_entries import OWN
 from crnn.data.own_split import own_split
 from crnn.data.splits import DEV_SHARE, SETS, LeakError, Split, cut_dev, digest
 from crnn.errors import require

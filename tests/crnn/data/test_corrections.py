@@ -11,7 +11,7 @@ from helpers import SMALL, make_bundle, one_clear_line, script
 from crnn.check import check, text
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, read_corrections
-from crnn.data.own_rows import OWN
+from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders, locate_data
 from crnn.data.protocols import LeakError, make_split
 from crnn.errors import InputError

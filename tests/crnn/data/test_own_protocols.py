@@ -6,7 +6,7 @@ import pytest
 
 from crnn.data.corpora import Utterance
 from crnn.data.leaks import check_leaks
-from crnn.data.own_rows import OWN
+from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders, locate_data
 from crnn.data.protocols import LeakError, make_split
 from crnn.errors import InputError

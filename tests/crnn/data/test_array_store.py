@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from augment.config import AugmentConfig
 from augment.pipeline import chains
+from crnn.data.array_store import Kind, open_store
 from crnn.data.augmented import open_views
 from crnn.data.cache import default_folder, open_cache
 from crnn.data.corpora import Utterance
-from crnn.data.store import Kind, open_store
 from crnn.errors import InputError
 from crnn.run_config import RunConfig
 
