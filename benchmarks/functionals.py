@@ -5,12 +5,12 @@ eGeMAPSv02 (Eyben et al. 2016, 88 values) and ComParE_2016 (Schuller et al. 2016
 
 import hashlib
 import logging
-from pathlib import Path
 
 import numpy as np
 import opensmile
 
 from crnn.data.cache import AudioCache, default_folder
+from crnn.files.atomic import replacing
 
 log = logging.getLogger("baselines")
 
@@ -38,14 +38,9 @@ def functionals(
             rows.append(smile.process_signal(at_level(waveform) if same_level else waveform, sample_rate).to_numpy()[0])
             if number % 1000 == 0:
                 log.info("%s of %s: %d of %d clips", name, corpus, number, len(names))
-        _write(file, np.nan_to_num(np.stack(rows).astype(np.float32)))
+        with replacing(file) as out:
+            np.save(out, np.nan_to_num(np.stack(rows).astype(np.float32)))
     return dict(zip(names, np.load(file), strict=True))
-
-
-def _write(file: Path, values: np.ndarray) -> None:
-    part = file.with_suffix(".part.npy")
-    np.save(part, values)
-    part.replace(file)
 
 
 def at_level(waveform: np.ndarray, rms: float = LEVEL) -> np.ndarray:

@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, endless, rss_mb
 from benchmarks.streaming import QUIET_ROOM, SPEECH
-from crnn.errors import InputError, require
+from crnn.cli.command import command
+from crnn.errors import require
 from edge.audio.events import AudioEvent
 from edge.audio.sources import CHUNK_SECONDS, from_file
 from edge.audio.vad import make_vad
@@ -187,33 +188,30 @@ def problems(row: dict, window_hops: int, hop_seconds: float) -> list[str]:
     return [words for words, sound in checks.items() if not sound]
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", type=Path, default=PRETRAINED, help="default: the int8 model that ships")
     parser.add_argument("--hours", type=float, default=24, help="of audio (default: 24)")
     parser.add_argument("--what", choices=("loop", "stream"), default="loop", help="default: loop")
     parser.add_argument("--runtime", help="default: the bundle's first that is installed")
     parser.add_argument("--out", type=Path, default=OUT)
-    args = parser.parse_args()
-    try:
-        require(args.hours > 0, f"--hours {args.hours}: give more than 0")
-        bundle = Bundle.open(args.bundle)
-        runtime = args.runtime or bundle.default_runtime()
-        recognizer = bundle.recognizer(runtime)
-        speech = np.concatenate(list(from_file(SPEECH, RATE)))
-        quiet = np.random.default_rng(0).normal(0, QUIET_ROOM, len(speech)).astype(np.float32)
-        audio = np.concatenate([speech, quiet])
-        row = {"runtime": runtime, "what": args.what}
-        if args.what == "loop":
-            row |= soak_loop(UtteranceRecognizer(recognizer, make_vad("energy", RATE)), audio, args.hours)
-            found = loop_problems(row)
-        else:
-            g = recognizer.geometry
-            row |= soak(recognizer, audio, args.hours)
-            found = problems(row, g.window_hops, g.hop_samples / RATE)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    args = parser.parse_args(argv)
+    require(args.hours > 0, f"--hours {args.hours}: give more than 0")
+    bundle = Bundle.open(args.bundle)
+    runtime = args.runtime or bundle.default_runtime()
+    recognizer = bundle.recognizer(runtime)
+    speech = np.concatenate(list(from_file(SPEECH, RATE)))
+    quiet = np.random.default_rng(0).normal(0, QUIET_ROOM, len(speech)).astype(np.float32)
+    audio = np.concatenate([speech, quiet])
+    row = {"runtime": runtime, "what": args.what}
+    if args.what == "loop":
+        row |= soak_loop(UtteranceRecognizer(recognizer, make_vad("energy", RATE)), audio, args.hours)
+        found = loop_problems(row)
+    else:
+        g = recognizer.geometry
+        row |= soak(recognizer, audio, args.hours)
+        found = problems(row, g.window_hops, g.hop_samples / RATE)
     add_row(args.out, row, ("runtime", "what"))
     sys.stdout.write("  ".join(f"{key}={value}" for key, value in row.items()) + "\n")
     for words in found:

@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks.results import add_row
 from benchmarks.stream_systems import RATE, OursRecompute
-from crnn.errors import InputError, require
+from crnn.cli.command import command
+from crnn.errors import require
 from crnn.offset import pad_clip
 from edge.audio.sources import from_file
 from edge.bundle import PRETRAINED, Bundle
@@ -110,7 +111,8 @@ def as_text(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", type=Path, default=PRETRAINED, help="default: the int8 model that ships")
     parser.add_argument("--rounds", type=int, default=7, help="turns of every system (default: 7)")
@@ -119,12 +121,8 @@ def main() -> int:
     parser.add_argument("--systems", nargs="+", choices=[name for name, _ in RUNS], help="default: all")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/streaming.json"))
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of a table")
-    args = parser.parse_args()
-    try:
-        rows, skipped = run(args)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    args = parser.parse_args(argv)
+    rows, skipped = run(args)
     for row in rows:
         add_row(args.out, row, ("system", "runtime"))
     sys.stdout.write(json.dumps({"rows": rows, "skipped": skipped}) + "\n" if args.json else as_text(rows))

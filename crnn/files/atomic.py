@@ -1,23 +1,29 @@
 """Files that are written whole or not at all, on the file system they belong to."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; when the block ends without an error, it takes the place of `path`.
 
     An earlier file survives every failure: the new one is flushed to the disk before it is renamed, and the folder
-    after it. On any exception the temporary file is removed. An OSError of a full disk names `path`.
+    after it. On any exception the temporary file is removed; after a kill it stays (`is_unfinished`). An OSError of a
+    full disk names `path`.
+
+    Args:
+        mode: permissions of the new file, before the process's umask.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
+        with open(part, "xb", opener=partial(os.open, mode=mode)) as file:  # noqa: PTH123 - Path.open takes no opener
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -30,6 +36,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # gone already, once it is renamed
             part.unlink()
     sync(path.parent)
+
+
+def is_unfinished(name: str, target: str) -> bool:
+    """Whether `name` is a temporary file of `replacing` for a file whose name matches the pattern `target`. Versions
+    before 0.2 left the process out of the name."""
+    return re.fullmatch(rf"\.(?:{target})(?:\.\d+-[0-9a-f]{{8}})?\.part", name) is not None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,15 +12,13 @@ import os
 import re
 import unicodedata
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from crnn.errors import InputError, require
+from crnn.files.atomic import is_unfinished, replacing
 from crnn.files.strict import open_regular, read_bounded
 from edge.feedback.sidecar import LARGEST, NAME, Told, as_json, new_name, parse_sidecar, sureness, time_of
 from edge.loop.events import Recording
@@ -117,7 +115,7 @@ class RecordingStore:
                         names.setdefault(name, {})[suffix] = entry.stat(follow_symlinks=False).st_size
                     except FileNotFoundError:  # corrected at this moment
                         continue
-                elif entry.name not in (CORRECTED, LOCK) and _unfinished(entry.name) is None:
+                elif entry.name not in (CORRECTED, LOCK) and not _unfinished(entry.name):
                     foreign.append(entry.name)
         kept = [
             StoredRecording(
@@ -175,12 +173,12 @@ class RecordingStore:
         ):
             return False
         try:
-            with self._private(f"{name}.wav") as file, wave.open(file, "wb") as sound:
+            with replacing(self.path / f"{name}.wav", PRIVATE_FILE) as file, wave.open(file, "wb") as sound:
                 sound.setnchannels(1)
                 sound.setsampwidth(2)
                 sound.setframerate(recording.sample_rate)
                 sound.writeframes(samples.tobytes())
-            with self._private(f"{name}.json") as file:
+            with replacing(self.path / f"{name}.json", PRIVATE_FILE) as file:
                 file.write(sidecar)
         except OSError:
             self.remove(name)
@@ -197,7 +195,7 @@ class RecordingStore:
     def clear_unfinished(self) -> None:
         """What a loop that was killed left half-written; only for who alone writes here."""
         for path in self.path.iterdir():
-            if _unfinished(path.name) is not None and (path.is_file() or path.is_symlink()):
+            if _unfinished(path.name) and (path.is_file() or path.is_symlink()):
                 path.unlink(missing_ok=True)
 
     def sound(self, name: str) -> bytes:
@@ -261,22 +259,9 @@ class RecordingStore:
         except (OSError, InputError):
             return None
 
-    @contextmanager
-    def _private(self, name: str) -> Iterator[BinaryIO]:
-        """A file for its owner alone, there whole or not at all, also after a power cut."""
-        part = self.path / f".{name}.part"
-        try:
-            with open(part, "xb", opener=partial(os.open, mode=PRIVATE_FILE)) as file:  # noqa: PTH123
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path / name)
-        finally:
-            part.unlink(missing_ok=True)
 
-
-def _unfinished(name: str) -> re.Match | None:
-    return re.fullmatch(rf"\.{NAME.pattern}\.(?:wav|json)\.part", name)
+def _unfinished(name: str) -> bool:
+    return is_unfinished(name, rf"{NAME.pattern}\.(?:wav|json)")
 
 
 def _is_plain(path: Path) -> bool:

@@ -230,15 +230,15 @@ def test_any_bytes_are_no_sidecar(data):
         parse_sidecar(data, "20261121T120000.000Z-0123abcd")
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call):
+@pytest.mark.parametrize(("call", "failing"), [("fsync", 3), ("replace", 2)])  # fsync: sound, its folder, sidecar
+def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call, failing):
     folder.keep(recording(0.6), BUNDLE, StoreLimits())
     calls = 0
 
     def full(*arguments):
         nonlocal calls
         calls += 1
-        if calls == 2:  # the sound is written, its sidecar does not fit
+        if calls == failing:  # the sound is written, its sidecar does not fit
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments)
 
