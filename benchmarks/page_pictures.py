@@ -41,8 +41,8 @@ def compare(page: Page) -> None:
 
 def correct(page: Page) -> None:
     page.click("button[role=tab]:has-text('Correct')")
-    page.wait_for_selector("#ser-kept tr:nth-child(3)")
-    page.select_option("#ser-kept tr:nth-child(3) select", "happy")
+    page.wait_for_selector("#ser-recordings tr:nth-child(3)")
+    page.select_option("#ser-recordings tr:nth-child(3) select", "happy")
     page.wait_for_selector("#ser-correct-note:has-text('1 corrected')")
 
 

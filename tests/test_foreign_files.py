@@ -14,7 +14,7 @@ from crnn.files.strict import read_bounded
 from crnn.training.run_folder import RunFolder
 from edge.feedback.recorder import Recorder
 from edge.feedback.sidecar import NAME, parse_sidecar, time_of
-from edge.feedback.store import ExportLimits, RecordingStore
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.stream.profile import Profile, load_profile
 
 LABELS, WIDTH, IDENTITY = ("neutral", "happy"), 2, "a" * 64
@@ -135,7 +135,7 @@ def test_strange_names_are_left_alone_and_stop_nothing(tmp_path, capfd):
         return datetime(2026, 11, 22, tzinfo=UTC)
 
     kept = RecordingStore(folder, now)
-    keeper = Recorder(kept, ExportLimits(), IDENTITY, 16000, live=False, now=now)
+    keeper = Recorder(kept, StoreLimits(), IDENTITY, 16000, live=False, now=now)
     keeper.close()
     assert kept.corrected() == []
     assert before <= set(os.listdir(os.fsencode(folder))), "left alone"  # noqa: PTH208
@@ -152,7 +152,7 @@ def test_the_lock_is_taken_through_nothing_else(tmp_path, kind):
     {"link": lambda: lock.symlink_to(victim), "folder": lock.mkdir, "pipe": lambda: os.mkfifo(lock)}[kind]()
     began = time.monotonic()
     try:
-        Recorder(RecordingStore(folder), ExportLimits(), IDENTITY, 16000, live=False).close()
+        Recorder(RecordingStore(folder), StoreLimits(), IDENTITY, 16000, live=False).close()
     except InputError as error:
         assert ".lock" in str(error)
     else:

@@ -31,7 +31,7 @@ from edge.audio.microphone import Microphone
 from edge.audio.vad import DEFAULT, VADS, VADS_HELP, make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import make_profile
-from edge.enroll.session import SETTINGS, Ear, Sentence, Session, from_file
+from edge.enroll.session import SETTINGS, Sentence, SentenceCollector, Session, from_file
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable
 from edge.stream.profile import NEUTRAL, Profile, Speakers
@@ -87,16 +87,18 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def sentences_of(args: argparse.Namespace, ear: Ear, labels: tuple[str, ...]) -> list[tuple[str, Sentence]]:
+def sentences_of(
+    args: argparse.Namespace, collector: SentenceCollector, labels: tuple[str, ...]
+) -> list[tuple[str, Sentence]]:
     if args.files or args.folder:
-        return [(emotion, from_file(ear, path)) for emotion, path in named_files(args, labels)]
+        return [(emotion, from_file(collector, path)) for emotion, path in named_files(args, labels)]
     require(1 <= args.takes <= MAX_TAKES, f"--takes {args.takes}: give 1 to {MAX_TAKES}")
     require(args.emotions or NEUTRAL in labels, f"the bundle knows no {NEUTRAL}; enrol with --emotions")
     if args.keep_audio is not None:
         args.keep_audio.mkdir(parents=True, exist_ok=True)
     emotions = labels if args.emotions else (NEUTRAL,)
-    with Microphone(ear.sample_rate, args.device, channel=args.channel) as microphone:
-        return list(Session(ear, microphone, say, args.keep_audio).run(emotions, args.takes))
+    with Microphone(collector.sample_rate, args.device, channel=args.channel) as microphone:
+        return list(Session(collector, microphone, say, args.keep_audio).run(emotions, args.takes))
 
 
 def judge(
@@ -132,8 +134,10 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     speakers = bundle.speakers(recognizer)
     interruptible()
     identity, labels = bundle.manifest.identity, recognizer.labels
-    ear = Ear(UtteranceRecognizer(recognizer, make_vad(args.gate, recognizer.features.sample_rate), SETTINGS))
-    sentences = sentences_of(args, ear, labels)
+    collector = SentenceCollector(
+        UtteranceRecognizer(recognizer, make_vad(args.gate, recognizer.features.sample_rate), SETTINGS)
+    )
+    sentences = sentences_of(args, collector, labels)
     emotions, logits, pooled = _arrays(sentences)
     profile = make_profile(identity, labels, speakers, logits, pooled, emotions)
     profile.save(args.out)

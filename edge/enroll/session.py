@@ -61,7 +61,7 @@ class Sentence:
         return REASONS.get(self.segment.verdict)
 
 
-class Ear:
+class SentenceCollector:
     """The listening loop, without a profile; gives a sentence where the loop gives a segment."""
 
     def __init__(self, loop: UtteranceRecognizer) -> None:
@@ -75,7 +75,7 @@ class Ear:
         self._loop.reset()
         self._clear()
 
-    def hear(self, samples: np.ndarray) -> list[Sentence]:
+    def push(self, samples: np.ndarray) -> list[Sentence]:
         """Hear `samples (time,)` float32."""
         return self._gather(self._loop.push(samples))
 
@@ -108,10 +108,12 @@ class Ear:
         self._decisions, self._level = 0, -np.inf
 
 
-def from_file(ear: Ear, path: Path) -> Sentence:
+def from_file(collector: SentenceCollector, path: Path) -> Sentence:
     """The longest utterance of a recording. Raises InputError, naming the file, if it cannot be learned from."""
-    ear.reset()
-    sentences = [s for samples in sources.from_file(path, ear.sample_rate) for s in ear.hear(samples)] + ear.flush()
+    collector.reset()
+    sentences = [
+        s for samples in sources.from_file(path, collector.sample_rate) for s in collector.push(samples)
+    ] + collector.flush()
     require(bool(sentences), f"{path}: holds too little sound for a sentence")
     longest = max(sentences, key=lambda s: s.segment.end_seconds - s.segment.start_seconds)
     require(longest.problem is None, f"{path}: {longest.problem}")
@@ -128,9 +130,13 @@ class Session:
     """
 
     def __init__(
-        self, ear: Ear, audio: Iterable[np.ndarray | AudioEvent], say: Callable[[str], None], keep: Path | None = None
+        self,
+        collector: SentenceCollector,
+        audio: Iterable[np.ndarray | AudioEvent],
+        say: Callable[[str], None],
+        keep: Path | None = None,
     ) -> None:
-        self._ear, self._audio, self._say, self._keep = ear, iter(audio), say, keep
+        self._collector, self._audio, self._say, self._keep = collector, iter(audio), say, keep
         self._now = 0  # samples since the first, gaps included
         self._recent: deque[tuple[int, np.ndarray]] = deque()
 
@@ -162,7 +168,7 @@ class Session:
                     return sentence
                 self._say(f'Sorry, {sentence.problem}. Once more:\n    "{words}"')
                 asked = self._now
-            if self._now - asked > PATIENCE_SECONDS * self._ear.sample_rate:
+            if self._now - asked > PATIENCE_SECONDS * self._collector.sample_rate:
                 self._say(f'Nothing was heard for {PATIENCE_SECONDS:g} s. Is it the right microphone?\n    "{words}"')
                 asked = self._now
         raise InputError("the audio has ended before the last sentence; no profile is written")
@@ -172,17 +178,17 @@ class Session:
             self._say(f"(microphone {heard.kind.value}: {heard.message})")
             if heard.gap_seconds == 0:
                 return []
-            self._now += round(heard.gap_seconds * self._ear.sample_rate)
-            return self._ear.gap(heard.gap_seconds)
+            self._now += round(heard.gap_seconds * self._collector.sample_rate)
+            return self._collector.gap(heard.gap_seconds)
         if self._keep is not None:
             self._recent.append((self._now, heard))
-            while self._now - self._recent[0][0] > KEPT_SECONDS * self._ear.sample_rate:
+            while self._now - self._recent[0][0] > KEPT_SECONDS * self._collector.sample_rate:
                 self._recent.popleft()
         self._now += len(heard)
-        return self._ear.hear(heard)
+        return self._collector.push(heard)
 
     def _write(self, path: Path, segment: Segment) -> None:
-        rate = self._ear.sample_rate
+        rate = self._collector.sample_rate
         begin, end = (segment.start_seconds - MARGIN_SECONDS) * rate, (segment.end_seconds + MARGIN_SECONDS) * rate
         parts = [chunk[max(0, round(begin) - at) : max(0, round(end) - at)] for at, chunk in self._recent]
         samples = np.round(np.clip(np.concatenate(parts), -1, 1) * 32767).astype("<i2")

@@ -98,7 +98,7 @@ class _Sink:
 
     def write(self, seconds: float, recording: Recording) -> None:
         with self._one:
-            self._folder.keep(recording, self._bundle, self._limits)
+            self._folder.add(recording, self._bundle, self._limits)
 
     def tidy(self) -> None:
         with self._one:

@@ -21,7 +21,7 @@ LARGEST = 16384
 
 
 @dataclass(frozen=True)
-class Told:
+class Answer:
     """What the loop answered: the content of a sidecar."""
 
     bundle: str
@@ -58,12 +58,12 @@ def time_of(name: str) -> datetime | None:
         return None
 
 
-def parse_sidecar(data: bytes, name: str) -> Told:
-    """The content of `NAME.json`. Raises InputError for anything that `RecordingStore.keep` would not write."""
+def parse_sidecar(data: bytes, name: str) -> Answer:
+    """The content of `NAME.json`. Raises InputError for anything that `RecordingStore.add` would not write."""
     damaged = f"{name}.json: not a sidecar of this project, or damaged"
     require(len(data) <= LARGEST, damaged)
     values = parse_json(data, damaged)
-    keys = {"schema", "when", *Told.__dataclass_fields__}
+    keys = {"schema", "when", *Answer.__dataclass_fields__}
     require(isinstance(values, dict) and values.keys() == keys, damaged)
     probs, emotion, verdict = values["probs"], values["emotion"], values["verdict"]
     sound = (
@@ -83,13 +83,13 @@ def parse_sidecar(data: bytes, name: str) -> Told:
         )
     )
     require(bool(sound), damaged)
-    return Told(values["bundle"], values["seconds"], emotion, None if verdict is None else Verdict(verdict), probs)
+    return Answer(values["bundle"], values["seconds"], emotion, None if verdict is None else Verdict(verdict), probs)
 
 
 def _is_share(value: object, most: float = 1.0) -> bool:
     return type(value) in (int, float) and 0 <= value <= most
 
 
-def as_json(told: Told, name: str) -> bytes:
-    values = {"schema": SCHEMA, "when": name.split("-")[0], **vars(told)}
+def as_json(answer: Answer, name: str) -> bytes:
+    values = {"schema": SCHEMA, "when": name.split("-")[0], **vars(answer)}
     return json.dumps(values, allow_nan=False).encode("ascii") + b"\n"

@@ -20,7 +20,7 @@ from pathlib import Path
 from crnn.errors import InputError, require
 from crnn.files.atomic import is_unfinished, replacing
 from crnn.files.strict import open_regular, read_bounded
-from edge.feedback.sidecar import LARGEST, NAME, Told, as_json, new_name, parse_sidecar, sureness, time_of
+from edge.feedback.sidecar import LARGEST, NAME, Answer, as_json, new_name, parse_sidecar, sureness, time_of
 from edge.loop.events import Recording
 
 CORRECTED = "corrected"
@@ -57,7 +57,7 @@ class StoredRecording:
     name: str
     when: datetime
     """When it was said, by this machine's clock then"""
-    told: Told | None
+    answer: Answer | None
     """None where the sidecar is missing or damaged: nothing can be asked about it, and it goes first"""
     bytes: int
     """Of its files"""
@@ -66,7 +66,7 @@ class StoredRecording:
 
     @property
     def sure(self) -> float:
-        return sureness(self.told.probs) if self.told and self.complete else math.inf
+        return sureness(self.answer.probs) if self.answer and self.complete else math.inf
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class RecordingStore:
             StoredRecording(
                 name,
                 time_of(name),
-                self._told(name) if ".json" in sizes else None,
+                self._answer(name) if ".json" in sizes else None,
                 sum(sizes.values()),
                 ".wav" in sizes,
             )
@@ -159,13 +159,13 @@ class RecordingStore:
                     self.remove(item.name)
         return stays
 
-    def keep(self, recording: Recording, bundle: str, limits: StoreLimits) -> bool:
+    def add(self, recording: Recording, bundle: str, limits: StoreLimits) -> bool:
         """Write a recording down, if it belongs to those the loop is least sure of; `bundle`: who answered.
 
         What must go goes before, so that the bounds hold at every moment. Raises OSError; then nothing of it is there.
         """
         segment, samples = recording.segment, recording.samples
-        told = Told(bundle, len(samples) / recording.sample_rate, segment.emotion, segment.verdict, segment.probs)
+        told = Answer(bundle, len(samples) / recording.sample_rate, segment.emotion, segment.verdict, segment.probs)
         name = new_name(recording.when)
         sidecar = as_json(told, name)
         if not self.tidy(
@@ -253,7 +253,7 @@ class RecordingStore:
         require(bool(NAME.fullmatch(name)), "this names no recording; reload the page")
         return self.path / f"{name}{suffix}"
 
-    def _told(self, name: str) -> Told | None:
+    def _answer(self, name: str) -> Answer | None:
         try:
             return parse_sidecar(read_bounded(self.path / f"{name}.json", LARGEST, follow=False), name)
         except (OSError, InputError):

@@ -21,10 +21,10 @@ FILE = r"[\w-][\w.-]*"
 """Of an address: never begins with a dot"""
 OPEN = {
     "GET": re.compile(
-        rf"/|/theme\.css|/gradio_api/theme\.css|/favicon\.ico|/(?:assets|static)(?:/{FILE})+|/kept(?:/{FILE})?",
+        rf"/|/theme\.css|/gradio_api/theme\.css|/favicon\.ico|/(?:assets|static)(?:/{FILE})+|/recordings(?:/{FILE})?",
         re.ASCII,
     ),
-    "POST": re.compile(rf"/clip|/live|/live/[\w-]+(?:/end)?|/kept/{FILE}", re.ASCII),
+    "POST": re.compile(rf"/clip|/live|/live/[\w-]+(?:/end)?|/recordings/{FILE}", re.ASCII),
 }
 """Method -> the paths that are answered"""
 LONGEST_PATH = 200

@@ -26,7 +26,7 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class ClipAnalysis:
     """All there is to show of a clip."""
 
     samples: np.ndarray
@@ -48,14 +48,14 @@ class Hearing:
         return len(self.samples) / self.sample_rate
 
 
-def hear(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: str = "energy") -> Hearing:
+def analyze(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: str = "energy") -> ClipAnalysis:
     """Hear `samples (time,)`, float32 mono at the bundle's rate, exactly as the device loop would.
 
     Raises InputError where the bundle does not do what it did when it was made, or cannot be run here.
     """
     proven = bundle.recognizer(runtime)  # the golden values; what follows runs the same models and keeps their output
     model, head = proven.models
-    encoder = _Kept(model)
+    encoder = _RecordingModel(model)
     recognizer = StreamingRecognizer(encoder, head, proven.features, proven.geometry, proven.labels, proven.decision)
     rate = recognizer.features.sample_rate
     ears = make_vad(gate, rate)
@@ -67,7 +67,7 @@ def hear(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: 
         if not utterances.open:
             listening.end_utterance()
     listening.take(utterances.flush())
-    return Hearing(
+    return ClipAnalysis(
         samples=samples,
         sample_rate=rate,
         log_mel=_log_mel(recognizer, samples),
@@ -87,7 +87,7 @@ def _log_mel(recognizer: StreamingRecognizer, samples: np.ndarray) -> np.ndarray
     return LogMel(features)(samples)
 
 
-class _Kept:
+class _RecordingModel:
     """A model that keeps what it gave until it is taken."""
 
     def __init__(self, model: Model) -> None:
@@ -105,7 +105,7 @@ class _Listening:
     """Puts the results of the loop and the encoder's steps under them together."""
 
     decisions: Decisions
-    encoder: _Kept
+    encoder: _RecordingModel
     seconds: float
     hops: list[StreamResult] = field(default_factory=list)
     segments: list[Explained] = field(default_factory=list)

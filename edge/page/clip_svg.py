@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from edge.page.clip_analysis import Explained, Hearing
+from edge.page.clip_analysis import ClipAnalysis, Explained
 from edge.page.html import colour, escaped
 from edge.sinks.lines import answer
 from edge.stream.decision import UNCERTAIN
@@ -24,58 +24,58 @@ LEAST_SUPPORT = 0.1
 """The support scale never spans less: what changes a probability by less than a tenth is not blown up"""
 
 
-def view(hearing: Hearing, model: str) -> str:
+def view(analysis: ClipAnalysis, model: str) -> str:
     """The model's name, the picture, a player under it."""
     return (
         f'<h3 class="ser-model">{escaped(model)}</h3>'
-        f'<div class="ser-view" data-seconds="{hearing.seconds:.4f}" data-left="{LEFT}" '
-        f'data-span="{WIDTH - LEFT - RIGHT}"><div class="ser-scroll">{picture(hearing, model)}</div>'
-        f"{_player(hearing)}</div>"
+        f'<div class="ser-view" data-seconds="{analysis.seconds:.4f}" data-left="{LEFT}" '
+        f'data-span="{WIDTH - LEFT - RIGHT}"><div class="ser-scroll">{picture(analysis, model)}</div>'
+        f"{_player(analysis)}</div>"
     )
 
 
-def picture(hearing: Hearing, model: str) -> str:
+def picture(analysis: ClipAnalysis, model: str) -> str:
     """The picture alone, as SVG."""
-    rows = [_segments(hearing), _wave(hearing), _hops(hearing), _spectrogram(hearing), _support(hearing)]
+    rows = [_segments(analysis), _wave(analysis), _hops(analysis), _spectrogram(analysis), _support(analysis)]
     names = [(WAVE, "waveform"), (HOPS, "live label"), (MEL, "log-mel"), (SUPPORT, "rests on")]
     text = "".join(f'<text x="{LEFT - 8}" y="{top + high / 2 + 4}" class="n">{n}</text>' for (top, high), n in names)
     cursor = f'<line class="ser-cursor" x1="{LEFT}" x2="{LEFT}" y1="{WAVE[0]}" y2="{AXIS}"/>'
     return (
         f'<svg class="ser-picture" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(model)}">'
-        f"<title>{escaped(model)}</title>{text}{''.join(rows)}{_axis(hearing)}{cursor}</svg>"
+        f"<title>{escaped(model)}</title>{text}{''.join(rows)}{_axis(analysis)}{cursor}</svg>"
     )
 
 
-def _x(hearing: Hearing, seconds: float) -> float:
+def _x(analysis: ClipAnalysis, seconds: float) -> float:
     span = WIDTH - LEFT - RIGHT
-    return LEFT + span * min(max(seconds / max(hearing.seconds, 1e-6), 0.0), 1.0)
+    return LEFT + span * min(max(seconds / max(analysis.seconds, 1e-6), 0.0), 1.0)
 
 
-def _box(hearing: Hearing, start: float, end: float, row: tuple[float, float], more: str, title: str = "") -> str:
-    x = _x(hearing, start)
+def _box(analysis: ClipAnalysis, start: float, end: float, row: tuple[float, float], more: str, title: str = "") -> str:
+    x = _x(analysis, start)
     inside = f"<title>{escaped(title)}</title>" if title else ""
-    wide = max(_x(hearing, end) - x, 0)
+    wide = max(_x(analysis, end) - x, 0)
     return f'<rect x="{x:.1f}" y="{row[0]:.1f}" width="{wide:.1f}" height="{row[1]:.1f}" {more}>{inside}</rect>'
 
 
-def _segments(hearing: Hearing) -> str:
+def _segments(analysis: ClipAnalysis) -> str:
     drawn = []
-    for explained in hearing.segments:
+    for explained in analysis.segments:
         s = explained.segment
         shade = colour(s.emotion)
         title = f"{s.start_seconds:.2f} to {s.end_seconds:.2f} s: {answer(s)} {s.confidence:.2f}"
         look = f'fill="{shade}" fill-opacity="{0.25 if s.emotion else 0.08}" stroke="{shade}" stroke-opacity="0.5"'
         look += "" if s.emotion else ' stroke-dasharray="4 3"'
-        middle = (_x(hearing, s.start_seconds) + _x(hearing, s.end_seconds)) / 2
-        drawn.append(_box(hearing, s.start_seconds, s.end_seconds, WAVE, look, title))
+        middle = (_x(analysis, s.start_seconds) + _x(analysis, s.end_seconds)) / 2
+        drawn.append(_box(analysis, s.start_seconds, s.end_seconds, WAVE, look, title))
         drawn.append(f'<text x="{middle:.1f}" y="{WAVE[0] - 6}" class="s">{escaped(answer(s))}</text>')
     return "".join(drawn)
 
 
-def _wave(hearing: Hearing) -> str:
-    if not len(hearing.samples):
+def _wave(analysis: ClipAnalysis) -> str:
+    if not len(analysis.samples):
         return ""
-    parts = np.array_split(hearing.samples, min(COLUMNS, len(hearing.samples)))
+    parts = np.array_split(analysis.samples, min(COLUMNS, len(analysis.samples)))
     middle, half = WAVE[0] + WAVE[1] / 2, WAVE[1] / 2
     x = LEFT + (WIDTH - LEFT - RIGHT) * (np.arange(len(parts)) + 0.5) / len(parts)
     top = [middle - half * float(np.clip(part.max(), -1, 1)) for part in parts]
@@ -85,9 +85,9 @@ def _wave(hearing: Hearing) -> str:
     return f'<path class="w" d="M{" L".join(points)}Z"/>'
 
 
-def _hops(hearing: Hearing) -> str:
+def _hops(analysis: ClipAnalysis) -> str:
     drawn = []
-    last = {hop.seconds: hop for hop in hearing.hops}  # hops of the padding at an utterance's end share its place
+    last = {hop.seconds: hop for hop in analysis.hops}  # hops of the padding at an utterance's end share its place
     for hop in last.values():
         noise = hop.emotion == Verdict.NOISE
         emotion = None if noise or hop.emotion == UNCERTAIN else hop.emotion
@@ -95,25 +95,25 @@ def _hops(hearing: Hearing) -> str:
         title = f"{hop.seconds:.2f} s: {hop.emotion or hop.state.value}"
         title += "" if noise or hop.confidence is None else f" {hop.confidence:.2f}"
         look = f'class="ser-hop" fill="{colour(emotion)}" fill-opacity="{sure:.2f}"'
-        drawn.append(_box(hearing, hop.seconds - hearing.hop_seconds, hop.seconds, HOPS, look, title))
+        drawn.append(_box(analysis, hop.seconds - analysis.hop_seconds, hop.seconds, HOPS, look, title))
     return "".join(drawn)
 
 
-def _spectrogram(hearing: Hearing) -> str:
+def _spectrogram(analysis: ClipAnalysis) -> str:
     """Light where the sound is loud; under a veil where the answers do not rest."""
-    if not hearing.log_mel.shape[1]:
+    if not analysis.log_mel.shape[1]:
         return ""
-    end = _x(hearing, hearing.seconds) - LEFT
+    end = _x(analysis, analysis.seconds) - LEFT
     image = (
         f'<image x="{LEFT}" y="{MEL[0]}" width="{end:.1f}" height="{MEL[1]}" preserveAspectRatio="none" '
-        f'href="data:image/png;base64,{_png(hearing.log_mel)}"/>'
+        f'href="data:image/png;base64,{_png(analysis.log_mel)}"/>'
     )
     veil = []
-    for explained in hearing.segments:
+    for explained in analysis.segments:
         largest = _largest(explained)
         for stretch in explained.support:
             look = f'fill="#000" fill-opacity="{0.65 * (1 - max(stretch.support, 0) / largest):.2f}"'
-            veil.append(_box(hearing, stretch.start_seconds, stretch.end_seconds, MEL, look))
+            veil.append(_box(analysis, stretch.start_seconds, stretch.end_seconds, MEL, look))
     return image + "".join(veil)
 
 
@@ -121,10 +121,10 @@ def _largest(explained: Explained) -> float:
     return max([LEAST_SUPPORT, *(abs(s.support) for s in explained.support)])
 
 
-def _support(hearing: Hearing) -> str:
+def _support(analysis: ClipAnalysis) -> str:
     middle, half = SUPPORT[0] + SUPPORT[1] / 2, SUPPORT[1] / 2 - 4
     drawn = [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle}" y2="{middle}" class="z"/>']
-    for explained in hearing.segments:
+    for explained in analysis.segments:
         segment, largest = explained.segment, _largest(explained)
         top = max(segment.probs, key=segment.probs.__getitem__, default="")
         for s in explained.support:
@@ -135,15 +135,15 @@ def _support(hearing: Hearing) -> str:
                 f"{s.start_seconds:.2f} to {s.end_seconds:.2f} s: without it the probability of {top} would be "
                 f"{np.exp(-s.support):.2f} times what it is"
             )
-            drawn.append(_box(hearing, s.start_seconds, s.end_seconds, row, f'class="ser-rest" fill="{shade}"', title))
+            drawn.append(_box(analysis, s.start_seconds, s.end_seconds, row, f'class="ser-rest" fill="{shade}"', title))
     return "".join(drawn)
 
 
-def _axis(hearing: Hearing) -> str:
-    step = next(s for s in (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if hearing.seconds <= 14 * s)
+def _axis(analysis: ClipAnalysis) -> str:
+    step = next(s for s in (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if analysis.seconds <= 14 * s)
     ticks = []
-    for number in range(int(hearing.seconds / step) + 1):
-        x = _x(hearing, number * step)
+    for number in range(int(analysis.seconds / step) + 1):
+        x = _x(analysis, number * step)
         ticks.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{AXIS}" y2="{AXIS + 5}" class="z"/>')
         ticks.append(f'<text x="{x:.1f}" y="{AXIS + 19}" class="s">{number * step:g} s</text>')
     return f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{AXIS}" y2="{AXIS}" class="z"/>' + "".join(ticks)
@@ -166,13 +166,13 @@ def _png(log_mel: np.ndarray) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
-def _player(hearing: Hearing) -> str:
+def _player(analysis: ClipAnalysis) -> str:
     """What was heard, inside the page: nothing of it stays here."""
-    if not len(hearing.samples):
+    if not len(analysis.samples):
         return ""
     import soundfile
 
     out = io.BytesIO()
-    soundfile.write(out, np.clip(hearing.samples, -1, 1), hearing.sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(out, np.clip(analysis.samples, -1, 1), analysis.sample_rate, format="FLAC", subtype="PCM_16")
     data = base64.b64encode(out.getvalue()).decode()
     return f'<audio class="ser-audio" controls preload="metadata" src="data:audio/flac;base64,{data}"></audio>'

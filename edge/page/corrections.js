@@ -10,7 +10,7 @@
   async function ask(url, options) {
     try {
       const told = await ser.ask(url, options);
-      at("ser-kept").innerHTML = told.rows;
+      at("ser-recordings").innerHTML = told.rows;
       at("ser-correct-note").textContent = told.note;
       say("");
       return true;
@@ -22,22 +22,22 @@
 
   async function tell(row, values) {
     for (const control of row.querySelectorAll("select, button")) control.disabled = true;
-    if (await ask(`/kept/${row.dataset.name}`, { method: "POST", body: JSON.stringify(values) })) return;
+    if (await ask(`/recordings/${row.dataset.name}`, { method: "POST", body: JSON.stringify(values) })) return;
     for (const control of row.querySelectorAll("select, button")) control.disabled = false;
     if (!row.dataset.speaker) row.querySelector("select").value = "";
   }
 
   document.addEventListener("click", ({ target }) => {
-    if (target.id === "ser-list") ask("/kept");
+    if (target.id === "ser-list") ask("/recordings");
     if (target.className === "ser-delete") tell(target.closest("tr"), { delete: true });
   });
   document.addEventListener("change", ({ target }) => {
-    const row = target.closest?.("#ser-kept tr");
+    const row = target.closest?.("#ser-recordings tr");
     if (row && target.value) tell(row, { emotion: target.value, speaker: row.dataset.speaker || at("ser-speaker").value });
   });
 
   // The list is asked for whenever its tab comes into view, whichever of Gradio's buttons opened it.
-  const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) ask("/kept"); });
+  const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) ask("/recordings"); });
   new MutationObserver((_, watch) => {
     if (!at("ser-correct")) return;
     watch.disconnect();

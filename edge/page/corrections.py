@@ -36,7 +36,7 @@ class Corrections:
     def listing(self) -> dict[str, str]:
         """`rows` (HTML) of what is kept, the least sure first, and of what is corrected; `note`: where all that is."""
         kept, _ = self._folder.scan()
-        asked = sorted((item for item in kept if item.told and item.complete), key=lambda item: item.sure)
+        asked = sorted((item for item in kept if item.answer and item.complete), key=lambda item: item.sure)
         corrected = self._folder.corrected()
         counts = Counter(item.emotion for item in corrected)
         told = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
@@ -79,11 +79,11 @@ class Corrections:
         require(name in names, "this recording is no longer here; reload the page")
 
     def _choices(self, name: str) -> tuple[str, ...]:
-        told = next((item.told for item in self._folder.scan()[0] if item.name == name), None)
+        told = next((item.answer for item in self._folder.scan()[0] if item.name == name), None)
         return tuple(told.probs) if told else self._emotions
 
     def _kept_row(self, item: StoredRecording) -> str:
-        told = item.told
+        told = item.answer
         segment = Segment(0.0, told.seconds, told.emotion, told.verdict, item.sure, told.probs)
         shown = f"{words.badge(segment)}{words.bars(told.probs)}"
         return self._row(item.name, "", shown, tuple(told.probs), "", "")
@@ -102,7 +102,7 @@ class Corrections:
         return (
             f'<tr data-name="{name}" data-speaker="{words.escaped(speaker)}">'
             f"<td>{time_of(name):%Y-%m-%d %H:%M} UTC{who}"
-            f'<audio controls preload="none" src="/kept/{name}"></audio></td><td>{shown}</td>'
+            f'<audio controls preload="none" src="/recordings/{name}"></audio></td><td>{shown}</td>'
             f'<td><div class="ser-live"><select aria-label="Emotion">{empty}{options}</select>'
             '<button class="ser-delete">Not speech: delete</button></div></td></tr>'
         )
@@ -116,5 +116,5 @@ def tab() -> str:
         'autocomplete="off"></label><button id="ser-list">Refresh</button></div>'
         '<p id="ser-correct-error" class="ser-error" role="alert" hidden></p>'
         '<p id="ser-correct-note" class="ser-note">Nothing is listed yet.</p>'
-        f'<table class="ser-table">{head}<tbody id="ser-kept"></tbody></table>'
+        f'<table class="ser-table">{head}<tbody id="ser-recordings"></tbody></table>'
     )

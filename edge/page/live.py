@@ -63,7 +63,7 @@ class LiveSession:
         """Names of the columns of `csv`, a line."""
         return _csv_line(["time", "start_seconds", "end_seconds", "emotion", "verdict", "confidence", *self._labels])
 
-    def hear(self, data: bytes, missing_seconds: float = 0.0) -> dict:
+    def push(self, data: bytes, missing_seconds: float = 0.0) -> dict:
         """Hear float32 little-endian mono samples, after a gap of `missing_seconds`.
 
         Returns `panel` (HTML of the moment), `rows` (HTML) and `csv` (lines) of the segments that ended. Raises
@@ -86,7 +86,7 @@ class LiveSession:
             return self._told([*told, *self._utterances.push(self._resample(samples[:, None]))])
 
     def end(self) -> dict:
-        """Decide what is being said; the session is over. Returns what `hear` does."""
+        """Decide what is being said; the session is over. Returns what `push` does."""
         with self._lock:
             rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
             told = self._told([*self._utterances.push(rest), *self._utterances.flush()])

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from crnn.errors import require
 from edge.bundle import Bundle
 from edge.page import html as words
-from edge.page.clip_analysis import hear
+from edge.page.clip_analysis import analyze
 from edge.page.clip_svg import view
 from edge.page.upload import MIB, ClipError, UploadLimits, decode
 
@@ -71,7 +71,7 @@ class Recognizer:
         )
         chosen = [known[number] for number in numbers]
         rates = {bundle.manifest.features.sample_rate for _, bundle in chosen}
-        require(len(rates) == 1, "these models hear at different sample rates; compare others")
+        require(len(rates) == 1, "these models take different sample rates; compare others")
         return chosen
 
     def _compute(self, path: Path, chosen: list[tuple[str, Bundle]]) -> list[str]:
@@ -79,6 +79,6 @@ class Recognizer:
         return [self._view(name, bundle, samples) for name, bundle in chosen]
 
     def _view(self, name: str, bundle: Bundle, samples) -> str:
-        hearing = hear(bundle, samples, self._runtime, self._vad)
-        rows = (words.segment_row(e.segment, hearing.decision, hearing.settings) for e in hearing.segments)
-        return view(hearing, name) + words.segment_table("".join(rows))
+        analysis = analyze(bundle, samples, self._runtime, self._vad)
+        rows = (words.segment_row(e.segment, analysis.decision, analysis.settings) for e in analysis.segments)
+        return view(analysis, name) + words.segment_table("".join(rows))

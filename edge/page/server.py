@@ -99,10 +99,10 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
         return {"id": key, "csv_header": session.csv_header}
 
     @app.post("/live/{key}")
-    async def hear(key: str, request: Request) -> dict:
+    async def push(key: str, request: Request) -> dict:
         session = sessions.get(key)
         missing = _seconds(request.headers.get("x-missing-seconds", "0"))
-        return await run_in_threadpool(session.hear, await _body(request, MAX_BODY), missing)
+        return await run_in_threadpool(session.push, await _body(request, MAX_BODY), missing)
 
     @app.post("/live/{key}/end")
     async def end(key: str) -> dict:
@@ -110,16 +110,16 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
 
 
 def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
-    @app.get("/kept")
+    @app.get("/recordings")
     async def listing() -> dict:
         return await run_in_threadpool(corrections.listing)
 
-    @app.get("/kept/{name}")
+    @app.get("/recordings/{name}")
     async def sound(name: str) -> Response:
         data = await run_in_threadpool(corrections.sound, name)
         return Response(data, media_type="audio/wav", headers={"Cache-Control": "no-store"})
 
-    @app.post("/kept/{name}")
+    @app.post("/recordings/{name}")
     async def correct(name: str, request: Request) -> dict:
         return await run_in_threadpool(corrections.act, name, await _body(request, MAX_ORDER))
 

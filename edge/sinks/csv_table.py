@@ -1,8 +1,8 @@
 """A table of many recordings: a CSV file, a row for each segment, that a further run continues.
 
 The rows of a recording are added in one write, and flushed to the disk, when all of it has been recognized. Each row
-says how many the recording has, so that a run that was killed in the middle of that write leaves something that the
-next can tell: it takes the unfinished rows away and recognizes that recording again.
+says how many rows the recording has. If a run is killed in the middle of that write, the next run removes the rows of
+the incomplete recording and recognizes it again.
 """
 
 import contextlib
@@ -42,13 +42,13 @@ class Done:
 
 
 def write(
-    path: Path, model: EmotionModel, recordings: Sequence[str], profile: Path | None, tell: Callable[[str], None]
+    path: Path, model: EmotionModel, recordings: Sequence[str], profile: Path | None, report: Callable[[str], None]
 ) -> Done:
     """Recognize `recordings` into the table `path`, which may exist: what it holds already is left out.
 
     Args:
         profile: that `model` was opened with; rows of another one do not go into the same table.
-        tell: called with one line for each recording that is not in the table yet.
+        report: called with one line for each recording that is not in the table yet.
 
     Raises InputError if `path` is anything but a table of this model, or another process writes to it, and OSError if
     it cannot be written; it then ends with a whole recording.
@@ -65,12 +65,12 @@ def write(
                 found = model.recognize(name)
             except (InputError, OSError) as error:
                 bad += 1
-                tell(f"{number}/{len(recordings)}  bad: {error}")
+                report(f"{number}/{len(recordings)}  bad: {error}")
                 continue
             table.add(name, found)
             added += 1
             answer = f"{found.emotion or found.verdict}, {len(found.segments)} segment(s) in {found.seconds:.1f} s"
-            tell(f"{number}/{len(recordings)}  {name}: {answer}")
+            report(f"{number}/{len(recordings)}  {name}: {answer}")
     return Done(path, added, there, bad)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kept_recordings import BUNDLE, recording
 from page_attack import RATE, SECRET, state
 from page_server import CHROMIUM, CLIP, MAX_SESSIONS, Server, open_page
 from raw_client import Client
+from stored_recordings import BUNDLE, recording
 from virtual_microphone import House, Listener
 
 from edge.bundle import Bundle
@@ -132,7 +132,7 @@ def recognizer(bundle_path):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """What the user has: recordings of their own, some kept by the loop, links and pipes."""
+    """What the user has: recordings of their own, some stored by the loop, links and pipes."""
     home = tmp_path_factory.mktemp("home")
     (home / "diary.txt").write_text(SECRET)
     soundfile.write(home / "private.wav", np.zeros(RATE), RATE)
@@ -143,16 +143,16 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(home) -> RecordingStore:
-    folder = RecordingStore(home / "kept")
+def store(home) -> RecordingStore:
+    folder = RecordingStore(home / "stored")
     for sure in (0.3, 0.4):
-        folder.keep(recording(sure), BUNDLE, StoreLimits())
+        folder.add(recording(sure), BUNDLE, StoreLimits())
     return folder
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory, kept):
-    arguments = ("--max-mb", "1", "--max-seconds", "20", "--max-sessions", "3", "--corrections", str(kept.path))
+def attacked(tmp_path_factory, store):
+    arguments = ("--max-mb", "1", "--max-seconds", "20", "--max-sessions", "3", "--corrections", str(store.path))
     server = Server(tmp_path_factory.mktemp("page"), *arguments)
     yield server
     if server.process.poll() is None:

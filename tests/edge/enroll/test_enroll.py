@@ -17,7 +17,7 @@ from edge.audio.vad import make_vad
 from edge.bundle import Bundle
 from edge.enroll.__main__ import as_text, judge
 from edge.enroll.fit import make_profile
-from edge.enroll.session import SENTENCES, SETTINGS, Ear, Sentence, Session, from_file
+from edge.enroll.session import SENTENCES, SETTINGS, Sentence, SentenceCollector, Session, from_file
 from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
@@ -39,8 +39,8 @@ def bundle(bundle_path) -> Bundle:
 
 
 @pytest.fixture
-def ear(bundle) -> Ear:
-    return Ear(UtteranceRecognizer(bundle.recognizer("onnx"), make_vad("energy", RATE), SETTINGS))
+def collector(bundle) -> SentenceCollector:
+    return SentenceCollector(UtteranceRecognizer(bundle.recognizer("onnx"), make_vad("energy", RATE), SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -209,14 +209,14 @@ def scripted(*parts: np.ndarray | AudioEvent) -> Iterator[np.ndarray | AudioEven
             yield from (part[at : at + 1600] for at in range(0, len(part), 1600))
 
 
-def test_the_guided_session_asks_again_until_a_sentence_can_be_learned_from(ear, of_emotion, tmp_path):
+def test_the_guided_session_asks_again_until_a_sentence_can_be_learned_from(collector, of_emotion, tmp_path):
     good = speech(of_emotion["neutral"][0])
     loud, room = np.clip(40 * good, -1, 1), good[-24000:]
     short = np.concatenate([room, good[4000:9000], room])
     lost = AudioEvent(AudioEventKind.OPENED, "USB microphone", 3.0)
     said: list[str] = []
     audio = scripted(good, loud, short, lost, good, good, room)
-    made = list(Session(ear, audio, said.append, tmp_path).run(("neutral", "happy"), 1))
+    made = list(Session(collector, audio, said.append, tmp_path).run(("neutral", "happy"), 1))
     assert [emotion for emotion, _ in made] == ["neutral", "happy"]
     assert all(sentence.problem is None and sentence.pooled is not None for _, sentence in made)
     text = "\n".join(said)
@@ -233,27 +233,27 @@ def test_the_guided_session_asks_again_until_a_sentence_can_be_learned_from(ear,
     assert np.corrcoef(found, good[6000:14000])[0, 1] > 0.999, "what was kept is what was said"
 
 
-def test_too_quiet_nobody_there_and_an_end_that_comes_too_soon(ear, of_emotion):
+def test_too_quiet_nobody_there_and_an_end_that_comes_too_soon(collector, of_emotion):
     said: list[str] = []
     nobody = (3e-4 * np.random.default_rng(2).standard_normal(45 * RATE)).astype(np.float32)
     with pytest.raises(InputError, match="the audio has ended before the last sentence; no profile"):
-        list(Session(ear, scripted(nobody, speech(of_emotion["neutral"][0])), said.append).run(("neutral",), 1))
+        list(Session(collector, scripted(nobody, speech(of_emotion["neutral"][0])), said.append).run(("neutral",), 1))
     assert sum("Nothing was heard for 20 s" in line for line in said) == 2
     assert any("Heard well" in line for line in said)
 
 
-def test_no_audio_is_held_unless_asked(ear, of_emotion):
-    session = Session(ear, scripted(*[speech(of_emotion["neutral"][0])] * 3), lambda line: None)
+def test_no_audio_is_held_unless_asked(collector, of_emotion):
+    session = Session(collector, scripted(*[speech(of_emotion["neutral"][0])] * 3), lambda line: None)
     assert len(list(session.run(("neutral",), 2))) == 2
     assert not session._recent
 
 
-def test_from_a_file_as_from_a_microphone(ear, of_emotion):
+def test_from_a_file_as_from_a_microphone(collector, of_emotion):
     """The same sentence gives the same evidence either way, but for the chance of the room around it."""
     path = of_emotion["angry"][0]
-    file = from_file(ear, path)
-    ear.reset()
-    (_, mic), *_ = list(Session(ear, scripted(speech(path), speech(path)), lambda line: None).run(("angry",), 1))
+    file = from_file(collector, path)
+    collector.reset()
+    (_, mic), *_ = list(Session(collector, scripted(speech(path), speech(path)), lambda line: None).run(("angry",), 1))
     assert np.abs(file.logits - mic.logits).max() < 0.5 * np.abs(file.logits).max()
 
 
@@ -261,4 +261,4 @@ def test_enrolling_with_a_profile_on_is_refused(bundle):
     recognizer = bundle.recognizer("onnx")
     recognizer.profile = object()
     with pytest.raises(InputError, match="without a profile"):
-        Ear(UtteranceRecognizer(recognizer, make_vad("energy", RATE)))
+        SentenceCollector(UtteranceRecognizer(recognizer, make_vad("energy", RATE)))

@@ -151,7 +151,7 @@ def test_the_loop_fills_the_folder(recognizer, voice, folder, keeper, live):
     ((item,), _) = folder.scan()  # the others are too short
     with wave.open(str(folder.path / f"{item.name}.wav")) as sound:
         heard = np.frombuffer(sound.readframes(10 * RATE), "<i2") / 32767
-    assert item.told.seconds == len(heard) / RATE
+    assert item.answer.seconds == len(heard) / RATE
     start = next(at for at in range(10_000) if np.abs(voice[at : at + 100] - heard[:100]).max() < 1e-4)
     assert np.abs(voice[start : start + len(heard)] - heard).max() < 1e-4
 
@@ -266,8 +266,8 @@ def test_asked_it_keeps_the_least_sure(tmp_path):
     assert foreign == []
     told = [json.loads(line) for line in result.stdout.splitlines()]
     (answered,) = [line for line in told if line["type"] == "segment" and line["verdict"] in (None, "uncertain")]
-    assert item.told.probs == pytest.approx(answered["probs"], abs=1e-6)
-    assert item.told.bundle == Bundle.open(PRETRAINED).manifest.identity
+    assert item.answer.probs == pytest.approx(answered["probs"], abs=1e-6)
+    assert item.answer.bundle == Bundle.open(PRETRAINED).manifest.identity
     assert f"stored in {kept}: at most 1 recordings" in result.stderr
 
 
@@ -308,7 +308,7 @@ def test_a_disk_that_is_really_full(small_disk, keeper, caplog):
     kept, foreign = folder.scan()
     assert foreign == []
     assert len(kept) == 1
-    assert all(item.told and item.complete for item in kept), "nothing is half-written"
+    assert all(item.answer and item.complete for item in kept), "nothing is half-written"
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_disk):

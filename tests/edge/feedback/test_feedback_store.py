@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kept_recordings import BUNDLE, RATE, START, recording
+from stored_recordings import BUNDLE, RATE, START, recording
 
 from crnn.data.corrections import read_corrections
 from crnn.errors import InputError
@@ -46,13 +46,13 @@ def sures(folder: RecordingStore) -> list[float]:
 
 def test_what_is_kept_is_what_was_heard_and_answered(folder):
     heard = recording(0.55)
-    assert folder.keep(heard, BUNDLE, StoreLimits())
+    assert folder.add(heard, BUNDLE, StoreLimits())
     ((item,), foreign) = folder.scan()
     assert foreign == []
     assert NAME.fullmatch(item.name)
     assert item.when == START
-    assert item.told.probs == heard.segment.probs
-    assert (item.told.bundle, item.told.verdict, item.told.seconds) == (BUNDLE, Verdict.UNCERTAIN, 0.5)
+    assert item.answer.probs == heard.segment.probs
+    assert (item.answer.bundle, item.answer.verdict, item.answer.seconds) == (BUNDLE, Verdict.UNCERTAIN, 0.5)
     with wave.open(str(folder.path / f"{item.name}.wav")) as sound:
         assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, RATE)
         assert np.array_equal(np.frombuffer(sound.readframes(RATE), "<i2"), heard.samples)
@@ -62,9 +62,9 @@ def test_nobody_else_may_look(folder, tmp_path):
     before = os.umask(0)
     try:
         made = RecordingStore(tmp_path / "open")
-        made.keep(recording(0.6), BUNDLE, StoreLimits())
+        made.add(recording(0.6), BUNDLE, StoreLimits())
         made.correct(made.scan()[0][0].name, "angry", "me")
-        made.keep(recording(0.7), BUNDLE, StoreLimits())
+        made.add(recording(0.7), BUNDLE, StoreLimits())
     finally:
         os.umask(before)
     for path in (made.path, *made.path.rglob("*")):
@@ -76,18 +76,18 @@ def test_nobody_else_may_look(folder, tmp_path):
 
 def test_the_surest_goes_first(folder):
     for sure in (0.9, 0.6, 0.8, 0.7):
-        folder.keep(recording(sure), BUNDLE, StoreLimits(number=3))
+        folder.add(recording(sure), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.6, 0.7, 0.8]
-    assert not folder.keep(recording(0.85), BUNDLE, StoreLimits(number=3)), "surer than all there is"
-    assert folder.keep(recording(0.5), BUNDLE, StoreLimits(number=3))
+    assert not folder.add(recording(0.85), BUNDLE, StoreLimits(number=3)), "surer than all there is"
+    assert folder.add(recording(0.5), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.5, 0.6, 0.7]
 
 
 def test_what_is_too_old_goes_and_what_comes_from_the_future_is_fresh(folder, clock):
     limits = StoreLimits(days=2)
-    folder.keep(recording(0.6), BUNDLE, limits)
+    folder.add(recording(0.6), BUNDLE, limits)
     clock.now = START + timedelta(days=1)
-    folder.keep(recording(0.7, clock.now), BUNDLE, limits)
+    folder.add(recording(0.7, clock.now), BUNDLE, limits)
     clock.now = START + timedelta(days=2)
     folder.tidy(limits)
     assert sures(folder) == [0.7]
@@ -114,7 +114,7 @@ def live(folder: RecordingStore, clock: Clock, limits: StoreLimits, action: str,
         folder.tidy(limits)
     elif action == "keep":
         clock.now += timedelta(minutes=1)
-        folder.keep(recording(sure, clock.now, seconds), BUNDLE, limits)
+        folder.add(recording(sure, clock.now, seconds), BUNDLE, limits)
     elif names and action == "correct":
         folder.correct(names[0], "angry", "me")
     elif names:
@@ -161,12 +161,12 @@ def test_ever_the_least_sure_of_all_while_nothing_grows_old(folder, clock):
     for sure in rng.permutation(np.linspace(0.5, 0.99, 40)):
         clock.now += timedelta(seconds=1)
         offered.append(float(sure))
-        folder.keep(recording(float(sure), clock.now), BUNDLE, StoreLimits(number=7))
+        folder.add(recording(float(sure), clock.now), BUNDLE, StoreLimits(number=7))
         assert sures(folder) == pytest.approx(sorted(offered)[:7])
 
 
 def test_foreign_files_are_left_alone_and_told(folder, clock):
-    folder.keep(recording(0.6), BUNDLE, StoreLimits())
+    folder.add(recording(0.6), BUNDLE, StoreLimits())
     foreign = {
         "notes.txt": b"mine",
         "song.wav": b"RIFF",
@@ -187,17 +187,17 @@ def test_foreign_files_are_left_alone_and_told(folder, clock):
 
 def test_a_damaged_sidecar_is_bounded_like_all_and_goes_first(folder):
     for sure in (0.6, 0.95):
-        folder.keep(recording(sure), BUNDLE, StoreLimits())
+        folder.add(recording(sure), BUNDLE, StoreLimits())
     for item in folder.scan()[0]:
         if item.sure == 0.6:
             (folder.path / f"{item.name}.json").write_bytes(b"\xff\x00garbage")
     assert sures(folder) == [0.95, math.inf]
-    folder.keep(recording(0.99), BUNDLE, StoreLimits(number=2))
+    folder.add(recording(0.99), BUNDLE, StoreLimits(number=2))
     assert sures(folder) == [0.95, 0.99]
 
 
 def good_sidecar(folder) -> tuple[dict, str]:
-    folder.keep(recording(0.6), BUNDLE, StoreLimits())
+    folder.add(recording(0.6), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     return json.loads((folder.path / f"{item.name}.json").read_text()), item.name
 
@@ -232,7 +232,7 @@ def test_any_bytes_are_no_sidecar(data):
 
 @pytest.mark.parametrize(("call", "failing"), [("fsync", 3), ("replace", 2)])  # fsync: sound, its folder, sidecar
 def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call, failing):
-    folder.keep(recording(0.6), BUNDLE, StoreLimits())
+    folder.add(recording(0.6), BUNDLE, StoreLimits())
     calls = 0
 
     def full(*arguments):
@@ -247,14 +247,14 @@ def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call, fail
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full)
         with pytest.raises(OSError, match="No space left"):
-            folder.keep(recording(0.5), BUNDLE, StoreLimits())
+            folder.add(recording(0.5), BUNDLE, StoreLimits())
     assert sures(folder) == [0.6]
     assert len(list(folder.path.iterdir())) == 2
-    assert folder.keep(recording(0.5), BUNDLE, StoreLimits())
+    assert folder.add(recording(0.5), BUNDLE, StoreLimits())
 
 
 def test_what_a_killed_loop_left_is_cleared(folder):
-    folder.keep(recording(0.6), BUNDLE, StoreLimits())
+    folder.add(recording(0.6), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     part = folder.path / f".{item.name}.wav.part"
     part.write_bytes(b"RIFF")
@@ -268,7 +268,7 @@ def test_what_a_killed_loop_left_is_cleared(folder):
 
 def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
     for sure in (0.5, 0.6, 0.7):
-        folder.keep(recording(sure), BUNDLE, StoreLimits())
+        folder.add(recording(sure), BUNDLE, StoreLimits())
     names = [item.name for item in sorted(folder.scan()[0], key=lambda item: item.sure)]
     sound = folder.sound(names[0])
     folder.correct(names[0], "angry", "Änne")
@@ -292,7 +292,7 @@ def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
 
 def test_training_and_enrolment_find_what_is_corrected(folder):
     for sure in (0.5, 0.6):
-        folder.keep(recording(sure), BUNDLE, StoreLimits())
+        folder.add(recording(sure), BUNDLE, StoreLimits())
     names = [item.name for item in folder.scan()[0]]
     folder.correct(names[0], "angry", "me")
     ((u,), skipped) = read_corrections(folder.path).utterances, read_corrections(folder.path).skipped
@@ -303,7 +303,7 @@ def test_training_and_enrolment_find_what_is_corrected(folder):
 
 
 def test_the_bounds_do_not_touch_what_is_corrected(folder, clock):
-    folder.keep(recording(0.5), BUNDLE, StoreLimits())
+    folder.add(recording(0.5), BUNDLE, StoreLimits())
     folder.correct(folder.scan()[0][0].name, "angry", "me")
     clock.now += timedelta(days=400)
     folder.tidy(StoreLimits(number=1))
@@ -327,7 +327,7 @@ def test_no_name_leads_anywhere_else(folder, name):
     ],
 )  # fmt: skip
 def test_no_emotion_and_no_speaker_lead_anywhere_else(folder, emotion, speaker):
-    folder.keep(recording(0.5), BUNDLE, StoreLimits())
+    folder.add(recording(0.5), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     with pytest.raises(InputError):
         folder.correct(item.name, emotion, speaker)

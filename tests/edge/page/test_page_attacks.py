@@ -34,14 +34,14 @@ GRADIO = (
 """Addresses of a Gradio application below /gradio_api/"""
 
 
-def paths(home: Path, kept: RecordingStore, attacked: Server) -> list[str]:
+def paths(home: Path, store: RecordingStore, attacked: Server) -> list[str]:
     (folder,) = attacked.temp.iterdir()
-    name = kept.scan()[0][0].name
+    name = store.scan()[0][0].name
     return [
         *(str(home / name) for name in ("diary.txt", "private.wav", "link.wav", "hard.wav", "pipe.wav", "none.wav")),
         str(home), str(folder), str(folder / "none"), f"{folder}/../../home/diary.txt", "diary.txt", "../diary.txt",
         "..", ".", "", "/", "/dev/zero", "/dev/stdin", "/proc/self/environ", "/proc/self/fd/0", "/etc/passwd",
-        str(kept.path), str(kept.path / f"{name}.wav"), f"{name}.wav", "\0", "a" * 5000, "file:///etc/passwd",
+        str(store.path), str(store.path / f"{name}.wav"), f"{name}.wav", "\0", "a" * 5000, "file:///etc/passwd",
         "http://127.0.0.1:9/x.wav", "https://example.org/x.wav",
     ]  # fmt: skip
 
@@ -74,9 +74,9 @@ def test_the_addresses_of_gradio_are_closed(client, home):
         assert client.ask("GET", path).code == 404
 
 
-def test_a_file_named_in_a_queue_is_never_opened(client, home, kept, attacked):
+def test_a_file_named_in_a_queue_is_never_opened(client, home, store, attacked):
     """What a Gradio client would send; hard links, pipes and devices too: an opened /dev/zero would never end."""
-    for path in paths(home, kept, attacked):
+    for path in paths(home, store, attacked):
         for data in (
             {"path": path, "meta": {"_type": "gradio.FileData"}},
             {"path": path, "url": f"file://{path}", "is_stream": True, "meta": {"_type": "gradio.FileData"}},
@@ -97,10 +97,10 @@ def test_a_file_named_in_a_queue_is_never_opened(client, home, kept, attacked):
                     assert "not readable as audio" in answer.error
 
 
-def test_every_file_is_refused_alike(client, home, kept, attacked):
+def test_every_file_is_refused_alike(client, home, store, attacked):
     """A path in an address, existing or not, readable or not: one answer, to the last byte."""
     answers = set()
-    for path in paths(home, kept, attacked):
+    for path in paths(home, store, attacked):
         for place in ("/gradio_api/file=", "/file=", "/gradio_api/file/", "/static/../", "/assets/", "/static/", "/"):
             encoded = quote(path, safe="")
             if place == "/" and encoded in ("", ".", "%2F"):
@@ -200,7 +200,7 @@ def test_only_so_many_recordings_wait(client, attacked):
     assert all("try again" in answer.error for answer in answers if answer.code == 400)
 
 
-@pytest.mark.parametrize("path", ["/", "/clip?models=0", "/live", "/kept", "/theme.css"])
+@pytest.mark.parametrize("path", ["/", "/clip?models=0", "/live", "/recordings", "/theme.css"])
 def test_other_names_and_other_sites_are_refused(client, path):
     """A stranger's DNS may point here, a stranger's page may send forms here."""
     method, body = ("POST", b"{}") if path.startswith(("/clip", "/live")) else ("GET", None)

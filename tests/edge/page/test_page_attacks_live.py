@@ -28,12 +28,12 @@ orders = (
 )
 
 
-@given(orders, st.sampled_from(["/live", "/kept/NAME", "/live/KEY", "/clip?models=0"]))
+@given(orders, st.sampled_from(["/live", "/recordings/NAME", "/live/KEY", "/clip?models=0"]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_json_is_refused_in_one_line(client, kept, order, place):
+def test_any_json_is_refused_in_one_line(client, store, order, place):
     if isinstance(order, dict) and order.get("delete") is True:
         return  # that is a proper order
-    answer = client.ask("POST", place.replace("NAME", kept.scan()[0][0].name), json.dumps(order).encode())
+    answer = client.ask("POST", place.replace("NAME", store.scan()[0][0].name), json.dumps(order).encode())
     harmless(answer)
     assert answer.code in (400, 422)
     assert "\n" not in answer.error
@@ -46,8 +46,8 @@ def test_any_json_is_refused_in_one_line(client, kept, order, place):
      b'{"rate": 16000, "bundle": ["shipped: int8"]}', b'{"rate": -16000, "bundle": "shipped: int8"}'],
     ids=lambda body: body[:20].decode("latin-1"),
 )  # fmt: skip
-def test_bombs_of_json_are_refused_in_one_line(client, kept, body):
-    for place in ("/live", f"/kept/{kept.scan()[0][0].name}"):
+def test_bombs_of_json_are_refused_in_one_line(client, store, body):
+    for place in ("/live", f"/recordings/{store.scan()[0][0].name}"):
         answer = client.ask("POST", place, body)
         harmless(answer)
         assert answer.code == 400
@@ -103,13 +103,13 @@ def test_nobody_hears_with_anothers_session(client):
     assert client.ask("POST", f"/live/{key}/end", b"").code == 200
 
 
-def test_kept_recordings_are_only_those_of_the_list(client, kept, home):
-    name = kept.scan()[0][0].name
-    assert client.ask("GET", f"/kept/{name}").code == 200
+def test_kept_recordings_are_only_those_of_the_list(client, store, home):
+    name = store.scan()[0][0].name
+    assert client.ask("GET", f"/recordings/{name}").code == 200
     other = name[:-1] + ("0" if name[-1] != "0" else "1")
-    link, pipe = kept.path / f"{other}.wav", kept.path / f"{name[:-2]}zz.wav"
+    link, pipe = store.path / f"{other}.wav", store.path / f"{name[:-2]}zz.wav"
     link.symlink_to(home / "private.wav")
-    away = kept.path / CORRECTED
+    away = store.path / CORRECTED
     away.symlink_to(home)
     try:
         for wanted in (
@@ -124,9 +124,9 @@ def test_kept_recordings_are_only_those_of_the_list(client, kept, home):
             pipe.stem,
         ):
             for answer in (
-                client.ask("GET", f"/kept/{wanted}"),
-                client.ask("POST", f"/kept/{wanted}", b'{"emotion": "sad", "speaker": "me"}'),
-                client.ask("POST", f"/kept/{wanted}", b'{"delete": true}'),
+                client.ask("GET", f"/recordings/{wanted}"),
+                client.ask("POST", f"/recordings/{wanted}", b'{"emotion": "sad", "speaker": "me"}'),
+                client.ask("POST", f"/recordings/{wanted}", b'{"delete": true}'),
             ):
                 harmless(answer)
                 assert answer.code in (307, 400, 404), wanted

@@ -13,9 +13,9 @@ from edge import runtimes
 from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
-from edge.page import clip_analysis as hearing_module
+from edge.page import clip_analysis
 from edge.page import html as words
-from edge.page.clip_analysis import hear
+from edge.page.clip_analysis import analyze
 from edge.page.occlusion import Decisions, support
 from edge.stream.decision import DecisionConfig
 from edge.stream.results import Segment, StreamResult
@@ -28,16 +28,16 @@ RATE = 16000
 @pytest.mark.parametrize("name", ["int8", "float32"])
 def test_a_clip_is_told_as_the_device_tells_it(name):
     bundle = Bundle.open(PRETRAINED.parent / name)
-    hearing = hear(bundle, VOICE)
+    analysis = analyze(bundle, VOICE)
     loop = UtteranceRecognizer(bundle.recognizer(), make_vad("energy", RATE))
     told = [*loop.push(VOICE), *loop.flush()]
-    assert [e.segment for e in hearing.segments] == [t for t in told if isinstance(t, Segment)]
-    assert len(hearing.segments) >= 3
+    assert [e.segment for e in analysis.segments] == [t for t in told if isinstance(t, Segment)]
+    assert len(analysis.segments) >= 3
     hops = [t for t in told if isinstance(t, StreamResult)]
-    assert [(h.seconds, h.emotion, h.confidence) for h in hearing.hops] == [
+    assert [(h.seconds, h.emotion, h.confidence) for h in analysis.hops] == [
         (h.seconds, h.emotion, h.confidence) for h in hops
     ]
-    for explained in hearing.segments:
+    for explained in analysis.segments:
         ends = [s.end_seconds for s in explained.support]
         assert [s.start_seconds for s in explained.support[1:]] == pytest.approx(ends[:-1])
 
@@ -51,7 +51,7 @@ def test_a_clip_loads_each_model_once(monkeypatch):
         return _load(runtime, path, *more)
 
     monkeypatch.setattr(runtimes, "load", counted)
-    hear(bundle, VOICE)
+    analyze(bundle, VOICE)
     files = bundle.manifest.model_files(bundle.default_runtime())
     assert sorted(loaded) == sorted((files.encoder, files.head))
 
@@ -59,11 +59,11 @@ def test_a_clip_loads_each_model_once(monkeypatch):
 @given(st.integers(0, len(VOICE)), st.integers(0, 50000))
 @settings(max_examples=12, deadline=None)
 def test_any_piece_of_a_clip_can_be_heard(start, length):
-    hearing = hear(Bundle.open(PRETRAINED), VOICE[start : start + length])
-    for explained in hearing.segments:
+    analysis = analyze(Bundle.open(PRETRAINED), VOICE[start : start + length])
+    for explained in analysis.segments:
         assert bool(explained.support) == bool(explained.segment.probs)
         for stretch in explained.support:
-            assert 0 <= stretch.start_seconds < stretch.end_seconds <= hearing.seconds
+            assert 0 <= stretch.start_seconds < stretch.end_seconds <= analysis.seconds
             assert np.isfinite(stretch.support)
 
 
@@ -76,11 +76,11 @@ def test_what_is_explained_is_the_segment_that_was_told(monkeypatch):
         asked.append(decisions.probs(np.stack([decisions.logits(steps, hop) for hop in deciding])))
         return support(decisions, steps, first, begun, end)
 
-    monkeypatch.setattr(hearing_module, "support", noted)
+    monkeypatch.setattr(clip_analysis, "support", noted)
     monologue = np.tile(VOICE[int(3.5 * RATE) : int(6.5 * RATE)], 12)
     for samples, parts in ((VOICE, 3), (monologue, 3)):
         asked.clear()
-        segments = [e.segment for e in hear(Bundle.open(PRETRAINED), samples).segments]
+        segments = [e.segment for e in analyze(Bundle.open(PRETRAINED), samples).segments]
         assert len(asked) == len(segments) == parts
         for probs, segment in zip(asked, segments, strict=True):
             assert list(probs) == pytest.approx(list(segment.probs.values()), abs=1e-6)
@@ -145,6 +145,6 @@ def test_every_abstention_has_its_reason():
     loud = np.clip(VOICE * 50, -1, 1)
     reasons = {"Less than 0.5 s": VOICE, "full scale": loud, "Nobody spoke": np.zeros(RATE, np.float32)}
     for reason, samples in reasons.items():
-        hearing = hear(bundle, samples)
-        rows = [words.segment_row(e.segment, hearing.decision, hearing.settings) for e in hearing.segments]
+        analysis = analyze(bundle, samples)
+        rows = [words.segment_row(e.segment, analysis.decision, analysis.settings) for e in analysis.segments]
         assert any(reason in row for row in rows), reason

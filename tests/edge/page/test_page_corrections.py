@@ -8,10 +8,10 @@ import urllib.request
 import numpy as np
 import pytest
 from helpers import ROOT, one_clear_line
-from kept_recordings import BUNDLE, recording
 from page_server import Server, ask, at_home, open_page
+from stored_recordings import BUNDLE, recording
 
-from edge.feedback.store import RecordingStore, UploadLimits
+from edge.feedback.store import RecordingStore, StoreLimits
 from edge.stream.results import Segment, Verdict
 
 pytest.importorskip("gradio", reason="needs the ui extra")
@@ -35,7 +35,7 @@ def folder(place) -> RecordingStore:
         heard = recording(sure)
         verdict = Verdict.UNCERTAIN if sure < 0.35 else None
         segment = Segment(0.0, 0.5, None if verdict else "angry", verdict, sure, probs)
-        folder.keep(type(heard)(segment, heard.samples, heard.sample_rate, heard.when), BUNDLE, UploadLimits())
+        folder.add(type(heard)(segment, heard.samples, heard.sample_rate, heard.when), BUNDLE, StoreLimits())
     return folder
 
 
@@ -54,19 +54,19 @@ def tab(browser, server, folder):
     context = browser.new_context()
     page = open_page(context, server)
     page.click("button[role=tab]:has-text('Correct')")
-    page.wait_for_selector("#ser-kept tr:nth-child(3)")
+    page.wait_for_selector("#ser-recordings tr:nth-child(3)")
     yield page
     at_home(page, server)
     context.close()
 
 
 def row_of(page, number: int) -> str:
-    return f"#ser-kept tr:nth-child({number})"
+    return f"#ser-recordings tr:nth-child({number})"
 
 
 def test_the_least_sure_is_asked_about_first_and_can_be_heard(tab, folder):
     told = [item for item in sorted(folder.scan()[0], key=lambda item: item.sure)]
-    shown = tab.eval_on_selector_all("#ser-kept tr", "rows => rows.map(row => row.dataset.name)")
+    shown = tab.eval_on_selector_all("#ser-recordings tr", "rows => rows.map(row => row.dataset.name)")
     assert shown == [item.name for item in told]
     assert tab.inner_text(f"{row_of(tab, 1)} .ser-badge") == "uncertain"
     assert tab.inner_text(f"{row_of(tab, 2)} .ser-badge") == "angry"
@@ -82,11 +82,13 @@ def test_on_a_telephone_it_is_behind_more_tabs_and_fits(browser, server, folder)
     page = open_page(context, server)
     page.click("button[aria-label='More tabs']")
     page.click(".overflow-menu button:has-text('Correct')")
-    page.wait_for_selector("#ser-kept tr:nth-child(3)")
+    page.wait_for_selector("#ser-recordings tr:nth-child(3)")
     assert "These recordings are kept" in page.inner_text("body")
     assert "not kept" not in page.inner_text("body")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for box in page.locator("#ser-kept audio, #ser-kept button, #ser-kept select, #ser-kept .ser-bar").all():
+    for box in page.locator(
+        "#ser-recordings audio, #ser-recordings button, #ser-recordings select, #ser-recordings .ser-bar"
+    ).all():
         place = box.bounding_box()
         assert 0 <= place["x"] <= place["x"] + place["width"] <= 360
     context.close()
@@ -99,7 +101,7 @@ def test_a_choice_corrects_and_another_changes_it(tab, folder):
     tab.wait_for_selector("#ser-correct-note:has-text('2 to correct, 1 corrected (1 sad)')")
     assert (folder.path / "corrected" / "sad" / f"anna_{name}.wav").is_file()
     assert not list(folder.path.glob(f"{name}*"))
-    row = f"#ser-kept tr[data-name='{name}']"
+    row = f"#ser-recordings tr[data-name='{name}']"
     assert "corrected: sad" in tab.inner_text(row)
     tab.fill("#ser-speaker", "ben")
     tab.select_option(f"{row} select", "happy")
@@ -137,9 +139,9 @@ def test_what_the_loop_has_thrown_out_meanwhile_is_told(tab, folder):
 def test_strangers_and_paths_are_refused(server, folder):
     name = folder.scan()[0][0].name
     good = json.dumps({"emotion": "sad", "speaker": "me"}).encode()
-    for url, data in (("/kept", None), (f"/kept/{name}", None), (f"/kept/{name}", good)):
+    for url, data in (("/recordings", None), (f"/recordings/{name}", None), (f"/recordings/{name}", good)):
         assert ask(f"{server.url}{url}", data, Sec_Fetch_Site="cross-site")[0] == 403
-    assert ask(f"{server.url}/kept", Host="evil.example")[0] == 400
+    assert ask(f"{server.url}/recordings", Host="evil.example")[0] == 400
     for path in (
         "..%2F..%2Fetc%2Fpasswd",
         "%2Fetc%2Fpasswd",
@@ -150,7 +152,7 @@ def test_strangers_and_paths_are_refused(server, folder):
         "%00",
     ):
         for data in (None, good, b'{"delete": true}'):
-            code, text, _ = ask(f"{server.url}/kept/{path}", data)
+            code, text, _ = ask(f"{server.url}/recordings/{path}", data)
             assert code in (400, 404, 405), (path, code)
             assert "root:" not in text
     for data in (
@@ -158,12 +160,12 @@ def test_strangers_and_paths_are_refused(server, folder):
         b'{"emotion": "bored", "speaker": "me"}', b'{"emotion": "../x", "speaker": "me"}', b'{"delete": 1}',
         b'{"emotion": "sad", "speaker": "../../x"}', b'{"emotion": "sad", "speaker": null}',
     ):  # fmt: skip
-        code, text, _ = ask(f"{server.url}/kept/{name}", data)
+        code, text, _ = ask(f"{server.url}/recordings/{name}", data)
         assert code == 400, data
         assert "\n" not in json.loads(text)["error"]
     assert len(folder.scan()[0]) == 3
     assert folder.corrected() == []
-    with urllib.request.urlopen(f"{server.url}/kept/{name}") as answer:
+    with urllib.request.urlopen(f"{server.url}/recordings/{name}") as answer:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.read() == folder.sound(name)
 
@@ -171,7 +173,7 @@ def test_strangers_and_paths_are_refused(server, folder):
 def test_a_disk_that_fails_is_one_line(server, folder):
     name = folder.scan()[0][0].name
     (folder.path / "corrected").write_text("in the way")
-    code, text, _ = ask(f"{server.url}/kept/{name}", json.dumps({"emotion": "sad", "speaker": "me"}).encode())
+    code, text, _ = ask(f"{server.url}/recordings/{name}", json.dumps({"emotion": "sad", "speaker": "me"}).encode())
     assert code == 500
     assert "cannot be read or written" in json.loads(text)["error"]
     assert len(folder.scan()[0]) == 3
@@ -180,8 +182,8 @@ def test_a_disk_that_fails_is_one_line(server, folder):
 def test_names_that_are_markup_stay_text(server, folder):
     heard = recording(0.2)
     segment = Segment(0.0, 0.5, None, Verdict.UNCERTAIN, 0.2, {"<script>alert(1)</script>": 0.2, "sad": 0.8})
-    folder.keep(type(heard)(segment, np.zeros(100, "<i2"), 16000, heard.when), BUNDLE, UploadLimits())
-    rows = json.loads(ask(f"{server.url}/kept")[1])["rows"]
+    folder.add(type(heard)(segment, np.zeros(100, "<i2"), 16000, heard.when), BUNDLE, StoreLimits())
+    rows = json.loads(ask(f"{server.url}/recordings")[1])["rows"]
     assert "&lt;script&gt;" in rows
     assert "<script>" not in rows
 
@@ -189,7 +191,7 @@ def test_names_that_are_markup_stay_text(server, folder):
 def test_without_the_folder_there_is_no_tab_and_no_route(browser, tmp_path):
     server = Server(tmp_path)
     try:
-        assert ask(f"{server.url}/kept")[0] == 404
+        assert ask(f"{server.url}/recordings")[0] == 404
         context = browser.new_context()
         page = open_page(context, server)
         assert page.locator("button[role=tab]:has-text('Correct')").count() == 0
@@ -205,5 +207,5 @@ def test_the_command_line_names_what_is_wrong(tmp_path):
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
     one_clear_line(run("--corrections", tmp_path / "none"), "no such folder", "--keep-unsure")
-    RecordingStore(tmp_path / "kept")
-    one_clear_line(run("--corrections", tmp_path / "kept", "--host", "0.0.0.0"), "for this machine alone")
+    RecordingStore(tmp_path / "stored")
+    one_clear_line(run("--corrections", tmp_path / "stored", "--host", "0.0.0.0"), "for this machine alone")

@@ -9,7 +9,7 @@ import soundfile
 
 from crnn.errors import InputError
 from edge.bundle import PRETRAINED, Bundle
-from edge.page.clip_analysis import hear
+from edge.page.clip_analysis import analyze
 from edge.page.live import IDLE_SECONDS, MAX_CHUNK_SECONDS, LiveSessions
 
 VOICE = soundfile.read(PRETRAINED.parent / "synthetic_voice.flac", dtype="float32")[0]
@@ -37,7 +37,7 @@ def play(sessions, key, samples, size=4000) -> list[str]:
     """Send samples as the browser does; the lines of CSV that came of them."""
     lines = []
     for start in range(0, len(samples), size):
-        lines += sessions.get(key).hear(samples[start : start + size].astype("<f4").tobytes())["csv"]
+        lines += sessions.get(key).push(samples[start : start + size].astype("<f4").tobytes())["csv"]
     return lines
 
 
@@ -46,7 +46,7 @@ def test_the_history_is_what_the_device_would_have_told(sessions):
     lines = play(sessions, key, VOICE, size=3333)
     lines += sessions.close(key)["csv"]
     rows = list(csv.DictReader([session.csv_header, *lines]))
-    expected = [e.segment for e in hear(Bundle.open(PRETRAINED), VOICE).segments]
+    expected = [e.segment for e in analyze(Bundle.open(PRETRAINED), VOICE).segments]
     assert len(rows) == len(expected) >= 3
     for row, segment in zip(rows, expected, strict=True):
         assert (row["emotion"] or None) == segment.emotion
@@ -57,7 +57,7 @@ def test_the_history_is_what_the_device_would_have_told(sessions):
 
 def test_a_session_that_has_ended_shows_no_sound(sessions):
     key, _ = sessions.open("int8", RATE)
-    during = sessions.get(key).hear(VOICE[4 * RATE : 5 * RATE].astype("<f4").tobytes())["panel"]
+    during = sessions.get(key).push(VOICE[4 * RATE : 5 * RATE].astype("<f4").tobytes())["panel"]
     assert "width:0%" not in during.partition("ser-meter")[2].partition("</div>")[0]
     ended = sessions.close(key)["panel"]
     assert "stopped" in ended
@@ -73,7 +73,7 @@ def test_steady_noise_gets_no_emotion(sessions):
     noise = 0.2 * np.random.default_rng(0).standard_normal(8 * RATE).clip(-4, 4)
     panels, lines = [], []
     for start in range(0, len(noise), RATE // 2):
-        told = sessions.get(key).hear(noise[start : start + RATE // 2].astype("<f4").tobytes())
+        told = sessions.get(key).push(noise[start : start + RATE // 2].astype("<f4").tobytes())
         panels.append(told["panel"])
         lines += told["csv"]
     lines += sessions.close(key)["csv"]
@@ -94,14 +94,14 @@ def test_one_request_of_a_session_is_heard_at_a_time(sessions, monkeypatch):
         return _push(samples)
 
     monkeypatch.setattr(session._utterances, "push", slow)
-    first = Thread(target=session.hear, args=(bytes(4000),))
+    first = Thread(target=session.push, args=(bytes(4000),))
     first.start()
     assert inside.wait(60)
     with pytest.raises(InputError, match="one at a time"):
-        session.hear(bytes(4000))
+        session.push(bytes(4000))
     go_on.set()
     first.join()
-    session.hear(bytes(4000))
+    session.push(bytes(4000))
 
 
 def test_a_session_that_opens_holds_nobody_up(sessions, monkeypatch):
@@ -118,7 +118,7 @@ def test_a_session_that_opens_holds_nobody_up(sessions, monkeypatch):
     second = Thread(target=sessions.open, args=("int8", RATE))
     second.start()
     assert inside.wait(60)
-    assert sessions.get(key).hear(bytes(4000))["csv"] == []
+    assert sessions.get(key).push(bytes(4000))["csv"] == []
     with pytest.raises(InputError, match="2 microphones"):
         sessions.open("int8", RATE)
     go_on.set()
@@ -137,8 +137,8 @@ def test_samples_beyond_full_scale_do_no_lasting_harm(sessions):
     """Finite, but resampling them could give infinity."""
     key, session = sessions.open("int8", 44100)
     for _ in range(4):
-        session.hear(np.tile(np.array([3e38, -3e38], "<f4"), 11025).tobytes())
-    told = session.hear(np.zeros(44100, "<f4").tobytes())
+        session.push(np.tile(np.array([3e38, -3e38], "<f4"), 11025).tobytes())
+    told = session.push(np.zeros(44100, "<f4").tobytes())
     assert "clipped" in "".join(told["csv"]) + "".join(sessions.close(key)["csv"]) + told["panel"]
 
 
@@ -171,7 +171,7 @@ def test_there_are_so_many_and_no_more(sessions, clock):
 def test_missing_audio_ends_the_utterance_and_is_told(sessions):
     key, _ = sessions.open("int8", RATE)
     play(sessions, key, VOICE[: 2 * RATE])
-    told = sessions.get(key).hear(VOICE[2 * RATE : 3 * RATE].astype("<f4").tobytes(), missing_seconds=5.0)
+    told = sessions.get(key).push(VOICE[2 * RATE : 3 * RATE].astype("<f4").tobytes(), missing_seconds=5.0)
     assert len(told["csv"]) == 1, "what was being said before the gap"
     assert "5.0 s of audio were dropped" in told["panel"]
     later = next(csv.reader(sessions.close(key)["csv"]))
@@ -181,7 +181,7 @@ def test_missing_audio_ends_the_utterance_and_is_told(sessions):
 def test_a_muted_microphone_is_told(sessions):
     key, _ = sessions.open("int8", 48000)
     for _ in range(6):
-        told = sessions.get(key).hear(np.zeros(48000, "<f4").tobytes())
+        told = sessions.get(key).push(np.zeros(48000, "<f4").tobytes())
     assert "muted" in told["panel"]
 
 
@@ -197,8 +197,8 @@ def test_garbage_is_refused_in_one_line_and_changes_nothing(sessions):
     ]
     for data, missing, part in cases:
         with pytest.raises(InputError, match=part):
-            session.hear(data, missing)
-    assert session.hear(b"")["csv"] == []
+            session.push(data, missing)
+    assert session.push(b"")["csv"] == []
     for bundle, rate in (("int8", 1), ("int8", 10**9), ("none", RATE)):
         with pytest.raises(InputError):
             sessions.open(bundle, rate)
