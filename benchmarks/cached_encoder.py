@@ -19,19 +19,19 @@ class CachedEncoder(nn.Module):
     def __init__(self, encoder: Encoder, first: int, hop_frames: int) -> None:
         super().__init__()
         self.encoder, self.first = encoder, first
-        pools = encoder.planes.config.pool_frames
+        pools = encoder.inputs.config.pool_frames
         self.kept = [(5 - pools[0] if isinstance(block, StridedBlock) else 2) for block in encoder.blocks]
         rows = hop_frames
         for pool in pools[:first]:
             rows //= pool
         for block, pool in reversed(list(zip(encoder.blocks, pools, strict=True))[:first]):
             rows = (rows - 1) * pool + 5 if isinstance(block, StridedBlock) else rows * pool + 2
-        self.new_frames = rows + encoder.planes.config.lookback_frames
-        """Frames it is given per hop, those that the planes look back on included"""
+        self.new_frames = rows + encoder.inputs.config.lookback_frames
+        """Frames it is given per hop, those that the inputs look back on included"""
 
     def example(self, n_mels: int) -> tuple[Tensor, ...]:
         """The log-mel frames of one hop and the caches of a stream's beginning, all zeros."""
-        x, caches = self.encoder.planes(torch.zeros(1, n_mels, self.new_frames)), []
+        x, caches = self.encoder.inputs(torch.zeros(1, n_mels, self.new_frames)), []
         for number, (block, kept) in enumerate(zip(self.encoder.blocks, self.kept, strict=True)):
             if number >= self.first:
                 caches.append(torch.zeros(*x.shape[:3], kept))
@@ -41,7 +41,7 @@ class CachedEncoder(nn.Module):
 
     def forward(self, log_mel: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
         encoder = self.encoder
-        x, handed_back = (encoder.planes(log_mel) - encoder.band_mean) * encoder.band_scale, []
+        x, handed_back = (encoder.inputs(log_mel) - encoder.band_mean) * encoder.band_scale, []
         for number, (block, kept) in enumerate(zip(encoder.blocks, self.kept, strict=True)):
             if number >= self.first:
                 x = torch.cat([caches[number - self.first], x], dim=3)

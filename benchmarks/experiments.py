@@ -18,8 +18,8 @@ SCREEN = _schedule(12, "--optim.epoch_clips", "2000", "--optim.eval_every", "3")
 
 CROSS = {
     "base": (),
-    "planes-level": ("--model.planes", "[level]"),
-    "planes-contrast": ("--model.planes", "[contrast]"),
+    "planes-level": ("--model.inputs", "[level]"),
+    "planes-contrast": ("--model.inputs", "[contrast]"),
     "head-both": ("--model.head", "both"),
     "response-4": ("--augment.response_db", "4"),
     "narrow": ("--model.channels", "[16, 24, 32, 48]", "--model.lstm_units", "48"),
@@ -33,7 +33,7 @@ AS_RECORDED = (
 )
 """As it was before: with the noise of every recording, and the epoch that the corpora's own speakers chose"""
 FLOOR = (*RECIPE, *AS_RECORDED)
-NO_FLOOR = (*FLOOR, "--model.floor_db", "null")
+NO_FLOOR = (*FLOOR, "--model.spectral_floor_db", "null")
 BANDS_64 = ("--features.n_mels", "64", "--features.n_fft", "800")
 MS_64 = ("--features.n_fft", "1024")
 MS_80 = ("--features.n_fft", "1280")
@@ -76,7 +76,7 @@ ON_TUNE = {
     "tune-batch-16": ("--optim.batch_size", "16"),
     "tune-wide-60": (*WIDE, "--optim.epochs", "60"),
     "tune-wide-60-light": (*WIDE, "--optim.epochs", "60", *LIGHT),
-    "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.planes", "[level,local]"),
+    "tune-wide-60-level": (*WIDE, "--optim.epochs", "60", "--model.inputs", "[level,local]"),
     "tune-wide-60-light-taught": (*WIDE, "--optim.epochs", "60", *LIGHT, *TAUGHT),
     "tune-60-light": ("--optim.epochs", "60", *LIGHT),
     "tune-60-light-reverb": ("--optim.epochs", "60", *LIGHT, *REVERB),

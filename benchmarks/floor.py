@@ -37,10 +37,10 @@ def main() -> None:
         prepared = preparation.prepare(trained.config, trained.data)
         job.folder.check_split(prepared.split)
         clips = EvalClips(prepared.cache, prepared.split.probe, prepared.split.labels, trained.config)
-        planes = trained.model.encoder.planes
-        without = planes.config
+        inputs = trained.model.encoder.inputs
+        without = inputs.config
         for floor_db in FLOORS:
-            planes.config = replace(without, floor_db=floor_db)  # no weight depends on it
+            inputs.config = replace(without, spectral_floor_db=floor_db)  # no weight depends on it
             probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
             figures = summarize(probs, clips.labels, clips.utterances, prepared.split.labels)
             row = {

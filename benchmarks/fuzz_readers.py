@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.fuzz_inputs import damaged, json_like, npz_like, onnx_like, yaml_like
 from crnn.config import from_dict
 from crnn.errors import InputError
-from crnn.files.settings_file import check_settings_file
+from crnn.files.settings_file import read_settings_file
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
@@ -158,7 +158,7 @@ def _settings(folder: Path, data: bytes) -> None:
 
 def _yaml(folder: Path, data: bytes) -> None:
     (folder / "settings.yaml").write_bytes(data)
-    check_settings_file(folder / "settings.yaml")
+    read_settings_file(folder / "settings.yaml")
 
 
 def _arrays(name: str) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "narrow-96": NO_FLOOR,
     "narrow-96-floor": FLOOR,
     "narrow-96-denoised": RECIPE,
-    "narrow-96-denoised-35": (*RECIPE, "--model.floor_db", "-35"),
+    "narrow-96-denoised-35": (*RECIPE, "--model.spectral_floor_db", "-35"),
     "spine": ("--config", "configs/spine.yaml"),
 }
 """Name -> settings of train.py for the cross runs and from scratch"""

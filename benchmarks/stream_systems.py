@@ -69,7 +69,7 @@ class Windows(ABC):
 
     @abstractmethod
     def decide(self, window: np.ndarray) -> np.ndarray:
-        """Logits `(n_classes,)` of one window, `(geometry.window_samples,)`, what the planes look back on included."""
+        """Logits `(n_classes,)` of one window, `(geometry.window_samples,)`, what the inputs look back on included."""
 
 
 class OursRecompute(Windows):

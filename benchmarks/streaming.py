@@ -59,7 +59,7 @@ def whole_window_encoder(bundle: Bundle, path: Path) -> None:
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = g.window_steps
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Slice" and node.input[0] == "log_mel":  # the planes' slices end at a frame of the block
+        if node.op_type == "Slice" and node.input[0] == "log_mel":  # the inputs' slices end at a frame of the block
             end = to_array(constants[node.input[2]])
             if 0 < end[0] <= g.block_frames:
                 constants[node.input[2]].CopyFrom(from_array(end + frames - g.block_frames, node.input[2]))

@@ -62,7 +62,7 @@ LONGEST = 2**22
 """Samples of a window: 4 min at 16 kHz"""
 LARGEST_BLOCK = 2**24
 """Samples of a block's overlapping frames: 64 MiB"""
-PLANES = ("level", "shape", "local", "contrast", "change")
+INPUTS = ("level", "shape", "local", "contrast", "change")
 STEMS, HEADS = ("pool", "stride"), ("lstm", "pool", "both")
 
 
@@ -82,7 +82,7 @@ class ModelConfig:
     """Hidden units of the attention score"""
     dropout: float = 0.15
     """Share of encoder outputs and of pooled outputs dropped while training, 0 to 1"""
-    planes: tuple[str, ...] = ("local", "change")
+    inputs: tuple[str, ...] = ("local", "change")
     """What the first convolution sees, side by side: `level` log-mel as it is; and what a change of level leaves as it
     is: `shape` bands relative to their frame's power, `local` to the power of the last `context_frames`, `contrast` to
     their own power over these, `change` over `change_frames`"""
@@ -90,7 +90,7 @@ class ModelConfig:
     """Frames that `local` and `contrast` compare with, the current one included"""
     change_frames: int = 2
     """Frames between the two values whose difference is `change`"""
-    floor_db: float | None = None
+    spectral_floor_db: float | None = None
     """dB: power added to every band before `local` and `change`, relative to the mean power of the last
     `context_frames`, so that what lies far below speech is not heard; in evaluation and on the device, never while
     training; None: none"""
@@ -119,13 +119,13 @@ class ModelConfig:
             require(1 <= value <= most, f"model.{name} is {value}; give 1 to {most}")
         require(0 <= self.dropout < 1, f"model.dropout is {self.dropout}; give 0 <= dropout < 1")
         require(
-            self.floor_db is None or -120 <= self.floor_db <= 20,
-            f"model.floor_db is {self.floor_db}; give -120 to 20 dB, or null for none",
+            self.spectral_floor_db is None or -120 <= self.spectral_floor_db <= 20,
+            f"model.spectral_floor_db is {self.spectral_floor_db}; give -120 to 20 dB, or null for none",
         )
-        unknown = [name for name in self.planes if name not in PLANES]
+        unknown = [name for name in self.inputs if name not in INPUTS]
         require(
-            len(self.planes) > 0 and not unknown,
-            f"model.planes is {self.planes}; give one or more of {', '.join(PLANES)}",
+            len(self.inputs) > 0 and not unknown,
+            f"model.inputs is {self.inputs}; give one or more of {', '.join(INPUTS)}",
         )
         for name, known in (("stem", STEMS), ("head", HEADS)):
             require(getattr(self, name) in known, f"model.{name} is {getattr(self, name)}; give {' or '.join(known)}")
@@ -140,10 +140,12 @@ class ModelConfig:
 
     @property
     def lookback_frames(self) -> int:
-        """Earlier frames that the planes compare a frame with."""
-        compared = {"local", "contrast"} & set(self.planes) or (self.floor_db is not None and "change" in self.planes)
+        """Earlier frames that the inputs compare a frame with."""
+        compared = {"local", "contrast"} & set(self.inputs) or (
+            self.spectral_floor_db is not None and "change" in self.inputs
+        )
         context = self.context_frames - 1 if compared else 0
-        return max(context, self.change_frames if "change" in self.planes else 0)
+        return max(context, self.change_frames if "change" in self.inputs else 0)
 
     @property
     def receptive_frames(self) -> int:
@@ -208,7 +210,7 @@ class StreamGeometry:
     window_hops: int
     """Hops per decision"""
     lead_frames: int = 0
-    """Frames of silence that are taken to have been before the first sample: what the encoder's planes look
+    """Frames of silence that are taken to have been before the first sample: what the encoder's inputs look
     back on, so that the first words of a clip are not spent as context"""
 
     def __post_init__(self) -> None:

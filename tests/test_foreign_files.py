@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from crnn.errors import InputError
-from crnn.files.settings_file import check_settings_file
+from crnn.files.settings_file import read_settings_file
 from crnn.files.strict import read_bounded
 from crnn.training.run_folder import RunFolder
 from edge.feedback.recorder import Recorder
@@ -82,7 +82,7 @@ def load_profile_from(folder) -> Profile:
 
 def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "me.json")
-    for read in (lambda path: read_bounded(path, 10), check_settings_file):
+    for read in (lambda path: read_bounded(path, 10), read_settings_file):
         with pytest.raises(InputError, match="is no regular file"):
             read(tmp_path / "me.json")
 
@@ -224,7 +224,7 @@ def test_a_split_of_another_kind(tmp_path, values):
 def test_settings_that_are_no_plain_yaml(tmp_path, text, part):
     (tmp_path / "settings.yaml").write_text(text)
     with pytest.raises(InputError, match=part) as error:
-        check_settings_file(tmp_path / "settings.yaml")
+        read_settings_file(tmp_path / "settings.yaml")
     one_line(error)
 
 
@@ -232,6 +232,6 @@ def test_settings_in_latin_1_and_plain_ones(tmp_path):
     path = tmp_path / "settings.yaml"
     path.write_bytes(b"protocol: caf\xe9\n")
     with pytest.raises(InputError, match="not UTF-8 text"):
-        check_settings_file(path)
+        read_settings_file(path)
     path.write_text("seed: 1\nmodel: {channels: [1, 2]}\nprotocol: 'on'\n")
-    check_settings_file(path)
+    read_settings_file(path)

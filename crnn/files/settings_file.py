@@ -14,8 +14,10 @@ MOST_BYTES = 2**20
 SECTIONS = ("features", "model", "window", "loss", "optim", "loop", "augment")
 
 
-def check_settings_file(path: Path) -> None:
-    """Raises InputError, naming the file and the line or name, for what is no plain YAML: anchors (they multiply), tags
+def read_settings_file(path: Path) -> dict:
+    """The settings of a file, as it names them.
+
+    Raises InputError, naming the file and the line or name, for what is no plain YAML: anchors (they multiply), tags
     (they make objects), a name that occurs twice, NaN, infinite and enormous numbers, and a section that is none."""
     try:
         text = read_bounded(path, MOST_BYTES).decode("utf-8-sig")
@@ -34,6 +36,7 @@ def check_settings_file(path: Path) -> None:
     for name in SECTIONS:
         section = values.get(name, {})
         require(isinstance(section, dict), f"{path}: {name} must hold named settings, not {brief(section)}")
+    return values
 
 
 def _check_events(text: str, path: Path) -> None:

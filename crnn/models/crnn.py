@@ -40,7 +40,7 @@ class StridedBlock(nn.Sequential):
 
 class InputChannels(nn.Module):
     """`log_mel (batch, n_mels, frames)` -> `(batch, n_planes, n_mels, frames - lookback_frames)`, what the first
-    convolution sees: see `ModelConfig.planes`.
+    convolution sees: see `ModelConfig.inputs`.
 
     All but `level` are differences of log-mel values, so that a change of level cancels; they never look ahead.
     """
@@ -52,15 +52,17 @@ class InputChannels(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         lookback, context = self.config.lookback_frames, self.config.context_frames
         now = log_mel[..., lookback:]
-        floor_db = None if self.training else self.config.floor_db
-        compared = "local" in self.config.planes or (floor_db is not None and "change" in self.config.planes)
+        spectral_floor_db = None if self.training else self.config.spectral_floor_db
+        compared = "local" in self.config.inputs or (spectral_floor_db is not None and "change" in self.config.inputs)
         recent = self.recent_power(log_mel) if compared else None
 
         def floored(values: Tensor) -> Tensor:
-            return values if floor_db is None else (values.exp() + recent * 10 ** (floor_db / 10)).log()
+            return (
+                values if spectral_floor_db is None else (values.exp() + recent * 10 ** (spectral_floor_db / 10)).log()
+            )
 
         made = []
-        for name in self.config.planes:
+        for name in self.config.inputs:
             if name == "level":
                 made.append(now)
             elif name == "shape":
@@ -93,10 +95,10 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, config: ModelConfig) -> None:
         super().__init__()
-        self.planes = InputChannels(config)
-        self.register_buffer("band_mean", torch.zeros(len(config.planes), n_mels, 1))
-        self.register_buffer("band_scale", torch.ones(len(config.planes), n_mels, 1))
-        channels = (len(config.planes), *config.channels)
+        self.inputs = InputChannels(config)
+        self.register_buffer("band_mean", torch.zeros(len(config.inputs), n_mels, 1))
+        self.register_buffer("band_scale", torch.ones(len(config.inputs), n_mels, 1))
+        channels = (len(config.inputs), *config.channels)
         shapes = zip(channels, config.channels, config.pool_mels, config.pool_frames, strict=False)
         self.blocks = nn.Sequential(
             *(
@@ -107,21 +109,21 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        x = self.blocks((self.planes(log_mel) - self.band_mean) * self.band_scale)
+        x = self.blocks((self.inputs(log_mel) - self.band_mean) * self.band_scale)
         return self.dropout(x.permute(0, 3, 1, 2).flatten(2))
 
     @torch.no_grad()
     def learn_bands(self, log_mels: Iterable[Tensor]) -> None:
         """Set the mean and scale of every band of every plane from recordings, each `(n_mels, frames)`."""
-        was_training = self.planes.training
-        self.planes.train()  # without the floor, as training will see them
+        was_training = self.inputs.training
+        self.inputs.train()  # without the floor, as training will see them
         count, total, square = 0, 0.0, 0.0
         for log_mel in log_mels:
-            values = self.planes(log_mel[None].float())[0].double()
+            values = self.inputs(log_mel[None].float())[0].double()
             count += values.shape[-1]
             total = total + values.sum(dim=-1, keepdim=True)
             square = square + values.square().sum(dim=-1, keepdim=True)
-        self.planes.train(was_training)
+        self.inputs.train(was_training)
         mean = total / count
         self.band_mean.copy_(mean)
         self.band_scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())
@@ -149,7 +151,7 @@ class Encoder(nn.Module):
         hooks = [convolution.register_forward_hook(listen(n)) for n, (convolution, _) in enumerate(pairs)]
         was_training = self.training
         self.eval()
-        self.planes.train()  # without the floor, as training will see them
+        self.inputs.train()  # without the floor, as training will see them
         for log_mel in log_mels:
             self(log_mel[None])
         self.train(was_training)

@@ -24,7 +24,7 @@ class DistillTask(EmotionTask):
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
         ready = [teacher.eval().to(memory_format=as_ours) for teacher in teachers]
         for teacher in ready:
-            teacher.encoder.planes.train()  # without a floor, as the student hears the same batch
+            teacher.encoder.inputs.train()  # without a floor, as the student hears the same batch
         self._teachers = (nn.ModuleList(ready),)  # in a tuple: not a part of what is trained, averaged and saved
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str
         require(
             (teacher.features, geometry) == (config.features, config.geometry),
             f"--loss.teachers {name}: it hears other features, or a window of other length than this run's; train it "
-            "with the same --features, --window, strides and planes",
+            "with the same --features, --window, strides and inputs",
         )
         model = CRNN(teacher.features, teacher.model, len(teacher.labels))
         model.load_state_dict(teacher.weights)

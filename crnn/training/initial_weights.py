@@ -133,7 +133,7 @@ def refuse_other_settings(start: Start, config: RunConfig) -> None:
     """The weights mean something under the features and the model they were trained with alone."""
     given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
     differing = {key: value for key, value in start.settings.items() if key in given and given[key] != value}
-    for key in ("model.dropout", "model.floor_db"):  # no weight depends on them
+    for key in ("model.dropout", "model.spectral_floor_db"):  # no weight depends on them
         differing.pop(key, None)
     require(
         not differing,

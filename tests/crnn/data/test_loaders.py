@@ -178,9 +178,9 @@ def test_evaluation_sees_every_clip_whole_between_the_streams_silence(world):
 
 
 def test_bands_are_learned_from_the_training_speakers(world, views):
-    encoder = CRNN(CONFIG.features, ModelConfig(planes=("level", "change")), 8).encoder
+    encoder = CRNN(CONFIG.features, ModelConfig(inputs=("level", "change")), 8).encoder
     encoder.learn_bands(first_views(views, world[1]))
-    everything = [encoder.planes(log_mel[None])[0] for log_mel in first_views(views, world[1])]
+    everything = [encoder.inputs(log_mel[None])[0] for log_mel in first_views(views, world[1])]
     together = torch.cat(everything, dim=-1)
     assert encoder.band_mean[..., 0].numpy() == pytest.approx(together.mean(dim=-1).numpy(), abs=1e-3)
     assert 1 / encoder.band_scale[..., 0].numpy() == pytest.approx(together.std(dim=-1).numpy(), rel=1e-2)

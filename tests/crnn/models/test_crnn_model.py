@@ -58,7 +58,7 @@ shapes = st.lists(
     st.sampled_from([(("level",), None), (("contrast", "change"), None), (("change",), -25)]),
 )
 def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem, seen):
-    planes, floor_db = seen
+    inputs, spectral_floor_db = seen
     channels, pool_mels, pool_frames = (tuple(column) for column in zip(*blocks, strict=True))
     config = ModelConfig(
         channels,
@@ -68,9 +68,9 @@ def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem,
         attention_units=4,
         dropout=0,
         stem=stem,
-        planes=planes,
+        inputs=inputs,
         context_frames=5,
-        floor_db=floor_db,
+        spectral_floor_db=spectral_floor_db,
     )
     torch.manual_seed(0)
     encoder = CRNN(FeatureConfig(n_mels=16), config, 3).eval().encoder
@@ -85,7 +85,7 @@ def test_step_k_depends_on_its_receptive_field_and_nothing_else(blocks, k, stem,
     y[:, :, outside] = 100 * torch.randn(1, 16, int(outside.sum()))
     assert torch.equal(encoder(y)[:, k], steps[:, k])
     # No frame inside is ignored: with positive weights and mean pooling nothing can cancel or be masked.
-    if planes != ("level",):
+    if inputs != ("level",):
         return  # differences do cancel
     for block in encoder.blocks:
         block[0].weight.data.abs_()
@@ -126,19 +126,19 @@ def test_any_number_of_bands_fits_the_head(n_mels, stem):
         assert model(torch.zeros(1, n_mels, 120)).shape == (1, 8)
 
 
-@pytest.mark.parametrize("floor_db", [None, -25])
-@pytest.mark.parametrize("planes", [("shape",), ("local", "change"), ("contrast",)])
-def test_a_change_of_level_leaves_relative_planes_as_they_are(planes, floor_db):
-    encoder = make(ModelConfig(planes=planes, floor_db=floor_db)).encoder
+@pytest.mark.parametrize("spectral_floor_db", [None, -25])
+@pytest.mark.parametrize("inputs", [("shape",), ("local", "change"), ("contrast",)])
+def test_a_change_of_level_leaves_relative_planes_as_they_are(inputs, spectral_floor_db):
+    encoder = make(ModelConfig(inputs=inputs, spectral_floor_db=spectral_floor_db)).encoder
     log_mel = torch.randn(1, N_MELS, 120)
     with torch.no_grad():
         assert torch.allclose(encoder(log_mel), encoder(log_mel - 4.6), atol=1e-4), "20 dB softer"
-        level = make(ModelConfig(planes=("level",))).encoder
+        level = make(ModelConfig(inputs=("level",))).encoder
         assert not torch.allclose(level(log_mel), level(log_mel - 4.6), atol=1e-2)
 
 
 def test_nothing_far_below_the_floor_is_seen():
-    floored, open_ended = InputChannels(ModelConfig(floor_db=-25)).eval(), InputChannels(ModelConfig()).eval()
+    floored, open_ended = InputChannels(ModelConfig(spectral_floor_db=-25)).eval(), InputChannels(ModelConfig()).eval()
     voice = torch.full((1, N_MELS, 80), -18.0)
     voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
     hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
@@ -151,8 +151,8 @@ def test_a_steady_sound_does_not_change_while_its_floor_moves():
     """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
     log_mel = torch.full((1, N_MELS, 160), -9.0)
     log_mel[:, 0, :80] = 2.0
-    planes = InputChannels(ModelConfig(planes=("change",), floor_db=-25)).eval()(log_mel)
-    assert planes[:, :, 1:].abs().max() < 1e-5
+    inputs = InputChannels(ModelConfig(inputs=("change",), spectral_floor_db=-25)).eval()(log_mel)
+    assert inputs[:, :, 1:].abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("head", ["lstm", "pool", "both"])

@@ -78,13 +78,15 @@ def test_a_clip_is_taught_among_its_own_corpus_emotions_alone():
 
 def test_a_teacher_hears_a_batch_as_its_pupil_does():
     """A floor is for evaluation: the same weights on both sides must agree, whatever mode they are in."""
-    config = replace(CONFIG, model=replace(CONFIG.model, floor_db=-25.0), loss=replace(CONFIG.loss, teacher_share=1.0))
+    config = replace(
+        CONFIG, model=replace(CONFIG.model, spectral_floor_db=-25.0), loss=replace(CONFIG.loss, teacher_share=1.0)
+    )
     torch.manual_seed(0)
     pupil = CRNN(config.features, config.model, 5).eval()
     with torch.no_grad():
         pupil.head.classifier.weight.normal_(0, 3)
     teacher = copy.deepcopy(pupil)
-    pupil.encoder.planes.train()  # as in training; all else as in evaluation, where batch norms do not differ
+    pupil.encoder.inputs.train()  # as in training; all else as in evaluation, where batch norms do not differ
     log_mel = 3 * torch.randn(3, 64, 130) - 4
     with torch.no_grad():
         assert not torch.allclose(teacher(log_mel), pupil(log_mel), atol=0.1), "the floor is heard here"

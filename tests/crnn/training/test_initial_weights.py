@@ -82,12 +82,12 @@ def test_what_cannot_be_started_from_is_named(run, tmp_path):
         open_start(str(tmp_path))
     with pytest.raises(InputError, match="no such folder; give a run of train.py, a float32 bundle, or pretrained"):
         open_start("elsewhere")
-    others = replace(config, model=ModelConfig(channels=(8, 8, 8, 8), planes=("local",)))
+    others = replace(config, model=ModelConfig(channels=(8, 8, 8, 8), inputs=("local",)))
     with pytest.raises(InputError) as error:
         start_from(CRNN(others.features, others.model, 2), others, start_of_run(run), split)
     assert str(error.value) == (
         f"--init {run}: its model has other settings; leave yours out, or give --model.lstm_units 16 "
-        '--model.attention_units 8 --model.planes "[local,change]"'
+        '--model.attention_units 8 --model.inputs "[local,change]"'
     )
     louder = replace(
         config, features=replace(config.features, log_offset=1e-3), model=replace(config.model, dropout=0.5)
@@ -111,11 +111,11 @@ def test_other_words_for_an_emotion_start_from_it(run):
 
 MODELS = [
     ModelConfig(channels=(4, 6, 8, 5), lstm_units=7, attention_units=9),
-    ModelConfig(channels=(4, 6, 8, 5), stem="pool", head="pool", planes=("level",)),
+    ModelConfig(channels=(4, 6, 8, 5), stem="pool", head="pool", inputs=("level",)),
     ModelConfig(
-        channels=(4, 5), pool_mels=(4, 4), pool_frames=(2, 2), head="both", planes=("contrast", "shape", "change")
+        channels=(4, 5), pool_mels=(4, 4), pool_frames=(2, 2), head="both", inputs=("contrast", "shape", "change")
     ),
-    ModelConfig(channels=(4, 6, 8, 5), floor_db=-25),
+    ModelConfig(channels=(4, 6, 8, 5), spectral_floor_db=-25),
 ]
 
 
@@ -175,9 +175,9 @@ def test_learned_norms_change_nothing_but_what_training_sees(model_config):
     batch = torch.stack(log_mels)
     with torch.no_grad():
         before = encoder(batch)
-        encoder.planes.train()
+        encoder.inputs.train()
         without_floor = encoder(batch)
-        encoder.planes.eval()
+        encoder.inputs.eval()
         encoder.learn_norms(log_mels)
         assert torch.allclose(encoder(batch), before, atol=1e-4)
         assert not encoder.training
@@ -211,7 +211,7 @@ def changed(tmp_path, change) -> Path:
         (lambda v: v["provenance"].pop("model"), "provenance lacks model; make the bundle again"),
         (lambda v: v["provenance"].pop("corpora_heard"), "provenance lacks corpora_heard"),
         (lambda v: v["provenance"]["model"].update(channels=[16, 24, 32, 50]), "do not hold the model"),
-        (lambda v: v["provenance"]["model"].update(planes=["change", "local"]), "off the golden values; not a start"),
+        (lambda v: v["provenance"]["model"].update(inputs=["change", "local"]), "off the golden values; not a start"),
         (lambda v: v["provenance"]["model"].update(head="pool"), "do not hold the model"),
         (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "do not give its geometry"),
         (lambda v: v["models"].pop("onnx"), "start from float32 onnx files, this bundle has none"),

@@ -14,7 +14,7 @@ from edge import runtimes
 from edge.export.exporters import export_all, exporter
 from edge.export.tensor_types import bytes_by_type, inventory
 
-CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 12, 16), lstm_units=24, attention_units=16, floor_db=-25))
+CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 12, 16), lstm_units=24, attention_units=16, spectral_floor_db=-25))
 RUNTIMES = [name for name in runtimes.REGISTRY if exporter(name).installed()]
 WEIGHTS = {"Conv", "LSTM", "DynamicQuantizeLSTM", "MatMul", "MatMulInteger", "Gemm"} | {
     "CONV_2D",

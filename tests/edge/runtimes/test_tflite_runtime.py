@@ -31,7 +31,7 @@ OPEN = (
     "try: Bundle.open(Path(sys.argv[1])).recognizer('tflite')\n"
     "except InputError as error: sys.exit(str(error))"
 )
-CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 8, 16), lstm_units=24, attention_units=32, floor_db=-25))
+CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 8, 16), lstm_units=24, attention_units=32, spectral_floor_db=-25))
 needs_extra = pytest.mark.skipif(not tflite_extra(), reason="needs the tflite extra: make test EXTRAS=tflite")
 
 
