@@ -152,7 +152,7 @@ def run(
     import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn.data.augmented import open_views
+    from crnn.data.augmented import open_augmented
     from crnn.data.loaders import EvalClips, eval_loader, label_mask
     from crnn.metrics import summarize
     from crnn.models.crnn import count_macs, count_parameters
@@ -196,10 +196,12 @@ def run(
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
     try:
-        views = open_views(cache, split.corpora, features, chain.view_settings, chain.make_view_augment, cache_folder)
+        copies = open_augmented(
+            cache, split.corpora, features, chain.copy_settings, chain.make_copy_augment, cache_folder
+        )
     except OSError as error:
         raise InputError(str(error)) from error
-    ready = build_training(config, split, cache, views, chain.batch, chain.paste, start)
+    ready = build_training(config, split, cache, copies, chain.batch, chain.paste, start)
     model = ready.task.model
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(

@@ -7,35 +7,35 @@ from dataclasses import dataclass
 class AugmentConfig:
     """What happens to a training clip; each part can be switched off."""
 
-    views: int = 8
+    copies: int = 8
     """Augmented versions of each recording, computed once; every epoch draws one of them"""
     speed: bool = True
-    """Speed perturbation, into views"""
+    """Speed perturbation, into copies"""
     speed_factors: tuple[float, ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
     """Playing speeds to draw from (length and pitch change)"""
     denoise: bool = False
-    """Take each recording's own steady noise away first, into views: where louder speech stands further above it, it
+    """Take each recording's own steady noise away first, into copies: where louder speech stands further above it, it
     tells the level"""
     denoise_p: float = 1.0
-    """Share of views"""
-    surround: bool = True
-    """Cut the silence around speech and put speech into a longer silence with a faint noise floor, into views"""
-    min_floor_db: float = -75.0
-    """dB below the speech, faintest noise floor"""
-    max_floor_db: float = -25.0
-    """dB below the speech, loudest noise floor"""
+    """Share of copies"""
+    padding: bool = True
+    """Cut the silence around speech and put speech into a longer silence with a faint background noise, into copies"""
+    min_background_db: float = -75.0
+    """dB below the speech, faintest background"""
+    max_background_db: float = -25.0
+    """dB below the speech, loudest background"""
     room: bool = True
-    """Room impulse responses, into views"""
+    """Room impulse responses, into copies"""
     room_p: float = 0.25
-    """Share of views"""
+    """Share of copies"""
     room_dir: str = ""
     """Folder of impulse responses; empty = $SER_DATA/rir"""
     room_exclude: tuple[str, ...] = ("*hall*", "*stairway*")
     """Patterns of files kept for robustness tests"""
     reverb: bool = False
-    """Drawn reverberation, from a dry room to a hall, into views"""
+    """Drawn reverberation, from a dry room to a hall, into copies"""
     reverb_p: float = 0.25
-    """Share of views"""
+    """Share of copies"""
     min_reverb_seconds: float = 0.2
     """s, shortest reverberation time"""
     max_reverb_seconds: float = 3.0
@@ -45,9 +45,9 @@ class AugmentConfig:
     max_direct_db: float = 6.0
     """dB, the same, nearest speaker"""
     noise: bool = True
-    """Background noise, into views"""
+    """Background noise, into copies"""
     noise_p: float = 0.3
-    """Share of views"""
+    """Share of copies"""
     min_snr_db: float = 5.0
     """dB, loudest noise"""
     max_snr_db: float = 30.0
@@ -57,20 +57,20 @@ class AugmentConfig:
     noise_exclude: tuple[str, ...] = ("*Dog_bark*", "*Chainsaw*", "*Rooster*", "*exercise_bike*")
     """Patterns of files kept for robustness tests"""
     microphone: bool = True
-    """Other microphones and lines, into views: equalizer, band limits, clipping"""
+    """Other microphones and lines, into copies: equalizer, band limits, clipping"""
     microphone_p: float = 0.4
-    """Share of views"""
+    """Share of copies"""
     copy_paste: bool = False
     """Neutral speech of the same speaker in part of the window, drawn with the clip"""
     copy_paste_p: float = 0.5
     """Share of clips"""
-    hiss: bool = False
+    steady_noise: bool = False
     """A steady noise under each clip, in every step"""
-    hiss_p: float = 0.8
+    steady_noise_p: float = 0.8
     """Share of clips"""
-    min_hiss_db: float = -35.0
+    min_steady_noise_db: float = -35.0
     """dB, softest, relative to the clip's mean power"""
-    max_hiss_db: float = -5.0
+    max_steady_noise_db: float = -5.0
     """dB, loudest"""
     gain: bool = True
     """Level changes, in every step"""
@@ -104,8 +104,8 @@ class AugmentConfig:
     """Longest time mask, frames"""
 
     def __post_init__(self) -> None:
-        if self.views < 1:
-            raise ValueError(f"augment.views is {self.views}; give at least 1")
+        if self.copies < 1:
+            raise ValueError(f"augment.copies is {self.copies}; give at least 1")
         for name in (
             "denoise_p",
             "room_p",
@@ -113,7 +113,7 @@ class AugmentConfig:
             "noise_p",
             "microphone_p",
             "copy_paste_p",
-            "hiss_p",
+            "steady_noise_p",
             "style_p",
             "style_strength",
             "mixup_p",

@@ -58,7 +58,7 @@ class SteadyNoise:
 
     def __init__(self, p: float, min_db: float, max_db: float) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"hiss p is {p}; give 0 to 1")
+            raise ValueError(f"steady_noise p is {p}; give 0 to 1")
         if min_db > max_db:
             raise ValueError(f"min_db {min_db} is above max_db {max_db}")
         self._p, self._range = p, (min_db, max_db)

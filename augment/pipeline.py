@@ -1,6 +1,6 @@
 """The chains that the settings make.
 
-Waveforms are augmented into a few *views* per recording, computed once and kept as features (`crnn.data.augmented`);
+Waveforms are augmented into a few *copies* per recording, computed once and kept as features (`crnn.data.augmented`);
 level, channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing.
 Between the two stands what needs to know who speaks: neutral speech of the same training speaker, pasted when a clip is
 drawn.
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Chains:
     """What training needs of a configuration."""
 
-    view_settings: dict
-    """Everything that decides what a view is, as plain values"""
-    make_view_augment: Callable[[], ViewAugment]
+    copy_settings: dict
+    """Everything that decides what a copy is, as plain values"""
+    make_copy_augment: Callable[[], CopyAugment]
     """Makes the waveform chain, in the process that uses it"""
     paste: CopyPaste | None
     """Joins a clip's features with neutral ones of its speaker"""
@@ -38,11 +38,11 @@ class Chains:
 
 
 def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
-    """Both chains of a configuration; views get at least `min_samples`, `log_offset` is that of the features."""
+    """Both chains of a configuration; copies get at least `min_samples`, `log_offset` is that of the features."""
     groups = (
-        "views",
+        "copies",
         "speed",
-        "surround",
+        "padding",
         "min_floor",
         "max_floor",
         "room",
@@ -51,16 +51,16 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
         "min_snr",
         "max_snr",
     )
-    # Off, these two name no view, so that views made before there were any still serve.
+    # Off, these two name no copy, so that copies made before there were any still serve.
     if config.reverb:
         groups += ("reverb", "min_reverb", "max_reverb", "min_direct", "max_direct")
     if config.denoise:
         groups += ("denoise",)
     settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
     for what in ("noise", "room"):
-        # Which files there are, and not where: other noise makes other views.
+        # Which files there are, and not where: other noise makes other copies.
         settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
-    make = partial(ViewAugment, config, sample_rate, min_samples)
+    make = partial(CopyAugment, config, sample_rate, min_samples)
     paste = CopyPaste(config.copy_paste_p) if config.copy_paste else None
     return Chains(settings | {"min_samples": min_samples}, make, paste, batch_augment(config, log_offset))
 
@@ -74,7 +74,7 @@ def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
     return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in files]
 
 
-class ViewAugment:
+class CopyAugment:
     """The chain on waveforms: the recording's own noise taken away, speed, silence around short clips, room,
     reverberation, noise, microphone, each with its own generator.
 
@@ -86,23 +86,23 @@ class ViewAugment:
         from augment import noise
         from augment.denoise import Denoise
         from augment.microphone import Microphone
+        from augment.padding import Padding, place
         from augment.reverb import Reverb
         from augment.speed import SpeedPerturbation
-        from augment.surround import Padding, place
 
         rooms = (Path(config.room_dir), config.room_exclude, "room")
         noises = (Path(config.noise_dir), config.noise_exclude, "noise")
         seconds = (config.min_reverb_seconds, config.max_reverb_seconds)
         direct_db = (config.min_direct_db, config.max_direct_db)
         # In the order of use. A part has a number of its own for its chance, so that the others draw the same numbers
-        # with and without it, and views from before it was written are as they were.
+        # with and without it, and copies from before it was written are as they were.
         self._parts = (
             (6, Denoise(config.denoise_p, sample_rate) if config.denoise else None),
             (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
             (
                 1,
-                Padding(min_samples, sample_rate, config.min_floor_db, config.max_floor_db)
-                if config.surround
+                Padding(min_samples, sample_rate, config.min_background_db, config.max_background_db)
+                if config.padding
                 else partial(place, min_samples=min_samples),
             ),
             (2, noise.Room(noise.audio_files(*rooms), config.room_p, sample_rate) if config.room else None),
@@ -138,7 +138,11 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
 
     style = StyleMix(config.style_p, config.style_strength) if config.style else None
     shift = BandShift(config.max_shift_bands) if config.shift else None
-    hiss = SteadyNoise(config.hiss_p, config.min_hiss_db, config.max_hiss_db) if config.hiss else None
+    steady_noise = (
+        SteadyNoise(config.steady_noise_p, config.min_steady_noise_db, config.max_steady_noise_db)
+        if config.steady_noise
+        else None
+    )
     gain = Gain(config.min_gain_db, config.max_gain_db, config.response_db, log_offset) if config.gain else None
     mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
     masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None
@@ -149,8 +153,8 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor,
             log_mel = style(log_mel, generator)
         if shift is not None:
             log_mel = shift(log_mel, generator)
-        if hiss is not None:
-            log_mel = hiss(log_mel, generator)
+        if steady_noise is not None:
+            log_mel = steady_noise(log_mel, generator)
         if gain is not None:
             log_mel = gain(log_mel, generator)
         if mixup is not None:

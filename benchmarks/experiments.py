@@ -28,7 +28,7 @@ CROSS = {
 RECIPE = ("--config", "configs/recipe.yaml")
 """What ships: 96 bands over 64 ms, trained on recordings without their own noise, heard with a floor"""
 AS_RECORDED = (
-    *("--augment.denoise", "false", "--augment.max_floor_db", "-25", "--augment.hiss", "false"),
+    *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
     *("--optim.eval_every", "2"),
 )
 """As it was before: with the noise of every recording, and the epoch that the corpora's own speakers chose"""
@@ -40,9 +40,9 @@ MS_80 = ("--features.n_fft", "1280")
 BANDS_96 = ("--features.n_mels", "96")
 BANDS_128 = ("--features.n_mels", "128", "--model.channels", "[12, 24, 32, 48]")
 """With fewer channels in the first block: otherwise past 60 M multiply-accumulates"""
-DENOISED = ("--augment.denoise", "true", "--augment.max_floor_db", "-10")
+DENOISED = ("--augment.denoise", "true", "--augment.max_background_db", "-10")
 """Each recording's own noise taken away, and another one laid under it, as loud as 10 dB below the voice"""
-HISS = ("--augment.hiss", "true")
+HISS = ("--augment.steady_noise", "true")
 FULL = {
     "full": (*NO_FLOOR, *BANDS_64),
     "full-wide": (*NO_FLOOR, *BANDS_64, *WIDE),

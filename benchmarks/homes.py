@@ -15,7 +15,7 @@ from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from benchmarks.jobs import RUNS
 from crnn.data import prepare as preparation
-from crnn.data.augmented import AugmentedFeatures, open_views
+from crnn.data.augmented import AugmentedFeatures, open_augmented
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, as_correction
@@ -52,7 +52,7 @@ class Fold:
     split: Split
     cache: AudioCache
     """With every clip of `people` a second time, as a correction"""
-    views: AugmentedFeatures
+    copies: AugmentedFeatures
     chain: Chains
     people: tuple[Person, ...]
     temperature: float
@@ -109,18 +109,18 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
     people = tuple(people_of(getattr(prepared.split, part)))
     pools = [u for person in people for u in person.pool]
     cache = with_corrections(prepared.cache, pools)
-    settings = (config.features, chain.view_settings, chain.make_view_augment)
-    views = open_views(cache, prepared.split.corpora, *settings)
+    settings = (config.features, chain.copy_settings, chain.make_copy_augment)
+    copies = open_augmented(cache, prepared.split.corpora, *settings)
     of_pools = replace(cache, clips={correction(u).name: cache.clips[correction(u).name] for u in pools})
-    more = open_views(of_pools, [CORRECTIONS], *settings, RUNS / "corrections" / "views")
-    views = AugmentedFeatures(views.frames | more.frames, views.places | more.places)
+    more = open_augmented(of_pools, [CORRECTIONS], *settings, RUNS / "corrections" / "copies")
+    copies = AugmentedFeatures(copies.frames | more.frames, copies.places | more.places)
     dev = EvalClips(cache, prepared.split.dev, prepared.split.labels, config)
     logits = predict(trained.model, config, eval_loader(dev, config))
     temperature = choose_decision(logits, dev.labels, 1.0)[0].temperature
     voices = np.array([u.speaker for u in dev.utterances])
     n = len(prepared.split.labels)
     others = {v: confusion(dev.labels[voices == v], logits[voices == v], n) for v in sorted(set(voices))}
-    return Fold(run, trained, prepared.split, cache, views, chain, people, temperature, others)
+    return Fold(run, trained, prepared.split, cache, copies, chain, people, temperature, others)
 
 
 def order(fold: Fold, person: Person, strategy: str, draw: int) -> list[Utterance]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from augment.denoise import Denoise
-from augment.surround import speech_frames
+from augment.padding import speech_frames
 from benchmarks import corpora
 from benchmarks.results import add_row
 from crnn.data import prepare as preparation

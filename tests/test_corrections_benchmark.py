@@ -29,7 +29,7 @@ def fold(small_run, tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     patch.setattr(homes, "RUNS", tmp_path_factory.mktemp("runs"))
-    yield open_fold(RunFolder(small_run), "train", AugmentConfig(noise=False, room=False, views=2))
+    yield open_fold(RunFolder(small_run), "train", AugmentConfig(noise=False, room=False, copies=2))
     patch.undo()
 
 
@@ -45,7 +45,7 @@ def test_it_learns_bit_by_bit_as_train_py_does(fold, small_run, voices, cache, t
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
     result = script(
         *("train.py", "--config", tmp_path / "settings.yaml", "--protocol", "synthetic-demo", "--init", small_run),
-        *("--augment.noise", "false", "--augment.room", "false", "--augment.views", "2", "--cache", cache),
+        *("--augment.noise", "false", "--augment.room", "false", "--augment.copies", "2", "--cache", cache),
         *("--out", tmp_path / "run", "--data", f"synthetic:{voices}", f"corrections:{tmp_path / 'kept'}"),
     )
     assert result.returncode == 0, result.stderr[-2000:]

@@ -17,9 +17,9 @@ from crnn.synthetic import write_corpus
 from crnn.training.checkpoint import read_checkpoint
 
 
-def arguments(voices: Path, cache: Path, out: Path, epochs: int = 500, views: int = 2) -> list[str]:
+def arguments(voices: Path, cache: Path, out: Path, epochs: int = 500, copies: int = 2) -> list[str]:
     given = [*SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out, "--optim.epochs", epochs]
-    return [*map(str, given), "--augment.views", str(views)]
+    return [*map(str, given), "--augment.copies", str(copies)]
 
 
 @contextmanager
@@ -82,16 +82,16 @@ def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, c
 
 @pytest.fixture(scope="module")
 def many_voices(tmp_path_factory) -> Path:
-    """256 clips: enough for views to be computed by several processes."""
+    """256 clips: enough for copies to be computed by several processes."""
     folder = tmp_path_factory.mktemp("many") / "voices"
     write_corpus(folder, speakers=16, takes=1, seconds=0.6)
     return folder
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors: one computes views without workers")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors: one computes copies without workers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_training(number, many_voices, cache, tmp_path):
-    with training(tmp_path, *arguments(many_voices, cache, tmp_path / "run", views=40)) as process:
+    with training(tmp_path, *arguments(many_voices, cache, tmp_path / "run", copies=40)) as process:
         # The tracker of multiprocessing is one more process.
         wait_until(lambda: len(processes_of(process.pid)) >= 4, process, tmp_path)
         process.send_signal(number)
@@ -104,7 +104,7 @@ def test_no_worker_outlives_training(number, many_voices, cache, tmp_path):
         assert not processes_of(process.pid)
     if number != signal.SIGKILL:
         assert last_line(tmp_path).endswith("continue with --resume")
-        assert not list(cache.glob(".views-*.part"))
+        assert not list(cache.glob(".augmented-*.part"))
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(voices, cache, tmp_path):

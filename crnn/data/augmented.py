@@ -1,7 +1,7 @@
 """Augmented features of every recording, computed once: training then never waits for audio.
 
-A *view* is one augmented version of a recording, kept as log-mel features (float16: the rounding, at most 0.004 at
-these magnitudes, is far below any augmentation). Which views a recording has depends on its content, its name and the
+A *copy* is one augmented version of a recording, kept as log-mel features (float16: the rounding, at most 0.004 at
+these magnitudes, is far below any augmentation). Which copies a recording has depends on its content, its name and the
 settings alone (those of noise and rooms include what files there are), so folds, seeds and resumed runs share them.
 """
 
@@ -41,23 +41,23 @@ Augment = Callable[[np.ndarray, np.random.SeedSequence], np.ndarray]
 
 @dataclass(frozen=True)
 class AugmentedFeatures:
-    """Log-mel features of the views, float16, memory-mapped per corpus."""
+    """Log-mel features of the copies, float16, memory-mapped per corpus."""
 
     frames: dict[str, np.ndarray]
     """Corpus -> `(all frames, n_mels)`"""
     places: dict[str, tuple[tuple[int, int], ...]]
-    """Utterance name -> (first frame, number of frames) of each of its views"""
+    """Utterance name -> (first frame, number of frames) of each of its copies"""
 
     def count(self, name: str) -> int:
         return len(self.places[name])
 
-    def log_mel(self, name: str, view: int) -> np.ndarray:
+    def log_mel(self, name: str, copy: int) -> np.ndarray:
         """`(frames, n_mels)` float16, read-only."""
-        start, length = self.places[name][view]
+        start, length = self.places[name][copy]
         return self.frames[name.split("/")[0]][start : start + length]
 
 
-def open_views(
+def open_augmented(
     cache: AudioCache,
     corpora: Iterable[str],
     features: FeatureConfig,
@@ -65,9 +65,9 @@ def open_views(
     make_augment: Callable[[], Augment],
     folder: Path | None = None,
 ) -> AugmentedFeatures:
-    """Open the views of all recordings of these corpora, computing them first where they or the settings are new.
+    """Open the copies of all recordings of these corpora, computing them first where they or the settings are new.
 
-    `settings` are the augmentation's, as plain values with their number under "views"; `make_augment()` makes the chain
+    `settings` are the augmentation's, as plain values with their number under "copies"; `make_augment()` makes the chain
     they describe, in the process that uses it. Raises what `make_augment` raises.
     """
     folder = folder or default_folder()
@@ -76,11 +76,11 @@ def open_views(
     for corpus in corpora:
         names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
         described = json.dumps([FORMAT, asdict(features), settings, [(n, cache.hashes[n]) for n in names]])
-        stem = f"views-{hashlib.sha256(described.encode()).hexdigest()[:24]}"
+        stem = f"augmented-{hashlib.sha256(described.encode()).hexdigest()[:24]}"
 
         def computed(wanted: Sequence[str], stem: str = stem) -> Generator[list[np.ndarray], None, None]:
-            log.info("computing %d views of %d recordings into %s.f16", settings["views"], len(wanted), folder / stem)
-            return _views(cache, wanted, features, settings["views"], make_augment)
+            log.info("computing %d copies of %d recordings into %s.f16", settings["copies"], len(wanted), folder / stem)
+            return _augmented_copies(cache, wanted, features, settings["copies"], make_augment)
 
         store = open_store(folder, stem, kind, names, computed)
         frames[corpus] = store.rows
@@ -88,33 +88,33 @@ def open_views(
     return AugmentedFeatures(frames, places)
 
 
-def _views(
-    cache: AudioCache, names: Sequence[str], features: FeatureConfig, views: int, make_augment: Callable
+def _augmented_copies(
+    cache: AudioCache, names: Sequence[str], features: FeatureConfig, copies: int, make_augment: Callable
 ) -> Generator[list[np.ndarray], None, None]:
-    """The views of each recording, in order."""
+    """The copies of each recording, in order."""
     try:
         make_augment()  # settings that cannot work are refused here, in one place
     except ValueError as error:
         raise InputError(str(error)) from error
     pieces = [names[start : start + PIECE] for start in range(0, len(names), PIECE)]
-    with closing(_computed(cache, pieces, features, views, make_augment)) as computed:
+    with closing(_computed(cache, pieces, features, copies, make_augment)) as computed:
         for number, (piece, made) in enumerate(zip(pieces, computed, strict=True), 1):
             for name, log_mels in zip(piece, made, strict=True):
                 finite = all(np.isfinite(log_mel).all() for log_mel in log_mels)
                 require(finite, f"{name}: augmentation gives NaN or infinite features; check noise and room folders")
                 yield log_mels
             if number % 16 == 0:
-                log.info("views: %d of %d recordings", min(number * PIECE, len(names)), len(names))
+                log.info("augmented copies: %d of %d recordings", min(number * PIECE, len(names)), len(names))
 
 
 def _computed(
-    cache: AudioCache, pieces: list[Sequence[str]], features: FeatureConfig, views: int, make_augment: Callable
+    cache: AudioCache, pieces: list[Sequence[str]], features: FeatureConfig, copies: int, make_augment: Callable
 ) -> Generator[list[list[np.ndarray]], None, None]:
-    """The views of each piece, in order; on all processors where there is enough to do."""
+    """The copies of each piece, in order; on all processors where there is enough to do."""
     jobs = ([(name, np.array(cache.waveform(name))) for name in piece] for piece in pieces)
     processes = min(os.cpu_count() or 1, len(pieces) // 4)
     if processes < 2:
-        yield from (_piece(job, features, views, make_augment) for job in jobs)
+        yield from (_piece(job, features, copies, make_augment) for job in jobs)
         return
     # Not forked: this process may already run torch's threads, which a fork does not survive.
     context = multiprocessing.get_context("spawn")
@@ -124,7 +124,7 @@ def _computed(
     try:
         for job in jobs:
             with starting_workers():
-                pending.append(pool.submit(_piece, job, features, views, make_augment))
+                pending.append(pool.submit(_piece, job, features, copies, make_augment))
             if len(pending) > 2 * processes:
                 yield pending.popleft().result()
         while pending:
@@ -156,7 +156,7 @@ _chains: dict[int, Augment] = {}
 
 
 def _piece(
-    job: list[tuple[str, np.ndarray]], features: FeatureConfig, views: int, make_augment: Callable
+    job: list[tuple[str, np.ndarray]], features: FeatureConfig, copies: int, make_augment: Callable
 ) -> list[list[np.ndarray]]:
     key = hash(repr(make_augment))
     if key not in _chains:
@@ -166,8 +166,8 @@ def _piece(
     # The features do not see a constant offset, but rooms, cuts and signal-to-noise ratios would.
     return [
         [
-            log_mel(_chains[key](centred, np.random.SeedSequence([_number(name), view]))).T.astype(np.float16)
-            for view in range(views)
+            log_mel(_chains[key](centred, np.random.SeedSequence([_number(name), copy]))).T.astype(np.float16)
+            for copy in range(copies)
         ]
         for name, centred in ((name, waveform - rest_level(waveform)) for name, waveform in job)
     ]

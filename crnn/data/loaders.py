@@ -1,4 +1,4 @@
-"""Datasets and loaders: windows of views to train on, whole clips to evaluate."""
+"""Datasets and loaders: windows of copies to train on, whole clips to evaluate."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -64,15 +64,15 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
 
 
 class TrainClips(Dataset):
-    """One window of one view per item, cut at random; `paste` may put some of its speaker's neutral speech into it.
+    """One window of one augmented copy per item, cut at random; `paste` may put some of its speaker's neutral speech into it.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made. Neutral speech comes from the
     training recordings alone.
     """
 
-    def __init__(self, views: AugmentedFeatures, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
-        self._views = views
+    def __init__(self, copies: AugmentedFeatures, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
+        self._copies = copies
         self._paste = paste
         self._partners = neutral_partners(split.train) if paste else []
         self._utterances = split.train
@@ -99,9 +99,9 @@ class TrainClips(Dataset):
         return torch.from_numpy(window), self.targets[index], self.mask[index]
 
     def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """`(frames under one window, n_mels)` float16, of a view and from a place that are drawn."""
+        """`(frames under one window, n_mels)` float16, of a copy and from a place that are drawn."""
         name = self._utterances[index].name
-        log_mel = self._views.log_mel(name, int(rng.integers(self._views.count(name))))
+        log_mel = self._copies.log_mel(name, int(rng.integers(self._copies.count(name))))
         at = int(rng.integers(0, len(log_mel) - self._length + 1))
         return log_mel[at : at + self._length]
 
@@ -195,6 +195,6 @@ def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> Da
     return DataLoader(clips, batch_size=batch_size, collate_fn=collate)
 
 
-def first_views(views: AugmentedFeatures, split: Split) -> Iterator[Tensor]:
-    """One view `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
-    return (torch.from_numpy(np.array(views.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)
+def first_copies(copies: AugmentedFeatures, split: Split) -> Iterator[Tensor]:
+    """One augmented copy `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
+    return (torch.from_numpy(np.array(copies.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)

@@ -1,4 +1,4 @@
-"""Everything a fit needs, made ready from a split, its recordings and their views."""
+"""Everything a fit needs, made ready from a split, its recordings and their copies."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 
 from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
-from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, first_views, label_mask
+from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, first_copies, label_mask
 from crnn.data.protocols import Split
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
@@ -31,7 +31,7 @@ def build_training(
     config: RunConfig,
     split: Split,
     cache: AudioCache,
-    views: AugmentedFeatures,
+    copies: AugmentedFeatures,
     augment: BatchAugment,
     paste: Paste | None,
     start: Start | None,
@@ -41,7 +41,7 @@ def build_training(
 
     Raises what `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers` raise.
     """
-    train = TrainClips(views, split, config, paste)
+    train = TrainClips(copies, split, config, paste)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
@@ -49,9 +49,9 @@ def build_training(
     if start:
         before = start_from(model, config, start, split)
         if start.folded:
-            model.encoder.learn_norms(first_views(views, split))
+            model.encoder.learn_norms(first_copies(copies, split))
     else:
-        model.encoder.learn_bands(first_views(views, split))
+        model.encoder.learn_bands(first_copies(copies, split))
     weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
     if config.loss.teachers:

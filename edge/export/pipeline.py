@@ -10,8 +10,8 @@ import numpy as np
 
 from crnn.cli.installed import install
 from crnn.data import prepare as preparation
-from crnn.data.augmented import Augment as ViewAugment
-from crnn.data.augmented import open_views
+from crnn.data.augmented import Augment as CopyAugment
+from crnn.data.augmented import open_augmented
 from crnn.data.loaders import BatchAugment, EvalClips, Paste
 from crnn.data.protocols import protocol_facts
 from crnn.errors import require
@@ -43,8 +43,8 @@ Augmentation = Callable[[dict, RunConfig], "Chains"]
 class Chains(Protocol):
     """What `augment.pipeline.chains` makes; this package may not import it."""
 
-    view_settings: dict
-    make_view_augment: Callable[[], ViewAugment]
+    copy_settings: dict
+    make_copy_augment: Callable[[], CopyAugment]
     paste: Paste | None
     batch: BatchAugment
 
@@ -189,7 +189,7 @@ def open_fine_tune_data(
     """The training speakers with the run's own augmentation, and the development speakers."""
     config, split = trained.config, prepared.split
     chain = augmentation(trained.augment, config)
-    views = open_views(
-        prepared.cache, split.corpora, config.features, chain.view_settings, chain.make_view_augment, cache
+    copies = open_augmented(
+        prepared.cache, split.corpora, config.features, chain.copy_settings, chain.make_copy_augment, cache
     )
-    return FineTuneData(views, split, dev, chain.paste, chain.batch)
+    return FineTuneData(copies, split, dev, chain.paste, chain.batch)

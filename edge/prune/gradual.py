@@ -75,7 +75,7 @@ class Recipe:
 class FineTuneData:
     """Where a pruned model learns and is judged."""
 
-    views: AugmentedFeatures
+    copies: AugmentedFeatures
     split: Split
     dev: EvalClips
     paste: Paste | None
@@ -108,7 +108,7 @@ def pruning_steps(
     shares = recipe.shares(share)
     for number, until in enumerate(shares, 1):
         seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number)
-        train = TrainClips(ground.views, ground.split, seeded, ground.paste)
+        train = TrainClips(ground.copies, ground.split, seeded, ground.paste)
         drawn = islice(train_loader(train, seeded, 0, 1), SCORED_BATCHES)
         batches = ((log_mel, targets) for log_mel, targets, _ in drawn)  # in what is exported all labels compete
         importance = CRITERIA[recipe.criterion](smaller, batches, FocalLoss(config.loss.gamma))

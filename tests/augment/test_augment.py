@@ -16,11 +16,11 @@ from augment.config import AugmentConfig
 from augment.level import Gain, SteadyNoise, StyleMix
 from augment.microphone import Microphone
 from augment.mix import Mixup
-from augment.pipeline import ViewAugment, batch_augment, chains
+from augment.padding import Padding, trim
+from augment.pipeline import CopyAugment, batch_augment, chains
 from augment.reverb import Reverb, response
 from augment.spec_augment import SpecAugment
 from augment.speed import SpeedPerturbation
-from augment.surround import Padding, trim
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def everything(folder, **changes) -> AugmentConfig:
 
 
 def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(sounds):
-    chain, again = (ViewAugment(everything(sounds), RATE, MIN_SAMPLES) for _ in range(2))
+    chain, again = (CopyAugment(everything(sounds), RATE, MIN_SAMPLES) for _ in range(2))
     random.seed(5)
     np.random.seed(5)
     before = random.getstate(), np.random.get_state()[1].tolist()
@@ -67,23 +67,23 @@ def test_the_chain_repeats_from_its_seed_and_leaves_the_global_generators_alone(
     assert len(first) >= MIN_SAMPLES
 
 
-PARTS = ("denoise", "speed", "surround", "room", "reverb", "noise", "microphone")
+PARTS = ("denoise", "speed", "padding", "room", "reverb", "noise", "microphone")
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_is_a_switch(sounds, part):
     long = speech(3.0)
-    nothing = ViewAugment(everything(sounds, **dict.fromkeys(PARTS, False)), RATE, MIN_SAMPLES)
+    nothing = CopyAugment(everything(sounds, **dict.fromkeys(PARTS, False)), RATE, MIN_SAMPLES)
     assert np.array_equal(nothing(long, np.random.SeedSequence(1)), long)
-    alone = ViewAugment(everything(sounds, **{name: name == part for name in PARTS}), RATE, MIN_SAMPLES)
+    alone = CopyAugment(everything(sounds, **{name: name == part for name in PARTS}), RATE, MIN_SAMPLES)
     made = [alone(long, np.random.SeedSequence(s)) for s in range(6)]
     assert any(len(x) != len(long) or not np.array_equal(x, long) for x in made)
 
 
 @pytest.mark.parametrize("part", ["reverb", "denoise"])
 def test_a_new_part_leaves_what_the_others_draw_as_it_was(sounds, part):
-    without = ViewAugment(everything(sounds), RATE, MIN_SAMPLES)
-    never = ViewAugment(everything(sounds, **{part: True, f"{part}_p": 0.0}), RATE, MIN_SAMPLES)
+    without = CopyAugment(everything(sounds), RATE, MIN_SAMPLES)
+    never = CopyAugment(everything(sounds, **{part: True, f"{part}_p": 0.0}), RATE, MIN_SAMPLES)
     for seed in range(3):
         made = [chain(speech(), np.random.SeedSequence(seed)) for chain in (without, never)]
         assert np.array_equal(*made)
@@ -126,8 +126,8 @@ def test_surround_keeps_the_speech_and_forgets_the_silence_around_it():
         heard = np.flatnonzero(np.abs(made) > 0.1)
         starts.append(heard[0])
         assert heard[-1] - heard[0] == pytest.approx(RATE, abs=100)
-        floor = np.delete(made, np.arange(max(heard[0] - 2000, 0), heard[-1] + 2000))
-        assert 20 * np.log10(rms(floor) / rms(trim(clip, RATE))) == pytest.approx(-60, abs=6)
+        background = np.delete(made, np.arange(max(heard[0] - 2000, 0), heard[-1] + 2000))
+        assert 20 * np.log10(rms(background) / rms(trim(clip, RATE))) == pytest.approx(-60, abs=6)
     assert max(starts) - min(starts) > RATE / 2
     assert len(trim(silence, RATE)) == len(silence)
 
@@ -214,9 +214,9 @@ def test_mixup_works_wherever_the_batch_lies():
     assert [tensor.device.type for tensor in made] == ["meta", "meta"]
 
 
-def test_other_noise_makes_other_views_and_another_place_does_not(sounds, tmp_path_factory):
+def test_other_noise_makes_other_copies_and_another_place_does_not(sounds, tmp_path_factory):
     def settings_of(folder):
-        return chains(everything(folder), RATE, MIN_SAMPLES, 1e-6).view_settings
+        return chains(everything(folder), RATE, MIN_SAMPLES, 1e-6).copy_settings
 
     before = settings_of(sounds)
     moved = shutil.copytree(sounds, tmp_path_factory.mktemp("elsewhere") / "moved")
@@ -224,24 +224,24 @@ def test_other_noise_makes_other_views_and_another_place_does_not(sounds, tmp_pa
     shutil.copy(next((moved / "noise").rglob("*.wav")), moved / "noise" / "more.wav")
     assert settings_of(moved) != before
     off = everything(moved, noise=False)
-    assert chains(off, RATE, MIN_SAMPLES, 1e-6).view_settings["noise_dir"] == []
+    assert chains(off, RATE, MIN_SAMPLES, 1e-6).copy_settings["noise_dir"] == []
 
 
 @pytest.mark.parametrize(
     ("make", "part"),
     [
         (lambda: AugmentConfig(noise_p=1.5), "noise_p is 1.5"),
-        (lambda: AugmentConfig(views=0), "views is 0"),
+        (lambda: AugmentConfig(copies=0), "copies is 0"),
         (lambda: AugmentConfig(min_snr_db=30, max_snr_db=5), "min_snr_db"),
         (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
         (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
         (lambda: Gain(5, -5, 0.0, 1e-6), "above max_db"),
         (lambda: AugmentConfig(denoise_p=-0.1), "denoise_p is -0.1"),
         (lambda: SteadyNoise(0.5, -5, -35), "above max_db"),
-        (lambda: SteadyNoise(1.5, -35, -5), "hiss p is 1.5"),
+        (lambda: SteadyNoise(1.5, -35, -5), "steady_noise p is 1.5"),
         (lambda: Mixup(0.0, 0.5), "alpha is 0"),
         (lambda: StyleMix(0.5, 2.0), "strength is 2"),
-        (lambda: Padding(1, RATE, 5, -5), "above max_floor_db"),
+        (lambda: Padding(1, RATE, 5, -5), "above max_background_db"),
     ],
 )
 def test_ranges_are_checked_by_name(make, part):

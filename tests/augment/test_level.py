@@ -30,7 +30,7 @@ def test_style_moves_the_mean_of_bands_and_nothing_else():
 
 def test_hiss_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
     silence = torch.full((400, 64, 50), -30.0)
-    silence[:, 10, 20] = 5.0  # all of the power: what the hiss is measured against
+    silence[:, 10, 20] = 5.0  # all of the power: what the steady_noise is measured against
     mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
     made = SteadyNoise(0.75, -30.0, -10.0)(silence, chance())
     heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]

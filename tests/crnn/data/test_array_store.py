@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from augment.config import AugmentConfig
 from augment.pipeline import chains
 from crnn.data.array_store import Kind, open_store
-from crnn.data.augmented import open_views
+from crnn.data.augmented import open_augmented
 from crnn.data.cache import default_folder, open_cache
 from crnn.data.corpora import Utterance
 from crnn.errors import InputError
@@ -26,7 +26,7 @@ from crnn.run_config import RunConfig
 
 RATE = 16000
 CONFIG = RunConfig()
-AUGMENT = AugmentConfig(noise=False, room=False, views=2)
+AUGMENT = AugmentConfig(noise=False, room=False, copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def audio_of(clips, folder: Path) -> dict[str, np.ndarray]:
     return {name: np.array(cache.waveform(name)) for name in cache.clips}
 
 
-def views_of(clips, folder: Path) -> dict[str, np.ndarray]:
-    """What training would read of the views, by name and number."""
+def copies_of(clips, folder: Path) -> dict[str, np.ndarray]:
+    """What training would read of the copies, by name and number."""
     chain = chains(AUGMENT, RATE, CONFIG.geometry.window_samples, CONFIG.features.log_offset)
     cache = open_cache(clips, RATE, folder.parent / f"{folder.name}-audio")
-    views = open_views(cache, ["ravdess"], CONFIG.features, chain.view_settings, chain.make_view_augment, folder)
-    return {f"{name} {view}": np.array(views.log_mel(name, view)) for name in views.places for view in range(2)}
+    copies = open_augmented(cache, ["ravdess"], CONFIG.features, chain.copy_settings, chain.make_copy_augment, folder)
+    return {f"{name} {copy}": np.array(copies.log_mel(name, copy)) for name in copies.places for copy in range(2)}
 
 
 def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
@@ -91,7 +91,7 @@ INDEX_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("read", "suffix"), [(audio_of, "f32"), (views_of, "f16")])
+@pytest.mark.parametrize(("read", "suffix"), [(audio_of, "f32"), (copies_of, "f16")])
 @pytest.mark.parametrize("fault", ARRAY_FAULTS)
 def test_damaged_arrays_are_found_and_made_anew_in_one_line(read, suffix, fault, clips, tmp_path, caplog):
     whole = read(clips, tmp_path / "cache")
@@ -109,7 +109,7 @@ def test_damaged_arrays_are_found_and_made_anew_in_one_line(read, suffix, fault,
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
-@pytest.mark.parametrize("read", [audio_of, views_of])
+@pytest.mark.parametrize("read", [audio_of, copies_of])
 @pytest.mark.parametrize("fault", INDEX_FAULTS)
 def test_a_damaged_index_is_made_anew(read, fault, clips, tmp_path, caplog):
     whole = read(clips, tmp_path / "cache")
@@ -241,7 +241,7 @@ def test_augmentation_that_gives_nan_is_named(clips, tmp_path):
         return lambda waveform, seed: np.full(8000, np.nan, np.float32)
 
     with pytest.raises(InputError, match=r"ravdess/0: augmentation gives NaN"):
-        open_views(cache, ["ravdess"], CONFIG.features, {"views": 1}, make, tmp_path)
+        open_augmented(cache, ["ravdess"], CONFIG.features, {"copies": 1}, make, tmp_path)
     assert not list(tmp_path.glob("*.f16"))
 
 

@@ -12,10 +12,18 @@ from augment.config import AugmentConfig
 from augment.copy_paste import CopyPaste
 from augment.pipeline import chains
 from crnn.config import ModelConfig
-from crnn.data.augmented import open_views
+from crnn.data.augmented import open_augmented
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance, read_corpus
-from crnn.data.loaders import EpochSampler, EvalClips, TrainClips, eval_loader, first_views, target_matrix, train_loader
+from crnn.data.loaders import (
+    EpochSampler,
+    EvalClips,
+    TrainClips,
+    eval_loader,
+    first_copies,
+    target_matrix,
+    train_loader,
+)
 from crnn.data.protocols import Split, make_split
 from crnn.errors import InputError
 from crnn.features import LogMel
@@ -41,7 +49,7 @@ def test_targets_are_intended_or_voted():
 
 CONFIG = RunConfig(optim=OptimConfig(batch_size=4))
 G = CONFIG.geometry
-AUGMENT = AugmentConfig(noise=False, room=False, views=2)
+AUGMENT = AugmentConfig(noise=False, room=False, copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -50,43 +58,43 @@ def world(voices, cache):
     return open_cache(utterances, 16000, cache), make_split("synthetic-demo", 0, utterances)
 
 
-def views_of(world, folder: Path, config: AugmentConfig = AUGMENT):
+def copies_of(world, folder: Path, config: AugmentConfig = AUGMENT):
     chain = chains(config, 16000, G.window_samples, CONFIG.features.log_offset)
     audio, split = world
-    return open_views(audio, split.corpora, CONFIG.features, chain.view_settings, chain.make_view_augment, folder)
+    return open_augmented(audio, split.corpora, CONFIG.features, chain.copy_settings, chain.make_copy_augment, folder)
 
 
 @pytest.fixture(scope="module")
-def views(world, cache):
-    return views_of(world, cache)
+def copies(world, cache):
+    return copies_of(world, cache)
 
 
-def loader_for(world, views, rank: int = 0, world_size: int = 1):
-    return train_loader(TrainClips(views, world[1], CONFIG), CONFIG, rank, world_size)
+def loader_for(world, copies, rank: int = 0, world_size: int = 1):
+    return train_loader(TrainClips(copies, world[1], CONFIG), CONFIG, rank, world_size)
 
 
-def test_views_are_the_same_wherever_they_are_computed_and_differ_from_each_other(world, views, tmp_path):
-    again = views_of(world, tmp_path)
+def test_copies_are_the_same_wherever_they_are_computed_and_differ_from_each_other(world, copies, tmp_path):
+    again = copies_of(world, tmp_path)
     for u in world[1].train:
-        assert views.count(u.name) == 2
-        first, second = (np.array(views.log_mel(u.name, view)) for view in (0, 1))
+        assert copies.count(u.name) == 2
+        first, second = (np.array(copies.log_mel(u.name, copy)) for copy in (0, 1))
         assert np.array_equal(first, again.log_mel(u.name, 0))
         assert len(first) != len(second) or not np.array_equal(first, second)
         assert len(first) >= G.frames_for(G.window_steps)
 
 
-def test_views_are_computed_once_per_setting(world, cache, views, tmp_path):
-    stored = {path.name for path in cache.glob("views-*.f16")}
-    views_of(world, cache)
-    assert {path.name for path in cache.glob("views-*.f16")} == stored
-    views_of(world, cache, AugmentConfig(noise=False, room=False, views=2, min_floor_db=-60))
-    assert len({path.name for path in cache.glob("views-*.f16")} - stored) == 1
+def test_copies_are_computed_once_per_setting(world, cache, copies, tmp_path):
+    stored = {path.name for path in cache.glob("augmented-*.f16")}
+    copies_of(world, cache)
+    assert {path.name for path in cache.glob("augmented-*.f16")} == stored
+    copies_of(world, cache, AugmentConfig(noise=False, room=False, copies=2, min_background_db=-60))
+    assert len({path.name for path in cache.glob("augmented-*.f16")} - stored) == 1
     assert not list(cache.glob("*.part"))
 
 
-def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, views):
-    clips = TrainClips(views, world[1], CONFIG)
-    one, other = clips[(3, 17, 5)], TrainClips(views, world[1], CONFIG)[(3, 17, 5)]
+def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, copies):
+    clips = TrainClips(copies, world[1], CONFIG)
+    one, other = clips[(3, 17, 5)], TrainClips(copies, world[1], CONFIG)[(3, 17, 5)]
     assert torch.equal(one[0], other[0])
     assert one[0].shape == (64, G.frames_for(G.window_steps))
     assert one[0].dtype == torch.float32
@@ -94,7 +102,7 @@ def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, vie
 
 
 class Numbered:
-    """Two views of each utterance, every value of which is the utterance's place, plus a half in the second."""
+    """Two copies of each utterance, every value of which is the utterance's place, plus a half in the second."""
 
     def __init__(self, utterances):
         self._places = {u.name: place for place, u in enumerate(utterances)}
@@ -102,8 +110,8 @@ class Numbered:
     def count(self, name: str) -> int:
         return 2
 
-    def log_mel(self, name: str, view: int) -> np.ndarray:
-        return np.full((2 * G.frames_for(G.window_steps), 64), self._places[name] + view / 2, np.float16)
+    def log_mel(self, name: str, copy: int) -> np.ndarray:
+        return np.full((2 * G.frames_for(G.window_steps), 64), self._places[name] + copy / 2, np.float16)
 
 
 def test_pasted_speech_is_neutral_and_of_the_same_training_speaker():
@@ -130,12 +138,12 @@ def test_pasted_speech_is_neutral_and_of_the_same_training_speaker():
         assert len(others) == (0 if u.speaker_id == "04" else 2 if u.emotion.startswith("neutral") else 3)
 
 
-def test_epochs_differ_and_processes_share_the_clips(world, views):
-    loader = loader_for(world, views)
+def test_epochs_differ_and_processes_share_the_clips(world, copies):
+    loader = loader_for(world, copies)
     first = next(iter(loader))[0]
     loader.sampler.set_epoch(1)
     assert not torch.equal(first, next(iter(loader))[0])
-    shares = [{index for _, _, index in loader_for(world, views, rank, 2).sampler} for rank in (0, 1)]
+    shares = [{index for _, _, index in loader_for(world, copies, rank, 2).sampler} for rank in (0, 1)]
     assert shares[0] | shares[1] == set(range(len(world[1].train)))
     assert not shares[0] & shares[1]
 
@@ -177,10 +185,10 @@ def test_evaluation_sees_every_clip_whole_between_the_streams_silence(world):
     assert seen == len(split.dev)
 
 
-def test_bands_are_learned_from_the_training_speakers(world, views):
+def test_bands_are_learned_from_the_training_speakers(world, copies):
     encoder = CRNN(CONFIG.features, ModelConfig(inputs=("level", "change")), 8).encoder
-    encoder.learn_bands(first_views(views, world[1]))
-    everything = [encoder.inputs(log_mel[None])[0] for log_mel in first_views(views, world[1])]
+    encoder.learn_bands(first_copies(copies, world[1]))
+    everything = [encoder.inputs(log_mel[None])[0] for log_mel in first_copies(copies, world[1])]
     together = torch.cat(everything, dim=-1)
     assert encoder.band_mean[..., 0].numpy() == pytest.approx(together.mean(dim=-1).numpy(), abs=1e-3)
     assert 1 / encoder.band_scale[..., 0].numpy() == pytest.approx(together.std(dim=-1).numpy(), rel=1e-2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from augment.mix import Mixup
 from crnn import labels
 from crnn.config import ModelConfig
-from crnn.data.augmented import open_views
+from crnn.data.augmented import open_augmented
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance, read_corpus
 from crnn.data.loaders import EvalClips, TrainClips, label_mask
@@ -111,11 +111,11 @@ def test_training_leaves_an_emotion_that_no_clip_could_have_as_it_was(masked, vo
 
         return lambda waveform, seed: np.pad(waveform, (0, max(0, least - len(waveform))))
 
-    views = open_views(audio, split.corpora, config.features, {"views": 1, "test": "masks"}, make, cache)
+    copies = open_augmented(audio, split.corpora, config.features, {"copies": 1, "test": "masks"}, make, cache)
     torch.manual_seed(0)
     model = CRNN(config.features, small, len(split.labels))
     before = {name: value.clone() for name, value in model.head.classifier.named_parameters()}
-    train, dev = TrainClips(views, split, config), EvalClips(audio, split.dev, split.labels, config)
+    train, dev = TrainClips(copies, split, config), EvalClips(audio, split.dev, split.labels, config)
     weights = balanced_class_weights(train.targets, train.mask)
     mixed = Mixup(0.3, 0.5)
 

@@ -274,7 +274,7 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     assert made.returncode == 0, made.stderr[-2000:]
     mine = own_voices(tmp_path / "mine")
     settings = ["--protocol", "own-data", "--init", tmp_path / "b", "--cache", cache, "--optim.epochs", "1"]
-    settings += ["--augment.noise", "false", "--augment.room", "false", "--augment.views", "1"]
+    settings += ["--augment.noise", "false", "--augment.room", "false", "--augment.copies", "1"]
     done = script("train.py", *settings, "--data", f"folder:{mine}", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr[-2000:]
     config, _, _ = RunFolder(tmp_path / "run").read_config()

@@ -9,30 +9,30 @@ MARGIN_SECONDS = 0.1
 
 
 class Padding:
-    """Cut the silence around speech, and put speech at a drawn place into a longer stretch with a faint noise floor.
+    """Cut the silence around speech, and put speech at a drawn place into a longer stretch of faint background noise.
 
     Corpora differ in how much silence they leave around a sentence and in how silent it is; neither says anything about
     emotion, and a model that learns either is lost in the next corpus.
 
     Args:
         min_samples: length of what is made, where the speech itself is not longer.
-        min_floor_db, max_floor_db: level of the noise floor, drawn between them, dB relative to the speech. Its
+        min_background_db, max_background_db: level of that noise, drawn between them, dB relative to the speech. Its
             spectrum falls with frequency by a drawn slope between white and brown.
     """
 
-    def __init__(self, min_samples: int, sample_rate: int, min_floor_db: float, max_floor_db: float) -> None:
-        if min_floor_db > max_floor_db:
-            raise ValueError(f"min_floor_db {min_floor_db} is above max_floor_db {max_floor_db}")
+    def __init__(self, min_samples: int, sample_rate: int, min_background_db: float, max_background_db: float) -> None:
+        if min_background_db > max_background_db:
+            raise ValueError(f"min_background_db {min_background_db} is above max_background_db {max_background_db}")
         self._min_samples, self._sample_rate = min_samples, sample_rate
-        self._floor = (min_floor_db, max_floor_db)
+        self._background_db = (min_background_db, max_background_db)
 
     def __call__(self, waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """`waveform (time,)` float32 -> `(at least min_samples,)` float32."""
         speech = trim(waveform, self._sample_rate)
         level = float(np.sqrt(np.mean(np.square(speech, dtype=np.float64))))
         made = place(speech, rng, self._min_samples)
-        floor = coloured_noise(len(made), float(rng.uniform(0.0, 2.0)), rng)
-        return made + np.float32(level * 10 ** (rng.uniform(*self._floor) / 20)) * floor
+        background = coloured_noise(len(made), float(rng.uniform(0.0, 2.0)), rng)
+        return made + np.float32(level * 10 ** (rng.uniform(*self._background_db) / 20)) * background
 
 
 def trim(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
