@@ -262,7 +262,7 @@ def text(metrics: dict) -> str:
     lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
     if metrics.get("speaker_dependent"):
         lines.append(f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}")
-    for part in ("dev", "probe", "test"):
+    for part in ("dev", "dev_unseen", "test"):
         if part in metrics:
             figures = metrics[part]
             ends = figures["uar_ci95"]

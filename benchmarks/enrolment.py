@@ -4,7 +4,7 @@
     SER_DATA=FOLDER python -m benchmarks.enrolment --set test        read once
 
 Two settings: within a corpus (ravdess-luna5, all folds) and across corpora (cross-leave-one-out: a stranger at a
-stranger's microphone; its development speakers are the probe). For every speaker, sentences are drawn at random many
+stranger's microphone; its development speakers are dev_unseen). For every speaker, sentences are drawn at random many
 times: neutral ones alone, or so many of every emotion; the profile made from them is judged on all the speaker's other
 clips. Speakers with too few clips are left out, of both figures. Intervals are over speakers. Needs finished runs; rows
 go to benchmarks/results/enrolment.json.
@@ -52,7 +52,7 @@ class Material:
 
 
 def material(job: Job, part: str) -> Material:
-    """`part`: dev or test; across corpora dev is the probe, the held-out corpus's own development speakers."""
+    """`part`: dev or test; across corpora dev is `dev_unseen`, the held-out corpus's own development speakers."""
     trained = load_trained(job.folder)
     _, data, _ = job.folder.read_config()
     prepared = preparation.prepare(trained.config, data)
@@ -66,7 +66,7 @@ def material(job: Job, part: str) -> Material:
     clips, logits, pooled = hear(some_of_each(split.train))
     spread = describe(logits, pooled, clips.labels, np.array([u.speaker for u in clips.utterances]), split.labels)
     across = job.protocol == recipes.CROSS
-    clips, logits, pooled = hear(list(split.test if part == "test" else split.probe if across else split.dev))
+    clips, logits, pooled = hear(list(split.test if part == "test" else split.dev_unseen if across else split.dev))
     tested = clips.utterances[0].corpus
     return Material(
         corpora.title(data[tested]),

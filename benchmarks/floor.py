@@ -36,7 +36,7 @@ def main() -> None:
         trained = load_trained(job.folder)
         prepared = preparation.prepare(trained.config, trained.data)
         job.folder.check_split(prepared.split)
-        clips = EvalClips(prepared.cache, prepared.split.probe, prepared.split.labels, trained.config)
+        clips = EvalClips(prepared.cache, prepared.split.dev_unseen, prepared.split.labels, trained.config)
         inputs = trained.model.encoder.inputs
         without = inputs.config
         for floor_db in FLOORS:
@@ -49,13 +49,13 @@ def main() -> None:
                 "split_hash": prepared.split.hash,
                 "fold": job.fold,
                 "seed": job.seed,
-                "corpus": corpora.titles({u.corpus: trained.data[u.corpus] for u in prepared.split.probe}),
+                "corpus": corpora.titles({u.corpus: trained.data[u.corpus] for u in prepared.split.dev_unseen}),
                 "floor_db": floor_db,
                 "probe_uar": figures["uar"],
                 "n_clips": figures["n_clips"],
             }
             add_row(RESULTS, row, ("model", "protocol", "fold", "seed", "floor_db"))
-            print(f"{job.name:40} floor {floor_db} dB  probe UAR {figures['uar']:.3f}", flush=True)
+            print(f"{job.name:40} floor {floor_db} dB  dev_unseen UAR {figures['uar']:.3f}", flush=True)
 
 
 if __name__ == "__main__":

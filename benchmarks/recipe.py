@@ -67,7 +67,7 @@ def main() -> None:
     for job in run_all(wanted, args.processes):
         made = metrics(job)
         name = job.recipe.removeprefix("try-")
-        judged = made.get("probe", made["dev"])
+        judged = made.get("dev_unseen", made["dev"])
         scores.setdefault(name, []).append(judged["uar"])
         row = {
             "experiment": name,
@@ -78,8 +78,8 @@ def main() -> None:
             "seed": job.seed,
             "dev_uar": made["dev"]["uar"],
             "last_dev_uar": made["history"][-1]["dev_uar"],
-            "probe_uar": made.get("probe", {}).get("uar"),
-            "probe_per_corpus": made.get("probe", {}).get("per_corpus_uar"),
+            "probe_uar": made.get("dev_unseen", {}).get("uar"),
+            "probe_per_corpus": made.get("dev_unseen", {}).get("per_corpus_uar"),
             "per_sex_uar": judged.get("per_sex_uar"),
             "epochs": made["history"][-1]["epoch"] + 1,
             "best_epoch": made["training"]["best_epoch"],
@@ -90,8 +90,8 @@ def main() -> None:
             "settings": " ".join(EXPERIMENTS[args.bench][name]),
         }
         add_row(args.out, row, ("experiment", "bench", "protocol", "fold", "seed"))
-        probe = "" if row["probe_uar"] is None else f"  probe {row['probe_uar']:.3f}"
-        print(f"{job.name:50} dev {row['dev_uar']:.3f}{probe}", flush=True)
+        dev_unseen = "" if row["probe_uar"] is None else f"  dev_unseen {row['probe_uar']:.3f}"
+        print(f"{job.name:50} dev {row['dev_uar']:.3f}{dev_unseen}", flush=True)
     for name, figures in scores.items():
         print(f"{args.bench} {name}: mean {statistics.mean(figures):.3f} over {len(figures)}", flush=True)
 

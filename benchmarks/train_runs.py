@@ -20,8 +20,8 @@ def main() -> None:
     wanted = recipes.jobs(args.recipe, args.protocols, args.seeds, args.folds)
     for job in run_all(wanted, args.processes):
         made = metrics(job)
-        probe = f"  probe {made['probe']['uar']:.3f}" if "probe" in made else ""
-        print(f"{job.name:50} dev {made['dev']['uar']:.3f}{probe}", flush=True)
+        dev_unseen = f"  dev_unseen {made['dev_unseen']['uar']:.3f}" if "dev_unseen" in made else ""
+        print(f"{job.name:50} dev {made['dev']['uar']:.3f}{dev_unseen}", flush=True)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ def open_augmented(
 ) -> AugmentedFeatures:
     """Open the copies of all recordings of these corpora, computing them first where they or the settings are new.
 
-    `settings` are the augmentation's, as plain values with their number under "copies"; `make_augment()` makes the chain
-    they describe, in the process that uses it. Raises what `make_augment` raises.
+    `settings` are the augmentation's, as plain values with the number of copies under "copies"; `make_augment()` makes
+    the chain they describe, in the process that uses it. Raises what `make_augment` raises.
     """
     folder = folder or default_folder()
     kind = Kind("f16", "<f2", (features.n_mels,))

@@ -64,7 +64,7 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
 
 
 class TrainClips(Dataset):
-    """One window of one augmented copy per item, cut at random; `paste` may put some of its speaker's neutral speech into it.
+    """One window of one augmented copy per item, cut at random; `paste` may put neutral speech of its speaker in.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made. Neutral speech comes from the

@@ -158,4 +158,4 @@ def _digest(copies: object) -> str:
 
 def without_test(prepared: Prepared) -> Prepared:
     """The same, with the test recordings out of reach: for every step that may only see development speakers."""
-    return replace(prepared, split=replace(prepared.split, test=(), probe=()))
+    return replace(prepared, split=replace(prepared.split, test=(), dev_unseen=()))

@@ -14,7 +14,7 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 
 Where the source names no development speakers they are cut from the training speakers by `cut_dev`. Across corpora
 each corpus has its own fixed development speakers: they choose epochs where their corpus is trained on, and recipes
-(as the `probe`) where it is held out; no figure about a held-out corpus includes them.
+(as `dev_unseen`) where it is held out; no figure about a held-out corpus includes them.
 
 Corrections (crnn.data.corrections) are added to the training recordings of any protocol.
 """
@@ -140,7 +140,7 @@ def _cross_split(name: str, fold: int, facts: dict, usable: list[Utterance]) -> 
     }
     parts = defaultdict(list)
     for u in usable:
-        names = ("dev", "train") if u.corpus in corpora["train"] else ("probe", "test")
+        names = ("dev", "train") if u.corpus in corpora["train"] else ("dev_unseen", "test")
         if u.corpus in corpora["train"] or u.corpus in corpora["test"]:
             parts[names[0] if (u.corpus, u.speaker_id) in dev else names[1]].append(u)
     split = _complete(name, fold, facts, parts)

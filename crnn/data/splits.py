@@ -12,7 +12,7 @@ from crnn.errors import InputError
 DEV_SHARE = 0.2
 """Share of the training speakers who become development speakers (at least one of each sex)."""
 
-SETS = ("train", "dev", "test", "probe")
+SETS = ("train", "dev", "test", "dev_unseen")
 
 
 class LeakError(InputError):
@@ -29,7 +29,7 @@ class Split:
     train: tuple[Utterance, ...]
     dev: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
-    probe: tuple[Utterance, ...] = ()
+    dev_unseen: tuple[Utterance, ...] = ()
     """Development speakers of held-out corpora: recipes may be chosen on them, epochs and thresholds not"""
     speaker_dependent: bool = False
     """The same people are heard in all sets: the figures are about them alone"""
@@ -40,7 +40,7 @@ class Split:
     """Corpus -> the labels that its clips can have, where corpora differ in them; empty: every corpus has all"""
 
     def sets(self) -> Iterable[tuple[str, tuple[Utterance, ...]]]:
-        return ((name, getattr(self, name)) for name in SETS if name != "probe" or self.probe)
+        return ((name, getattr(self, name)) for name in SETS if name != "dev_unseen" or self.dev_unseen)
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -63,8 +63,9 @@ class Split:
         return self._hash(lambda u: u.corpus != CORRECTIONS)
 
     def _hash(self, counts: Callable[[Utterance], bool]) -> str:
+        named = {"dev_unseen": "probe"}  # its name when hashes were first written: they stay as they were
         lines = sorted(
-            f"{name}\t{u.name}\t{u.speaker_id}\t{u.emotion}"
+            f"{named.get(name, name)}\t{u.name}\t{u.speaker_id}\t{u.emotion}"
             for name, members in self.sets()
             for u in members
             if counts(u)

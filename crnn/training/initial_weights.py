@@ -98,7 +98,7 @@ def refuse_heard(start: Start, split: Split) -> None:
     heard = set(start.heard)
     corpora = sorted({speaker.split(":")[0] for speaker in heard} & set(READERS))
     parsers = {corpus: READERS[corpus](Path("/nonexistent")) for corpus in corpora}
-    for part in ("dev", "test", "probe"):
+    for part in ("dev", "test", "dev_unseen"):
         members = getattr(split, part)
         known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & heard
         if known:

@@ -45,7 +45,7 @@ img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
 </body></html>
 """
 
-SUBSETS = (("train", "Training"), ("dev", "Development"), ("probe", "Held-out corpora"), ("test", "Test"))
+SUBSETS = (("train", "Training"), ("dev", "Development"), ("dev_unseen", "Held-out corpora"), ("test", "Test"))
 MADE = (("date", "Date"), ("command", "Command"), ("version", "Version"), ("commit", "Commit"))
 
 
@@ -61,7 +61,7 @@ def write_report(path: Path, metrics: dict) -> None:
         }
         for key, title in (
             ("dev", "Development speakers"),
-            ("probe", "Development speakers, held-out corpora"),
+            ("dev_unseen", "Development speakers, held-out corpora"),
             ("test", "Test speakers"),
         )
         if key in metrics

@@ -113,7 +113,7 @@ def test_reverberation_keeps_the_level_and_comes_as_often_as_it_was_told():
     assert Reverb(1.0, RATE, (0.2, 3.0), (-18, 6))(silence, np.random.default_rng(0)) is silence
 
 
-def test_surround_keeps_the_speech_and_forgets_the_silence_around_it():
+def test_padding_leaves_the_speech_and_replaces_the_silence_around_it():
     time = np.arange(RATE) / RATE
     word = (0.2 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
     silence = np.zeros(RATE, np.float32)

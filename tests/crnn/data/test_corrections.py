@@ -65,7 +65,7 @@ def test_they_train_and_judge_nobody():
     alone = make_split("synthetic-demo", 0, studio())
     split = make_split("synthetic-demo", 0, [*studio(), *home(5)])
     assert [u.corpus for u in split.train[len(alone.train) :]] == [CORRECTIONS] * 5
-    for part in ("dev", "test", "probe"):
+    for part in ("dev", "test", "dev_unseen"):
         assert getattr(split, part) == getattr(alone, part)
     assert split.hash != alone.hash, "a figure with corrections is not one without"
     assert split.original_hash == alone.hash == alone.original_hash

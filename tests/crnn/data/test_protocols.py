@@ -67,7 +67,7 @@ def test_across_corpora_everyone_has_one_place(protocol):
             u.speaker for u in utterances
         )
         assert {u.corpus for u in split.train} == {u.corpus for u in split.dev} == set(facts["train"])
-        assert {u.corpus for u in split.test} == {u.corpus for u in split.probe} == set(facts["test"])
+        assert {u.corpus for u in split.test} == {u.corpus for u in split.dev_unseen} == set(facts["test"])
         assert split.corpora == tuple(sorted(facts["train"]))
         check_leaks(split, {u.name: u.speaker for u in utterances})
 
@@ -77,7 +77,7 @@ def test_development_speakers_of_a_corpus_are_the_same_in_every_cross_protocol()
     for protocol in ("cross-leave-one-out", "cross-single", "cross-all-labels"):
         for fold in range(3):
             split = make_split(protocol, fold, crowd(corpora_of(protocol, fold)))
-            for u in (*split.dev, *split.probe):
+            for u in (*split.dev, *split.dev_unseen):
                 chosen.setdefault(u.corpus, set()).add((protocol, fold, u.speaker_id))
     for members in chosen.values():
         speakers = [{s for p, f, s in members if (p, f) == run} for run in {(p, f) for p, f, _ in members}]

@@ -45,7 +45,7 @@ def test_training_keeps_every_emotion_and_strangers_are_judged_on_the_shared_one
     split = make_split("cross-all-labels", fold, utterances)
     assert {u.name for u in (*split.train, *split.dev)} == {u.name for u in utterances if u.corpus != held_out}
     assert set(split.labels) == {u.emotion for u in split.train}
-    assert {u.emotion for u in (*split.test, *split.probe)} == set(SHARED)
+    assert {u.emotion for u in (*split.test, *split.dev_unseen)} == set(SHARED)
     assert split.label_sets[held_out] == SHARED
     mask = label_mask(split.train, split)
     for row, u in zip(mask, split.train, strict=True):
@@ -53,7 +53,7 @@ def test_training_keeps_every_emotion_and_strangers_are_judged_on_the_shared_one
     six = make_split("cross-leave-one-out", fold, utterances)
     assert not six.label_sets
     assert six.labels == SHARED
-    assert [u.name for u in six.probe] == [u.name for u in split.probe]
+    assert [u.name for u in six.dev_unseen] == [u.name for u in split.dev_unseen]
     assert label_mask(six.train, six).all()
 
 
