@@ -120,7 +120,7 @@ class AugmentConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
-        for name in ("gain_db", "snr_db", "hiss_db"):
+        for name in ("gain_db", "snr_db", "steady_noise_db", "background_db"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low > high:
                 raise ValueError(f"augment.min_{name} is {low}, above augment.max_{name} ({high})")

@@ -28,20 +28,20 @@ def test_style_moves_the_mean_of_bands_and_nothing_else():
     assert torch.equal(StyleMix(0.0, 1.0)(x, chance()), x)
 
 
-def test_hiss_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
+def test_steady_noise_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
     silence = torch.full((400, 64, 50), -30.0)
     silence[:, 10, 20] = 5.0  # all of the power: what the steady_noise is measured against
     mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
     made = SteadyNoise(0.75, -30.0, -10.0)(silence, chance())
     heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
-    with_hiss = (made[:, 0, 0] > -29).numpy()
-    assert with_hiss.mean() == pytest.approx(0.75, abs=0.08)
-    low, high = heard[with_hiss][:, 0], heard[with_hiss][:, -1]
+    with_noise = (made[:, 0, 0] > -29).numpy()
+    assert with_noise.mean() == pytest.approx(0.75, abs=0.08)
+    low, high = heard[with_noise][:, 0], heard[with_noise][:, -1]
     assert -30.1 <= low.min() < -28 < -12 < low.max() <= -9.9
     fall = low - high
     assert -0.1 <= fall.min() < 2 < 18 < fall.max() <= SteadyNoise.TILT_DB + 0.1
     assert torch.allclose(made[:, 10, 20], silence[:, 10, 20], atol=1e-2), "what is loud stays"
-    assert torch.allclose(made[with_hiss][:, 20, 0], made[with_hiss][:, 20, -1]), "it is steady"
+    assert torch.allclose(made[with_noise][:, 20, 0], made[with_noise][:, 20, -1]), "it is steady"
     assert torch.equal(SteadyNoise(0.0, -30.0, -10.0)(silence, chance()), silence.exp().log())
 
 
