@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results import add_row
-from benchmarks.tables import rows as measured
+from benchmarks.tables.results import rows as measured
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.errors import require

@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure  # without pyplot: no display, nothing global
 
 from benchmarks.recipes import TUNED
-from benchmarks.tables import rows
+from benchmarks.tables.results import rows
 
 IMAGES = Path("docs/images")
 MODEL = f"crnn {TUNED}"

@@ -19,7 +19,7 @@ import torch
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
 from benchmarks.results import add_row
-from benchmarks.tables import rows as measured
+from benchmarks.tables.results import rows as measured
 from crnn.config import from_dict
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips, eval_loader

@@ -1,16 +1,19 @@
 """What the benchmarks compute themselves: pooled figures, conditions, and that documents are made from result files."""
 
 import json
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from benchmarks import tables
 from benchmarks.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
 from benchmarks.corpora import title
 from benchmarks.pooled import over_seeds, pooled
+from benchmarks.tables.__main__ import PAGES, filled
+from benchmarks.tables.markdown import TABLES
+from crnn.errors import InputError
 
 
 def test_pooled_figures_are_those_of_all_clips_together():
@@ -95,19 +98,44 @@ def test_the_reconstruction_never_passes_as_the_corpus():
     assert title("/data/crema_d") == "crema_d"
 
 
-def test_documents_are_made_from_the_result_files(tmp_path, monkeypatch):
-    root = Path(tables.__file__).resolve().parents[1]
-    monkeypatch.chdir(root)
-    pages = {name: tmp_path / name for name in tables.PAGES}
-    committed = {name: path.read_text() for name, path in tables.PAGES.items()}
-    monkeypatch.setattr(tables, "PAGES", pages)
-    tables.main()
-    for name, path in pages.items():
-        assert path.read_text() == committed[name], f"{name} is not what python -m benchmarks.tables makes"
+@pytest.fixture
+def at_root(monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_result_files(page, at_root):
+    text = page.read_text(encoding="utf-8")
+    assert filled(text) == text, f"{page}: a table differs from its result file; run python -m benchmarks.tables"
+
+
+def test_every_table_stands_in_a_page(at_root):
+    used = {name for page in PAGES for name in re.findall(r"<!-- table: (\S+)", page.read_text(encoding="utf-8"))}
+    assert used == set(TABLES)
+
+
+def test_only_what_stands_between_the_markers_is_rewritten(at_root):
+    opened = "<!-- table: fields edge.bundle.manifest.FileFacts -->"
+    made = filled(f"Sentence, mended.\n\n{opened}\n\n| bytes | 7 |\n\n<!-- end -->\n\nEnd\n")
+    assert made.startswith(f"Sentence, mended.\n\n{opened}\n\n| field |")
+    assert made.endswith("|\n\n<!-- end -->\n\nEnd\n")
+    assert "| bytes | 7 |" not in made
+    assert filled(made) == made
+    assert filled(made.replace("mended", "mended again")) == made.replace("mended", "mended again")
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<!-- table: no-such -->\n<!-- end -->\n", "<!-- table: targets -->\n", "text\n<!-- end -->\n"],
+    ids=["unknown", "not closed", "not opened"],
+)
+def test_a_wrong_marker_is_refused(page):
+    with pytest.raises(InputError, match="table"):
+        filled(page)
 
 
 def test_result_files_say_how_they_were_made():
-    for path in (Path(tables.__file__).resolve().parent / "results").glob("*.json"):
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         values = json.loads(path.read_text())
         assert set(values) - {"int8_path"} == {"command", "commit", "machine", "date", "rows"}, path
         assert values["rows"], path

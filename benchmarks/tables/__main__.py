@@ -1,0 +1,43 @@
+"""Rewrite every generated table of the documents from the result files: python -m benchmarks.tables"""
+
+import re
+from pathlib import Path
+
+from benchmarks.tables import accuracy, adaptation, bundle, device, export, model_card  # noqa: F401  they register
+from benchmarks.tables.markdown import TABLES
+from crnn.errors import require
+from crnn.files.atomic import write_text
+
+PAGES = (Path("README.md"), Path("edge/pretrained/MODEL_CARD.md"), *sorted(Path("docs").glob("*.md")))
+BLOCK = re.compile(r"<!-- table: (?P<call>[^\n]+?) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """The page with what stands between its markers made anew; everything else as it is.
+
+    Raises InputError for a marker that names no table or is not closed.
+    """
+    opened, closed = len(re.findall("<!-- table: ", text)), len(re.findall("<!-- end -->", text))
+    blocks = len(BLOCK.findall(text))
+    require(
+        blocks == opened == closed, f"{opened} table markers, {closed} end markers: close each table with <!-- end -->"
+    )
+    return BLOCK.sub(_made, text)
+
+
+def _made(block: re.Match) -> str:
+    name, *arguments = block["call"].split()
+    require(name in TABLES, f"no table {name}; known: {', '.join(sorted(TABLES))}")
+    return f"<!-- table: {block['call']} -->\n\n{TABLES[name](*arguments).strip()}\n\n<!-- end -->"
+
+
+def main() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        made = filled(text)
+        if made != text:
+            write_text(page, made)
+
+
+if __name__ == "__main__":
+    main()

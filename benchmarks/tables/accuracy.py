@@ -1,0 +1,189 @@
+"""Tables of accuracy: targets, within a corpus, across corpora, groups of speakers, robustness, confidence."""
+
+from collections.abc import Iterable
+
+from benchmarks.recipes import SHIPS, TUNED
+from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
+from benchmarks.tables.results import one, rows
+
+SHIPPED, WITHIN = f"crnn {SHIPS}", f"crnn {TUNED}"
+MODELS = (SHIPPED, "crnn narrow-96-floor", WITHIN, "crnn narrow", "crnn narrow-taught", "crnn wide")
+UNSEEN = (SHIPPED, "crnn narrow-96-floor")
+"""Recipes for unseen corpora: their robustness is measured on a corpus that training left out"""
+PROTOCOLS = ("ravdess-luna5", "ravdess-emobox6", "emodb-loso", "cremad-evar")
+LEAVE_ONE_OUT = "cross-leave-one-out"
+
+
+def short(model: str) -> str:
+    return model.removeprefix("crnn ")
+
+
+def whole(protocol: str) -> list[dict]:
+    """Our models' pooled rows of a protocol: float32, whole clips."""
+    return [row for row in rows("accuracy_pooled", protocol=protocol, scheme="float32", mode="whole") if row["seeds"]]
+
+
+def left_out(model: str) -> float | None:
+    """Mean over the corpora left out of the mean over seeds."""
+    return mean(row["uar_mean"] for row in rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=model))
+
+
+def gains_over_baseline(model: str) -> list[float]:
+    """UAR above the classical baseline, for every direction across corpora that both were measured in."""
+    ours = {(row["train"], row["test"]): row["uar_mean"] for row in rows("cross_corpus_pooled", model=model)}
+    return [
+        ours[row["train"], row["test"]] - row["uar"]
+        for row in rows("cross_corpus", seed=None)
+        if (row["train"], row["test"]) in ours
+    ]
+
+
+def lost(model: str, condition: str, levels: Iterable[str]) -> float | None:
+    """The most UAR that a model loses over some levels of a condition."""
+    protocol = LEAVE_ONE_OUT if model in UNSEEN else "ravdess-luna5"
+    found = rows("robustness", protocol=protocol, condition=condition, model=model)
+    return max((row["uar_lost"] for row in found if row["level"] in levels), default=None)
+
+
+def reached(value: float | None, goals: list[float]) -> str:
+    if value is None:
+        return NOT_MEASURED
+    met = [goal for goal in goals if goal <= value]
+    return f"{100 * met[-1]:g} reached" if met else f"missed by {100 * (goals[0] - value):.1f}"
+
+
+@table("targets")
+def targets() -> str:
+    """Each target, every model's figure, and whether the best one reaches it."""
+    lines = []
+    for name, protocol, key, goals in (
+        ("ravdess-luna5, UAR", "ravdess-luna5", "uar_mean", [0.66, 0.70]),
+        ("ravdess-emobox6, UAR", "ravdess-emobox6", "uar_mean", [0.654, 0.72]),
+        ("emodb-loso, UAR", "emodb-loso", "uar_mean", [0.82, 0.85]),
+        ("cremad-evar, accuracy", "cremad-evar", "wa", [0.60, 0.64]),
+    ):
+        found = {row["model"]: row[key] for row in whole(protocol)}
+        asked = ", then ".join(f"{100 * goal:g}" for goal in goals)
+        lines.append((name, asked, *(percent(found.get(m)) for m in MODELS), reached(max(found.values()), goals)))
+    left = [left_out(model) for model in MODELS]
+    best = max(value for value in left if value is not None)
+    lines.append(("one corpus left out, mean UAR", "50", *map(percent, left), reached(best, [0.5])))
+    gains = [min(gains_over_baseline(model), default=None) for model in MODELS]
+    asked = ("least gain over eGeMAPS + SVM across corpora", "10")
+    lines.append((*asked, *(percent(value, sign=True) for value in gains), reached(gains[0], [0.1])))
+    for name, condition, levels, most in (
+        ("UAR lost at 10 dB of noise", "noise", ("10 dB",), 0.05),
+        ("UAR lost in an unseen stairway", "room", ("audeering_air_binaural_stairway_1_1_0",), 0.05),
+        ("UAR lost in an unseen hall (RT60 3.9 s)", "room", ("pymix_hall",), 0.05),
+        ("UAR lost at -30 to +10 dB gain", "gain", ("-30 dB", "-20 dB", "-10 dB", "+10 dB"), 0.02),
+    ):
+        values = {model: lost(model, condition, levels) for model in MODELS}
+        worse = max(values[SHIPPED], values[WITHIN])
+        verdict = "reached" if worse <= most else f"missed by {100 * (worse - most):.1f}"
+        lines.append((name, f"at most {100 * most:g}", *map(percent, values.values()), verdict))
+    return markdown(("target", "goal", *map(short, MODELS), "verdict"), lines)
+
+
+@table("within")
+def within() -> str:
+    """Every model on the protocols within a corpus, pooled over folds."""
+    return markdown(
+        ("protocol", "model", "mode", "seeds", "UAR", "95 % interval", "WA", "macro-F1", "worst speaker"),
+        (
+            (
+                *(protocol, row["model"], row["mode"], len(row["seeds"]) or "", percent(row["uar_mean"])),
+                *(interval(row["uar_ci95"]), percent(row["wa"]), percent(row["macro_f1"])),
+                percent(row["worst_speaker_uar"]),
+            )
+            for protocol in PROTOCOLS
+            for row in rows("accuracy_pooled", protocol=protocol)
+        ),
+    )
+
+
+@table("within-summary")
+def within_summary() -> str:
+    """The network that ships beside the better of the classical baselines, within a corpus."""
+    lines = []
+    for protocol in PROTOCOLS:
+        ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")
+        baselines = [row for row in rows("accuracy_pooled", protocol=protocol) if row["model"].endswith("SVM")]
+        best = max(baselines, key=lambda row: row["uar"])
+        figures = (percent(ours["uar_mean"]), interval(ours["uar_ci95"]), len(ours["seeds"]), percent(best["uar"]))
+        lines.append((f"`{protocol}`", *figures, best["model"].split(" ")[0]))
+    return markdown(("protocol", "this network, UAR", "95 % interval", "seeds", "best SVM", "its features"), lines)
+
+
+@table("across")
+def across() -> str:
+    """Every model in every direction across corpora."""
+    return markdown(
+        ("trained on", "tested on", "model", "UAR", "95 % interval", "seeds", "eGeMAPS + SVM"),
+        (
+            (
+                *(base["train"], base["test"], short(model), percent(row["uar_mean"]), interval(row["uar_ci95"])),
+                *(len(row["seeds"]), percent(base["uar"])),
+            )
+            for base in rows("cross_corpus", seed=None)
+            for model in MODELS
+            for row in rows("cross_corpus_pooled", train=base["train"], test=base["test"], model=model)
+        ),
+    )
+
+
+@table("unseen")
+def unseen() -> str:
+    """The recipe that ships on each corpus that its training left out, beside the classical baseline."""
+    lines = []
+    for base in rows("cross_corpus", seed=None, protocol=LEAVE_ONE_OUT):
+        ours = one("cross_corpus_pooled", train=base["train"], test=base["test"], model=SHIPPED)
+        figures = (percent(ours["uar_mean"]), interval(ours["uar_ci95"]), percent(base["uar"]), ours["n_speakers"])
+        lines.append((base["train"], base["test"], *figures))
+    head = ("trained on", "tested on", "this recipe, UAR", "95 % interval", "eGeMAPS + SVM", "test speakers")
+    return markdown(head, lines)
+
+
+@table("speakers")
+def speakers() -> str:
+    """Women, men, the best and the worst speakers, of every model."""
+    kept = [row for protocol in sorted(PROTOCOLS) for row in rows("accuracy_pooled", protocol=protocol)]
+    kept = [row for row in kept if (row["scheme"], row["mode"]) == ("float32", "whole") and row.get("per_sex_uar")]
+    found = [(row["protocol"], row) for row in sorted(kept, key=lambda row: (row["protocol"], row["model"].lower()))]
+    shipped = rows("cross_corpus_pooled", model=SHIPPED, protocol=LEAVE_ONE_OUT)
+    found += [(f"{row['train']} -> {row['test']}", row) for row in shipped]
+    lines = []
+    for where, row in found:
+        each = sorted(row["per_speaker_uar"].values())
+        lowest = mean(each[: max(1, len(each) // 4)])
+        sexes = (percent(row["per_sex_uar"]["female"]), percent(row["per_sex_uar"]["male"]))
+        lines.append((where, short(row["model"]), *sexes, *map(percent, (each[-1], each[0], lowest))))
+    return markdown(("protocol", "model", "women", "men", "best speaker", "worst speaker", "lowest quarter"), lines)
+
+
+@table("robustness")
+def robustness(protocol: str) -> str:
+    """UAR of every model under every condition of one protocol."""
+    of_protocol = {row["model"] for row in rows("robustness", protocol=protocol)}
+    measured = [model for model in MODELS if model in of_protocol]
+    lines = []
+    for row in rows("robustness", protocol=protocol, model=measured[0]):
+        where = {"condition": row["condition"], "level": row["level"]}
+        its = [one("robustness", protocol=protocol, model=model, **where) for model in measured]
+        figures = (text for of in its for text in (percent(of.get("uar")), percent(of.get("uar_lost"), sign=True)))
+        lines.append((*where.values(), *figures))
+    return markdown(("condition", "level", *(text for m in measured for text in (short(m), "lost"))), lines)
+
+
+@table("confidence")
+def confidence() -> str:
+    """Calibration and "uncertain", per run."""
+    return markdown(
+        ("protocol", "model", "seed", "ECE before", "ECE after", "decided", "right of all", "right of decided"),
+        (
+            (
+                *(row["protocol"], row["model"], row["seed"]),
+                *(percent(row[key]) for key in ("ece_before", "ece", "coverage", "accuracy", "accuracy_covered")),
+            )
+            for row in rows("confidence")
+        ),
+    )

@@ -1,0 +1,28 @@
+"""Tables of docs/bundle.md: the fields of the dataclasses that read a bundle, from their docstrings."""
+
+import dataclasses
+import pydoc
+import typing
+
+import docstring_parser
+
+from benchmarks.tables.markdown import markdown, table
+from crnn.errors import require
+
+KINDS = {int: "integer", float: "number", str: "text", tuple[str, ...]: "list of texts"}
+
+
+@table("fields")
+def fields(name: str) -> str:
+    """Name, type and description of every field of a dataclass, given as `package.module.Class`."""
+    cls = pydoc.locate(name)
+    require(dataclasses.is_dataclass(cls), f"{name} is no dataclass")
+    described = {item.args[1]: item.description for item in docstring_parser.parse_from_object(cls).meta}
+    hints = typing.get_type_hints(cls)
+    return markdown(
+        ("field", "type", "meaning"),
+        (
+            (f"`{field.name}`", KINDS.get(hints[field.name], "named values"), " ".join(described[field.name].split()))
+            for field in dataclasses.fields(cls)
+        ),
+    )

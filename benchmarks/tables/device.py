@@ -1,0 +1,147 @@
+"""Tables of docs/performance.md: the stream beside other systems, its parts, false emotions, a day of audio."""
+
+from benchmarks.tables.markdown import markdown, number, percent, ratio, table
+from benchmarks.tables.results import one, rows
+
+STAGES = {
+    "log_mel": "features (NumPy)",
+    "encoder": "encoder",
+    "head": "head",
+    "python": "buffers, level, softmax",
+    "hop": "whole interval",
+}
+
+
+@table("streaming")
+def streaming() -> str:
+    """Every system in a process of its own."""
+    ours = one("streaming", system="ours", runtime="onnx")
+    head = ("system", "runtime", "interval s", "rtf", "rtf / ours", "p50 ms", "p95 ms", "RSS MB", "start s")
+    return markdown(
+        (*head, "CPU s per hour of speech", "of silence"),
+        (
+            (
+                *(row["system"], row["runtime"], row["hop_seconds"], number(row["rtf"], 5)),
+                *(ratio(row["rtf"], ours["rtf"]), number(row["latency_ms_p50"], 2), number(row["latency_ms_p95"], 2)),
+                *(number(row["rss_mb"], 0), number(row["startup_s"], 2)),
+                *(number(row["cpu_s_per_hour_speech"], 1), number(row["cpu_s_per_hour_silence"], 1)),
+            )
+            for row in rows("streaming")
+        ),
+    )
+
+
+@table("streaming-targets")
+def streaming_targets() -> str:
+    """What the stream was asked to cost, and what it costs."""
+    ours = one("streaming", system="ours", runtime="onnx")
+    stream, again = one("streaming", system="ours_stream"), one("streaming", system="ours_recompute")
+    eager, silero = one("streaming", system="torch_recompute"), one("streaming", system="silero_vad")
+
+    def line(target: str, value: float, met: bool) -> tuple[str, str, str]:
+        return target, f"{value:.2f}", "yes" if met else "no"
+
+    beside, files, torch = ours["rtf"] / silero["rtf"], again["rtf"] / stream["rtf"], eager["rtf"] / stream["rtf"]
+    return markdown(
+        ("target", "measured", "reached"),
+        (
+            line("rtf at most that of silero-vad", beside, beside <= 1),
+            line("recomputing each window, same files, at least 8 times the stream", files, files >= 8),
+            line("recomputing each window in eager torch, at least 8 times the stream", torch, torch >= 8),
+            line("RSS at most 80 MB", ours["rss_mb"], ours["rss_mb"] <= 80),
+            line("first result within 1 s of process start", ours["startup_s"], ours["startup_s"] <= 1),
+        ),
+    )
+
+
+@table("stages")
+def stages() -> str:
+    """Where the time of one interval goes."""
+    head = ("part", "ONNX us", "share %", "LiteRT us", "share %", "recomputed us", "recomputed / ONNX")
+    lines = []
+    for part, title in STAGES.items():
+        onnx, lite, again = (
+            one("hop", kind="stage", part=part, idea=name) for name in ("onnx", "tflite", "recomputed")
+        )
+        times = (number(onnx["us"], 0), percent(onnx["share"]), number(lite["us"], 0), percent(lite["share"]))
+        of_window = (number(again["us"], 0), ratio(again["us"], onnx["us"])) if again else ("", "")
+        lines.append((title, *times, *of_window))
+    return markdown(head, lines)
+
+
+@table("false-alarms")
+def false_alarms() -> str:
+    """False emotions per hour and missed utterances, per VAD, on the test half."""
+    return markdown(
+        ("VAD", "hours without a voice", "false emotions per hour", "utterances", "missed %", "target reached"),
+        (
+            (
+                *(row["gate"], number(row["hours"], 1), number(row["alarms_per_hour"], 2), row["utterances"]),
+                *(percent(row["missed"]), "yes" if row["alarms_per_hour"] <= 0.5 and row["missed"] <= 0.05 else "no"),
+            )
+            for row in rows("false_alarms", split="test", sound="all")
+        ),
+    )
+
+
+@table("false-alarms-by-sound")
+def false_alarms_by_sound() -> str:
+    """False emotions per hour of each sound."""
+    return markdown(
+        ("sound", "energy", "silero"),
+        (
+            (row["sound"], number(row["alarms_per_hour"], 1), number(_silero(row).get("alarms_per_hour"), 1))
+            for row in rows("false_alarms", split="test", gate="energy")
+            if "alarms_per_hour" in row and row["sound"] != "all"
+        ),
+    )
+
+
+@table("missed-by-corpus")
+def missed_by_corpus() -> str:
+    """Missed utterances of each corpus, clean and in noise."""
+    return markdown(
+        ("speech", "energy, missed %", "silero, missed %"),
+        (
+            (row["sound"].removeprefix("speech "), percent(row["missed"]), percent(_silero(row).get("missed")))
+            for row in rows("false_alarms", split="test", gate="energy")
+            if "lost" in row and row["sound"] != "all"
+        ),
+    )
+
+
+def _silero(row: dict) -> dict:
+    return one("false_alarms", split="test", gate="silero", sound=row["sound"])
+
+
+@table("soak-stream")
+def soak_stream() -> str:
+    """A day of the stream alone."""
+    head = ("runtime", "hours", "intervals due", "intervals seen", "decisions", "drift s", "longest wait s")
+    return markdown(
+        (*head, "RSS MB after 1 h", "RSS MB at the end", "rtf (wall clock)"),
+        (
+            (
+                *(row["runtime"], number(row["hours"], 1), row["hops_expected"], row["hops"], row["decisions"]),
+                *(row["drift_s"], row["longest_wait_s"], row["rss_mb_early"], row["rss_mb_end"], row["rtf"]),
+            )
+            for row in rows("soak", what="stream")
+        ),
+    )
+
+
+@table("soak-loop")
+def soak_loop() -> str:
+    """A day of the whole loop with its VAD."""
+    head = ("runtime", "hours", "rounds", "intervals", "segments", "missing", "misplaced", "different", "drift s")
+    return markdown(
+        (*head, "RSS MB after 1 h", "RSS MB at the end", "rtf (wall clock)"),
+        (
+            (
+                *(row["runtime"], number(row["hours"], 1), row["rounds"], row["hops"], row["segments"]),
+                *(row["missing"], row["misplaced"], row["different"], row["drift_s"]),
+                *(row["rss_mb_early"], row["rss_mb_end"], row["rtf"]),
+            )
+            for row in rows("soak", what="loop")
+        ),
+    )
