@@ -1,4 +1,4 @@
-"""What the tests of attacks on the page share."""
+"""Shared by the tests of attacks on the page."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`python -m edge.page` under watch, and its page in a browser."""
+"""`python -m edge.page` with an audit hook, and its page in a browser."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MAX_SESSIONS = 2
 PATIENCE = 60_000
-"""ms that a busy machine gets for anything"""
+"""ms; a busy machine is slow"""
 
-# Whom the server talks to, written down before it does.
+# Records whom the server connects to, before it does.
 WATCH = """
 import os, sys
 def hook(event, arguments):
@@ -49,7 +49,7 @@ class Server:
         }
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            # A synthetic voice is not always one to the neural gate.
+            # The neural VAD does not always detect a synthetic voice.
             [sys.executable, "-m", "edge.page", "--port", "0", "--gate", "energy", *arguments],
             cwd=folder,
             env=environment,
@@ -65,7 +65,7 @@ class Server:
         return self.errors.read()
 
     def left(self) -> list[Path]:
-        """Files of people that lie about."""
+        """Uploads that were not deleted."""
         return [path for path in self.temp.rglob("*") if path.is_file()]
 
     def stop(self) -> int:
@@ -99,7 +99,7 @@ def upload(page, place: str, path: Path) -> None:
 
 
 def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str, dict]:
-    """Code (0: cut off), text and headers that a request is answered with; `a_b` names the header a-b."""
+    """Code (0: cut off), text and headers of the answer to a request; `a_b` names the header a-b."""
     request = urllib.request.Request(url, data, {name.replace("_", "-"): value for name, value in headers.items()})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:

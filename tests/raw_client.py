@@ -1,4 +1,4 @@
-"""An HTTP client that sends exactly what it is told to: no cookies, no checks of its own."""
+"""An HTTP client that sends exactly the given bytes: no cookies, no checks."""
 
 import json
 import socket
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 TIMEOUT = 60
-"""s; a server that says nothing for so long is taken to hang"""
+"""s without an answer after which a server counts as hanging"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`code` is 0 where the server closed the connection without a word."""
+    """`code` is 0 if the server closed the connection without an answer."""
 
     code: int
     head: str
@@ -31,7 +31,7 @@ class Client:
         self._address, self.host = (parts.hostname, parts.port), parts.netloc
 
     def send(self, data: bytes) -> Answer:
-        """`data` as it is; what comes back until the server closes the connection."""
+        """Send `data` unchanged; returns everything until the server closes the connection."""
         with socket.create_connection(self._address, timeout=TIMEOUT) as line:
             received = b""
             with suppress(BrokenPipeError, ConnectionResetError):  # answered before everything was sent

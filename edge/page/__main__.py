@@ -1,10 +1,10 @@
-"""A local web page: recognize a recording, listen live, compare two bundles, and see what the answers rest on.
+"""A local web page: recognize a recording or the microphone, compare two bundles, and see what an answer depends on.
 
-python -m edge.page                     with the models that ship, on http://127.0.0.1:7860
-python -m edge.page BUNDLE BUNDLE       with yours as well
-python -m edge.page --corrections FOLDER      and what stream_infer.py --keep-unsure FOLDER kept, to be corrected
+python -m edge.page                       the shipped models, on http://127.0.0.1:7860
+python -m edge.page BUNDLE BUNDLE         your bundles as well
+python -m edge.page --corrections FOLDER  also correct what stream_infer.py --keep-unsure FOLDER stored
 
-Only this machine reaches the page unless --host says otherwise, and the page reaches nothing outside. Ctrl-C ends it.
+Only this machine can open the page unless --host names another address. The page connects to nothing. Ctrl-C ends it.
 """
 
 from crnn.cli.interrupt import at_leave, interruptible, starting
@@ -35,9 +35,9 @@ from edge.page.upload import UploadLimits
 
 NEEDED = ("gradio", "soundfile", "soxr")
 GRACE_SECONDS = 2
-"""What open pages get to finish when the server ends"""
+"""s that open requests get to finish when the server ends"""
 CONNECTIONS = 200
-"""At a time; the rest is answered that the server is busy, before it runs out of file descriptors"""
+"""Open at a time; further ones are answered that the server is busy, before it runs out of file descriptors"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine alone)"
     )
-    parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any that is free)")
+    parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any free port)")
     parser.add_argument("--runtime", help="inference runtime (default: each bundle's first that is installed)")
     parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
     parser.add_argument(
@@ -66,13 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--corrections",
         type=Path,
         metavar="FOLDER",
-        help="a tab to correct what stream_infer.py --keep-unsure kept there",
+        help="add a tab to correct the recordings that stream_infer.py --keep-unsure stored there",
     )
     return parser
 
 
 def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
-    """The bundles that ship and those in `folders`, by the name the page shows. Raises as Bundle.open."""
+    """The shipped bundles and those in `folders`, by the name that the page shows. Raises as Bundle.open."""
     shipped = [manifest.parent for manifest in sorted(PRETRAINED.parent.glob(f"*/{MANIFEST}"))]
     shipped.sort(key=lambda folder: folder != PRETRAINED)  # the default first
     found = {f"shipped: {folder.name}": Bundle.open(folder) for folder in shipped}
@@ -80,7 +80,7 @@ def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
 
 
 def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Corrections | None:
-    """Raises InputError if there is no such folder, or it cannot be used."""
+    """The recordings to correct, or None without a folder. Raises InputError if the folder is missing or unusable."""
     if folder is None:
         return None
     require(
@@ -91,7 +91,7 @@ def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Correct
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`.
+    """Whether only this machine can connect to `host`.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("pi.local")
     (True, True, False, False)
@@ -103,7 +103,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises InputError if the address cannot be had."""
+    """A listening socket. Raises InputError if the address cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
@@ -114,19 +114,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(args: argparse.Namespace, folder: str) -> None:
-    """Serve until a signal; whatever is uploaded lies in `folder`."""
+    """Serve until a signal. Uploads are written to `folder`."""
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    tempfile.tempdir = folder  # uploads that break off halfway lie there
+    tempfile.tempdir = folder  # interrupted uploads leave their files there
     limits = UploadLimits(args.max_mb, args.max_seconds, args.max_sessions)
     local = is_loopback(args.host)
     require(
         local or args.corrections is None,
-        f"--host {args.host}: with --corrections the page is for this machine alone, it plays what was said at home",
+        f"--host {args.host}: --corrections works on this machine only, because the page plays private recordings",
     )
     bundles = open_bundles(args.bundles)
     corrections = open_corrections(args.corrections, bundles)
-    for bundle in bundles.values():
-        bundle.recognizer(args.runtime)  # proven before anybody is told that the page is ready
+    recognizers = {name: bundle.recognizer(args.runtime) for name, bundle in bundles.items()}
 
     with bind(args.host, args.port) as listening:
         import uvicorn  # with Gradio; both read the environment when they are imported
@@ -135,10 +134,10 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 
         port = listening.getsockname()[1]
         names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
-        app = build_app(bundles, args.runtime, args.gate, limits, names, Path(folder), corrections)
+        app = build_app(bundles, recognizers, args.runtime, args.gate, limits, names, Path(folder), corrections)
         if not local:
             sys.stderr.write(
-                f"warning: whoever can reach {args.host}:{port} can use this page; it asks for no password\n"
+                f"warning: anyone who can reach {args.host}:{port} can use this page; it has no password\n"
             )
         name = f"[{args.host}]" if ":" in args.host else args.host
         sys.stdout.write(f"http://{name}:{port}\n")
@@ -160,7 +159,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again: the folder is to go first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again, before the folder is removed
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         require(not missing, f"the page needs {', '.join(missing)}: {install('ui')}")

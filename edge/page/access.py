@@ -1,8 +1,8 @@
-"""What may reach the page at all: known addresses, asked for by the page itself, under the name it is served by.
+"""Access control: only listed paths, only requests from the page itself, only under the host name that is served.
 
-Gradio answers on about eighty addresses: it serves and takes files, runs functions, forwards requests. The page needs
-none of that, only Gradio's scripts and styles. So whatever is not listed here is refused before Gradio sees it, always
-with the same answer: nobody learns from it what exists.
+Gradio answers on about eighty paths: it serves and accepts files, runs functions and forwards requests. The page needs
+only Gradio's scripts and styles. Any path that is not listed here is refused before Gradio sees it, always with the
+same answer, so that an answer does not reveal which files exist.
 """
 
 import logging
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 FILE = r"[\w-][\w.-]*"
-"""Of an address: never begins with a dot"""
+"""Part of a path; it never begins with a dot"""
 OPEN = {
     "GET": re.compile(
         rf"/|/theme\.css|/gradio_api/theme\.css|/favicon\.ico|/(?:assets|static)(?:/{FILE})+|/recordings(?:/{FILE})?",
@@ -26,20 +26,20 @@ OPEN = {
     ),
     "POST": re.compile(rf"/clip|/live|/live/[\w-]+(?:/end)?|/recordings/{FILE}", re.ASCII),
 }
-"""Method -> the paths that are answered"""
+"""Method -> paths that are answered"""
 LONGEST_PATH = 200
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'none'"
 )
-"""The browser itself refuses whatever would come from elsewhere or go there"""
+"""With this the browser itself refuses to load anything from another host or send anything there"""
 
 
 class Door:
     """ASGI middleware, the outermost.
 
     Args:
-        names: the hosts that the page answers to, as a Host header has them without the port; `("*",)`: any.
+        names: the hosts that the page answers to, as in a Host header without the port; `("*",)`: any.
     """
 
     def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ class Door:
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
                 if message["status"] >= 400:
-                    headers["Connection"] = "close"  # or the rest of a refused body would be waited for
+                    headers["Connection"] = "close"  # otherwise the server waits for the rest of a refused body
             await send(message)
 
         refused = self._refusal(scope)
@@ -69,11 +69,11 @@ class Door:
             await refused(scope, receive, send_with_policy)
             return
         if scope["path"] != "/clip":
-            scope = scope | {"query_string": b""}  # Gradio would read a stored page that a query names
+            scope = scope | {"query_string": b""}  # Gradio would read a stored page named in a query
         try:
             await self._app(scope, receive, send_with_policy)
-        except ClientDisconnect:  # nobody is left to be answered
-            log.info("a browser left while it was sending")
+        except ClientDisconnect:  # there is nobody to answer
+            log.info("a browser disconnected while it was sending")
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -84,17 +84,17 @@ class Door:
         known = OPEN.get("GET" if method == "HEAD" else method)
         if known is None or len(path) > LONGEST_PATH or not known.fullmatch(path):
             return _refused("there is nothing here", 404)
-        if path != "/" and not _same_origin(headers, host):  # anybody may link to the page, nobody use it for a visitor
-            return _refused("this page takes no orders from other sites", 403)
+        if path != "/" and not _same_origin(headers, host):  # other sites may link to the page, but not send requests
+            return _refused("this page accepts no requests from other sites", 403)
         return None
 
 
 def _same_origin(headers: Headers, host: str) -> bool:
-    """Whether a page of this server asks, as far as a browser says; a program that is no browser may ask as well."""
+    """Whether the request comes from a page of this server, or from a program that is not a browser."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin = headers.get("origin")  # all that older browsers send
+    origin = headers.get("origin")  # older browsers send only this
     try:
         return origin is None or urlsplit(origin).netloc.lower() == host
     except ValueError:

@@ -1,5 +1,5 @@
-// The Recording and Compare tabs: a clip is chosen, dropped or recorded, stays here to be played, and is sent to be
-// recognized. The server gets its bytes, never a name or a path.
+// The Recording and Compare tabs: choose, drop or record a clip, play it, and send it to be recognized.
+// The server receives its bytes, never a name or a path.
 (() => {
   const clips = new WeakMap(); // place -> { blob, name }
   const recordings = new WeakMap(); // place -> the recording in progress
@@ -107,8 +107,8 @@
     button.disabled = true;
     for (const view of shown) view.textContent = "Recognizing ...";
     try {
-      const told = await ser.ask(`/clip?models=${models}`, { method: "POST", body: clip.blob });
-      shown.forEach((view, number) => { view.innerHTML = told.views[number]; });
+      const answer = await ser.ask(`/clip?models=${models}`, { method: "POST", body: clip.blob });
+      shown.forEach((view, number) => { view.innerHTML = answer.views[number]; });
     } catch (error) {
       for (const view of shown) view.replaceChildren();
       say(place, error.status === 422 ? `${clip.name}: ${error.message}` : error.message);

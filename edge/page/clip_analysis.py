@@ -1,4 +1,4 @@
-"""What the device loop tells of a clip, with what each of its answers rests on."""
+"""The results of the device loop for one clip, and the parts of the sound that each answer depends on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ import numpy as np
 
 from crnn.features import LogMel
 from edge.audio.vad import make_vad
-from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.page.occlusion import Decisions, Stretch, silent_steps, support
 from edge.runtimes import Model
@@ -18,23 +17,23 @@ from edge.stream.results import Segment, StreamResult
 
 @dataclass(frozen=True)
 class Explained:
-    """A segment, and what its answer rests on."""
+    """A segment, and how much its answer depends on each part of the sound."""
 
     segment: Segment
     support: tuple[Stretch, ...]
-    """In the order of time; empty where nothing was decided"""
+    """In order of time; empty if nothing was decided"""
 
 
 @dataclass(frozen=True)
 class ClipAnalysis:
-    """All there is to show of a clip."""
+    """Everything that the page shows of a clip."""
 
     samples: np.ndarray
     """`(time,)` float32 mono in [-1, 1]"""
     sample_rate: int
     """Hz"""
     log_mel: np.ndarray
-    """`(n_mels, frames)` float32; no frames where the clip is shorter than one"""
+    """`(n_mels, frames)` float32; no frames if the clip is shorter than one"""
     labels: tuple[str, ...]
     decision: DecisionConfig
     settings: UtteranceSettings
@@ -48,22 +47,22 @@ class ClipAnalysis:
         return len(self.samples) / self.sample_rate
 
 
-def analyze(bundle: Bundle, samples: np.ndarray, runtime: str | None = None, gate: str = "energy") -> ClipAnalysis:
-    """Hear `samples (time,)`, float32 mono at the bundle's rate, exactly as the device loop would.
+def analyze(loaded: StreamingRecognizer, samples: np.ndarray, vad: str = "energy") -> ClipAnalysis:
+    """Process `samples (time,)`, float32 mono at the recognizer's rate, exactly as the device loop does.
 
-    Raises InputError where the bundle does not do what it did when it was made, or cannot be run here.
+    Runs the models of `loaded` in a stream of its own: the state of `loaded` is neither read nor changed. The models
+    must not run elsewhere at the same time. Raises InputError if a model fails.
     """
-    proven = bundle.recognizer(runtime)  # the golden values; what follows runs the same models and keeps their output
-    model, head = proven.models
+    model, head = loaded.models
     encoder = _RecordingModel(model)
-    recognizer = StreamingRecognizer(encoder, head, proven.features, proven.geometry, proven.labels, proven.decision)
+    recognizer = StreamingRecognizer(encoder, head, loaded.features, loaded.geometry, loaded.labels, loaded.decision)
     rate = recognizer.features.sample_rate
-    ears = make_vad(gate, rate)
-    utterances = UtteranceRecognizer(recognizer, ears)
+    detector = make_vad(vad, rate)
+    utterances = UtteranceRecognizer(recognizer, detector)
     listening = _Listening(Decisions(head, recognizer, silent_steps(encoder, recognizer)), encoder, len(samples) / rate)
 
-    for start in range(0, len(samples), ears.frame_samples):  # an utterance ends with a frame, if it ends
-        listening.take(utterances.push(samples[start : start + ears.frame_samples]))
+    for start in range(0, len(samples), detector.frame_samples):  # an utterance can only end at the end of a frame
+        listening.take(utterances.push(samples[start : start + detector.frame_samples]))
         if not utterances.open:
             listening.end_utterance()
     listening.take(utterances.flush())
@@ -88,21 +87,21 @@ def _log_mel(recognizer: StreamingRecognizer, samples: np.ndarray) -> np.ndarray
 
 
 class _RecordingModel:
-    """A model that keeps what it gave until it is taken."""
+    """Runs a model and records its outputs."""
 
     def __init__(self, model: Model) -> None:
         self.contract, self._model = model.contract, model
-        self.given: list[np.ndarray] = []
+        self.outputs: list[np.ndarray] = []
 
     def run(self, x: np.ndarray) -> np.ndarray:
         y = self._model.run(x)
-        self.given.append(y[0].copy())
+        self.outputs.append(y[0].copy())
         return y
 
 
 @dataclass
 class _Listening:
-    """Puts the results of the loop and the encoder's steps under them together."""
+    """Matches the results of the loop with the encoder steps they were computed from."""
 
     decisions: Decisions
     encoder: _RecordingModel
@@ -117,14 +116,14 @@ class _Listening:
     """s, where the utterance's stream begins"""
 
     def __post_init__(self) -> None:
-        self.encoder.given.clear()
+        self.encoder.outputs.clear()
 
-    def take(self, told: Iterable[StreamResult | Segment]) -> None:
-        for event in told:
+    def take(self, results: Iterable[StreamResult | Segment]) -> None:
+        for event in results:
             if isinstance(event, StreamResult):
                 if not self.steps:
                     self.begun = self.decisions.begin_of(event.seconds)
-                self.steps.append(self.encoder.given.pop(0))
+                self.steps.append(self.encoder.outputs.pop(0))
                 self.hops.append(event)
             else:
                 self._explain(event)

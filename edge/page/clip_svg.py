@@ -1,5 +1,4 @@
-"""A clip as one picture: waveform with its segments, label of every hop, log-mel spectrogram, what the answers rest on.
-SVG, one time axis for all; the spectrogram in it is a PNG."""
+"""A clip as one SVG: waveform with segments, live label, log-mel spectrogram and occlusion, over one time axis."""
 
 import base64
 import io
@@ -17,15 +16,15 @@ WAVE, HOPS, MEL, SUPPORT = (20, 110), (142, 18), (172, 140), (324, 70)
 """Top and height of each row"""
 AXIS, HEIGHT = 394, 420
 COLUMNS = 900
-"""Of waveform and spectrogram at most: more cannot be seen"""
+"""Of waveform and spectrogram, at most: more cannot be seen"""
 INK = np.array([(0, 0, 4), (60, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191)])
 """Dark to light, equally spaced"""
 LEAST_SUPPORT = 0.1
-"""The support scale never spans less: what changes a probability by less than a tenth is not blown up"""
+"""Smallest span of the support scale, so that tiny changes do not look large"""
 
 
 def view(analysis: ClipAnalysis, model: str) -> str:
-    """The model's name, the picture, a player under it."""
+    """The model's name, the picture, and a player below it."""
     return (
         f'<h3 class="ser-model">{escaped(model)}</h3>'
         f'<div class="ser-view" data-seconds="{analysis.seconds:.4f}" data-left="{LEFT}" '
@@ -87,7 +86,7 @@ def _wave(analysis: ClipAnalysis) -> str:
 
 def _hops(analysis: ClipAnalysis) -> str:
     drawn = []
-    last = {hop.seconds: hop for hop in analysis.hops}  # hops of the padding at an utterance's end share its place
+    last = {hop.seconds: hop for hop in analysis.hops}  # hops of the padding at an utterance's end have the same time
     for hop in last.values():
         noise = hop.emotion == Verdict.NOISE
         emotion = None if noise or hop.emotion == UNCERTAIN else hop.emotion
@@ -100,7 +99,7 @@ def _hops(analysis: ClipAnalysis) -> str:
 
 
 def _spectrogram(analysis: ClipAnalysis) -> str:
-    """Light where the sound is loud; under a veil where the answers do not rest."""
+    """Light where the sound is loud; darkened where the answers do not depend on it."""
     if not analysis.log_mel.shape[1]:
         return ""
     end = _x(analysis, analysis.seconds) - LEFT
@@ -167,7 +166,7 @@ def _png(log_mel: np.ndarray) -> str:
 
 
 def _player(analysis: ClipAnalysis) -> str:
-    """What was heard, inside the page: nothing of it stays here."""
+    """A player with the samples that were processed, embedded in the page; the server stores nothing."""
     if not len(analysis.samples):
         return ""
     import soundfile

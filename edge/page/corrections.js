@@ -1,4 +1,4 @@
-// The Correct tab: what is kept is listed, played, and corrected or deleted by a choice. The server makes the rows.
+// The Correct tab: lists and plays stored recordings; a choice corrects or deletes one. The server makes the rows.
 (() => {
   const at = (id) => document.getElementById(id);
 
@@ -9,9 +9,9 @@
 
   async function ask(url, options) {
     try {
-      const told = await ser.ask(url, options);
-      at("ser-recordings").innerHTML = told.rows;
-      at("ser-correct-note").textContent = told.note;
+      const answer = await ser.ask(url, options);
+      at("ser-recordings").innerHTML = answer.rows;
+      at("ser-correct-note").textContent = answer.note;
       say("");
       return true;
     } catch (error) {
@@ -20,7 +20,7 @@
     }
   }
 
-  async function tell(row, values) {
+  async function correct(row, values) {
     for (const control of row.querySelectorAll("select, button")) control.disabled = true;
     if (await ask(`/recordings/${row.dataset.name}`, { method: "POST", body: JSON.stringify(values) })) return;
     for (const control of row.querySelectorAll("select, button")) control.disabled = false;
@@ -29,14 +29,14 @@
 
   document.addEventListener("click", ({ target }) => {
     if (target.id === "ser-list") ask("/recordings");
-    if (target.className === "ser-delete") tell(target.closest("tr"), { delete: true });
+    if (target.className === "ser-delete") correct(target.closest("tr"), { delete: true });
   });
   document.addEventListener("change", ({ target }) => {
     const row = target.closest?.("#ser-recordings tr");
-    if (row && target.value) tell(row, { emotion: target.value, speaker: row.dataset.speaker || at("ser-speaker").value });
+    if (row && target.value) correct(row, { emotion: target.value, speaker: row.dataset.speaker || at("ser-speaker").value });
   });
 
-  // The list is asked for whenever its tab comes into view, whichever of Gradio's buttons opened it.
+  // The list is requested whenever its tab becomes visible, whichever of Gradio's buttons opened it.
   const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) ask("/recordings"); });
   new MutationObserver((_, watch) => {
     if (!at("ser-correct")) return;

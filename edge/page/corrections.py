@@ -1,7 +1,7 @@
-"""What the loop was least sure of, listed to be corrected: rows of HTML, and what a person says of each.
+"""The Correct tab: the recordings that the loop was least sure of, and a person's corrections.
 
-The folder is the one named on the command line; of a browser's words only a recording's name, an emotion and a speaker
-are taken, each held against what may be a part of a file name (edge.feedback.store).
+The folder is named on the command line. From a browser come only a recording's name, an emotion and a speaker, and each
+is checked before it becomes part of a file name (edge.feedback.store).
 """
 
 import json
@@ -21,11 +21,11 @@ SHOWN = 200
 
 
 class Corrections:
-    """The tab's content and its one action.
+    """The tab's content, and the correction or deletion of a recording.
 
     Args:
         folder: as `stream_infer.py --keep-unsure` was given.
-        emotions: of the models on the page; a recording's own model may know others.
+        emotions: of the models on the page. A recording's own model may have others.
 
     Raises what RecordingStore raises.
     """
@@ -34,16 +34,16 @@ class Corrections:
         self._folder, self._emotions = RecordingStore(folder), tuple(emotions)
 
     def listing(self) -> dict[str, str]:
-        """`rows` (HTML) of what is kept, the least sure first, and of what is corrected; `note`: where all that is."""
-        kept, _ = self._folder.scan()
-        asked = sorted((item for item in kept if item.answer and item.complete), key=lambda item: item.sure)
+        """`rows` (HTML): stored recordings, the least sure first, then corrected ones; `note`: counts and folder."""
+        stored, _ = self._folder.scan()
+        asked = sorted((item for item in stored if item.answer and item.complete), key=lambda item: item.sure)
         corrected = self._folder.corrected()
         counts = Counter(item.emotion for item in corrected)
-        told = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
+        each = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
         note = (
-            f"{len(asked)} to correct, {len(corrected)} corrected{f' ({told})' if told else ''}, in {self._folder.path}"
+            f"{len(asked)} to correct, {len(corrected)} corrected{f' ({each})' if each else ''}, in {self._folder.path}"
         )
-        rows = [self._kept_row(item) for item in asked] + [self._corrected_row(item) for item in corrected[:SHOWN]]
+        rows = [self._stored_row(item) for item in asked] + [self._corrected_row(item) for item in corrected[:SHOWN]]
         return {"rows": "".join(rows), "note": note}
 
     def sound(self, name: str) -> bytes:
@@ -52,7 +52,7 @@ class Corrections:
         return self._folder.sound(name)
 
     def act(self, name: str, body: bytes) -> dict[str, str]:
-        """Do what `{"emotion": ..., "speaker": ...}` or `{"delete": true}` says of a recording; the new listing.
+        """Apply `{"emotion": ..., "speaker": ...}` or `{"delete": true}` to a recording; returns the new listing.
 
         Raises InputError for anything else.
         """
@@ -67,26 +67,26 @@ class Corrections:
             self._folder.forget(name)
         else:
             if not (isinstance(emotion, str) and isinstance(speaker, str)):
-                raise InputError("a correction is an emotion and a speaker, in words; reload the page")
+                raise InputError("a correction is an emotion and a speaker, as text; reload the page")
             if emotion not in self._choices(name):
-                raise InputError(f"{emotion!r} is no emotion that can be chosen; reload the page")
+                raise InputError(f"{emotion!r} is not one of the emotions offered; reload the page")
             self._folder.correct(name, emotion, speaker)
         return self.listing()
 
     def _known(self, name: str) -> None:
-        """Only what the folder lists is touched: neither a link nor anything else that bears such a name."""
+        """Raises InputError unless the folder lists the name, so that links and foreign files are never touched."""
         names = {item.name for item in (*self._folder.scan()[0], *self._folder.corrected())}
         require(name in names, "this recording is no longer here; reload the page")
 
     def _choices(self, name: str) -> tuple[str, ...]:
-        told = next((item.answer for item in self._folder.scan()[0] if item.name == name), None)
-        return tuple(told.probs) if told else self._emotions
+        answer = next((item.answer for item in self._folder.scan()[0] if item.name == name), None)
+        return tuple(answer.probs) if answer else self._emotions
 
-    def _kept_row(self, item: StoredRecording) -> str:
-        told = item.answer
-        segment = Segment(0.0, told.seconds, told.emotion, told.verdict, item.sure, told.probs)
-        shown = f"{words.badge(segment)}{words.bars(told.probs)}"
-        return self._row(item.name, "", shown, tuple(told.probs), "", "")
+    def _stored_row(self, item: StoredRecording) -> str:
+        answer = item.answer
+        segment = Segment(0.0, answer.seconds, answer.emotion, answer.verdict, item.sure, answer.probs)
+        shown = f"{words.badge(segment)}{words.bars(answer.probs)}"
+        return self._row(item.name, "", shown, tuple(answer.probs), "", "")
 
     def _corrected_row(self, item: Corrected) -> str:
         choices = tuple(dict.fromkeys((*self._emotions, item.emotion)))
@@ -109,8 +109,8 @@ class Corrections:
 
 
 def tab() -> str:
-    """The tab before anything is listed in it."""
-    head = "<thead><tr><th>sound</th><th>what was answered</th><th>what it was</th></tr></thead>"
+    """HTML of the empty tab."""
+    head = "<thead><tr><th>sound</th><th>answer</th><th>correction</th></tr></thead>"
     return (
         '<div class="ser-live" id="ser-correct"><label>Who speaks <input id="ser-speaker" value="me" maxlength="30" '
         'autocomplete="off"></label><button id="ser-list">Refresh</button></div>'

@@ -1,4 +1,4 @@
-"""Results as HTML: what was answered, how sure, or why there is no answer. Everything from outside is escaped."""
+"""Results as HTML: emotion and confidence, or the reason for an abstention. All text from outside is escaped."""
 
 import html
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ OTHER = "#5b6c7d"
 
 
 def colour(emotion: str | None) -> str:
-    """Of an emotion; one for all that have none of their own."""
+    """The colour of an emotion; emotions without a colour of their own share one."""
     return COLOURS.get(emotion or "", OTHER)
 
 
 def escaped(text: str) -> str:
-    """Text that no browser and no template takes for anything else.
+    """Text that neither a browser nor a template interprets.
 
     >>> escaped("<b>${x}</b>")
     '&lt;b&gt;&#36;&#123;x&#125;&lt;/b&gt;'
@@ -39,7 +39,7 @@ def escaped(text: str) -> str:
 
 
 def error(message: str) -> str:
-    """The one line that a person is told."""
+    """An error message."""
     return f'<p class="ser-error" role="alert">{escaped(message)}</p>'
 
 
@@ -48,7 +48,7 @@ def note(message: str) -> str:
 
 
 def bars(probs: Mapping[str, float | None]) -> str:
-    """A bar per emotion, empty and without a figure where there is no probability."""
+    """A bar per emotion; empty and without a number if there is no probability."""
     rows = "".join(
         f'<div class="ser-bar"><span>{escaped(name)}</span>'
         f'<i><b style="width:{100 * (p or 0):.1f}%;background:{colour(name)}"></b></i>'
@@ -59,7 +59,7 @@ def bars(probs: Mapping[str, float | None]) -> str:
 
 
 def why(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings) -> str:
-    """Why a segment has no emotion, as a sentence; empty where it has one."""
+    """Why a segment has no emotion, as a sentence; empty if it has one."""
     top = max(segment.probs, key=segment.probs.__getitem__, default="")
     return {
         None: "",
@@ -68,8 +68,8 @@ def why(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings)
         Verdict.TOO_SHORT: f"Less than {settings.min_voice_seconds:g} s of voice.",
         Verdict.TOO_QUIET: f"The voice is below {settings.min_level_dbfs:g} dBFS; come closer to the microphone.",
         Verdict.CLIPPED: f"More than {settings.max_clipped:.0%} of the voice is at full scale: too loud, or too close.",
-        Verdict.NO_SPEECH: "Nobody spoke, as far as the gate can tell.",
-        Verdict.NOISE: "Something stood out of the background, but the gate was never sure of a voice.",
+        Verdict.NO_SPEECH: "The VAD detected no voice.",
+        Verdict.NOISE: "There was sound above the background, but the VAD was never sure of a voice.",
     }[segment.verdict]
 
 
@@ -80,16 +80,16 @@ def badge(segment: Segment) -> str:
 
 
 def segment_row(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings) -> str:
-    """When, what, how sure, and of an abstention why; its probabilities, which were not good enough, are pale."""
-    told = f"confidence {segment.confidence:.2f}" if segment.emotion else escaped(why(segment, decision, settings))
+    """Time, emotion and confidence; for an abstention the reason, and its probabilities in a pale colour."""
+    reason = f"confidence {segment.confidence:.2f}" if segment.emotion else escaped(why(segment, decision, settings))
     pale = "" if segment.emotion else ' class="ser-pale"'
     return (
         f'<tr><td class="ser-when">{segment.start_seconds:.2f} to {segment.end_seconds:.2f} s</td>'
-        f"<td>{badge(segment)}<p>{told}</p></td><td{pale}>{bars(segment.probs) if segment.probs else ''}</td></tr>"
+        f"<td>{badge(segment)}<p>{reason}</p></td><td{pale}>{bars(segment.probs) if segment.probs else ''}</td></tr>"
     )
 
 
 def segment_table(rows: str, body_id: str = "") -> str:
-    """A table of `segment_row`s; `body_id` where more of them will follow."""
+    """A table of `segment_row`s. `body_id`: id of its body, if rows are added later."""
     head = "<thead><tr><th>when</th><th>answer</th><th>probabilities</th></tr></thead>"
     return f'<table class="ser-table">{head}<tbody id="{body_id}">{rows}</tbody></table>'

@@ -1,7 +1,7 @@
-"""The page itself: its tabs in Gradio, the only file that knows it. What is in them is made elsewhere.
+"""The tabs of the page, drawn with Gradio. Their content comes from other files.
 
-No function of Gradio's runs on the server: its queue takes file paths from the browser. The scripts beside this file
-talk to the routes of `edge.page.server` instead.
+No Gradio function runs on the server, because Gradio's queue accepts file paths from the browser. The scripts beside
+this file use the routes of `edge.page.server` instead.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,24 @@ from edge.page import corrections
 from edge.page import html as words
 from edge.page.upload import UploadLimits, formats
 
-INTRODUCTION = """# What the model hears
-Acted emotions are not felt ones: see the model card for what can be expected. Everything is computed by the machine
-that serves this page; nothing is sent anywhere else."""
-ABOUT_CLIPS = "**The recording is not kept**: the server deletes it as soon as it is answered."
-ABOUT_LIVE = """**What you say is not kept**: the server writes no sound down. The history is kept by this page in your
-browser until you reload it."""
-ABOUT_CORRECTING = """**These recordings are kept**: the listening loop was told to save what it was least sure of.
-Listen, then say what it was: the recording moves to the folder `corrected` and stays there until you delete it. Delete
-what is not speech, or nobody's business. What you leave is deleted by the loop when it is too old, or one too many."""
-ABOUT_SUPPORT = """**What the answer rests on**: each quarter of a second of what the encoder found is replaced by
-silence, and the answer asked again. A bar upwards: without it the answer would be less probable; downwards: more
-probable. Each segment has its own scale. On the spectrogram, what the answer does not rest on lies in the dark. This is
+INTRODUCTION = """# Emotion in a voice
+The model was trained on acted emotions, which differ from felt ones: see the model card for what to expect. The machine
+that serves this page computes everything and sends nothing anywhere else."""
+ABOUT_CLIPS = "**The recording is not stored**: the server deletes it as soon as it has answered."
+ABOUT_LIVE = """**Your voice is not stored**: the server writes no sound to a disk. The history stays in this page until
+you reload it."""
+ABOUT_CORRECTING = """**These recordings are stored**: `--keep-unsure` saves what the model was least sure of. Listen to
+a recording and choose its emotion: it moves to the folder `corrected` and stays there until you delete it. Delete
+recordings that are not speech or that are private. The loop deletes uncorrected recordings that are too old or too
+many."""
+ABOUT_SUPPORT = """**What the answer depends on**: the encoder's output of each quarter of a second is replaced by that
+of silence, and the answer is computed again. A bar upwards: without this part the answer is less probable; downwards:
+more probable. Each segment has its own scale. The spectrogram is dark where the answer does not depend on it. This is
 not the attention inside the model."""
 
 
 def build_page(names: Sequence[str], limits: UploadLimits, correcting: bool = False) -> gr.Blocks:
-    """The page over models of these names; the first is chosen. `correcting`: whether it has that tab."""
+    """The page for models of these names; the first is selected. `correcting`: whether to add the Correct tab."""
     with gr.Blocks(title="Speech emotion", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(INTRODUCTION)
         with gr.Tab("Recording"):
@@ -66,12 +67,12 @@ def _ask(
     names: Sequence[str],
     limits: UploadLimits,
 ) -> str:
-    """Everything of a tab that recognizes a clip; clip.js moves it.
+    """HTML of a tab that recognizes a clip; clip.js handles its events.
 
     Args:
-        place, button: ids of the clip's place and of the button, which says `verb`.
-        choices: id of a choice of a model -> its label, and the number of the model chosen at first.
-        results: ids of the places for the answers, as many as choices.
+        place, button: ids of the clip's element and of the button, whose text is `verb`.
+        choices: id of a model selection -> its label, and the number of the model selected at first.
+        results: ids of the elements for the answers, one per selection.
     """
     models = "".join(
         f'<label>{label} <select id="{name}">{_options(names, chosen, numbered=True)}</select></label>'

@@ -1,4 +1,4 @@
-// The Live tab: the microphone's samples go to the server in order, its answers are shown and kept for the CSV file.
+// The Live tab: sends the microphone's samples to the server in order, shows the answers and collects the CSV rows.
 (() => {
   const SEND_SECONDS = 0.25; // of audio per request
   const KEEP_SECONDS = 5; // of audio that waits while the server computes; more is dropped and reported
@@ -20,16 +20,16 @@
 
   const post = (url, body, headers) => ser.ask(url, { method: "POST", body, headers });
 
-  function show(told) {
-    at("ser-panel").innerHTML = told.panel;
-    for (const row of told.rows) at("ser-history").insertAdjacentHTML("afterbegin", row);
+  function show(answer) {
+    at("ser-panel").innerHTML = answer.panel;
+    for (const row of answer.rows) at("ser-history").insertAdjacentHTML("afterbegin", row);
     while (at("ser-history").children.length > HISTORY) at("ser-history").lastElementChild.remove();
-    csv.lines.push(...told.csv);
+    csv.lines.push(...answer.csv);
     csv.lines.splice(0, csv.lines.length - HISTORY);
     buttons();
   }
 
-  function hear(mine, samples) {
+  function process(mine, samples) {
     if (mine.rate && mine.waiting > KEEP_SECONDS * mine.rate) {
       mine.missing += mine.waiting;
       mine.parts = [];
@@ -46,7 +46,7 @@
     const mine = (running = { stopped: false, parts: [], waiting: 0, missing: 0, wake: () => {} });
     buttons();
     try {
-      mine.microphone = await ser.microphone((samples) => hear(mine, samples), () => { mine.lost = true; stop(mine); });
+      mine.microphone = await ser.microphone((samples) => process(mine, samples), () => { mine.lost = true; stop(mine); });
       mine.rate = mine.microphone.rate;
       const asked = { bundle: at("ser-live-bundle").value, rate: mine.rate };
       const opened = await post("/live", JSON.stringify(asked), { "Content-Type": "application/json" });

@@ -1,8 +1,8 @@
-"""The browser's microphone, heard as the device hears its own: one recognizer per session, and so many sessions.
+"""The browser's microphone, processed as the device processes its own: one recognizer per session.
 
-The page sends samples and is answered with HTML to show and rows of CSV to keep; nothing that was heard is written to
-a disk or outlives its session. Every request waits for the answer to the one before: a slow machine is noticed in the
-browser, which then drops audio and says how much.
+The page sends samples; the answer is HTML to show and rows of CSV. No audio is written to a disk, and nothing outlives
+its session. The browser sends the next request after the answer to the one before. If the machine is too slow, the
+browser drops audio and reports how much.
 """
 
 import csv
@@ -29,21 +29,21 @@ from edge.stream.recognizer import StreamingRecognizer
 from edge.stream.results import Segment, StreamResult, Verdict
 
 IDLE_SECONDS = 15.0
-"""A session that sent nothing for so long has ended: the tab was closed, the network went"""
+"""s without a request after which a session ends: the tab was closed, or the connection was lost"""
 MAX_CHUNK_SECONDS = 6.0
-"""Of one request"""
+"""s of audio in one request, at most"""
 ZEROS_SECONDS, CLIP_SHARE = 5.0, 0.01
-"""What `edge.audio.signal_monitor` tells"""
-FLOOR_DBFS = -60.0
+"""Thresholds of `edge.audio.signal_monitor`"""
+METER_MIN_DBFS = -60.0
 """Left end of the level meter"""
 
 
 class LiveSession:
-    """What one browser's microphone is heard with.
+    """The recognizer of one browser's microphone.
 
     Args:
-        recognizer: nobody else's.
-        rate: Hz, of the samples that will come.
+        recognizer: of this session alone.
+        rate: Hz of the samples.
     """
 
     def __init__(self, recognizer: StreamingRecognizer, gate: str, rate: int) -> None:
@@ -55,48 +55,49 @@ class LiveSession:
         self._watch = InputWatch(rate, ZEROS_SECONDS, CLIP_SHARE)
         self._last: StreamResult | None = None
         self._message = ""
-        self._level = FLOOR_DBFS
+        self._level = METER_MIN_DBFS
         self._lock = Lock()
 
     @property
     def csv_header(self) -> str:
-        """Names of the columns of `csv`, a line."""
+        """The line with the column names of `csv`."""
         return _csv_line(["time", "start_seconds", "end_seconds", "emotion", "verdict", "confidence", *self._labels])
 
     def push(self, data: bytes, missing_seconds: float = 0.0) -> dict:
-        """Hear float32 little-endian mono samples, after a gap of `missing_seconds`.
+        """Process float32 little-endian mono samples, after a gap of `missing_seconds`.
 
-        Returns `panel` (HTML of the moment), `rows` (HTML) and `csv` (lines) of the segments that ended. Raises
-        InputError for what are no samples.
+        Returns `panel` (HTML of the current state), `rows` (HTML) and `csv` (lines) of the segments that ended. Raises
+        InputError if `data` are not samples.
         """
         require(len(data) % 4 == 0, "the browser sent half a sample")
         require(len(data) <= 4 * self._rate * MAX_CHUNK_SECONDS, f"more than {MAX_CHUNK_SECONDS:g} s of audio at once")
         samples = np.frombuffer(data, dtype="<f4")
-        require(bool(np.isfinite(samples).all()), "the browser sent samples that are no numbers")
+        require(bool(np.isfinite(samples).all()), "the browser sent NaN or infinite samples")
         require(0 <= missing_seconds < 1e6, f"{missing_seconds} s cannot be missing")
         samples = np.clip(samples, -1, 1)  # finite, yet resampling could overflow
         with self._alone():
-            told = self._utterances.gap(missing_seconds) if missing_seconds else []
+            results = self._utterances.gap(missing_seconds) if missing_seconds else []
             for event in self._watch.update(samples[:, None]):
                 self._notice(event)
             if missing_seconds:
                 self._message = f"{missing_seconds:.1f} s of audio were dropped: this machine is too slow for it"
             if len(samples):
-                self._level = max(FLOOR_DBFS, 10 * np.log10(max(float(np.mean(samples**2)), 1e-12)))
-            return self._told([*told, *self._utterances.push(self._resample(samples[:, None]))])
+                self._level = max(METER_MIN_DBFS, 10 * np.log10(max(float(np.mean(samples**2)), 1e-12)))
+            return self._report([*results, *self._utterances.push(self._resample(samples[:, None]))])
 
     def end(self) -> dict:
-        """Decide what is being said; the session is over. Returns what `push` does."""
+        """Finish the current utterance and the session. Returns the same as `push`."""
         with self._lock:
             rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
-            told = self._told([*self._utterances.push(rest), *self._utterances.flush()])
-            return told | {"panel": self._show("stopped", {}, FLOOR_DBFS)}
+            report = self._report([*self._utterances.push(rest), *self._utterances.flush()])
+            return report | {"panel": self._show("stopped", {}, METER_MIN_DBFS)}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Raises InputError while another request is being heard: waiting would hold a thread of the server."""
+        """Raises InputError while another request is processed: waiting would block a thread of the server."""
         require(
-            self._lock.acquire(blocking=False), "the samples before these are still being heard; send one at a time"
+            self._lock.acquire(blocking=False),
+            "earlier samples are still being processed; send one request at a time",
         )
         try:
             yield
@@ -106,9 +107,9 @@ class LiveSession:
     def _notice(self, event: AudioEvent) -> None:
         self._message = f"{event.kind.value}: {event.message}"
 
-    def _told(self, told: Iterable[StreamResult | Segment]) -> dict:
+    def _report(self, results: Iterable[StreamResult | Segment]) -> dict:
         rows, lines = [], []
-        for event in told:
+        for event in results:
             if isinstance(event, Segment):
                 rows.append(words.segment_row(event, self._decision, self._utterances.settings))
                 lines.append(self._line(event))
@@ -131,12 +132,12 @@ class LiveSession:
         return self._show(now, shown, self._level)
 
     def _show(self, now: str, shown: dict[str, float], level: float) -> str:
-        wide = 100 * (level - FLOOR_DBFS) / -FLOOR_DBFS
-        meter = f"{level:.0f} dBFS, " if level > FLOOR_DBFS else ""
+        wide = 100 * (level - METER_MIN_DBFS) / -METER_MIN_DBFS
+        meter = f"{level:.0f} dBFS, " if level > METER_MIN_DBFS else ""
         return (
             f'<div><div class="ser-now">{words.escaped(now)}</div>'
             f'<div class="ser-meter"><b style="width:{min(wide, 100):.0f}%"></b></div>'
-            f'<span class="ser-note">{meter}{self._utterances.seconds:.1f} s heard</span>'
+            f'<span class="ser-note">{meter}{self._utterances.seconds:.1f} s processed</span>'
             f"{words.note(self._message) if self._message else ''}</div>"
             f"<div>{words.bars(shown or dict.fromkeys(self._labels))}</div>"
         )
@@ -149,11 +150,11 @@ class LiveSession:
 
 
 class LiveSessions:
-    """The sessions there are, each known only to the page that opened it.
+    """All open sessions; only the page that opened a session knows its key.
 
     Args:
         bundles: by the name that the page shows.
-        most: sessions at a time.
+        most: sessions at a time, at most.
         clock: s, monotonic.
     """
 
@@ -167,14 +168,14 @@ class LiveSessions:
     ) -> None:
         self._bundles, self._runtime, self._vad, self._most, self._clock = bundles, runtime, gate, most, clock
         self._open: dict[str, LiveSession | None] = {}
-        self._heard: dict[str, float] = {}
+        self._last_request: dict[str, float] = {}
         self._lock = Lock()
 
     def open(self, bundle: str, rate: int) -> tuple[str, LiveSession]:
-        """A new session and its key. Raises InputError if there are enough, or for a name or rate there is not."""
+        """A new session and its key. Raises InputError if all are taken, or for an unknown name or an unusable rate."""
         require(bundle in self._bundles, f"there is no model {bundle!r} here; reload the page")
         with self._lock:
-            for key in [key for key, heard in self._heard.items() if self._clock() - heard > IDLE_SECONDS]:
+            for key in [key for key, at in self._last_request.items() if self._clock() - at > IDLE_SECONDS]:
                 self._forget(key)
             require(
                 len(self._open) < self._most,
@@ -182,7 +183,7 @@ class LiveSessions:
                 f"{IDLE_SECONDS:.0f} s",
             )
             key = secrets.token_urlsafe(24)
-            self._open[key], self._heard[key] = None, self._clock()  # its place, while others go on being heard
+            self._open[key], self._last_request[key] = None, self._clock()  # reserved while the model loads
         try:
             session = LiveSession(self._bundles[bundle].recognizer(self._runtime), self._vad, rate)
         except BaseException:
@@ -190,20 +191,20 @@ class LiveSessions:
                 self._forget(key)
             raise
         with self._lock:
-            self._open[key], self._heard[key] = session, self._clock()
+            self._open[key], self._last_request[key] = session, self._clock()
         return key, session
 
     def get(self, key: str) -> LiveSession:
-        """Raises InputError if there is none, or no more."""
+        """The session of a key. Raises InputError if there is none, or it has ended."""
         with self._lock:
             session = self._open.get(key)
             if session is None:
                 raise InputError("this session has ended; start again")
-            self._heard[key] = self._clock()
+            self._last_request[key] = self._clock()
             return session
 
     def close(self, key: str) -> dict:
-        """What the session still had to tell; it is gone."""
+        """End a session; returns its last results."""
         session = self.get(key)
         with self._lock:
             self._forget(key)
@@ -211,7 +212,7 @@ class LiveSessions:
 
     def _forget(self, key: str) -> None:
         self._open.pop(key, None)
-        self._heard.pop(key, None)
+        self._last_request.pop(key, None)
 
 
 def _csv_line(values: list) -> str:

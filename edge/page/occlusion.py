@@ -1,13 +1,12 @@
-"""What an answer rests on: each stretch of the encoder's steps is replaced by those of silence, and the answer asked
-again.
+"""How much an answer depends on each part of the sound: occlusion (Zeiler & Fergus 2014) of the encoder's output.
 
-A segment's answer is the softmax of the mean logits over its decisions. For every hop h that any of them saw,
+The encoder steps of one hop are replaced by the steps of silence and the answer is computed again. A segment's answer
+is the softmax of the mean logits over its decisions. For every hop h inside the windows of these decisions,
 
     support(h) = log p(emotion) - log p(emotion | the steps of h are those of silence)
 
-computed with the exported files themselves: occlusion (Zeiler & Fergus 2014) of what the encoder found in a hop. Above
-0 the hop speaks for the answer, below 0 against it. These are not the head's attention weights, which the exported head
-does not give; nor do they add up to anything.
+computed with the exported files themselves. Above 0 the hop is evidence for the answer, below 0 against it. These
+values are not the head's attention weights, which the exported head does not output, and their sum has no meaning.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from edge.stream.decision import probabilities
 from edge.stream.recognizer import StreamingRecognizer
 
 SMALLEST = 1e-12
-"""Probability below which no difference is made"""
+"""Smaller probabilities count as this one"""
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Stretch:
 
 
 class Decisions:
-    """The answers of a head over windows of an utterance's steps, and where those lie in the audio.
+    """Runs a head over windows of an utterance's steps, and places the steps in the audio.
 
     Args:
         head: the exported head.
-        recognizer: whose geometry, labels and temperature hold; it is not run.
+        recognizer: gives geometry, labels and temperature; it is not run.
         silence: `(hop_steps, d)`, the steps of silence.
     """
 
@@ -59,12 +58,14 @@ class Decisions:
         return probabilities(logits.mean(axis=0), self._decision.temperature)
 
     def begin_of(self, first_hop_seconds: float) -> float:
-        """Where the stream began whose first hop was told at so many seconds."""
+        """Start of the stream, s, whose first result came at `first_hop_seconds`."""
         return max(0.0, first_hop_seconds - (self._g.first_samples - self._g.lead_samples) / self._rate)
 
     def place(self, begun: float, hop: int) -> tuple[float, float]:
-        """Start and end, s, of what the steps of `hop` lie over: the middle of what each sees, less its look back.
-        The first begins with the stream: nothing else sees its beginning."""
+        """Start and end, s, of the audio under the steps of `hop`: the middle of each step's receptive field.
+
+        The first hop begins with the stream: no other hop covers the beginning.
+        """
         g = self._g
         seen = (g.receptive_frames - g.lead_frames - 1) * g.hop_length + g.n_fft
         start = begun + (hop * g.hop_samples + (seen - g.stride_frames * g.hop_length) / 2) / self._rate
@@ -72,7 +73,7 @@ class Decisions:
 
 
 def silent_steps(encoder: Model, recognizer: StreamingRecognizer) -> np.ndarray:
-    """`(hop_steps, d)`: what the encoder makes of digital silence."""
+    """The encoder's output for digital silence: `(hop_steps, d)`."""
     silence = np.zeros(recognizer.geometry.first_samples, dtype=np.float32)
     return encoder.run(LogMel(recognizer.features)(silence)[None])[0]
 
@@ -80,13 +81,13 @@ def silent_steps(encoder: Model, recognizer: StreamingRecognizer) -> np.ndarray:
 def support(
     decisions: Decisions, steps: np.ndarray, first: int, begun: float, end_seconds: float
 ) -> tuple[Stretch, ...]:
-    """What the top emotion of a segment rests on, hop by hop.
+    """How much the top emotion of a segment depends on each hop.
 
     Args:
         steps: `(hops, hop_steps, d)` of the utterance up to the segment's end.
-        first: the hop from which on decisions belong to the segment.
-        begun: s, where the utterance's stream began.
-        end_seconds: s, the end of the audio: beyond it are only the zeros of `flush`.
+        first: hop of the first decision that belongs to the segment.
+        begun: start of the utterance's stream, s.
+        end_seconds: end of the audio, s; after it come only the zeros of `flush`.
     """
     window = decisions.window_hops
     deciding = range(max(first, window - 1), len(steps))

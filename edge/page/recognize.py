@@ -1,52 +1,54 @@
-"""Uploaded recordings, answered one after another. A browser sends the bytes of a file and the numbers of models; it
-names no file, so there is none that it could ask for. The bytes lie in a file of the server's own until they are
-answered."""
+"""Uploaded recordings, answered one after another.
+
+A browser sends the bytes of a recording and the numbers of models. It never sends a file name, so it cannot ask for a
+file. The server writes the bytes to a temporary file, which it deletes after the answer.
+"""
 
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import numpy as np
 from fastapi.concurrency import run_in_threadpool
 
 from crnn.errors import require
-from edge.bundle import Bundle
 from edge.page import html as words
 from edge.page.clip_analysis import analyze
 from edge.page.clip_svg import view
 from edge.page.upload import MIB, ClipError, UploadLimits, decode
+from edge.stream.recognizer import StreamingRecognizer
 
 WAITING = 8
-"""Recordings that arrive or wait while one is computed"""
+"""Recordings that may arrive or wait while one is computed"""
 COMPARED = 2
-"""Models of one request at most"""
+"""Models of one request, at most"""
 
 
 class Recognizer:
     """Recordings in, HTML out.
 
     Args:
-        bundles: by the name that the page shows; a request gives their numbers.
-        folder: where uploads lie, for the server's user alone.
+        recognizers: loaded once and used for every upload, one upload at a time, each in a stream of its own. Named as
+            the page names the models; a request gives their numbers.
+        folder: for uploads; only the server's user may read it.
     """
 
     def __init__(
-        self, bundles: Mapping[str, Bundle], runtime: str | None, gate: str, limits: UploadLimits, folder: Path
+        self, recognizers: Mapping[str, StreamingRecognizer], vad: str, limits: UploadLimits, folder: Path
     ) -> None:
-        self._bundles, self._runtime, self._vad, self._limits = list(bundles.items()), runtime, gate, limits
-        self._folder = folder
+        self._recognizers, self._vad = list(recognizers.items()), vad
+        self._limits, self._folder = limits, folder
         self._inside = 0
         self._turn = asyncio.Lock()
 
     async def views(self, models: str, body: AsyncIterator[bytes]) -> list[str]:
-        """A view of the recording `body` per model of `models`, comma-separated numbers.
+        """HTML of the recording `body` for each of `models`, comma-separated numbers.
 
-        Raises ClipError for what is wrong with the recording, InputError for the rest.
+        Raises ClipError if the recording is at fault, InputError for anything else.
         """
         chosen = self._chosen(models)
-        require(
-            self._inside <= WAITING, f"{self._inside} recordings wait to be recognized already; try again in a moment"
-        )
+        require(self._inside <= WAITING, f"{self._inside} recordings are waiting already; try again in a moment")
         self._inside += 1
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder) as file:
@@ -54,7 +56,7 @@ class Recognizer:
                 async for chunk in body:
                     size += len(chunk)
                     if size > self._limits.max_megabytes * MIB:
-                        raise ClipError(f"the page takes {self._limits.max_megabytes:g} MiB; cut it")
+                        raise ClipError(f"larger than {self._limits.max_megabytes:g} MiB, the page's limit; cut it")
                     file.write(chunk)
                 file.flush()
                 async with self._turn:
@@ -62,23 +64,23 @@ class Recognizer:
         finally:
             self._inside -= 1
 
-    def _chosen(self, models: str) -> list[tuple[str, Bundle]]:
+    def _chosen(self, models: str) -> list[tuple[str, StreamingRecognizer]]:
         numbers = models.split(",")
-        known = {str(number): item for number, item in enumerate(self._bundles)}
+        known = {str(number): item for number, item in enumerate(self._recognizers)}
         require(
             1 <= len(numbers) <= COMPARED and all(number in known for number in numbers),
             "there is no such model here; reload the page",
         )
         chosen = [known[number] for number in numbers]
-        rates = {bundle.manifest.features.sample_rate for _, bundle in chosen}
+        rates = {recognizer.features.sample_rate for _, recognizer in chosen}
         require(len(rates) == 1, "these models take different sample rates; compare others")
         return chosen
 
-    def _compute(self, path: Path, chosen: list[tuple[str, Bundle]]) -> list[str]:
-        samples = decode(path, chosen[0][1].manifest.features.sample_rate, self._limits)
-        return [self._view(name, bundle, samples) for name, bundle in chosen]
+    def _compute(self, path: Path, chosen: list[tuple[str, StreamingRecognizer]]) -> list[str]:
+        samples = decode(path, chosen[0][1].features.sample_rate, self._limits)
+        return [self._view(name, recognizer, samples) for name, recognizer in chosen]
 
-    def _view(self, name: str, bundle: Bundle, samples) -> str:
-        analysis = analyze(bundle, samples, self._runtime, self._vad)
+    def _view(self, name: str, recognizer: StreamingRecognizer, samples: np.ndarray) -> str:
+        analysis = analyze(recognizer, samples, self._vad)
         rows = (words.segment_row(e.segment, analysis.decision, analysis.settings) for e in analysis.segments)
         return view(analysis, name) + words.segment_table("".join(rows))

@@ -1,4 +1,4 @@
-"""The page as a web application: Gradio's part, and the routes of clips, of the microphone and of corrections."""
+"""The page as a web application: Gradio, and the routes for clips, the microphone and corrections."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 from edge.page.recognize import Recognizer
 from edge.page.upload import MIB, ClipError, UploadLimits
+from edge.stream.recognizer import StreamingRecognizer
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,12 @@ MAX_BODY = round(4 * MAX_RATE * MAX_CHUNK_SECONDS)
 MAX_ORDER = 4096
 """Bytes of a request in JSON"""
 BODY_SECONDS = 60.0
-"""A request that has not arrived after so long is refused"""
+"""s after which a request that has not arrived is refused"""
 
 
 def build_app(
     bundles: Mapping[str, Bundle],
+    recognizers: Mapping[str, StreamingRecognizer],
     runtime: str | None,
     gate: str,
     limits: UploadLimits,
@@ -43,10 +45,17 @@ def build_app(
     folder: Path,
     corrections: Corrections | None = None,
 ) -> Door:
-    """Everything under one address. `names`: the hosts it answers to ("*": any); `folder`: where uploads lie."""
+    """All routes of the page.
+
+    Args:
+        bundles: by the name that the page shows; every microphone session loads its own recognizer from one of them.
+        recognizers: one of each bundle, under the same names, for uploads.
+        names: the hosts that the page answers to; "*": any.
+        folder: for uploads.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
-    _add_clips(app, Recognizer(bundles, runtime, gate, limits, folder))
+    _add_clips(app, Recognizer(recognizers, gate, limits, folder))
     _add_live(app, LiveSessions(bundles, runtime, gate, limits.max_sessions))
     if corrections is not None:
         _add_corrections(app, corrections)
@@ -125,7 +134,7 @@ def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises InputError if that takes too long."""
+    """The body of a request, as it arrives. Raises InputError if that takes too long."""
     stream, deadline = aiter(request.stream()), asyncio.get_running_loop().time() + BODY_SECONDS
     while True:
         try:
@@ -147,7 +156,7 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _asked(body: bytes) -> tuple[str, int]:
-    """What a page asks for when it opens a session: a model's name and Hz."""
+    """The model's name and the sample rate, Hz, with which a page opens a session."""
     try:
         values = json.loads(body)
         bundle, rate = values["bundle"], int(values["rate"])
@@ -161,4 +170,4 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError("the seconds that are missing must be a number") from error
+        raise InputError("the missing seconds must be a number") from error

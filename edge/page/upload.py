@@ -1,4 +1,4 @@
-"""A recording that somebody uploaded, decoded within limits."""
+"""Decoding of an uploaded recording, within limits."""
 
 import math
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ FORMATS, WITH_AV = "WAV, FLAC, OGG, Opus, MP3, AIFF", "M4A, AAC, WebM"
 
 
 class ClipError(InputError):
-    """Something is wrong with the recording itself; the message does not name it."""
+    """The recording itself is at fault; the message does not name it."""
 
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """What the page takes from a stranger."""
+    """What the page accepts from a browser."""
 
     max_megabytes: float = 20.0
-    """Size of an uploaded file, MiB; a larger one is refused while it arrives"""
+    """MiB of an uploaded file; a larger one is refused while it arrives"""
     max_seconds: float = 60.0
     """s of a recording"""
     max_sessions: int = 4
-    """Microphones that are listened to at a time"""
+    """Microphone sessions at a time"""
 
     def __post_init__(self) -> None:
         for name in ("max_megabytes", "max_seconds"):
@@ -37,21 +37,21 @@ class UploadLimits:
 
 
 def formats() -> str:
-    """What can be decoded here: some formats need PyAV."""
+    """The formats that can be decoded here; some need PyAV."""
     return f"{FORMATS}, {WITH_AV}" if find_spec("av") else FORMATS
 
 
 def decode(path: Path, sample_rate: int, limits: UploadLimits) -> np.ndarray:
     """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz.
 
-    Raises ClipError, which tells nothing of where the file lies: only its owner knows its name.
+    Raises ClipError, whose message does not contain the path: only the user knows the name of the recording.
     """
     longest = round(limits.max_seconds * sample_rate)
     chunks, length = [], 0
     try:
-        for chunk in from_file(path, sample_rate):  # a header's length is only a promise; this counts
+        for chunk in from_file(path, sample_rate):  # counted, because the length in a header may be wrong
             length += len(chunk)
-            require(length <= longest, f"longer than {limits.max_seconds:g} s, which is what the page takes; cut it")
+            require(length <= longest, f"longer than {limits.max_seconds:g} s, the page's limit; cut it")
             chunks.append(chunk)
     except InputError as error:
         hint = f"; give one of {formats()}" if "not readable as audio" in str(error) else ""

@@ -1,4 +1,4 @@
-"""The page in a real Chromium with a real (fake-device) microphone, served where torch cannot be imported."""
+"""The page in Chromium, with Chromium's fake microphone, served where torch cannot be imported."""
 
 import csv
 import json
@@ -22,12 +22,12 @@ def test_good_recordings_are_shown_whole(page, server, uploads, name):
     assert page.locator("#result .ser-rest").count() > 10
     assert page.locator("#result .ser-picture path.w").count() == 1
     page.wait_for_function("document.querySelector('#result audio').duration > 7")
-    page.wait_for_function("document.querySelector('#clip audio').duration > 7")  # it stays, to be played
+    page.wait_for_function("document.querySelector('#clip audio').duration > 7")  # the clip can be played
     page.wait_for_selector("#recognize:enabled")
-    page.select_option("#model", "1")  # and to be sent again
+    page.select_option("#model", "1")  # and sent again
     page.click("#recognize")
     page.wait_for_selector("#result .ser-model:has-text('float32')")
-    assert server.left() == [], "deleted once it is heard"
+    assert server.left() == [], "an upload is deleted after the answer"
     at_home(page, server)
 
 
@@ -43,7 +43,7 @@ def test_the_cursor_follows_the_player(page, server, uploads):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("silent.wav", "Nobody spoke"),
+        ("silent.wav", "detected no voice"),
         ("corrupt.wav", "not readable as audio"),
         ("corrupt.mp3", "not readable as audio"),
         ("long.flac", "longer than 20 s"),
@@ -90,11 +90,11 @@ def start_listening(page) -> None:
     page.click("#ser-start")
 
 
-def test_live_listens_to_the_microphone_and_keeps_a_history(page, server):
+def test_live_lists_what_the_microphone_records(page, server):
     start_listening(page)
     page.wait_for_selector("#ser-panel :text('warming up')")
     page.wait_for_function("/angry|happy/.test(document.querySelector('.ser-now').textContent)")
-    page.click("button[role=tab]:has-text('Recording')")  # it goes on behind another tab
+    page.click("button[role=tab]:has-text('Recording')")  # listening continues behind another tab
     page.wait_for_selector("#ser-history tr", state="attached")
     page.click("button[role=tab]:has-text('Live')")
     page.click("#ser-stop")
@@ -116,7 +116,7 @@ def test_live_listens_to_the_microphone_and_keeps_a_history(page, server):
     at_home(page, server)
 
 
-def test_sessions_are_apart_and_bounded(browser, server):
+def test_sessions_are_separate_and_limited(browser, server):
     contexts = [browser.new_context() for _ in range(MAX_SESSIONS + 1)]
     pages = [open_page(context, server) for context in contexts]
     try:
@@ -127,7 +127,7 @@ def test_sessions_are_apart_and_bounded(browser, server):
         line = "#ser-live-error:has-text('2 microphones are being listened to already')"
         pages[-1].wait_for_selector(line)
         pages[0].wait_for_selector("#ser-history tr")
-        contexts[0].close()  # a closed tab gives its place back, at once or when it has been silent for long enough
+        contexts[0].close()  # a closed tab ends its session, at once or after a timeout
         for _ in range(30):
             pages[-1].click("#ser-start")
             pages[-1].wait_for_selector(f"#ser-panel .ser-now, {line}")
@@ -135,14 +135,14 @@ def test_sessions_are_apart_and_bounded(browser, server):
             if pages[-1].is_visible("#ser-stop:enabled"):
                 break
         assert pages[-1].locator("#ser-panel .ser-now").count() == 1
-        assert pages[-1].locator("#ser-history tr").count() == 0, "another's history is not mine"
+        assert pages[-1].locator("#ser-history tr").count() == 0, "a session shows only its own history"
     finally:
         for context in contexts[1:]:
             context.close()
 
 
 @pytest.mark.parametrize("width", [360, 1100])
-def test_no_tab_runs_off_the_edge(browser, server, uploads, width):
+def test_every_tab_fits_the_width(browser, server, uploads, width):
     context = browser.new_context(viewport={"width": width, "height": 740})
     page = open_page(context, server)
 
@@ -189,7 +189,7 @@ def test_a_server_that_is_gone_leaves_no_live_meter(browser, tmp_path):
     context.close()
 
 
-def test_two_models_hear_one_clip(page, server, uploads):
+def test_two_models_recognize_one_clip(page, server, uploads):
     page.click("button[role=tab]:has-text('Compare')")
     upload(page, "#both", uploads / "good.flac")
     page.click("#compare")
@@ -201,7 +201,7 @@ def test_two_models_hear_one_clip(page, server, uploads):
     assert server.left() == []
 
 
-def test_strangers_are_refused_in_one_line(server):
+def test_bad_requests_are_refused_in_one_line(server):
     good = json.dumps({"bundle": "shipped: int8", "rate": 16000}).encode()
     assert ask(f"{server.url}/live", good, Sec_Fetch_Site="cross-site")[0] == 403
     assert ask(server.url, Host="evil.example")[0] == 400
@@ -215,22 +215,22 @@ def test_strangers_are_refused_in_one_line(server):
     assert "half a sample" in ask(f"{server.url}/live/{key}", b"123")[1]
     assert ask(f"{server.url}/live/{key}/end", b"")[0] == 200
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as line:  # one that leaves in the middle of an upload
+    with socket.create_connection((host, int(port))) as line:  # a client that disconnects during an upload
         line.sendall(b"POST /clip?models=0 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\nRIFF")
     headers = ask(server.url)[2]
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
-def test_the_server_called_nobody_and_leaves_nothing(server):
-    """Last: over all that the tests above did."""
+def test_the_server_connects_to_nobody_and_leaves_no_files(server):
+    """Last, because it looks at everything that the tests above did."""
     if server.process.poll() is not None:
         pytest.fail(server.said())
     folder = next(server.temp.iterdir())
-    assert folder.stat().st_mode & 0o077 == 0, "uploads are nobody else's to read"
+    assert folder.stat().st_mode & 0o077 == 0, "only the owner can read uploads"
     assert server.stop() == 0
     assert list(server.temp.iterdir()) == []
     calls = server.calls.read_text().splitlines()
-    assert calls, "the watch is on: binding asks for its own address"
+    assert calls, "the audit hook works: binding resolves the own address"
     away = [call for call in calls if not re.search(r"127\.0\.0\.1|::1|localhost", call)]
     assert away == []
     assert "Traceback" not in server.said()

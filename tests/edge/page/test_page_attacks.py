@@ -1,5 +1,8 @@
-"""The page's server under a client that is no browser. It may answer, refuse or hang up; it may not open what it was
-not given, say what exists, change files, print tracebacks or end."""
+"""The page's server under a client that is no browser.
+
+It may answer, refuse or close the connection. It must not open files of the user, reveal which files exist, change
+files, print tracebacks or end.
+"""
 
 import io
 import json
@@ -47,7 +50,7 @@ def paths(home: Path, store: RecordingStore, attacked: Server) -> list[str]:
 
 
 def test_the_addresses_of_gradio_are_closed(client, home):
-    """All of them, with the same answer, whatever they name."""
+    """All give the same answer, whatever they name."""
     wanted = quote(str(home / "private.wav"))
     for name in GRADIO:
         for prefix in ("/gradio_api/", "/", "//gradio_api/", "/./gradio_api/", "/assets/../gradio_api/"):
@@ -75,7 +78,7 @@ def test_the_addresses_of_gradio_are_closed(client, home):
 
 
 def test_a_file_named_in_a_queue_is_never_opened(client, home, store, attacked):
-    """What a Gradio client would send; hard links, pipes and devices too: an opened /dev/zero would never end."""
+    """The requests of a Gradio client; also with hard links, pipes and devices (reading /dev/zero never ends)."""
     for path in paths(home, store, attacked):
         for data in (
             {"path": path, "meta": {"_type": "gradio.FileData"}},
@@ -98,7 +101,7 @@ def test_a_file_named_in_a_queue_is_never_opened(client, home, store, attacked):
 
 
 def test_every_file_is_refused_alike(client, home, store, attacked):
-    """A path in an address, existing or not, readable or not: one answer, to the last byte."""
+    """A path in an address, existing or not, readable or not, gives the same bytes."""
     answers = set()
     for path in paths(home, store, attacked):
         for place in ("/gradio_api/file=", "/file=", "/gradio_api/file/", "/static/../", "/assets/", "/static/", "/"):
@@ -116,7 +119,7 @@ def test_every_file_is_refused_alike(client, home, store, attacked):
     assert answers == {json.dumps(NOTHING, separators=(",", ":"))}
 
 
-def test_a_clip_is_its_bytes_whatever_else_is_said(client, home):
+def test_only_the_bytes_of_a_clip_matter(client, home):
     for path in (home / "private.wav", "/etc/passwd", "/dev/zero"):
         for query in (f"models={quote(str(path))}", f"models=0&path={path}", f"models=0,{path}", f"path={path}"):
             answer = client.ask("POST", f"/clip?{query}", str(path).encode())
@@ -131,7 +134,7 @@ def test_a_clip_is_its_bytes_whatever_else_is_said(client, home):
     assert answer.code == 422
 
 
-def test_sounds_that_are_traps_are_one_line(client):
+def test_malicious_recordings_are_refused_in_one_line(client):
     def written(samples, **how) -> bytes:
         out = io.BytesIO()
         soundfile.write(out, samples, RATE, **how)
@@ -156,7 +159,7 @@ def test_sounds_that_are_traps_are_one_line(client):
         harmless(client.ask("POST", "/clip?models=0", data))
 
 
-def test_too_much_and_too_slow_is_cut_off(client, attacked):
+def test_a_body_that_is_too_large_or_too_slow_is_refused(client, attacked):
     for answer in (
         client.ask("POST", "/clip?models=0", bytes(2**20 + 1)),
         client.ask("POST", "/clip?models=0", bytes(8 * 2**20)),
@@ -183,8 +186,8 @@ def test_too_much_and_too_slow_is_cut_off(client, attacked):
         time.sleep(0.1)
 
 
-def test_only_so_many_recordings_wait(client, attacked):
-    """The rest is told to come again; those that wait are all answered."""
+def test_the_number_of_waiting_recordings_is_limited(client, attacked):
+    """Further ones are refused; those that wait are all answered."""
     data = CLIP.read_bytes()
     answers: list[Answer] = []
     asked = [
@@ -202,7 +205,7 @@ def test_only_so_many_recordings_wait(client, attacked):
 
 @pytest.mark.parametrize("path", ["/", "/clip?models=0", "/live", "/recordings", "/theme.css"])
 def test_other_names_and_other_sites_are_refused(client, path):
-    """A stranger's DNS may point here, a stranger's page may send forms here."""
+    """Somebody else's DNS name may point here, and somebody else's page may send forms here."""
     method, body = ("POST", b"{}") if path.startswith(("/clip", "/live")) else ("GET", None)
     port = client.host.rpartition(":")[2]
     for host in (
@@ -224,7 +227,7 @@ def test_other_names_and_other_sites_are_refused(client, path):
     assert "set-cookie" not in own.head.lower()
 
 
-def test_no_socket_and_no_nonsense(client):
+def test_websockets_and_malformed_requests_are_refused(client):
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",

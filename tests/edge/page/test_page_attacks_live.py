@@ -1,4 +1,4 @@
-"""Orders and live sessions of the page under a client that is no browser: see test_page_attacks.py."""
+"""JSON requests and live sessions of the page under a client that is no browser: see test_page_attacks.py."""
 
 import json
 
@@ -59,7 +59,7 @@ def opened(client) -> str:
 
 
 def test_a_bad_block_does_not_end_a_live_session(client):
-    """It is refused, and what follows is heard as if it had not been sent."""
+    """It is refused, and does not change the results of what follows."""
     voice = soundfile.read(CLIP, dtype="float32")[0]
     blocks = [voice[at : at + RATE].astype("<f4").tobytes() for at in range(0, len(voice), RATE)]
     nan = np.full(RATE, np.nan, "<f4").tobytes()
@@ -95,7 +95,7 @@ def test_samples_beyond_full_scale_do_not_poison_a_session(client):
     assert "nan" not in ended.text.lower()
 
 
-def test_nobody_hears_with_anothers_session(client):
+def test_a_session_cannot_be_used_by_others(client):
     key = opened(client)
     for guess in ("x", key[:-1], key + "x", key.swapcase(), "..", "%2e%2e", f"{key}%00", "a" * 150, f"{key}/../{key}"):
         for end in ("", "/end"):
@@ -103,7 +103,7 @@ def test_nobody_hears_with_anothers_session(client):
     assert client.ask("POST", f"/live/{key}/end", b"").code == 200
 
 
-def test_kept_recordings_are_only_those_of_the_list(client, store, home):
+def test_only_listed_recordings_can_be_reached(client, store, home):
     name = store.scan()[0][0].name
     assert client.ask("GET", f"/recordings/{name}").code == 200
     other = name[:-1] + ("0" if name[-1] != "0" else "1")

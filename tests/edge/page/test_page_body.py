@@ -1,4 +1,4 @@
-"""How the page's server reads a request's body: bounded in bytes and in time."""
+"""The page's server limits the size of a request's body and the time in which it arrives."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ def request_of(*parts: bytes, ends: bool) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
 
 
-def test_a_body_is_its_parts():
+def test_a_body_is_all_its_parts():
     assert asyncio.run(server._body(request_of(b"ab", b"c", ends=True), 3)) == b"abc"
     assert asyncio.run(server._body(request_of(ends=True), 3)) == b""
 
@@ -36,7 +36,7 @@ def test_one_byte_too_many_is_refused_before_the_rest_is_read():
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch):
-    """And whoever waited for it goes on: nothing of the time limit is left behind."""
+    """The time limit has no effect on what follows."""
     monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
 
     async def patient() -> str:
@@ -48,7 +48,7 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch):
     assert asyncio.run(patient()) == "goes on"
 
 
-def test_a_slow_reader_is_not_the_sender_s_fault(monkeypatch):
+def test_the_time_limit_does_not_count_the_work_between_parts(monkeypatch):
     """The limit interrupts waiting for the browser, never the work between two parts."""
     monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
 

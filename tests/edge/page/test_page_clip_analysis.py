@@ -1,5 +1,6 @@
-"""What the page shows of a clip is what the device loop tells, and what an answer rests on is found where it is."""
+"""The page shows the results of the device loop, and occlusion finds the parts that an answer depends on."""
 
+import asyncio
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,23 +18,28 @@ from edge.page import clip_analysis
 from edge.page import html as words
 from edge.page.clip_analysis import analyze
 from edge.page.occlusion import Decisions, support
+from edge.page.recognize import Recognizer
+from edge.page.upload import UploadLimits
 from edge.stream.decision import DecisionConfig
 from edge.stream.results import Segment, StreamResult
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 VOICE = soundfile.read(CLIP, dtype="float32")[0]
 RATE = 16000
+SHIPPED = Bundle.open(PRETRAINED).recognizer()
 
 
 @pytest.mark.parametrize("name", ["int8", "float32"])
-def test_a_clip_is_told_as_the_device_tells_it(name):
-    bundle = Bundle.open(PRETRAINED.parent / name)
-    analysis = analyze(bundle, VOICE)
-    loop = UtteranceRecognizer(bundle.recognizer(), make_vad("energy", RATE))
-    told = [*loop.push(VOICE), *loop.flush()]
-    assert [e.segment for e in analysis.segments] == [t for t in told if isinstance(t, Segment)]
+def test_a_clip_gives_the_results_of_the_device_loop(name):
+    recognizer = Bundle.open(PRETRAINED.parent / name).recognizer()
+    recognizer.push(VOICE[:RATE])  # its own stream does not matter
+    analysis = analyze(recognizer, VOICE)
+    recognizer.reset()
+    loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE))
+    results = [*loop.push(VOICE), *loop.flush()]
+    assert [e.segment for e in analysis.segments] == [r for r in results if isinstance(r, Segment)]
     assert len(analysis.segments) >= 3
-    hops = [t for t in told if isinstance(t, StreamResult)]
+    hops = [r for r in results if isinstance(r, StreamResult)]
     assert [(h.seconds, h.emotion, h.confidence) for h in analysis.hops] == [
         (h.seconds, h.emotion, h.confidence) for h in hops
     ]
@@ -42,24 +48,32 @@ def test_a_clip_is_told_as_the_device_tells_it(name):
         assert [s.start_seconds for s in explained.support[1:]] == pytest.approx(ends[:-1])
 
 
-def test_a_clip_loads_each_model_once(monkeypatch):
-    bundle = Bundle.open(PRETRAINED)
-    loaded = []
+def test_uploads_load_no_model_and_share_no_state(monkeypatch, tmp_path):
+    recognizers = {name: Bundle.open(PRETRAINED.parent / name).recognizer() for name in ("int8", "float32")}
+    page = Recognizer(recognizers, "energy", UploadLimits(), tmp_path)
 
-    def counted(runtime, path, *more, _load=runtimes.load):
-        loaded.append(path.name)
-        return _load(runtime, path, *more)
+    async def upload(path, models):
+        async def body():
+            yield path.read_bytes()
 
-    monkeypatch.setattr(runtimes, "load", counted)
-    analyze(bundle, VOICE)
-    files = bundle.manifest.model_files(bundle.default_runtime())
-    assert sorted(loaded) == sorted((files.encoder, files.head))
+        return await page.views(models, body())
+
+    async def together(*uploads):
+        return await asyncio.gather(*(upload(*one) for one in uploads))
+
+    monkeypatch.setattr(runtimes, "load", lambda *_: pytest.fail("an upload loads a model"))
+    part = tmp_path / "part.wav"
+    soundfile.write(part, VOICE[: 5 * RATE], RATE)
+    wanted = ((CLIP, "0,1"), (part, "0"), (CLIP, "0"))
+    alone = [asyncio.run(upload(*one)) for one in wanted]
+    assert asyncio.run(together(*wanted)) == alone
+    assert alone[0][0] == alone[2][0] != alone[1][0]
 
 
 @given(st.integers(0, len(VOICE)), st.integers(0, 50000))
 @settings(max_examples=12, deadline=None)
-def test_any_piece_of_a_clip_can_be_heard(start, length):
-    analysis = analyze(Bundle.open(PRETRAINED), VOICE[start : start + length])
+def test_any_piece_of_a_clip_can_be_analyzed(start, length):
+    analysis = analyze(SHIPPED, VOICE[start : start + length])
     for explained in analysis.segments:
         assert bool(explained.support) == bool(explained.segment.probs)
         for stretch in explained.support:
@@ -67,8 +81,8 @@ def test_any_piece_of_a_clip_can_be_heard(start, length):
             assert np.isfinite(stretch.support)
 
 
-def test_what_is_explained_is_the_segment_that_was_told(monkeypatch):
-    """Also of a monologue, which is told in parts: the explained decisions are those under each part."""
+def test_what_is_explained_is_the_segment_that_is_shown(monkeypatch):
+    """Also of a monologue, which is split into segments: each is explained by its own decisions."""
     asked = []
 
     def noted(decisions, steps, first, begun, end):
@@ -80,7 +94,7 @@ def test_what_is_explained_is_the_segment_that_was_told(monkeypatch):
     monologue = np.tile(VOICE[int(3.5 * RATE) : int(6.5 * RATE)], 12)
     for samples, parts in ((VOICE, 3), (monologue, 3)):
         asked.clear()
-        segments = [e.segment for e in analyze(Bundle.open(PRETRAINED), samples).segments]
+        segments = [e.segment for e in analyze(SHIPPED, samples).segments]
         assert len(asked) == len(segments) == parts
         for probs, segment in zip(asked, segments, strict=True):
             assert list(probs) == pytest.approx(list(segment.probs.values()), abs=1e-6)
@@ -95,7 +109,7 @@ class MeanHead:
         return x.mean(axis=1)
 
 
-def test_what_an_answer_rests_on_is_what_changes_it():
+def test_occlusion_finds_the_steps_that_change_the_answer():
     features, window = FeatureConfig(), WindowConfig()
     g = StreamGeometry.resolve(features, ModelConfig(), window)
     recognizer = SimpleNamespace(
@@ -103,8 +117,8 @@ def test_what_an_answer_rests_on_is_what_changes_it():
     )
     decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 3), np.float32))
     steps = np.zeros((g.window_hops + 4, g.hop_steps, 3), np.float32)
-    steps[6, :, 1] = 40.0  # speaks for angry, in every decision
-    steps[8, :, 0] = 4.0  # speaks for calm
+    steps[6, :, 1] = 40.0  # evidence for angry, in every decision
+    steps[8, :, 0] = 4.0  # evidence for calm
     found = support(decisions, steps, 0, 2.0, 100.0)
     assert len(found) == len(steps)
     values = np.array([s.support for s in found])
@@ -128,7 +142,7 @@ def test_only_decisions_of_the_segment_count():
     decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 2), np.float32))
     steps = np.random.default_rng(0).normal(size=(g.window_hops + 20, g.hop_steps, 2)).astype(np.float32)
     found = support(decisions, steps, len(steps) - 2, 0.0, 100.0)
-    assert len(found) == g.window_hops + 1, "two decisions saw so many hops"
+    assert len(found) == g.window_hops + 1, "the windows of two decisions cover so many"
 
 
 def test_hostile_names_stay_text():
@@ -141,10 +155,9 @@ def test_hostile_names_stay_text():
 
 
 def test_every_abstention_has_its_reason():
-    bundle = Bundle.open(PRETRAINED)
     loud = np.clip(VOICE * 50, -1, 1)
-    reasons = {"Less than 0.5 s": VOICE, "full scale": loud, "Nobody spoke": np.zeros(RATE, np.float32)}
+    reasons = {"Less than 0.5 s": VOICE, "full scale": loud, "detected no voice": np.zeros(RATE, np.float32)}
     for reason, samples in reasons.items():
-        analysis = analyze(bundle, samples)
+        analysis = analyze(SHIPPED, samples)
         rows = [words.segment_row(e.segment, analysis.decision, analysis.settings) for e in analysis.segments]
         assert any(reason in row for row in rows), reason

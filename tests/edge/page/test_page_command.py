@@ -1,4 +1,4 @@
-"""The page's command line: what is wrong, what is missing, and another host."""
+"""The page's command line: bad values, missing packages, another host."""
 
 import subprocess
 import sys
@@ -20,11 +20,11 @@ def test_the_command_line_names_what_is_wrong(tmp_path):
     one_clear_line(run("--runtime", "openvino"), "no files for openvino")
 
 
-def test_what_is_not_installed_is_named():
+def test_a_missing_package_is_named():
     code = (
         "import importlib.util as u, sys; find = u.find_spec; "
         "u.find_spec = lambda name, *more: None if name == 'gradio' else find(name, *more); "
-        "import edge.page.__main__; sys.exit(edge.page.main([]))"
+        "import edge.page.__main__ as page; sys.exit(page.main([]))"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     one_clear_line(result, "gradio", "pip install")

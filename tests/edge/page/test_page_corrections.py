@@ -1,11 +1,11 @@
-"""The Correct tab in a real Chromium: what is kept is played, corrected, deleted; and nobody else is let in."""
+"""The Correct tab in Chromium: plays, corrects and deletes stored recordings; requests from elsewhere are refused."""
 
 import json
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from helpers import ROOT, one_clear_line
 from page_server import Server, ask, at_home, open_page
@@ -21,7 +21,7 @@ LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("home") / "kept"
+    return tmp_path_factory.mktemp("home") / "stored"
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def folder(place) -> RecordingStore:
         path.unlink() if path.is_file() else path.rmdir()
     for sure in (0.5, 0.3, 0.4):
         probs = dict.fromkeys(LABELS, (1 - sure) / 5) | {"angry": sure}
-        heard = recording(sure)
+        made = recording(sure)
         verdict = Verdict.UNCERTAIN if sure < 0.35 else None
         segment = Segment(0.0, 0.5, None if verdict else "angry", verdict, sure, probs)
-        folder.add(type(heard)(segment, heard.samples, heard.sample_rate, heard.when), BUNDLE, StoreLimits())
+        folder.add(replace(made, segment=segment), BUNDLE, StoreLimits())
     return folder
 
 
@@ -64,10 +64,10 @@ def row_of(page, number: int) -> str:
     return f"#ser-recordings tr:nth-child({number})"
 
 
-def test_the_least_sure_is_asked_about_first_and_can_be_heard(tab, folder):
-    told = [item for item in sorted(folder.scan()[0], key=lambda item: item.sure)]
+def test_the_least_sure_is_listed_first_and_can_be_played(tab, folder):
+    stored = sorted(folder.scan()[0], key=lambda item: item.sure)
     shown = tab.eval_on_selector_all("#ser-recordings tr", "rows => rows.map(row => row.dataset.name)")
-    assert shown == [item.name for item in told]
+    assert shown == [item.name for item in stored]
     assert tab.inner_text(f"{row_of(tab, 1)} .ser-badge") == "uncertain"
     assert tab.inner_text(f"{row_of(tab, 2)} .ser-badge") == "angry"
     assert tab.locator(f"{row_of(tab, 1)} .ser-bar").count() == len(LABELS)
@@ -77,14 +77,14 @@ def test_the_least_sure_is_asked_about_first_and_can_be_heard(tab, folder):
     tab.wait_for_function(f"Math.abs(document.querySelector('{player}').duration - 0.5) < 0.01")
 
 
-def test_on_a_telephone_it_is_behind_more_tabs_and_fits(browser, server, folder):
+def test_on_a_narrow_screen_the_tab_is_in_the_menu_and_fits(browser, server, folder):
     context = browser.new_context(viewport={"width": 360, "height": 740})
     page = open_page(context, server)
     page.click("button[aria-label='More tabs']")
     page.click(".overflow-menu button:has-text('Correct')")
     page.wait_for_selector("#ser-recordings tr:nth-child(3)")
-    assert "These recordings are kept" in page.inner_text("body")
-    assert "not kept" not in page.inner_text("body")
+    assert "These recordings are stored" in page.inner_text("body")
+    assert "not stored" not in page.inner_text("body")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     for box in page.locator(
         "#ser-recordings audio, #ser-recordings button, #ser-recordings select, #ser-recordings .ser-bar"
@@ -107,18 +107,18 @@ def test_a_choice_corrects_and_another_changes_it(tab, folder):
     tab.select_option(f"{row} select", "happy")
     tab.wait_for_selector("#ser-correct-note:has-text('1 corrected (1 happy)')")
     assert [(c.emotion, c.speaker) for c in folder.corrected()] == [("happy", "anna")], (
-        "whose voice it was does not change"
+        "the speaker of a corrected recording does not change"
     )
 
 
-def test_what_is_no_speech_is_deleted(tab, folder):
+def test_delete_removes_the_recording(tab, folder):
     name = tab.get_attribute(row_of(tab, 2), "data-name")
     tab.click(f"{row_of(tab, 2)} .ser-delete")
     tab.wait_for_selector("#ser-correct-note:has-text('2 to correct, 0 corrected')")
     assert not list(folder.path.rglob(f"*{name}*"))
 
 
-def test_what_cannot_be_is_said_in_one_line_and_the_choice_is_free_again(tab, folder):
+def test_a_refused_correction_is_one_line_and_resets_the_choice(tab, folder):
     tab.fill("#ser-speaker", "../anna")
     tab.select_option(f"{row_of(tab, 1)} select", "sad")
     tab.wait_for_selector("#ser-correct-error:has-text('letters, digits and hyphens')")
@@ -130,13 +130,13 @@ def test_what_cannot_be_is_said_in_one_line_and_the_choice_is_free_again(tab, fo
     assert not tab.is_visible("#ser-correct-error")
 
 
-def test_what_the_loop_has_thrown_out_meanwhile_is_told(tab, folder):
+def test_a_recording_that_the_loop_has_removed_is_reported(tab, folder):
     folder.remove(tab.get_attribute(row_of(tab, 1), "data-name"))
     tab.select_option(f"{row_of(tab, 1)} select", "sad")
     tab.wait_for_selector("#ser-correct-error:has-text('no longer here')")
 
 
-def test_strangers_and_paths_are_refused(server, folder):
+def test_other_sites_and_paths_are_refused(server, folder):
     name = folder.scan()[0][0].name
     good = json.dumps({"emotion": "sad", "speaker": "me"}).encode()
     for url, data in (("/recordings", None), (f"/recordings/{name}", None), (f"/recordings/{name}", good)):
@@ -180,9 +180,8 @@ def test_a_disk_that_fails_is_one_line(server, folder):
 
 
 def test_names_that_are_markup_stay_text(server, folder):
-    heard = recording(0.2)
     segment = Segment(0.0, 0.5, None, Verdict.UNCERTAIN, 0.2, {"<script>alert(1)</script>": 0.2, "sad": 0.8})
-    folder.add(type(heard)(segment, np.zeros(100, "<i2"), 16000, heard.when), BUNDLE, StoreLimits())
+    folder.add(replace(recording(0.2), segment=segment), BUNDLE, StoreLimits())
     rows = json.loads(ask(f"{server.url}/recordings")[1])["rows"]
     assert "&lt;script&gt;" in rows
     assert "<script>" not in rows
@@ -208,4 +207,4 @@ def test_the_command_line_names_what_is_wrong(tmp_path):
 
     one_clear_line(run("--corrections", tmp_path / "none"), "no such folder", "--keep-unsure")
     RecordingStore(tmp_path / "stored")
-    one_clear_line(run("--corrections", tmp_path / "stored", "--host", "0.0.0.0"), "for this machine alone")
+    one_clear_line(run("--corrections", tmp_path / "stored", "--host", "0.0.0.0"), "on this machine only")

@@ -1,4 +1,4 @@
-"""The microphone of the page without a browser: sessions are bounded, forgotten, and know nothing of each other."""
+"""Microphone sessions without a browser: limited in number, ended when idle, independent of each other."""
 
 import csv
 from threading import Event, Thread
@@ -34,19 +34,19 @@ def sessions(clock):
 
 
 def play(sessions, key, samples, size=4000) -> list[str]:
-    """Send samples as the browser does; the lines of CSV that came of them."""
+    """Send samples as the browser does; returns the CSV lines of the answers."""
     lines = []
     for start in range(0, len(samples), size):
         lines += sessions.get(key).push(samples[start : start + size].astype("<f4").tobytes())["csv"]
     return lines
 
 
-def test_the_history_is_what_the_device_would_have_told(sessions):
+def test_the_history_equals_the_results_of_the_device(sessions):
     key, session = sessions.open("int8", RATE)
     lines = play(sessions, key, VOICE, size=3333)
     lines += sessions.close(key)["csv"]
     rows = list(csv.DictReader([session.csv_header, *lines]))
-    expected = [e.segment for e in analyze(Bundle.open(PRETRAINED), VOICE).segments]
+    expected = [e.segment for e in analyze(Bundle.open(PRETRAINED).recognizer(), VOICE).segments]
     assert len(rows) == len(expected) >= 3
     for row, segment in zip(rows, expected, strict=True):
         assert (row["emotion"] or None) == segment.emotion
@@ -73,9 +73,9 @@ def test_steady_noise_gets_no_emotion(sessions):
     noise = 0.2 * np.random.default_rng(0).standard_normal(8 * RATE).clip(-4, 4)
     panels, lines = [], []
     for start in range(0, len(noise), RATE // 2):
-        told = sessions.get(key).push(noise[start : start + RATE // 2].astype("<f4").tobytes())
-        panels.append(told["panel"])
-        lines += told["csv"]
+        answer = sessions.get(key).push(noise[start : start + RATE // 2].astype("<f4").tobytes())
+        panels.append(answer["panel"])
+        lines += answer["csv"]
     lines += sessions.close(key)["csv"]
     assert not [row for row in csv.reader(lines) if row[3]], lines
     for panel in panels:
@@ -83,8 +83,8 @@ def test_steady_noise_gets_no_emotion(sessions):
         assert "<em>0." not in panel, "no probability of an emotion is shown"
 
 
-def test_one_request_of_a_session_is_heard_at_a_time(sessions, monkeypatch):
-    """What comes meanwhile is refused: it would hold one of the server's threads."""
+def test_a_session_processes_one_request_at_a_time(sessions, monkeypatch):
+    """Another request is refused: waiting would block one of the server's threads."""
     key, session = sessions.open("int8", RATE)
     inside, go_on = Event(), Event()
 
@@ -97,15 +97,15 @@ def test_one_request_of_a_session_is_heard_at_a_time(sessions, monkeypatch):
     first = Thread(target=session.push, args=(bytes(4000),))
     first.start()
     assert inside.wait(60)
-    with pytest.raises(InputError, match="one at a time"):
+    with pytest.raises(InputError, match="one request at a time"):
         session.push(bytes(4000))
     go_on.set()
     first.join()
     session.push(bytes(4000))
 
 
-def test_a_session_that_opens_holds_nobody_up(sessions, monkeypatch):
-    """Loading a model takes a while; who is heard already is answered meanwhile, and its place is taken."""
+def test_opening_a_session_does_not_block_the_others(sessions, monkeypatch):
+    """While a model loads, open sessions are answered, and the new session counts."""
     key, _ = sessions.open("int8", RATE)
     inside, go_on = Event(), Event()
 
@@ -125,7 +125,7 @@ def test_a_session_that_opens_holds_nobody_up(sessions, monkeypatch):
     second.join()
 
 
-def test_a_session_that_cannot_open_gives_its_place_back(sessions):
+def test_a_session_that_cannot_open_is_not_counted(sessions):
     for _ in range(3):
         with pytest.raises(InputError, match="1 Hz"):
             sessions.open("int8", 1)
@@ -133,16 +133,16 @@ def test_a_session_that_cannot_open_gives_its_place_back(sessions):
     sessions.open("int8", RATE)
 
 
-def test_samples_beyond_full_scale_do_no_lasting_harm(sessions):
+def test_samples_beyond_full_scale_count_as_clipped(sessions):
     """Finite, but resampling them could give infinity."""
     key, session = sessions.open("int8", 44100)
     for _ in range(4):
         session.push(np.tile(np.array([3e38, -3e38], "<f4"), 11025).tobytes())
-    told = session.push(np.zeros(44100, "<f4").tobytes())
-    assert "clipped" in "".join(told["csv"]) + "".join(sessions.close(key)["csv"]) + told["panel"]
+    answer = session.push(np.zeros(44100, "<f4").tobytes())
+    assert "clipped" in "".join(answer["csv"]) + "".join(sessions.close(key)["csv"]) + answer["panel"]
 
 
-def test_sessions_share_nothing(sessions):
+def test_sessions_are_independent(sessions):
     one, _ = sessions.open("int8", RATE)
     two, _ = sessions.open("int8", RATE)
     alone = []
@@ -153,14 +153,14 @@ def test_sessions_share_nothing(sessions):
     assert "no speech" in sessions.close(two)["csv"][0]
 
 
-def test_there_are_so_many_and_no_more(sessions, clock):
+def test_the_number_of_sessions_is_limited(sessions, clock):
     first, _ = sessions.open("int8", RATE)
     sessions.open("int8", RATE)
     with pytest.raises(InputError, match="2 microphones are being listened to already"):
         sessions.open("int8", RATE)
     sessions.close(first)
     sessions.open("int8", RATE)
-    clock.now += IDLE_SECONDS + 1  # both tabs were closed without a word
+    clock.now += IDLE_SECONDS + 1  # both tabs were closed without ending their sessions
     third, _ = sessions.open("int8", RATE)
     sessions.open("int8", RATE)
     with pytest.raises(InputError, match="this session has ended"):
@@ -168,21 +168,21 @@ def test_there_are_so_many_and_no_more(sessions, clock):
     sessions.get(third)
 
 
-def test_missing_audio_ends_the_utterance_and_is_told(sessions):
+def test_missing_audio_ends_the_utterance_and_is_reported(sessions):
     key, _ = sessions.open("int8", RATE)
     play(sessions, key, VOICE[: 2 * RATE])
-    told = sessions.get(key).push(VOICE[2 * RATE : 3 * RATE].astype("<f4").tobytes(), missing_seconds=5.0)
-    assert len(told["csv"]) == 1, "what was being said before the gap"
-    assert "5.0 s of audio were dropped" in told["panel"]
+    answer = sessions.get(key).push(VOICE[2 * RATE : 3 * RATE].astype("<f4").tobytes(), missing_seconds=5.0)
+    assert len(answer["csv"]) == 1, "the utterance before the gap"
+    assert "5.0 s of audio were dropped" in answer["panel"]
     later = next(csv.reader(sessions.close(key)["csv"]))
     assert float(later[1]) >= 7.0, "the clock counts the gap"
 
 
-def test_a_muted_microphone_is_told(sessions):
+def test_a_muted_microphone_is_reported(sessions):
     key, _ = sessions.open("int8", 48000)
     for _ in range(6):
-        told = sessions.get(key).push(np.zeros(48000, "<f4").tobytes())
-    assert "muted" in told["panel"]
+        answer = sessions.get(key).push(np.zeros(48000, "<f4").tobytes())
+    assert "muted" in answer["panel"]
 
 
 def test_garbage_is_refused_in_one_line_and_changes_nothing(sessions):
@@ -191,7 +191,7 @@ def test_garbage_is_refused_in_one_line_and_changes_nothing(sessions):
     cases = [
         (b"123", 0.0, "half a sample"),
         (bytes(int(4 * RATE * MAX_CHUNK_SECONDS) + 4), 0.0, "at once"),
-        (np.full(10, np.nan, "<f4").tobytes(), 0.0, "no numbers"),
+        (np.full(10, np.nan, "<f4").tobytes(), 0.0, "NaN or infinite"),
         (b"", float("nan"), "cannot be missing"),
         (b"", -1.0, "cannot be missing"),
     ]

@@ -1,4 +1,4 @@
-"""What strangers upload: decoded within limits, in a process's own folder, whose place nobody learns."""
+"""Uploads are decoded within limits, and messages do not contain the path."""
 
 import numpy as np
 import pytest
@@ -40,15 +40,15 @@ def test_broken_files_give_one_line(tmp_path):
         assert part in refused(place / file)
 
 
-def test_what_is_no_audio_is_told_what_would_be(tmp_path):
+def test_a_file_that_is_no_audio_names_the_formats(tmp_path):
     path = tmp_path / "film.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 20)
-    told = refused(path)
-    assert "give one of WAV, FLAC" in told or "needs PyAV" in told
+    message = refused(path)
+    assert "give one of WAV, FLAC" in message or "needs PyAV" in message
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_formats_that_need_pyav_are_offered_where_it_is(monkeypatch, there):
+def test_formats_that_need_pyav_are_offered_where_it_is_installed(monkeypatch, there):
     monkeypatch.setattr(clip, "find_spec", lambda name: object() if there and name == "av" else None)
     assert ("M4A" in clip.formats()) is there
     assert "FLAC" in clip.formats()
@@ -65,7 +65,7 @@ def test_limits_hold(tmp_path):
     assert "1000 Hz" in refused(written("slow", np.zeros(99), 1000))
 
 
-def test_a_header_that_promises_the_moon_allocates_nothing(tmp_path):
+def test_a_header_with_an_absurd_rate_allocates_nothing(tmp_path):
     path = tmp_path / "bomb.wav"
     soundfile.write(path, np.zeros(100), RATE)
     data = bytearray(path.read_bytes())
@@ -77,6 +77,6 @@ def test_a_header_that_promises_the_moon_allocates_nothing(tmp_path):
 @pytest.mark.parametrize(
     "values", [{"max_megabytes": 0}, {"max_megabytes": float("inf")}, {"max_seconds": -1}, {"max_sessions": 0}]
 )
-def test_limits_must_be_limits(values):
+def test_limits_must_be_positive_and_finite(values):
     with pytest.raises(InputError, match=next(iter(values))):
         UploadLimits(**values)
