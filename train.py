@@ -33,6 +33,7 @@ from crnn.cli.termination import Termination
 from crnn.data.protocols import SPEAKER_DEPENDENT
 from crnn.errors import InputError, require
 from crnn.files.typed import require_finite
+from crnn.renamed_keys import with_new_keys, with_new_options
 from crnn.run_config import RunConfig
 from crnn.training.origin import origin
 from edge.preflight import needed
@@ -44,16 +45,26 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> ArgumentParser:
-    from jsonargparse import ArgumentParser, set_parsing_settings
+    import yaml
+    from jsonargparse import ArgumentParser, get_loader, set_loader, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    load_yaml = get_loader("yaml")
+
+    def load(text: str) -> object:
+        values = load_yaml(text)
+        return with_new_keys(values) if isinstance(values, dict) else values
+
+    set_loader("settings", load, (yaml.YAMLError,))
 
     class OneLine(ArgumentParser):
         def error(self, message: str, *_) -> NoReturn:
             """Not two pages of usage."""
             raise InputError(f"{' '.join(str(message).split())} (see {program('train')} --help)")
 
-    parser = OneLine(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser = OneLine(
+        prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False, parser_mode="settings"
+    )
     parser.add_argument(
         "--config",
         action="config",
@@ -79,7 +90,7 @@ def build_parser() -> ArgumentParser:
 
 def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
     parser = build_parser()
-    argv = with_shipped_configs(sys.argv[1:] if argv is None else argv)
+    argv = with_shipped_configs(with_new_options(sys.argv[1:] if argv is None else argv))
     _check_config_files(argv)
     try:
         args = parser.parse_args(argv)
@@ -118,9 +129,9 @@ def _check_config_files(argv: list[str]) -> None:
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     files.add_argument("--config", action="append", default=[])
     for name in files.parse_known_args(argv)[0].config:
-        from crnn.files.settings_file import check_settings_file  # PyYAML
+        from crnn.files.settings_file import read_settings_file  # PyYAML
 
-        check_settings_file(Path(name))
+        read_settings_file(Path(name))
 
 
 def default_folders(augment: AugmentConfig) -> AugmentConfig:

@@ -12,16 +12,16 @@ from crnn.models.crnn import Encoder, Head, StridedBlock
 class CachedEncoder(nn.Module):
     """The encoder whose blocks from `first` on keep the frames they will need again, passed in and handed back.
 
-    `log_mel (1, n_mels, new_frames)` and one cache per such block -> `steps (1, hop_steps, d)` and the new caches.
+    `log_mel (1, n_mels, new_frames)` and one cache per such block -> `steps (1, interval_steps, d)` and the new caches.
     Blocks before `first` see the overlap again; with `first=0` none does.
     """
 
-    def __init__(self, encoder: Encoder, first: int, hop_frames: int) -> None:
+    def __init__(self, encoder: Encoder, first: int, interval_frames: int) -> None:
         super().__init__()
         self.encoder, self.first = encoder, first
         pools = encoder.inputs.config.pool_frames
         self.kept = [(5 - pools[0] if isinstance(block, StridedBlock) else 2) for block in encoder.blocks]
-        rows = hop_frames
+        rows = interval_frames
         for pool in pools[:first]:
             rows //= pool
         for block, pool in reversed(list(zip(encoder.blocks, pools, strict=True))[:first]):

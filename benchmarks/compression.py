@@ -184,7 +184,7 @@ def drop_interval(ours: dict, theirs: dict) -> list[float] | None:
 def speeds(recognizers: list) -> list[dict]:
     """Median cost of each, in rounds that take them in turn: what else runs here then slows all of them alike."""
     rounds = [[verify.cost(recognizer, repeats=1) for recognizer in recognizers] for _ in range(ROUNDS)]
-    rate, hop = recognizers[0].features.sample_rate, recognizers[0].geometry.hop_samples
+    rate, hop = recognizers[0].features.sample_rate, recognizers[0].geometry.interval_samples
     made = []
     for number in range(len(recognizers)):
         windows, hops = zip(*(timed[number] for timed in rounds), strict=True)

@@ -60,8 +60,8 @@ def stages(recognizer: StreamingRecognizer, hops: int) -> dict[str, float]:
     for name, part in parts.items():
         setattr(recognizer, f"_{name}", part)
     g, whole = recognizer.geometry, []
-    samples = (0.05 * np.random.default_rng(0).standard_normal(g.hop_samples)).astype(np.float32)
-    for _ in range(g.window_hops + SETTLED + hops):
+    samples = (0.05 * np.random.default_rng(0).standard_normal(g.interval_samples)).astype(np.float32)
+    for _ in range(g.window_intervals + SETTLED + hops):
         start = time.perf_counter()
         recognizer.push(samples)
         whole.append(time.perf_counter() - start)
@@ -152,10 +152,10 @@ def export_many(module: torch.nn.Module, example: tuple[torch.Tensor, ...], path
 @torch.inference_mode()
 def cached_difference(model: torch.nn.Module, cached: CachedEncoder, geometry, n_mels: int) -> float:
     """Largest difference of the steps of a cached encoder from those of the encoder on whole blocks."""
-    frames = torch.randn(1, n_mels, geometry.block_frames + 3 * SETTLED * geometry.hop_frames)
+    frames = torch.randn(1, n_mels, geometry.block_frames + 3 * SETTLED * geometry.interval_frames)
     _, *caches = cached.example(n_mels)
     largest = 0.0
-    for hop, end in enumerate(range(geometry.block_frames, frames.shape[-1] + 1, geometry.hop_frames)):
+    for hop, end in enumerate(range(geometry.block_frames, frames.shape[-1] + 1, geometry.interval_frames)):
         steps, *caches = cached(frames[..., end - cached.new_frames : end], *caches)
         if hop >= SETTLED:
             expected = model.encoder(frames[..., end - geometry.block_frames : end])
@@ -170,13 +170,13 @@ def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
     rng = np.random.default_rng(0)
     hop, window = (
         (0.05 * rng.standard_normal(n)).astype(np.float32)
-        for n in (g.hop_samples + g.n_fft - g.hop_length, g.window_samples)
+        for n in (g.interval_samples + g.n_fft - g.hop_length, g.window_samples)
     )
     log_mel, straight = LogMel(manifest.features), one_matrix(manifest)
     frames = log_mel(window)[None]
     blocks = [
         np.ascontiguousarray(frames[..., at : at + g.block_frames])
-        for at in range(0, frames.shape[-1] - g.block_frames + 1, g.hop_frames)
+        for at in range(0, frames.shape[-1] - g.block_frames + 1, g.interval_frames)
     ]
     block = blocks[0]
     steps = torch.randn(1, g.window_steps, model.config.encoder_features(n_mels))
@@ -207,7 +207,7 @@ def trials(bundle: Bundle, scratch: Path, rounds: int) -> Iterator[dict]:
     for name, value in (("basic", level.ORT_ENABLE_BASIC), ("extended", level.ORT_ENABLE_EXTENDED)):
         jobs["encoder", f"graph optimisation {name} instead of all"] = plain(session(encoder, value), block)
     for first in range(len(model.encoder.blocks)):
-        cached = CachedEncoder(model.encoder, first, g.hop_frames).eval()
+        cached = CachedEncoder(model.encoder, first, g.interval_frames).eval()
         name = f"new frames only, caches from block {first + 1} on"
         differences["float32 encoder", name] = cached_difference(model, cached, g, n_mels)
         path, example = scratch / f"cached_{first}.onnx", cached.example(n_mels)

@@ -102,7 +102,7 @@ def live_label(
                 shown += fresh
                 right += [answer == emotion for answer in fresh]
         changes += sum(a != b for a, b in zip(shown, shown[1:], strict=False))
-    minutes = len(right) * recognizer.geometry.hop_samples / RATE / 60
+    minutes = len(right) * recognizer.geometry.interval_samples / RATE / 60
     return {"changes_per_minute": changes / minutes, "right": float(np.mean(right)), "minutes": minutes}
 
 

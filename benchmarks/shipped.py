@@ -5,6 +5,7 @@ import torch
 from crnn.config import ModelConfig, from_dict
 from crnn.errors import require
 from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.renamed_keys import with_new_keys
 from edge.bundle import Manifest
 
 
@@ -13,7 +14,7 @@ def same_layers(manifest: Manifest) -> CRNN:
 
     Raises InputError if its parameters or its multiply-accumulates are not those that the bundle states of itself.
     """
-    stated = manifest.provenance
+    stated = with_new_keys(manifest.provenance)
     torch.manual_seed(0)
     model = CRNN(manifest.features, from_dict(ModelConfig, stated["model"], "provenance.model"), len(manifest.labels))
     model.eval()

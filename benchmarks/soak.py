@@ -52,17 +52,17 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
             by_hour.append(round(rss_mb("VmRSS"), 2))  # steps that end are an allocator's, a slope is a leak
         last = number == n_chunks
         for result in recognizer.flush() if last else recognizer.push(samples):
-            misplaced += result.seconds != (first + hops * g.hop_samples) / RATE
+            misplaced += result.seconds != (first + hops * g.interval_samples) / RATE
             decisions += result.logits is not None and bool(np.isfinite(result.logits).all())
             hops += 1
         if last:
             break
         pushed += chunk
-        most_waiting = max(most_waiting, pushed - (first + (hops - 1) * g.hop_samples)) if hops else 0
-    covered = first + (hops - 1) * g.hop_samples
+        most_waiting = max(most_waiting, pushed - (first + (hops - 1) * g.interval_samples)) if hops else 0
+    covered = first + (hops - 1) * g.interval_samples
     return {
         "hours": pushed / RATE / 3600,
-        "hops_expected": g.n_hops(pushed),
+        "hops_expected": g.n_intervals(pushed),
         "hops": hops,
         "decisions": int(decisions),
         "misplaced": int(misplaced),
@@ -174,14 +174,14 @@ def loop_problems(row: dict) -> list[str]:
     return [words for words, sound in checks.items() if not sound]
 
 
-def problems(row: dict, window_hops: int, hop_seconds: float) -> list[str]:
+def problems(row: dict, window_intervals: int, interval_seconds: float) -> list[str]:
     """What is wrong with a soak's row, in words; none if it passes."""
     checks = {
         f"{row['hops']} hops where {row['hops_expected']} were due": row["hops"] == row["hops_expected"],
-        f"{row['decisions']} finite decisions": row["decisions"] == row["hops"] - window_hops + 1,
+        f"{row['decisions']} finite decisions": row["decisions"] == row["hops"] - window_intervals + 1,
         f"{row['misplaced']} results at another time than theirs": row["misplaced"] == 0,
         f"time drifted by {row['drift_s']} s": row["drift_s"] == 0,
-        f"audio waited {row['longest_wait_s']} s": row["longest_wait_s"] < hop_seconds,
+        f"audio waited {row['longest_wait_s']} s": row["longest_wait_s"] < interval_seconds,
         f"memory grew from {row['rss_mb_early']} to {row['rss_mb_end']} MB": row["rss_mb_end"]
         <= row["rss_mb_early"] + GROWTH_MB,
     }
@@ -211,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         g = recognizer.geometry
         row |= soak(recognizer, audio, args.hours)
-        found = problems(row, g.window_hops, g.hop_samples / RATE)
+        found = problems(row, g.window_intervals, g.interval_samples / RATE)
     add_row(args.out, row, ("runtime", "what"))
     sys.stdout.write("  ".join(f"{key}={value}" for key, value in row.items()) + "\n")
     for words in found:

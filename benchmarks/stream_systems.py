@@ -32,7 +32,7 @@ class Ours:
         recognizer = Bundle.open(bundle).recognizer(runtime)
         self.recognizer = UtteranceRecognizer(recognizer, make_vad("energy", recognizer.features.sample_rate))
         g = recognizer.geometry
-        self.hop_samples, self.window_samples = g.hop_samples, g.window_samples - g.lead_samples
+        self.interval_samples, self.window_samples = g.interval_samples, g.window_samples - g.lead_samples
 
     def hear(self, samples: np.ndarray) -> bool:
         return any(getattr(told, "logits", None) is not None for told in self.recognizer.push(samples))
@@ -46,7 +46,7 @@ class OursStream:
 
         self._recognizer = Bundle.open(bundle).recognizer(runtime)
         g = self._recognizer.geometry
-        self.hop_samples, self.window_samples = g.hop_samples, g.window_samples - g.lead_samples
+        self.interval_samples, self.window_samples = g.interval_samples, g.window_samples - g.lead_samples
 
     def hear(self, samples: np.ndarray) -> bool:
         return any(result.logits is not None for result in self._recognizer.push(samples))
@@ -56,7 +56,10 @@ class Windows(ABC):
     """A system that computes every window from its own samples: the last window of the audio, at every hop."""
 
     def __init__(self, geometry) -> None:
-        self.hop_samples, self.window_samples = geometry.hop_samples, geometry.window_samples - geometry.lead_samples
+        self.interval_samples, self.window_samples = (
+            geometry.interval_samples,
+            geometry.window_samples - geometry.lead_samples,
+        )
         self._audio, self._heard = np.zeros(geometry.window_samples, dtype=np.float32), 0
 
     def hear(self, samples: np.ndarray) -> bool:
@@ -115,7 +118,7 @@ class TorchRecompute(Windows):
 class SileroAlone:
     """silero-vad's ONNX model as its own wrapper runs it: 512 samples, 64 of context before them, its state."""
 
-    hop_samples, window_samples, context = 512, 576, 64
+    interval_samples, window_samples, context = 512, 576, 64
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         import onnxruntime
@@ -177,13 +180,13 @@ def endless(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
 def play(system, audio: np.ndarray, seconds: float, budget_s: float) -> tuple[list[float], float]:
     """Latencies (s) hop by hop, and CPU-seconds per second of audio; over `seconds` of it, or for `budget_s` s."""
     latencies, cpu, heard, end = [], 0.0, 0.0, time.perf_counter() + budget_s
-    for samples in endless(audio, system.hop_samples):
+    for samples in endless(audio, system.interval_samples):
         cpu -= time.process_time()
         start = time.perf_counter()
         system.hear(samples)
         latencies.append(time.perf_counter() - start)
         cpu += time.process_time()
-        heard = len(latencies) * system.hop_samples / RATE
+        heard = len(latencies) * system.interval_samples / RATE
         if heard >= seconds or (time.perf_counter() >= end and len(latencies) >= ENOUGH_HOPS):
             break
     return latencies, cpu / heard
@@ -214,14 +217,14 @@ def main() -> int:
         sys.stdout.write(json.dumps({"skipped": str(error)}) + "\n")
         return 0
     speech, silence = (np.load(args.scratch / f"{name}.npy") for name in ("speech", "silence"))
-    for samples in endless(speech, system.hop_samples):
+    for samples in endless(speech, system.interval_samples):
         if system.hear(samples):
             break
     startup_s = time.monotonic() - args.started
     latencies, speech_cost = play(system, speech, args.seconds, args.budget)
     _, silence_cost = play(system, silence, args.seconds, args.budget)
     row = {
-        "hop_seconds": system.hop_samples / RATE,
+        "hop_seconds": system.interval_samples / RATE,
         "window_seconds": system.window_samples / RATE,
         "rtf": speech_cost,
         "latency_ms_p50": 1000 * float(np.percentile(latencies, 50)),

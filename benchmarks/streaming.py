@@ -77,7 +77,7 @@ def largest_difference(bundle: Bundle, scratch: Path, speech: np.ndarray) -> flo
     g, windows = recognizer.geometry, OursRecompute(bundle.path, "onnx", scratch)
     padded = pad_clip(speech, g)
     streamed = [r.logits for r in recognizer.push(speech) + recognizer.flush() if r.logits is not None]
-    starts = range(0, len(padded) - g.window_samples + 1, g.hop_samples)
+    starts = range(0, len(padded) - g.window_samples + 1, g.interval_samples)
     recomputed = [windows.decide(padded[start : start + g.window_samples]) for start in starts]
     return float(np.abs(np.stack(streamed) - np.stack(recomputed)).max())
 

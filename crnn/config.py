@@ -178,8 +178,8 @@ class WindowConfig:
     """What one decision looks at, and how often one is made."""
 
     window_seconds: float = 3.0
-    """s of audio per decision, rounded to a whole number of hops"""
-    hop_seconds: float = 0.25
+    """s of audio per decision, rounded to a whole number of intervals"""
+    interval_seconds: float = 0.25
     """s between decisions; a whole number of encoder steps"""
 
 
@@ -187,13 +187,13 @@ class WindowConfig:
 class StreamGeometry:
     """Samples, frames and encoder steps, tied together: the one place where they are counted.
 
-    Audio is taken in hops. Hop i (from 0) adds `hop_steps` encoder steps and can be computed as soon as
-    `first_samples - lead_samples + i * hop_samples` samples have arrived; a decision needs the steps of
-    the last `window_hops` hops. A window is a whole number of hops so that recomputing it from its own samples meets
-    the same blocks: a dynamically quantized encoder scales each block by its own range.
+    Audio is divided into intervals. Interval i (from 0) adds `interval_steps` encoder steps and can be computed as soon
+    as `first_samples - lead_samples + i * interval_samples` samples have arrived; a decision needs the steps of the
+    last `window_intervals` intervals. A window is a whole number of intervals, so that recomputing it from its own
+    samples gives the encoder the same blocks: a dynamically quantized encoder scales each block by its own range.
 
     >>> g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
-    >>> g.window_steps, g.window_hops, g.hop_steps, g.hop_samples, g.first_samples
+    >>> g.window_steps, g.window_intervals, g.interval_steps, g.interval_samples, g.first_samples
     (55, 11, 5, 4000, 17000)
     """
 
@@ -205,10 +205,10 @@ class StreamGeometry:
     """s: frames between encoder steps"""
     receptive_frames: int
     """r: frames one encoder step sees"""
-    hop_steps: int
+    interval_steps: int
     """Encoder steps between decisions"""
-    window_hops: int
-    """Hops per decision"""
+    window_intervals: int
+    """Intervals per decision"""
     lead_frames: int = 0
     """Frames of silence that are taken to have been before the first sample: what the encoder's inputs look
     back on, so that the first words of a clip are not spent as context"""
@@ -219,7 +219,7 @@ class StreamGeometry:
             value = getattr(self, item.name)
             require(least <= value <= LONGEST, f"window.{item.name} is {value}; give {least} to {LONGEST}")
         require(
-            max(self.window_samples + self.hop_samples, self.lead_samples) <= LONGEST
+            max(self.window_samples + self.interval_samples, self.lead_samples) <= LONGEST
             and self.block_frames * self.n_fft <= LARGEST_BLOCK,
             f"window: {self.window_samples} samples per decision, {self.lead_samples} before the first and blocks of "
             f"{self.block_frames} frames are more than any model of this project needs",
@@ -229,18 +229,18 @@ class StreamGeometry:
     def resolve(cls, features: FeatureConfig, model: ModelConfig, window: WindowConfig) -> "StreamGeometry":
         """Turn seconds into steps. Raises InputError where they do not fit."""
         step_samples = model.stride_frames * features.hop_length
-        hop_samples = window.hop_seconds * features.sample_rate
-        hop_steps = round(hop_samples / step_samples)
+        interval_samples = window.interval_seconds * features.sample_rate
+        interval_steps = round(interval_samples / step_samples)
         require(
-            hop_steps >= 1 and abs(hop_steps * step_samples - hop_samples) < 0.5,
-            f"window.hop_seconds is {window.hop_seconds}; it must be a whole number of encoder steps of "
+            interval_steps >= 1 and abs(interval_steps * step_samples - interval_samples) < 0.5,
+            f"window.interval_seconds is {window.interval_seconds}; it must be a whole number of encoder steps of "
             f"{step_samples / features.sample_rate} s",
         )
         frames = features.n_frames(round(window.window_seconds * features.sample_rate))
         steps = (frames + model.lookback_frames - model.receptive_frames) // model.stride_frames + 1
         require(
-            steps >= hop_steps,
-            f"window.window_seconds is {window.window_seconds}; it must be longer than a hop and than what one "
+            steps >= interval_steps,
+            f"window.window_seconds is {window.window_seconds}; it must be longer than an interval and than what one "
             f"encoder step sees ({model.receptive_frames} frames)",
         )
         return cls(
@@ -248,35 +248,35 @@ class StreamGeometry:
             features.hop_length,
             model.stride_frames,
             model.receptive_frames,
-            hop_steps,
-            round(steps / hop_steps),
+            interval_steps,
+            round(steps / interval_steps),
             model.lookback_frames,
         )
 
     @cached_property
     def window_steps(self) -> int:
         """N: encoder steps per decision."""
-        return self.window_hops * self.hop_steps
+        return self.window_intervals * self.interval_steps
 
     @cached_property
-    def hop_samples(self) -> int:
+    def interval_samples(self) -> int:
         """Samples between decisions."""
-        return self.hop_steps * self.stride_frames * self.hop_length
+        return self.interval_steps * self.stride_frames * self.hop_length
 
     @cached_property
-    def hop_frames(self) -> int:
-        """New frames per hop."""
-        return self.hop_steps * self.stride_frames
+    def interval_frames(self) -> int:
+        """New frames per interval."""
+        return self.interval_steps * self.stride_frames
 
     @cached_property
     def block_frames(self) -> int:
-        """Frames the encoder is given per hop: the new ones and the context its receptive field needs."""
-        return self.frames_for(self.hop_steps)
+        """Frames the encoder is given per interval: the new ones and the context its receptive field needs."""
+        return self.frames_for(self.interval_steps)
 
     @cached_property
     def first_samples(self) -> int:
-        """Samples before the first hop can be computed; also the samples under one block of frames."""
-        return self.samples_for(self.hop_steps)
+        """Samples before the first interval can be computed; also the samples under one block of frames."""
+        return self.samples_for(self.interval_steps)
 
     @cached_property
     def window_samples(self) -> int:
@@ -296,12 +296,12 @@ class StreamGeometry:
         """Samples of silence before the first sample."""
         return self.lead_frames * self.hop_length
 
-    def n_hops(self, n_samples: int) -> int:
-        """Hops after `flush`: enough to cover every sample, and to reach the first decision."""
-        covering = -(-(self.lead_samples + n_samples - self.first_samples) // self.hop_samples) + 1
-        return max(covering, self.window_hops)
+    def n_intervals(self, n_samples: int) -> int:
+        """Intervals after `flush`: enough to cover every sample, and to reach the first decision."""
+        covering = -(-(self.lead_samples + n_samples - self.first_samples) // self.interval_samples) + 1
+        return max(covering, self.window_intervals)
 
     def padding(self, n_samples: int) -> tuple[int, int]:
         """Samples of silence before and after a clip of `n_samples`: the lead, and what `flush` adds at the end."""
-        total = self.first_samples + (self.n_hops(n_samples) - 1) * self.hop_samples
+        total = self.first_samples + (self.n_intervals(n_samples) - 1) * self.interval_samples
         return self.lead_samples, total - self.lead_samples - n_samples

@@ -200,10 +200,10 @@ def test_the_figure_of_the_stream_shows_its_true_numbers():
     g = StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig())
     figure = (ROOT / "docs" / "images" / "stream.svg").read_text(encoding="utf-8")
     for text in (
-        f"{g.hop_frames} new frames",
-        f"{g.block_frames - g.hop_frames} frames of context",
-        f"{g.hop_steps} new steps",
-        f"{g.window_steps - g.hop_steps} kept steps",
+        f"{g.interval_frames} new frames",
+        f"{g.block_frames - g.interval_frames} frames of context",
+        f"{g.interval_steps} new steps",
+        f"{g.window_steps - g.interval_steps} kept steps",
         f"{g.window_steps} steps",
     ):
         assert text in figure, f"the figure does not say {text!r}"

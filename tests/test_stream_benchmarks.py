@@ -71,7 +71,7 @@ def test_what_was_tried_computes_the_same():
     manifest = Bundle.open(PRETRAINED).manifest
     model, g = same_layers(manifest), manifest.geometry
     for first in range(len(model.encoder.blocks)):
-        cached = CachedEncoder(model.encoder, first, g.hop_frames).eval()
+        cached = CachedEncoder(model.encoder, first, g.interval_frames).eval()
         assert cached_difference(model, cached, g, manifest.features.n_mels) <= 1e-5
     steps = torch.randn(1, g.window_steps, model.head.lstm.input_size)
     projected = ProjectedHead(model.head).eval()
@@ -100,7 +100,7 @@ def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_m
 
     def verdict(fault) -> list[str]:
         recognizer.reset()
-        return problems(soak(Faulty(recognizer, fault), audio, hours=0.01), g.window_hops, 0.25)
+        return problems(soak(Faulty(recognizer, fault), audio, hours=0.01), g.window_intervals, 0.25)
 
     assert verdict(lambda results: results) == []
     lost = verdict(lambda results: [r for r in results if not 20 < r.seconds < 20.3])

@@ -37,7 +37,7 @@ def from_dict(cls: type, values: object, where: str = ""):
     >>> from_dict(WindowConfig, {"windw_seconds": 2.0})
     Traceback (most recent call last):
     ...
-    crnn.errors.InputError: unknown key windw_seconds; known: window_seconds, hop_seconds
+    crnn.errors.InputError: unknown key windw_seconds; known: window_seconds, interval_seconds
     """
     label = where or cls.__name__
     require(isinstance(values, dict), f"{label} must hold named values, not {brief(values)}")

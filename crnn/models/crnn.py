@@ -243,9 +243,9 @@ class CRNN(nn.Module):
         `head` makes of the same windows.
         """
         steps = self.encoder(log_mel)
-        windows = steps.unfold(1, geometry.window_steps, geometry.hop_steps).transpose(2, 3)
-        hops = torch.tensor([geometry.n_hops(int(n)) for n in n_samples], device=steps.device)
-        decisions = hops - geometry.window_hops + 1
+        windows = steps.unfold(1, geometry.window_steps, geometry.interval_steps).transpose(2, 3)
+        intervals = torch.tensor([geometry.n_intervals(int(n)) for n in n_samples], device=steps.device)
+        decisions = intervals - geometry.window_intervals + 1
         valid = torch.arange(windows.shape[1], device=steps.device) < decisions[:, None]
         logits = (head or self.head)(windows[valid]).float()
         owner = valid.nonzero()[:, 0]

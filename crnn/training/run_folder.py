@@ -15,6 +15,7 @@ from crnn.errors import InputError, require
 from crnn.files.atomic import write_text
 from crnn.files.printable import brief
 from crnn.files.strict import read_json
+from crnn.renamed_keys import with_new_keys
 from crnn.run_config import RunConfig
 
 SCHEMA = 2
@@ -93,11 +94,12 @@ class RunFolder:
             f"{where}: data must name a folder for each corpus; train again",
         )
         try:
-            config = from_dict(RunConfig, values["run"])
+            config = from_dict(RunConfig, with_new_keys(values["run"]))
+            augment = with_new_keys({"augment": values["augment"]})["augment"]
         except InputError as error:
             raise InputError(f"{where}: {error}; train again, or use the version that trained it") from error
         protocol_facts(config.protocol)
-        return config, values["data"], values["augment"]
+        return config, values["data"], augment
 
     def check_same(self, config: RunConfig, augment: dict) -> None:
         """Refuse to resume under other settings; what it runs on (`loop`) may differ, the number of processes may not.

@@ -38,7 +38,7 @@ def describe(bundle: Bundle) -> dict:
         "labels": list(manifest.labels),
         "features": asdict(manifest.features),
         "window_seconds": (g.window_samples - g.lead_samples) / rate,
-        "hop_seconds": g.hop_samples / rate,
+        "hop_seconds": g.interval_samples / rate,
         "decision": asdict(manifest.decision),
         "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
         "files": {

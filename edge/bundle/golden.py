@@ -36,7 +36,7 @@ def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
     Generated, so that no recording is ever part of a bundle; mostly zeros, so that it takes little of it.
     """
     rate = features.sample_rate
-    time = np.arange(geometry.window_samples + geometry.hop_samples) / rate
+    time = np.arange(geometry.window_samples + geometry.interval_samples) / rate
     cycles = np.cumsum(140 + 60 * np.sin(2 * np.pi * 0.7 * time)) / rate
     level = 6000 + 5000 * np.sin(2 * np.pi * 1.5 * time)
     pulses = np.where(np.diff(np.floor(cycles), prepend=0) > 0, level, 0)
@@ -128,7 +128,7 @@ def read(path: Path, g: StreamGeometry) -> dict[str, np.ndarray]:
             values[name].dtype.kind == kinds.get(name, "f"), f"{path}: {name} is {values[name].dtype}; copy it again"
         )
     require(
-        values["waveform"].dtype == np.int16 and values["waveform"].shape == (g.window_samples + g.hop_samples,),
+        values["waveform"].dtype == np.int16 and values["waveform"].shape == (g.window_samples + g.interval_samples,),
         f"{path}: its waveform does not fit the geometry; copy the whole folder again",
     )
     require(values["labels"].ndim == 1, f"{path}: its labels are no list; copy the whole folder again")

@@ -10,6 +10,7 @@ from crnn.config import FeatureConfig, StreamGeometry, from_dict
 from crnn.errors import require
 from crnn.files.printable import brief
 from crnn.files.strict import open_regular, read_json
+from crnn.renamed_keys import with_new_keys
 from edge.bundle.golden import GOLDEN
 from edge.stream.decision import UNCERTAIN, DecisionConfig
 
@@ -93,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
         f"{where}: schema {brief(schema)}, this version reads {SCHEMA}; "
         + ("update this software" if newer else "make the bundle again"),
     )
-    manifest = from_dict(Manifest, values, str(where))
+    manifest = from_dict(Manifest, with_new_keys(values, str(where)), str(where))
     _check_labels(manifest.labels, where)
     features, g = manifest.features, manifest.geometry
     require(

@@ -90,7 +90,7 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     width = encoder.contract.output_shape[-1]
     pooled = max(1, head.contract.output_shape[-1] - len(manifest.labels))
     for model, file, given, made in (
-        (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.hop_steps, width)),
+        (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.interval_steps, width)),
         (head, files.head, (1, g.window_steps, width), (1, len(manifest.labels) + pooled)),
     ):
         contract = model.contract

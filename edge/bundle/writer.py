@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crnn.errors import require
 from crnn.files.atomic import sync
+from crnn.renamed_keys import with_schema_4_keys
 from edge.bundle import golden
 from edge.bundle.manifest import MANIFEST, Manifest, list_files
 from edge.bundle.reader import build_recognizer
@@ -25,7 +26,7 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
     made = {runtime: build_recognizer(folder, manifest, runtime, threads=1) for runtime in manifest.models}
     golden.write(folder, manifest.labels, float32, made)
     manifest = replace(manifest, files=list_files(folder))
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(with_schema_4_keys(asdict(manifest)), indent=1) + "\n", encoding="utf-8")
     return manifest
 
 

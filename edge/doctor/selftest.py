@@ -55,7 +55,7 @@ def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
     recognizer.push(0.01 * noise.standard_normal(g.window_samples))
     taken = []
     for _ in range(hops):
-        samples = (0.01 * noise.standard_normal(g.hop_samples)).astype(np.float32)
+        samples = (0.01 * noise.standard_normal(g.interval_samples)).astype(np.float32)
         start = time.perf_counter()
         recognizer.push(samples)
         taken.append(time.perf_counter() - start)
@@ -63,10 +63,10 @@ def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
         runtime=runtime,
         scheme=bundle.manifest.model_files(runtime).scheme,
         startup_s=startup,
-        hop_seconds=g.hop_samples / rate,
+        hop_seconds=g.interval_samples / rate,
         latency_ms_p50=1000 * float(np.percentile(taken, 50)),
         latency_ms_p95=1000 * float(np.percentile(taken, 95)),
-        rtf=sum(taken) / (hops * g.hop_samples / rate),
+        rtf=sum(taken) / (hops * g.interval_samples / rate),
         rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.renamed_keys import with_schema_4_keys
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.export.calibration import Confidence
@@ -74,8 +75,7 @@ def provenance(trained: Trained, model: CRNN, config: RunConfig, told: Told) -> 
         "pruning": told.steps[-1].share if told.steps else 0.0,
         "pruning_steps": [_brief(step) for step in told.steps],
         "channels": list(config.model.channels),
-        "model": asdict(config.model),
-        "window": asdict(config.window),
+        **with_schema_4_keys({"model": asdict(config.model), "window": asdict(config.window)}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
         "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},

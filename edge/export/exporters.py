@@ -53,7 +53,7 @@ def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.nd
     blocks = []
     for index in range(0, len(clips), max(1, len(clips) // CALIBRATION_BLOCKS)):
         log_mel = clips[index][0].numpy()
-        starts = range(0, log_mel.shape[1] - geometry.block_frames + 1, geometry.hop_frames)
+        starts = range(0, log_mel.shape[1] - geometry.block_frames + 1, geometry.interval_frames)
         for start in starts[:: max(1, len(starts) // per_clip)][:per_clip]:
             block = log_mel[None, :, start : start + geometry.block_frames]
             blocks.append(np.array(block, dtype=np.float32, order="C"))

@@ -72,9 +72,9 @@ class Trials:
 
     def _rtf(self, runtime: str, recognizer: StreamingRecognizer) -> float:
         """Processor time / audio time of a stream whose window is full, 1 thread."""
-        hop_seconds = recognizer.geometry.hop_samples / recognizer.features.sample_rate
+        interval_seconds = recognizer.geometry.interval_samples / recognizer.features.sample_rate
         if runtime not in self._yardsticks:
-            self._yardsticks[runtime] = recognizer, cost(recognizer, ROUNDS, process_time)[1] / hop_seconds
+            self._yardsticks[runtime] = recognizer, cost(recognizer, ROUNDS, process_time)[1] / interval_seconds
         yardstick, rtf = self._yardsticks[runtime]
         rounds = [(cost(recognizer, 1, process_time)[1], cost(yardstick, 1, process_time)[1]) for _ in range(ROUNDS)]
         return rtf * statistics.median(ours / theirs for ours, theirs in rounds)

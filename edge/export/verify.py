@@ -126,7 +126,7 @@ def compare(
         uar_drop=drop,
         ece=figures["ece"],
         ms_per_window=1000 * window,
-        rtf=hop * candidate.features.sample_rate / candidate.geometry.hop_samples,
+        rtf=hop * candidate.features.sample_rate / candidate.geometry.interval_samples,
         failures=tuple(failures),
     )
 
@@ -150,7 +150,7 @@ def cost(
         recognizer.push(to_first_decision)
         windows.append(clock() - start)
         start = clock()
-        recognizer.push(to_first_decision[: 4 * g.hop_samples])
+        recognizer.push(to_first_decision[: 4 * g.interval_samples])
         hops.append((clock() - start) / 4)
     recognizer.reset()
     return statistics.median(windows), statistics.median(hops)

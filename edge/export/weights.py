@@ -16,6 +16,7 @@ from crnn.config import ModelConfig, StreamGeometry, WindowConfig, from_dict
 from crnn.errors import InputError, require
 from crnn.files.strict import read_bounded
 from crnn.models.crnn import CRNN
+from crnn.renamed_keys import with_new_keys
 from crnn.training.initial_weights import EVERYONE, Start, start_of_run
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
@@ -58,8 +59,9 @@ def start_of_bundle(path: Path, name: str) -> Start:
             isinstance(manifest.provenance.get(key), (dict, list)),
             f"{path / MANIFEST}: provenance lacks {key}; make the bundle again with this version of quantize.py",
         )
-    config = from_dict(ModelConfig, manifest.provenance["model"], "provenance.model")
-    window = from_dict(WindowConfig, manifest.provenance["window"], "provenance.window")
+    stated = with_new_keys(manifest.provenance)
+    config = from_dict(ModelConfig, stated["model"], "provenance.model")
+    window = from_dict(WindowConfig, stated["window"], "provenance.window")
     require(
         StreamGeometry.resolve(manifest.features, config, window) == manifest.geometry,
         f"{path / MANIFEST}: provenance.model and provenance.window do not give its geometry",

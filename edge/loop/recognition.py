@@ -100,7 +100,7 @@ class EmotionModel:
     @property
     def interval_seconds(self) -> float:
         """s between two decisions."""
-        return self._recognizer.geometry.hop_samples / self.sample_rate
+        return self._recognizer.geometry.interval_samples / self.sample_rate
 
     def __repr__(self) -> str:
         return (

@@ -96,7 +96,7 @@ class UtteranceRecognizer:
         self._ring = np.zeros((frames(settings.pre_roll_seconds) + self._onset_frames, gate.frame_samples), np.float32)
         self._keep = keep
         self._tape = np.zeros(self._max_samples + gate.frame_samples if keep else 0, dtype=np.float32)
-        self._live = LiveLabel(recognizer.labels, recognizer.decision, g.hop_samples / rate, settings.smoothing)
+        self._live = LiveLabel(recognizer.labels, recognizer.decision, g.interval_samples / rate, settings.smoothing)
         self._heard = _Heard()
         self.reset()
 

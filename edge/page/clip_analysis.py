@@ -37,7 +37,7 @@ class ClipAnalysis:
     labels: tuple[str, ...]
     decision: DecisionConfig
     settings: UtteranceSettings
-    hop_seconds: float
+    interval_seconds: float
     hops: tuple[StreamResult, ...]
     segments: tuple[Explained, ...]
 
@@ -73,7 +73,7 @@ def analyze(loaded: StreamingRecognizer, samples: np.ndarray, vad: str = "energy
         labels=recognizer.labels,
         decision=recognizer.decision,
         settings=utterances.settings,
-        hop_seconds=recognizer.geometry.hop_samples / rate,
+        interval_seconds=recognizer.geometry.interval_samples / rate,
         hops=tuple(listening.hops),
         segments=tuple(listening.segments),
     )
@@ -109,7 +109,7 @@ class _Listening:
     hops: list[StreamResult] = field(default_factory=list)
     segments: list[Explained] = field(default_factory=list)
     steps: list[np.ndarray] = field(default_factory=list)
-    """Of the utterance, per hop `(hop_steps, d)`"""
+    """Of the utterance, per hop `(interval_steps, d)`"""
     first_decision: int = 0
     """Hop of the utterance from which on decisions belong to the next segment"""
     begun: float = 0.0

@@ -94,7 +94,7 @@ def _hops(analysis: ClipAnalysis) -> str:
         title = f"{hop.seconds:.2f} s: {hop.emotion or hop.state.value}"
         title += "" if noise or hop.confidence is None else f" {hop.confidence:.2f}"
         look = f'class="ser-hop" fill="{colour(emotion)}" fill-opacity="{sure:.2f}"'
-        drawn.append(_box(analysis, hop.seconds - analysis.hop_seconds, hop.seconds, HOPS, look, title))
+        drawn.append(_box(analysis, hop.seconds - analysis.interval_seconds, hop.seconds, HOPS, look, title))
     return "".join(drawn)
 
 

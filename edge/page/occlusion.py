@@ -39,18 +39,18 @@ class Decisions:
     Args:
         head: the exported head.
         recognizer: gives geometry, labels and temperature; it is not run.
-        silence: `(hop_steps, d)`, the steps of silence.
+        silence: `(interval_steps, d)`, the steps of silence.
     """
 
     def __init__(self, head: Model, recognizer: StreamingRecognizer, silence: np.ndarray) -> None:
         self._head, self.silence = head, silence
         self._labels, self._decision = recognizer.labels, recognizer.decision
         self._g, self._rate = recognizer.geometry, recognizer.features.sample_rate
-        self.window_hops = self._g.window_hops
+        self.window_intervals = self._g.window_intervals
 
     def logits(self, steps: np.ndarray, hop: int) -> np.ndarray:
-        """The decision at `hop` over `steps (hops, hop_steps, d)`: float64 `(n_classes,)`."""
-        window = steps[hop + 1 - self.window_hops : hop + 1].reshape(1, self._g.window_steps, -1)
+        """The decision at `hop` over `steps (hops, interval_steps, d)`: float64 `(n_classes,)`."""
+        window = steps[hop + 1 - self.window_intervals : hop + 1].reshape(1, self._g.window_steps, -1)
         return self._head.run(np.ascontiguousarray(window))[0, : len(self._labels)].astype(np.float64)
 
     def probs(self, logits: np.ndarray) -> np.ndarray:
@@ -68,12 +68,12 @@ class Decisions:
         """
         g = self._g
         seen = (g.receptive_frames - g.lead_frames - 1) * g.hop_length + g.n_fft
-        start = begun + (hop * g.hop_samples + (seen - g.stride_frames * g.hop_length) / 2) / self._rate
-        return (start if hop else begun), start + g.hop_samples / self._rate
+        start = begun + (hop * g.interval_samples + (seen - g.stride_frames * g.hop_length) / 2) / self._rate
+        return (start if hop else begun), start + g.interval_samples / self._rate
 
 
 def silent_steps(encoder: Model, recognizer: StreamingRecognizer) -> np.ndarray:
-    """The encoder's output for digital silence: `(hop_steps, d)`."""
+    """The encoder's output for digital silence: `(interval_steps, d)`."""
     silence = np.zeros(recognizer.geometry.first_samples, dtype=np.float32)
     return encoder.run(LogMel(recognizer.features)(silence)[None])[0]
 
@@ -84,12 +84,12 @@ def support(
     """How much the top emotion of a segment depends on each hop.
 
     Args:
-        steps: `(hops, hop_steps, d)` of the utterance up to the segment's end.
+        steps: `(hops, interval_steps, d)` of the utterance up to the segment's end.
         first: hop of the first decision that belongs to the segment.
         begun: start of the utterance's stream, s.
         end_seconds: end of the audio, s; after it come only the zeros of `flush`.
     """
-    window = decisions.window_hops
+    window = decisions.window_intervals
     deciding = range(max(first, window - 1), len(steps))
     whole = np.stack([decisions.logits(steps, hop) for hop in deciding])
     probs = decisions.probs(whole)

@@ -36,7 +36,7 @@ class Worker:
         self._changed = threading.Condition()
         self._ending = self._reader_gone = False
         self._dropped_reported = 0
-        self.dropped_hops = self.dropped_others = 0
+        self.dropped_results = self.dropped_others = 0
         """Events that the sink was too slow for"""
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
@@ -59,7 +59,7 @@ class Worker:
             hop = isinstance(event, StreamResult)
             if self.held >= self._size:
                 if self._hops or hop:
-                    self.dropped_hops += 1
+                    self.dropped_results += 1
                 else:
                     self.dropped_others += 1
                 if not self._hops and hop:
@@ -107,7 +107,7 @@ class Worker:
 
     def _report(self) -> None:
         """Say how many were dropped, if that is news."""
-        hops, others = self.dropped_hops, self.dropped_others
+        hops, others = self.dropped_results, self.dropped_others
         if hops + others > self._dropped_reported:
             self._dropped_reported = hops + others
             log.warning(

@@ -34,15 +34,15 @@ class LiveLabel:
     Args:
         labels: names of the logits, in order.
         decision: temperature and threshold of the bundle.
-        hop_seconds: s between decisions.
+        interval_seconds: s between decisions.
     """
 
     def __init__(
-        self, labels: tuple[str, ...], decision: DecisionConfig, hop_seconds: float, config: SmoothingConfig
+        self, labels: tuple[str, ...], decision: DecisionConfig, interval_seconds: float, config: SmoothingConfig
     ) -> None:
         self._labels, self._decision, self._margin = labels, decision, config.margin
         half_life = config.half_life_seconds
-        self._keep = 0.5 ** (hop_seconds / half_life) if half_life else 0.0
+        self._keep = 0.5 ** (interval_seconds / half_life) if half_life else 0.0
         self.reset()
 
     def reset(self) -> None:

@@ -106,20 +106,20 @@ class StreamingRecognizer:
         g = self.geometry
         if self._hops == 0:
             self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
-        new_frames = g.block_frames if self._hops == 0 else g.hop_frames
+        new_frames = g.block_frames if self._hops == 0 else g.interval_frames
         self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
         self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
-        self._steps[:, : -g.hop_steps] = self._steps[:, g.hop_steps :]
-        self._steps[:, -g.hop_steps :] = self._encoder.run(self._frames)
+        self._steps[:, : -g.interval_steps] = self._steps[:, g.interval_steps :]
+        self._steps[:, -g.interval_steps :] = self._encoder.run(self._frames)
 
         shared = g.n_fft - g.hop_length  # samples that the next hop's first frame begins with
         heard = self._block[g.lead_samples if self._hops == 0 else shared : self._filled]
         level = power_dbfs(float(moving_power(heard[None])[0]))
-        samples = g.first_samples - g.lead_samples + self._hops * g.hop_samples
+        samples = g.first_samples - g.lead_samples + self._hops * g.interval_samples
         seconds = samples / self.features.sample_rate
-        warm = self._hops + 1 >= g.window_hops
+        warm = self._hops + 1 >= g.window_intervals
         self._block[:shared] = self._block[self._filled - shared : self._filled]
-        self._filled, self._needed = shared, shared + g.hop_samples
+        self._filled, self._needed = shared, shared + g.interval_samples
         self._hops += 1
         if not warm:
             return StreamResult(seconds, State.WARMING_UP, level, None, None, None, None)

@@ -1,4 +1,4 @@
-"""Settings: unknown keys and wrong values are refused by name; the counting of hops, frames and steps holds."""
+"""Settings: unknown keys and wrong values are refused by name; the counting of intervals, frames and steps holds."""
 
 import ast
 import dataclasses
@@ -53,24 +53,24 @@ def test_every_setting_is_described():
                 assert isinstance(following, ast.Expr), f"{cls.name}.{field.target.id} has no description"
 
 
-@pytest.mark.parametrize("hop_seconds", [0.26, 0.0, 0.01])
-def test_a_hop_is_a_whole_number_of_steps(hop_seconds):
-    with pytest.raises(InputError, match="hop_seconds"):
-        StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig(hop_seconds=hop_seconds))
+@pytest.mark.parametrize("interval_seconds", [0.26, 0.0, 0.01])
+def test_an_interval_is_a_whole_number_of_steps(interval_seconds):
+    with pytest.raises(InputError, match="interval_seconds"):
+        StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig(interval_seconds=interval_seconds))
 
 
-def test_a_window_is_longer_than_a_hop():
+def test_a_window_is_longer_than_an_interval():
     with pytest.raises(InputError, match="window_seconds"):
         StreamGeometry.resolve(FeatureConfig(), ModelConfig(), WindowConfig(window_seconds=0.3))
 
 
 @given(st.integers(1, 10 * 60 * 16000))
-def test_flush_covers_every_sample_and_adds_less_than_a_hop(n_samples):
+def test_flush_covers_every_sample_and_adds_less_than_an_interval(n_samples):
     g = GEOMETRY
     lead, tail = g.padding(n_samples)
     padded = lead + n_samples + tail
     assert lead == g.lead_samples
     assert tail >= 0
-    assert g.n_hops(n_samples) >= g.window_hops
-    assert tail < g.hop_samples or padded == g.window_samples
-    assert g.samples_for(g.n_hops(n_samples) * g.hop_steps) == padded
+    assert g.n_intervals(n_samples) >= g.window_intervals
+    assert tail < g.interval_samples or padded == g.window_samples
+    assert g.samples_for(g.n_intervals(n_samples) * g.interval_steps) == padded

@@ -107,7 +107,9 @@ def test_clip_logits_are_the_mean_over_the_streams_windows(lengths):
         for row, length in enumerate(lengths):
             windows = [
                 log_mel[row : row + 1, :, first : first + g.frames_for(g.window_steps)]
-                for first in range(0, (g.n_hops(length) - g.window_hops + 1) * g.hop_frames, g.hop_frames)
+                for first in range(
+                    0, (g.n_intervals(length) - g.window_intervals + 1) * g.interval_frames, g.interval_frames
+                )
             ]
             expected = torch.stack([model(window)[0] for window in windows]).mean(dim=0)
             assert torch.allclose(together[row], expected, atol=1e-5)

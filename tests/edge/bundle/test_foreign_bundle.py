@@ -255,7 +255,7 @@ def test_no_link_leads_out_of_a_bundle(folder, tmp_path, name):
         (lambda v: v["features"].update(n_mels=10**30), "not valid JSON"),
         (lambda v: v["features"].update(sample_rate=True), "sample_rate is True"),
         (lambda v: v["features"].update(f_max=float("nan")), "NaN is no number"),
-        (lambda v: v["geometry"].update(window_hops=10**9), "window_hops is 1000000000"),
+        (lambda v: v["geometry"].update(window_hops=10**9), "window_intervals is 1000000000"),
         (lambda v: v["geometry"].update(window_hops=10**6), "more than any model of this project needs"),
         (lambda v: v["decision"].update(temperature=1e-300), "temperature is 1e-300"),
         (lambda v: v.update(models={}), "has files for 0 runtimes"),

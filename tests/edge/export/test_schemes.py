@@ -103,7 +103,7 @@ def test_tflite_files_hold_what_their_schemes_say(files):
 def test_every_scheme_is_smaller_than_float32_and_gives_the_models_values(files, model, blocks):
     with torch.no_grad():
         steps = model.encoder(torch.from_numpy(blocks[0]))
-        window = steps.repeat(1, CONFIG.geometry.window_hops, 1)
+        window = steps.repeat(1, CONFIG.geometry.window_intervals, 1)
         told = OpenHead(model.head)(window).numpy()
     for (runtime, scheme), pair in files.items():
         size = sum(path.stat().st_size for path in pair)

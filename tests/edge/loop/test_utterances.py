@@ -108,7 +108,7 @@ def test_long_talk_gives_a_segment_every_so_often_and_the_stream_goes_on(recogni
         assert after.start_seconds == pytest.approx(before.end_seconds, abs=0.03)
         assert after.end_seconds - after.start_seconds <= 5.03
     decided = [h for h in hops if h.logits is not None]
-    assert len(decided) == len(hops) - recognizer.geometry.window_hops + 1
+    assert len(decided) == len(hops) - recognizer.geometry.window_intervals + 1
     recognizer.reset()
     fresh = [r.logits for r in recognizer.push(ear.heard()[0]) + recognizer.flush() if r.logits is not None]
     assert np.abs(np.array(fresh) - np.array([h.logits for h in decided])).max() <= 1e-5

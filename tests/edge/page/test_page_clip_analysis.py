@@ -86,7 +86,7 @@ def test_what_is_explained_is_the_segment_that_is_shown(monkeypatch):
     asked = []
 
     def noted(decisions, steps, first, begun, end):
-        deciding = range(max(first, decisions.window_hops - 1), len(steps))
+        deciding = range(max(first, decisions.window_intervals - 1), len(steps))
         asked.append(decisions.probs(np.stack([decisions.logits(steps, hop) for hop in deciding])))
         return support(decisions, steps, first, begun, end)
 
@@ -115,8 +115,8 @@ def test_occlusion_finds_the_steps_that_change_the_answer():
     recognizer = SimpleNamespace(
         geometry=g, features=features, labels=("calm", "angry"), decision=DecisionConfig(temperature=0.5)
     )
-    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 3), np.float32))
-    steps = np.zeros((g.window_hops + 4, g.hop_steps, 3), np.float32)
+    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.interval_steps, 3), np.float32))
+    steps = np.zeros((g.window_intervals + 4, g.interval_steps, 3), np.float32)
     steps[6, :, 1] = 40.0  # evidence for angry, in every decision
     steps[8, :, 0] = 4.0  # evidence for calm
     found = support(decisions, steps, 0, 2.0, 100.0)
@@ -127,22 +127,22 @@ def test_occlusion_finds_the_steps_that_change_the_answer():
     assert np.abs(np.delete(values, [6, 8])).max() < 1e-6
 
     def log_p(for_angry, for_calm):
-        return -np.log1p(np.exp((for_calm - for_angry) / g.window_hops / 0.5))
+        return -np.log1p(np.exp((for_calm - for_angry) / g.window_intervals / 0.5))
 
     assert values[6] == pytest.approx(log_p(40, 4) - log_p(0, 4), abs=1e-4)
     assert values[8] == pytest.approx(log_p(40, 4) - log_p(40, 0), abs=1e-4)
     assert found[0].start_seconds == 2.0
-    assert found[2].start_seconds - found[1].start_seconds == pytest.approx(g.hop_samples / RATE)
+    assert found[2].start_seconds - found[1].start_seconds == pytest.approx(g.interval_samples / RATE)
 
 
 def test_only_decisions_of_the_segment_count():
     features = FeatureConfig()
     g = StreamGeometry.resolve(features, ModelConfig(), WindowConfig())
     recognizer = SimpleNamespace(geometry=g, features=features, labels=("a", "b"), decision=DecisionConfig())
-    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.hop_steps, 2), np.float32))
-    steps = np.random.default_rng(0).normal(size=(g.window_hops + 20, g.hop_steps, 2)).astype(np.float32)
+    decisions = Decisions(MeanHead(), recognizer, np.zeros((g.interval_steps, 2), np.float32))
+    steps = np.random.default_rng(0).normal(size=(g.window_intervals + 20, g.interval_steps, 2)).astype(np.float32)
     found = support(decisions, steps, len(steps) - 2, 0.0, 100.0)
-    assert len(found) == g.window_hops + 1, "the windows of two decisions cover so many"
+    assert len(found) == g.window_intervals + 1, "the windows of two decisions cover so many"
 
 
 def test_hostile_names_stay_text():

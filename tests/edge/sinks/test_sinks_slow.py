@@ -70,7 +70,7 @@ def test_a_sink_that_blocks_for_ever_holds_nobody_up(caplog):
     worker.close()
     assert worker.held == 0
     assert "10 are lost" in caplog.text
-    assert (worker.dropped_hops, worker.dropped_others) == (2020, 10)
+    assert (worker.dropped_results, worker.dropped_others) == (2020, 10)
     sink.gate.set()
 
 
@@ -84,7 +84,7 @@ def test_hops_go_first_and_the_newest_stay(caplog):
     sink.gate.set()
     worker.close()
     assert [seconds for seconds, _ in sink.events] == [0.0, 4.0, 6.0, 7.0, 9.0]
-    assert (worker.dropped_hops, worker.dropped_others) == (4, 1)
+    assert (worker.dropped_results, worker.dropped_others) == (4, 1)
     assert "4 hop results and 1 segments" in caplog.text
     assert sink.closed == 1
 
@@ -105,7 +105,7 @@ def test_order_is_kept_and_hops_displace_nothing(kinds, size):
     assert seen == sorted(seen)
     assert [s for s, event in sink.events if isinstance(event, Segment)] == others[-size:]
     assert len(seen) == min(len(kinds), size)
-    assert len(seen) + worker.dropped_hops + worker.dropped_others == len(kinds)
+    assert len(seen) + worker.dropped_results + worker.dropped_others == len(kinds)
 
 
 def test_a_sink_that_is_fast_enough_gets_everything_in_order():
@@ -115,7 +115,7 @@ def test_a_sink_that_is_fast_enough_gets_everything_in_order():
         worker.write(float(number), hop() if number % 3 else segment())
     worker.close()
     assert [seconds for seconds, _ in sink.events] == [float(number) for number in range(5000)]
-    assert worker.dropped_hops == worker.dropped_others == 0
+    assert worker.dropped_results == worker.dropped_others == 0
 
 
 def test_a_failing_sink_is_logged_once_and_tried_again(caplog):
@@ -204,7 +204,7 @@ def test_a_program_ends_although_its_reader_has_stalled():
         if number % 100 == 0:
             time.sleep(0.01)
     worker.close()
-    sys.stderr.write(f"{worker.dropped_hops > 0}")
+    sys.stderr.write(f"{worker.dropped_results > 0}")
     """
     with subprocess.Popen(
         program(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

@@ -58,11 +58,11 @@ def recomputed(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[np
     padded = silent_around(waveform, g)
     log_mel = LogMel(recognizer.features)
     decisions = []
-    for start in range(0, len(padded) - g.window_samples + 1, g.hop_samples):
+    for start in range(0, len(padded) - g.window_samples + 1, g.interval_samples):
         frames = log_mel(padded[start : start + g.window_samples])[None]
         blocks = [
             recognizer._encoder.run(np.ascontiguousarray(frames[:, :, at : at + g.block_frames]))
-            for at in range(0, g.window_hops * g.hop_frames, g.hop_frames)
+            for at in range(0, g.window_intervals * g.interval_frames, g.interval_frames)
         ]
         decisions.append(recognizer._head.run(np.concatenate(blocks, axis=1))[0])
     return decisions
@@ -71,12 +71,12 @@ def recomputed(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[np
 def check(recognizer, waveform, chunk) -> None:
     results = stream(recognizer, waveform, chunk)
     g = recognizer.geometry
-    assert len(results) == g.n_hops(len(waveform))
+    assert len(results) == g.n_intervals(len(waveform))
     first = g.first_samples - g.lead_samples
-    assert [r.seconds for r in results] == [(first + i * g.hop_samples) / 16000 for i in range(len(results))]
+    assert [r.seconds for r in results] == [(first + i * g.interval_samples) / 16000 for i in range(len(results))]
     decided = [r for r in results if r.logits is not None]
-    assert all(r.state is State.WARMING_UP for r in results[: g.window_hops - 1])
-    assert all(r.state is State.DECIDING for r in results[g.window_hops - 1 :])
+    assert all(r.state is State.WARMING_UP for r in results[: g.window_intervals - 1])
+    assert all(r.state is State.DECIDING for r in results[g.window_intervals - 1 :])
     expected = recomputed(recognizer, waveform)
     assert len(decided) == len(expected)
     for result, logits in zip(decided, expected, strict=True):
@@ -114,7 +114,7 @@ def test_stream_equals_the_trained_model_over_the_whole_window():
     log_mel = LogMel(config.features)
     with torch.inference_mode():
         for i, logits in enumerate(decided):
-            window = padded[i * g.hop_samples : i * g.hop_samples + g.window_samples]
+            window = padded[i * g.interval_samples : i * g.interval_samples + g.window_samples]
             expected = model(torch.from_numpy(log_mel(window))[None])[0].numpy()
             assert np.abs(logits - expected).max() <= TOLERANCE
         clip = model.clip_logits(torch.from_numpy(log_mel(padded))[None], torch.tensor([len(waveform)]), g)[0].numpy()

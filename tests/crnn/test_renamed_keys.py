@@ -1,0 +1,96 @@
+"""Old names of settings: read in run folders, bundles, settings files and options; refused beside the new name."""
+
+import dataclasses
+import json
+from typing import get_type_hints
+
+import pytest
+import yaml
+
+from augment.config import AugmentConfig
+from crnn.config import StreamGeometry
+from crnn.errors import InputError
+from crnn.renamed_keys import RENAMED, with_new_keys, with_schema_4_keys
+from crnn.run_config import RunConfig
+from crnn.training.run_folder import RunFolder
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
+from train import parse
+
+SECTIONS = get_type_hints(RunConfig) | {"augment": AugmentConfig, "geometry": StreamGeometry}
+OF_TRAINING = {old: new for old, new in RENAMED.items() if not old.startswith("geometry.")}
+
+
+def field(name: str) -> dataclasses.Field | None:
+    section, key = name.split(".")
+    return {item.name: item for item in dataclasses.fields(SECTIONS[section])}.get(key)
+
+
+def settings() -> dict:
+    """Every setting of a run."""
+    run = dataclasses.asdict(RunConfig()) | {"augment": dataclasses.asdict(AugmentConfig())}
+    return json.loads(json.dumps(run))
+
+
+def nested(name: str, value: object) -> dict:
+    section, key = name.split(".")
+    return {section: {key: value}}
+
+
+def value_of(values: dict, name: str) -> object:
+    section, key = name.split(".")
+    return values[section][key]
+
+
+@pytest.mark.parametrize("old, new", RENAMED.items())
+def test_a_new_name_is_a_setting_and_an_old_one_is_not(old, new):
+    assert field(new) and not field(old)
+    assert old.split(".")[0] == new.split(".")[0]
+
+
+def test_there_and_back():
+    values = {"geometry": dataclasses.asdict(Bundle.open(PRETRAINED).manifest.geometry), **settings()}
+    old = with_schema_4_keys(values)
+    assert all(value_of(old, name) == value_of(values, new) for name, new in RENAMED.items())
+    assert with_new_keys(old) == values
+
+
+def test_a_run_folder_of_the_version_before(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_config(RunConfig(), {}, dataclasses.asdict(AugmentConfig()))
+    expected = folder.read_config()
+    old = with_schema_4_keys(settings())
+    augment = old.pop("augment")
+    folder.write("config", {"schema": 2, "run": old, "data": {}, "augment": augment})
+    assert folder.read_config() == expected
+    folder.check_same(RunConfig(), dataclasses.asdict(AugmentConfig()))
+
+
+@pytest.mark.parametrize("old, new", OF_TRAINING.items())
+def test_options_and_settings_files(tmp_path, old, new):
+    value = value_of(settings(), new)
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(nested(old, value)))
+    for argv in (["--config", str(path)], [f"--{old}", json.dumps(value)], [f"--{old}={json.dumps(value)}"]):
+        _, config, augment, _ = parse(argv)
+        made = dataclasses.asdict(config) | {"augment": dataclasses.asdict(augment)}
+        assert json.loads(json.dumps(value_of(made, new))) == value
+
+
+def test_another_value_than_the_default_arrives(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("window:\n  hop_seconds: 0.5\n")
+    assert parse(["--config", str(path)])[1].window.interval_seconds == 0.5
+    assert parse(["--window.hop_seconds", "0.5"])[1].window.interval_seconds == 0.5
+
+
+def test_both_names_are_refused(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("window:\n  hop_seconds: 0.5\n  interval_seconds: 0.25\n")
+    with pytest.raises(InputError, match="hop_seconds|interval_seconds"):
+        parse(["--config", str(path)])
+
+
+def test_a_bundle_is_written_as_the_version_before_reads_it():
+    written = json.loads((PRETRAINED / MANIFEST).read_text())
+    manifest = Bundle.open(PRETRAINED).manifest
+    assert with_schema_4_keys(json.loads(json.dumps(dataclasses.asdict(manifest)))) == written
