@@ -2,7 +2,7 @@
 
     python -m crnn.check --data folder:PATH [--layout '{emotion}/{speaker}_*']
     python -m crnn.check --data csv:FILE --json
-    python -m crnn.check --data ravdess:FOLDER
+    python -m crnn.check --data ravdess:FOLDER --noise
     python -m crnn.check --data corrections:FOLDER
 
 Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
@@ -24,7 +24,15 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTIONS, scan_corrections
-from crnn.data.inspection import listen_all, near_copies_of, possible_split, same_audio, spread, suspicions
+from crnn.data.inspection import (
+    above_noise_by_emotion,
+    listen_all,
+    near_copies_of,
+    possible_split,
+    same_audio,
+    spread,
+    suspicions,
+)
 from crnn.data.own_data import scan
 from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders
@@ -50,6 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--protocol", help="split to try (default: own-data, or the corpus's first)")
     parser.add_argument("--fold", type=int, default=0, help="fold of the protocol (default: 0)")
+    parser.add_argument(
+        "--noise",
+        action="store_true",
+        help="also by how many dB speech stands above the noise of its recording, for each emotion: where emotions "
+        "differ, a model can learn that in place of the voice (docs/training.md)",
+    )
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
     return parser
 
@@ -59,8 +73,11 @@ def default_protocol(corpus: str) -> str:
     return next((name for name in protocol_names() if protocol_facts(name).get("corpus") == corpus), "own-data")
 
 
-def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
+def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool = False) -> dict:
     """Everything there is to say, as plain values; `problems` and `warnings` hold lines by kind.
+
+    Args:
+        noise: also measure how far speech stands above the noise, under "above_noise_db".
 
     Raises InputError if nothing can be read at all.
     """
@@ -106,6 +123,7 @@ def check(data: str, layout: str, protocol: str | None, fold: int) -> dict:
         "speakers": {s: dict(Counter(u.emotion for u in usable if u.speaker_id == s)) for s in speakers},
         "voted": sum(u.votes is not None for u in usable),
         **spread(sounds.values()),
+        **({"above_noise_db": above_noise_by_emotion(usable, sounds)} if noise else {}),
         "split": split,
         "problems": {kind: lines for kind, lines in problems.items() if lines},
         "warnings": {kind: lines for kind, lines in warnings.items() if lines},
@@ -129,8 +147,11 @@ def text(found: dict) -> str:
         f"channels     {', '.join(f'{n} with {count}' for count, n in found['channels'].items())}",
         f"clipping     {found['clipped_clips']} recordings",
         f"silence      {silence['median_share']:.0%} of a recording, {silence['zeros_share']:.0%} digital (medians)",
-        "",
     ]
+    if "above_noise_db" in found:
+        decibels = ", ".join(f"{db:.0f} dB {emotion}" for emotion, db in found["above_noise_db"].items())
+        lines.append(f"noise        speech stands above it by {decibels} (means)")
+    lines.append("")
     if found["split"]:
         lines.append(f"split        {found['split']['protocol']} fold {found['split']['fold']}")
         for part, facts in found["split"]["sets"].items():
@@ -171,7 +192,7 @@ def _table(found: dict) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.INFO)
     args = build_parser().parse_args(argv)
-    found = check(args.data, args.layout, args.protocol, args.fold)
+    found = check(args.data, args.layout, args.protocol, args.fold, args.noise)
     sys.stdout.write((json.dumps(found) if args.json else text(found)) + "\n")
     return 1 if found["problems"] else 0
 

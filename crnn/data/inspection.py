@@ -24,8 +24,14 @@ log = logging.getLogger(__name__)
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
 """Of the samples at full scale: more is a fault of the recording and not its loudest syllable"""
-SILENT_DBFS, SPEECH_DBFS = -56.0, -50.0
-"""The device's energy gate closes below the first and opens above the second"""
+SILENT_DBFS = -56.0
+"""Level below which a 50 ms frame counts as silence"""
+QUIET_DBFS = -65.0
+"""`min_dbfs` of the device's energy VAD: it takes nothing below this level for a voice"""
+NOISE_SHARE = 0.05
+"""Share of a recording's frames, the quietest, that are taken to hold noise alone"""
+LEAST_POWER = 1e-12
+"""Mean square that stands for digital silence (-120 dBFS)"""
 MOSTLY_SILENT = 0.8
 NAMES_REPEAT = 0.2
 """Where more names than this share occur under several emotions, numbering starts anew in each"""
@@ -47,6 +53,8 @@ class Sound:
     """Share of the samples that are exactly 0"""
     loudest_dbfs: float
     """Level of its loudest 50 ms"""
+    above_noise_db: float
+    """dB from its quietest 50 ms frames to those that hold speech"""
     digest: str
     """Of what training would hear: `crnn.data.audio.audio_hash`"""
     words: np.ndarray
@@ -61,7 +69,7 @@ def listen(utterance: Utterance, reader: ClipReader) -> Sound:
     require_usable(utterance.path, waveform, features.sample_rate)
     whole = len(waveform) // features.n_fft * features.n_fft
     powers = waveform[:whole].reshape(-1, features.n_fft).var(axis=1, dtype=np.float64)  # a constant is no sound
-    levels = 10 * np.log10(powers + 1e-12)
+    levels = 10 * np.log10(powers + LEAST_POWER)
     return Sound(
         seconds=len(samples) / rate,
         rate=rate,
@@ -70,9 +78,21 @@ def listen(utterance: Utterance, reader: ClipReader) -> Sound:
         silent=float((levels < SILENT_DBFS).mean()),
         zeros=float((samples == 0).mean()),
         loudest_dbfs=float(levels.max()),
+        above_noise_db=_above_noise_db(powers),
         digest=audio_hash(waveform),
         words=words(waveform, features.sample_rate),
     )
+
+
+def _above_noise_db(powers: np.ndarray) -> float:
+    """dB from the noise of one recording to its speech, by the mean square `powers (frames,)` of its frames.
+
+    Frames nearer to the loudest one than to the noise, in dB, count as speech.
+    """
+    powers = powers + LEAST_POWER
+    noise = np.quantile(powers, NOISE_SHARE)
+    speech = powers[powers >= np.sqrt(noise * powers.max())].mean()
+    return float(10 * np.log10(speech / noise))
 
 
 def listen_all(utterances: Sequence[Utterance]) -> tuple[dict[str, Sound], dict[str, str]]:
@@ -99,6 +119,18 @@ def spread(sounds: Iterable[Sound]) -> dict:
         "clipped_clips": sum(s.clipped > CLIPPED_SHARE for s in sounds),
         "silence": {"median_share": median(s.silent for s in sounds), "zeros_share": median(s.zeros for s in sounds)},
     }
+
+
+def above_noise_by_emotion(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> dict[str, float]:
+    """dB by which speech stands above the noise of its recording, mean of each emotion, lowest first.
+
+    Where emotions differ in it, a model can learn the loudness of a voice in that room in place of its sound.
+    """
+    values = defaultdict(list)
+    for u in utterances:
+        values[u.emotion].append(sounds[u.name].above_noise_db)
+    means = {emotion: sum(db) / len(db) for emotion, db in values.items()}
+    return dict(sorted(means.items(), key=lambda item: item[1]))
 
 
 def near_copies_of(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> list[NearCopy]:
@@ -150,9 +182,9 @@ def suspicions(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> dic
             if sounds[u.name].silent > MOSTLY_SILENT
         ],
         "quiet": [
-            f"{u.place}: nowhere above {SPEECH_DBFS:g} dBFS; a device would not hear it"
+            f"{u.place}: nowhere above {QUIET_DBFS:g} dBFS; the device would take it for silence"
             for u in utterances
-            if sounds[u.name].loudest_dbfs < SPEECH_DBFS
+            if sounds[u.name].loudest_dbfs < QUIET_DBFS
         ],
         "sample_rates": _rates(utterances, sounds),
         "labels": _labels(utterances),

@@ -1,5 +1,6 @@
 """python -m crnn.check: what it counts, what it calls a problem, what a warning, and its exit codes."""
 
+import inspect
 import json
 import os
 import shutil
@@ -14,11 +15,12 @@ from helpers import ROOT, broken_files, own_voices, tone
 
 from crnn.check import check, main
 from crnn.data.corpora import Utterance
-from crnn.data.inspection import Sound
+from crnn.data.inspection import QUIET_DBFS, Sound
 from crnn.data.inspection import listen as listen_to
 from crnn.data.segments import ClipReader
 from crnn.errors import InputError
 from crnn.run_config import LAYOUT
+from edge.audio.energy_vad import EnergyVad
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def test_suspicions(mine):
     warnings = {kind: "\n".join(lines) for kind, lines in found["warnings"].items()}
     assert "voice1_80.wav: 5" in warnings["clipping"]
     assert "voice1_81.wav: 100% of it is silence" in warnings["silence"]
-    assert "voice1_81.wav: nowhere above -50 dBFS" in warnings["quiet"]
+    assert "voice1_81.wav: nowhere above -65 dBFS" in warnings["quiet"]
     assert "19 recordings at 8000 Hz: nothing above 4000 Hz" in warnings["sample_rates"]
     assert "0% of sad is at 16000 Hz: a model can learn the recorder" in warnings["sample_rates"]
     assert "anger and angry may be one emotion" in warnings["labels"]
@@ -212,6 +214,33 @@ def test_what_is_measured_of_a_sound(tmp_path):
     assert sound.loudest_dbfs == pytest.approx(20 * np.log10(0.3 / np.sqrt(2)), abs=0.2)
     with pytest.raises(InputError, match="no such file"):
         listen(tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize("above", [10, 30, 60])
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_how_far_speech_stands_above_the_noise(tmp_path, above, offset):
+    noise = 0.1 * 10 ** (-above / 20) * np.random.default_rng(0).standard_normal(48000)
+    speech = np.concatenate([np.zeros(16000), 0.1 * np.sqrt(2) * np.sin(np.arange(16000) * 0.3), np.zeros(16000)])
+    soundfile.write(tmp_path / "a.wav", speech + noise + offset, 16000, subtype="FLOAT")
+    assert listen(tmp_path / "a.wav").above_noise_db == pytest.approx(above, abs=1.0)
+
+
+def test_what_the_noise_gives_away_is_measured_where_asked(mine, capsys):
+    rng = np.random.default_rng(0)
+    for path in (mine / "sad").iterdir():  # digital silence elsewhere
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, samples + 0.003 * rng.standard_normal(len(samples)), rate)
+    assert "above_noise_db" not in look(mine)
+    assert main(["--data", f"folder:{mine}", "--noise", "--json"]) == 0
+    levels = json.loads(capsys.readouterr().out)["above_noise_db"]
+    assert list(levels)[0] == "sad", "the lowest first"
+    assert levels["sad"] + 10 < min(levels["angry"], levels["calm"])
+    assert main(["--data", f"folder:{mine}", "--noise"]) == 0
+    assert f"{levels['sad']:.0f} dB sad" in capsys.readouterr().out
+
+
+def test_too_quiet_is_what_the_device_takes_for_silence():
+    assert inspect.signature(EnergyVad).parameters["min_dbfs"].default == QUIET_DBFS
 
 
 def test_it_begins_and_ends_like_every_command(mine):
