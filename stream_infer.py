@@ -34,7 +34,7 @@ from edge.audio import sources
 from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, list_devices
 from edge.audio.stop import Stop, stopped_by_signals
-from edge.audio.vad import DEFAULT, VADS, VADS_HELP
+from edge.audio.vad import add_vad_option
 from edge.feedback.recorder import Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.arguments import sort_names
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll"
     )
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
-    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
+    add_vad_option(parser)
     source = parser.add_argument_group("audio")
     source.add_argument("--mic", action="store_true", help="listen to a microphone, until Ctrl-C")
     source.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
@@ -165,7 +165,7 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
     out = StandardOutput()
     sinks: dict[str, Sink] = {}
     if args.log:
-        sinks[str(args.log)] = FileSink(args.log, labels, hops=args.log_decisions)
+        sinks[str(args.log)] = FileSink(args.log, labels, decisions=args.log_decisions)
     if args.mqtt:
         host, port = parse_broker(args.mqtt)
         settings = MqttSettings(
@@ -183,7 +183,7 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
     # The view last: an error of another sink then leaves the terminal alone.
     lines = as_json if args.json else as_text
     sinks["standard output"] = (
-        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, hops=args.decisions)
+        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, decisions=args.decisions)
     )
     return live(sinks) if args.mic else FanOut(sinks.values())
 
@@ -201,7 +201,7 @@ def devices(as_lines: bool) -> str:
 
 def summary(heard: Tally) -> str:
     return (
-        f"heard {heard.seconds_heard:.1f} s ({heard.seconds_missing:.1f} s missing): {heard.hops} decisions and "
+        f"heard {heard.seconds_processed:.1f} s ({heard.seconds_missing:.1f} s missing): {heard.results} decisions and "
         f"warm-ups, {heard.segments} segments, {heard.overruns} overruns, {heard.reconnects} reconnections"
     )
 
@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
         StandardOutput().write(devices(args.json))
         return 0
     names = sort_names(args.names, args.mic, args.csv is not None)
-    model = open_model(names.bundle, runtime=args.runtime, threads=args.threads, gate=args.gate, profile=args.profile)
+    model = open_model(names.bundle, runtime=args.runtime, threads=args.threads, vad=args.vad, profile=args.profile)
     interruptible()
     if args.csv is not None:
         return write_table(args, model, names.recordings)
@@ -226,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
         sinks = stack.enter_context(closing(open_sinks(args, model.labels)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
-            log.info("gate: %s", model.gate)
+            log.info("VAD: %s", model.vad)
         heard = listen(source, utterances, sinks, stop)
     if args.mic:
         log.info("%s", summary(heard))

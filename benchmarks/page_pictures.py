@@ -69,7 +69,7 @@ def main() -> None:
             "edge.page",
             "--port",
             "0",
-            "--gate",
+            "--vad",
             "energy",
             "--corrections",
             keep(Path(folder)),

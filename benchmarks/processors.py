@@ -64,7 +64,7 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
 def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
     """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit where it refuses."""
     arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json", "--decisions"]
-    arguments += ["--gate", "energy"]  # the other gate is an extra, and a network of its own
+    arguments += ["--vad", "energy"]  # the other gate is an extra, and a network of its own
     done = subprocess.run(
         [*python, *map(str, arguments)],
         cwd=ROOT,

@@ -150,7 +150,7 @@ def soak_loop(recognizer: UtteranceRecognizer, audio: np.ndarray, hours: float) 
         "missing": sink.missing,
         "misplaced": sink.misplaced,
         "different": sink.different,
-        "drift_s": round(heard.seconds_heard - n_chunks * CHUNK_SECONDS, 6),
+        "drift_s": round(heard.seconds_processed - n_chunks * CHUNK_SECONDS, 6),
         "early_hours": min(n_chunks // 4, per_hour) * CHUNK_SECONDS / 3600,
         "rss_mb_early": round(early[0], 2),
         "rss_mb_by_hour": by_hour,

@@ -50,7 +50,7 @@ class Server:
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
             # The neural VAD does not always detect a synthetic voice.
-            [sys.executable, "-m", "edge.page", "--port", "0", "--gate", "energy", *arguments],
+            [sys.executable, "-m", "edge.page", "--port", "0", "--vad", "energy", *arguments],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,

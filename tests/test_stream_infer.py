@@ -78,13 +78,13 @@ def test_json_lines_from_file_and_standard_input_agree(bundle_path, clip, enviro
             assert a["confidence"] in a["probs"].values()
 
 
-@pytest.mark.parametrize("gate", ["auto", "energy"])
+@pytest.mark.parametrize("vad", ["auto", "energy"])
 @pytest.mark.parametrize("seconds", [0.05, 0.5, 600])
-def test_any_length_streams(bundle_path, environment, tmp_path, seconds, gate):
+def test_any_length_streams(bundle_path, environment, tmp_path, seconds, vad):
     """Of steady noise, which gets no emotion and no end of segments."""
     path = tmp_path / "clip.flac"
     soundfile.write(path, 0.02 * np.random.default_rng(0).standard_normal(int(seconds * 16000)), 16000)
-    result = script("stream_infer.py", bundle_path, path, "--json", "--gate", gate, env=environment)
+    result = script("stream_infer.py", bundle_path, path, "--json", "--vad", vad, env=environment)
     assert result.returncode == 0, result.stderr
     segment, end = map(json.loads, result.stdout.splitlines())
     assert (segment["type"], segment["emotion"]) == ("segment", None)
@@ -97,7 +97,7 @@ def test_a_gate_whose_package_is_missing_is_named(bundle_path, clip, environment
     code = (
         "import sys; from edge.audio import silero_vad; silero_vad.SOURCES = (('no_such_package', 'x.onnx'),); "
         "import stream_infer; "
-        f"sys.exit(stream_infer.main([{str(bundle_path)!r}, {str(clip)!r}, '--gate', 'silero']))"
+        f"sys.exit(stream_infer.main([{str(bundle_path)!r}, {str(clip)!r}, '--vad', 'silero']))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -15,7 +15,7 @@ from edge.audio.capture import AUDIO, DEVICES, FOUND, Device
 from edge.audio.capture_process import CaptureProcess, Record
 from edge.audio.channels import Channels
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.audio.signal_monitor import InputWatch, RateWatch, sound, usual_rate
+from edge.audio.signal_monitor import RateMonitor, SignalMonitor, sound, usual_rate
 from edge.audio.sources import StreamResampler
 from edge.preflight import needed
 
@@ -265,9 +265,9 @@ class _Path:
     def __init__(self, device: Device, sample_rate: int, channel: int | None, config: MicrophoneConfig) -> None:
         self.rate, self._name, self._sample_rate = device.rate, device.name, sample_rate
         self._channels = Channels(device.channels, device.rate, channel)
-        self._watch = InputWatch(device.rate, config.zeros_seconds, config.clip_share)
+        self._watch = SignalMonitor(device.rate, config.zeros_seconds, config.clip_share)
         self._watch_all = device.channels <= 2 and channel is None
-        self._rate_watch = RateWatch(device.rate)
+        self._rate_watch = RateMonitor(device.rate)
         self._resample = StreamResampler(device.rate, sample_rate)
 
     def hear(self, frames: np.ndarray) -> Iterator[np.ndarray | AudioEvent]:

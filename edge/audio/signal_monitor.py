@@ -15,7 +15,7 @@ USUAL_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 960
 """Hz"""
 
 
-class InputWatch:
+class SignalMonitor:
     """Hears every block as the device gives it, before anything is done to it; tells what begins and ends.
 
     Args:
@@ -70,7 +70,7 @@ class InputWatch:
         return []
 
 
-class RateWatch:
+class RateMonitor:
     """Counts samples against the clock: does a device deliver the rate that it was opened with?
 
     Told once two windows in a row agree on another rate: one alone may be a machine that was busy.

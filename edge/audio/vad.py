@@ -5,6 +5,7 @@ from steady noise, but not from a dog. `silero` is the small neural network of s
 tells a voice from most other sounds. `auto` is silero where it is installed, else energy.
 """
 
+import argparse
 from collections.abc import Callable
 from typing import Protocol
 
@@ -45,11 +46,20 @@ def _auto(sample_rate: int) -> Vad:
 
 
 DEFAULT = "auto"
-VADS_HELP = (
-    "what tells a voice from everything else: silero (a small network, extra vad), energy (the level alone; answers to "
-    f"barking dogs too), or {DEFAULT}: silero where it is installed, else energy (default: {DEFAULT})"
-)
 VADS: dict[str, Callable[[int], Vad]] = {DEFAULT: _auto, "energy": EnergyVad, "silero": _silero}
+
+
+def add_vad_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--vad NAME` to a command: `args.vad` is a key of `VADS`."""
+    parser.add_argument(
+        "--vad",
+        choices=tuple(VADS),
+        default=DEFAULT,
+        help="voice activity detection: silero (a small network, extra vad), energy (the level alone; accepts barking "
+        f"dogs too), or {DEFAULT}: silero where it is installed, else energy (default: {DEFAULT})",
+    )
+    # The old name of the option, for one more version.
+    parser.add_argument("--gate", dest="vad", choices=tuple(VADS), default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def chosen(name: str, sample_rate: int) -> str:

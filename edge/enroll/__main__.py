@@ -28,7 +28,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
 from crnn.errors import require
 from edge.audio.microphone import Microphone
-from edge.audio.vad import DEFAULT, VADS, VADS_HELP, make_vad
+from edge.audio.vad import add_vad_option, make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import make_profile
 from edge.enroll.session import SETTINGS, Sentence, SentenceCollector, Session, from_file
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
     mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
     mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
-    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
+    add_vad_option(parser)
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -135,7 +135,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     interruptible()
     identity, labels = bundle.manifest.identity, recognizer.labels
     collector = SentenceCollector(
-        UtteranceRecognizer(recognizer, make_vad(args.gate, recognizer.features.sample_rate), SETTINGS)
+        UtteranceRecognizer(recognizer, make_vad(args.vad, recognizer.features.sample_rate), SETTINGS)
     )
     sentences = sentences_of(args, collector, labels)
     emotions, logits, pooled = _arrays(sentences)

@@ -22,7 +22,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.errors import require
 from crnn.files.atomic import replacing
-from edge.audio.vad import DEFAULT, VADS, VADS_HELP, make_vad
+from edge.audio.vad import add_vad_option, make_vad
 from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
     parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
-    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
+    add_vad_option(parser)
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip"
     )
@@ -51,8 +51,8 @@ def evaluate(args: argparse.Namespace) -> dict:
         _check_plot(args.plot)
     bundle = Bundle.open(args.bundle)
     recognizer = bundle.recognizer(args.runtime, profile=args.profile)
-    gate = make_vad(args.gate, recognizer.features.sample_rate)
-    loop = UtteranceRecognizer(recognizer, gate)
+    vad = make_vad(args.vad, recognizer.features.sample_rate)
+    loop = UtteranceRecognizer(recognizer, vad)
 
     with needed("edge.evaluate", "train"):
         from crnn.data.prepare import given_folders  # after what can fail at once: torch takes seconds
@@ -66,7 +66,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "protocol": args.protocol,
         "fold": args.fold if args.protocol else None,
         "split_hash": clips.split_hash,
-        "gate": gate.name,
+        "gate": vad.name,
         "profile": str(args.profile) if args.profile else None,
         "model_at_chance": _model_at_chance(bundle.manifest.provenance),
         **judge(play(loop, clips), clips.utterances, recognizer.labels),
@@ -86,7 +86,7 @@ def _model_at_chance(provenance: dict) -> str:
 
 def as_text(made: dict) -> str:
     what = f"{made['protocol']} fold {made['fold']}, split {made['split_hash']}" if made["protocol"] else "all speakers"
-    lines = [f"{', '.join(made['corpora'])}, {what}: {made['n_clips']} clips, gate {made['gate']}"]
+    lines = [f"{', '.join(made['corpora'])}, {what}: {made['n_clips']} clips, VAD {made['gate']}"]
     for name, mode in (("whole clips", "whole"), ("streaming", "stream")):
         figures = made[mode]
         low_high = figures["uar_ci95"]
@@ -125,7 +125,7 @@ def plot(made: dict, path: Path) -> None:
 
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
-    for name, mode in (("whole clips", "whole"), (f"streaming, {made['gate']} gate", "stream")):
+    for name, mode in (("whole clips", "whole"), (f"streaming, {made['gate']} VAD", "stream")):
         coverage, right = zip(*made[mode]["curve"], strict=True)
         axes.plot(coverage, right, marker="o", label=name)
     axes.set(xlabel="coverage: share of clips answered, the surest first", ylabel="share right", ylim=(0, 1.02))

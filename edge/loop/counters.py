@@ -15,11 +15,11 @@ WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.STOPPED}
 class Tally:
     """Counters of a run, brought up to date by `update`."""
 
-    seconds_heard: float = 0.0
+    seconds_processed: float = 0.0
     """Audio time of the last event, less what is missing, s"""
     seconds_missing: float = 0.0
     """Audio time that gaps took, s"""
-    hops: int = 0
+    results: int = 0
     segments: int = 0
     overruns: int = 0
     openings: int = 0
@@ -42,5 +42,5 @@ class Tally:
         elif isinstance(event, Segment):
             self.segments += 1
         else:
-            self.hops += 1
-        self.seconds_heard = max(0.0, seconds - self.seconds_missing)
+            self.results += 1
+        self.seconds_processed = max(0.0, seconds - self.seconds_missing)

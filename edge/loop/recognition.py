@@ -69,11 +69,11 @@ class Recognition:
 class EmotionModel:
     """A bundle that is loaded and has given its golden values; `open_model` makes one. One recording at a time."""
 
-    def __init__(self, bundle: Bundle, runtime: str | None, threads: int, gate: str, profile: Path | None) -> None:
+    def __init__(self, bundle: Bundle, runtime: str | None, threads: int, vad: str, profile: Path | None) -> None:
         self.bundle = bundle
         self.runtime = runtime or bundle.default_runtime()
         self._recognizer = bundle.recognizer(self.runtime, threads, profile)
-        self.gate = chosen(gate, self.sample_rate)
+        self.vad = chosen(vad, self.sample_rate)
         self._utterances: UtteranceRecognizer | None = None
 
     @property
@@ -116,7 +116,7 @@ class EmotionModel:
 
         All that a model gives out share one stream: use one at a time.
         """
-        return UtteranceRecognizer(self._recognizer, make_vad(self.gate, self.sample_rate), keep=keep)
+        return UtteranceRecognizer(self._recognizer, make_vad(self.vad, self.sample_rate), keep=keep)
 
     def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:
         """Recognize a whole recording.
@@ -160,7 +160,7 @@ def open_model(
     *,
     runtime: str | None = None,
     threads: int = 1,
-    gate: str = DEFAULT,
+    vad: str = DEFAULT,
     profile: str | os.PathLike | None = None,
 ) -> EmotionModel:
     """Load a bundle and check that it gives its golden values here.
@@ -169,14 +169,14 @@ def open_model(
         bundle: the folder; the int8 model that ships by default.
         runtime: "onnx" or "tflite"; the first of the bundle's that is installed by default.
         threads: of the runtime.
-        gate: what tells speech from everything else: "silero" (the vad extra), "energy", or "auto", which is silero
-            where it is installed.
+        vad: voice activity detection: "silero" (the vad extra), "energy", or "auto", which is silero where it is
+            installed.
         profile: file of the person who speaks, from enrolment.
 
     Raises InputError for a folder that is no sound bundle and for what is not installed, naming what to install.
     """
     opened = Bundle.open(PRETRAINED if bundle is None else Path(bundle))
-    return EmotionModel(opened, runtime, threads, gate, None if profile is None else Path(profile))
+    return EmotionModel(opened, runtime, threads, vad, None if profile is None else Path(profile))
 
 
 def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterator[np.ndarray]:

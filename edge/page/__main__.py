@@ -28,7 +28,7 @@ from pathlib import Path
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
 from crnn.errors import InputError, require
-from edge.audio.vad import DEFAULT, VADS, VADS_HELP
+from edge.audio.vad import add_vad_option
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.page.corrections import Corrections
 from edge.page.upload import UploadLimits
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0: any free port)")
     parser.add_argument("--runtime", help="inference runtime (default: each bundle's first that is installed)")
-    parser.add_argument("--gate", choices=tuple(VADS), default=DEFAULT, help=VADS_HELP)
+    add_vad_option(parser)
     parser.add_argument(
         "--max-mb", type=float, default=limits.max_megabytes, help=f"of an upload (default: {limits.max_megabytes:g})"
     )
@@ -134,7 +134,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 
         port = listening.getsockname()[1]
         names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
-        app = build_app(bundles, recognizers, args.runtime, args.gate, limits, names, Path(folder), corrections)
+        app = build_app(bundles, recognizers, args.runtime, args.vad, limits, names, Path(folder), corrections)
         if not local:
             sys.stderr.write(
                 f"warning: anyone who can reach {args.host}:{port} can use this page; it has no password\n"

@@ -18,7 +18,7 @@ import numpy as np
 
 from crnn.errors import InputError, require
 from edge.audio.events import AudioEvent
-from edge.audio.signal_monitor import InputWatch
+from edge.audio.signal_monitor import SignalMonitor
 from edge.audio.sources import StreamResampler, check_format
 from edge.audio.vad import make_vad
 from edge.bundle import Bundle
@@ -46,13 +46,13 @@ class LiveSession:
         rate: Hz of the samples.
     """
 
-    def __init__(self, recognizer: StreamingRecognizer, gate: str, rate: int) -> None:
+    def __init__(self, recognizer: StreamingRecognizer, vad: str, rate: int) -> None:
         check_format("the microphone", rate, channels=1)
         self._rate, self._labels = rate, recognizer.labels
         self._decision = recognizer.decision
         self._resample = StreamResampler(rate, recognizer.features.sample_rate)
-        self._utterances = UtteranceRecognizer(recognizer, make_vad(gate, recognizer.features.sample_rate))
-        self._watch = InputWatch(rate, ZEROS_SECONDS, CLIP_SHARE)
+        self._utterances = UtteranceRecognizer(recognizer, make_vad(vad, recognizer.features.sample_rate))
+        self._watch = SignalMonitor(rate, ZEROS_SECONDS, CLIP_SHARE)
         self._last: StreamResult | None = None
         self._message = ""
         self._level = METER_MIN_DBFS
@@ -162,11 +162,11 @@ class LiveSessions:
         self,
         bundles: Mapping[str, Bundle],
         runtime: str | None,
-        gate: str,
+        vad: str,
         most: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bundles, self._runtime, self._vad, self._most, self._clock = bundles, runtime, gate, most, clock
+        self._bundles, self._runtime, self._vad, self._most, self._clock = bundles, runtime, vad, most, clock
         self._open: dict[str, LiveSession | None] = {}
         self._last_request: dict[str, float] = {}
         self._lock = Lock()

@@ -39,7 +39,7 @@ def build_app(
     bundles: Mapping[str, Bundle],
     recognizers: Mapping[str, StreamingRecognizer],
     runtime: str | None,
-    gate: str,
+    vad: str,
     limits: UploadLimits,
     names: Sequence[str],
     folder: Path,
@@ -55,8 +55,8 @@ def build_app(
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
-    _add_clips(app, Recognizer(recognizers, gate, limits, folder))
-    _add_live(app, LiveSessions(bundles, runtime, gate, limits.max_sessions))
+    _add_clips(app, Recognizer(recognizers, vad, limits, folder))
+    _add_live(app, LiveSessions(bundles, runtime, vad, limits.max_sessions))
     if corrections is not None:
         _add_corrections(app, corrections)
     theme = gr.themes.Soft(font=list(FONT), font_mono=["monospace"])

@@ -80,8 +80,8 @@ def columns(labels: tuple[str, ...]) -> list[str]:
 
 
 def settings(model: EmotionModel, profile: Path | None) -> str:
-    """What tells rows of different models, gates or profiles apart: 12 hexadecimal digits."""
-    parts = [model.bundle.manifest.identity, model.runtime, model.gate]
+    """What tells rows of different models, VADs or profiles apart: 12 hexadecimal digits."""
+    parts = [model.bundle.manifest.identity, model.runtime, model.vad]
     parts += [hashlib.sha256(profile.read_bytes()).hexdigest()] if profile else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -167,7 +167,7 @@ class _Table:
             values = dict(zip(self._head, row, strict=True))
             require(
                 values["model"] == self._model,
-                f"--csv {self._path}: holds rows of another model, gate, runtime or profile; give another file",
+                f"--csv {self._path}: holds rows of another model, VAD, runtime or profile; give another file",
             )
             if names and values["file"] != names[0]:
                 break

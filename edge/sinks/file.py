@@ -19,14 +19,14 @@ OWNER_ONLY = 0o600
 
 
 class FileSink:
-    """Segments and audio events (hop results if wanted), each with its wall-clock time, written out one by one.
+    """Segments and audio events (decisions if wanted), each with its wall-clock time, written out one by one.
 
     `path` is the newest file, `path.1` the one before. Together they hold at most `max_bytes * files`. A line that a
     full disk or a power cut left unfinished is ended before the next, so that every other line stays readable.
 
     Args:
-        labels: names of a hop's probs, in order.
-        hops: also write hop results: about 1 kB per second of speech.
+        labels: names of a decision's probs, in order.
+        decisions: also write decisions: about 1 kB per second of speech.
         max_bytes: of one file, at least 4096.
         files: how many, at least 2.
 
@@ -34,14 +34,14 @@ class FileSink:
     """
 
     def __init__(
-        self, path: Path, labels: tuple[str, ...], hops: bool = False, max_bytes: int = 2_000_000, files: int = 5
+        self, path: Path, labels: tuple[str, ...], decisions: bool = False, max_bytes: int = 2_000_000, files: int = 5
     ) -> None:
         path = Path(path)
         require(max_bytes >= SMALLEST_BYTES, f"{path}: {max_bytes} bytes per file; give at least {SMALLEST_BYTES}")
         require(files >= 2, f"{path}: {files} files; give at least 2, one is always being written")
         require(path.is_file() or not path.exists(), f"{path}: is no regular file; name one, or a new one")
         require(path.parent.is_dir(), f"{path}: there is no folder {path.parent}; make it first")
-        self._labels, self._hops = labels, hops
+        self._labels, self._decisions = labels, decisions
         try:
             self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=files - 1, encoding="ascii")
         except OSError as error:
@@ -49,7 +49,7 @@ class FileSink:
         self._handler.setFormatter(logging.Formatter("%(message)s"))
 
     def write(self, seconds: float, event: Event) -> None:
-        if self._hops or not isinstance(event, StreamResult):
+        if self._decisions or not isinstance(event, StreamResult):
             line = as_dated_json(seconds, event, self._labels)
             self._handler.emit(logging.makeLogRecord({"msg": line}))
 

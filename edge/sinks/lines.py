@@ -21,7 +21,7 @@ STDOUT = 1
 
 
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
-    """Plain values of an event: the only definition of the JSON form. `labels`: names of a hop's probs, in order.
+    """Plain values of an event: the only definition of the JSON form. `labels`: names of a decision's probs, in order.
 
     `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A hop that is warming up has
     no `emotion`, `confidence` and `probs`. What is not a finite number is None.
@@ -127,9 +127,9 @@ class LinesSink:
 
     Args:
         out: any text stream; `StandardOutput()` for standard output.
-        labels: names of a hop's probs, in order.
+        labels: names of a decision's probs, in order.
         show: `as_text` or `as_json`.
-        hops: whether hop results are written as well.
+        decisions: whether decisions are written as well.
     """
 
     def __init__(
@@ -137,12 +137,12 @@ class LinesSink:
         out: TextIO,
         labels: tuple[str, ...],
         show: Callable[[float, Event, tuple[str, ...]], str] = as_text,
-        hops: bool = True,
+        decisions: bool = True,
     ) -> None:
-        self._out, self._labels, self._show, self._hops = out, labels, show, hops
+        self._out, self._labels, self._show, self._decisions = out, labels, show, decisions
 
     def write(self, seconds: float, event: Event) -> None:
-        if isinstance(event, StreamResult) and not self._hops:
+        if isinstance(event, StreamResult) and not self._decisions:
             return
         self._out.write(self._show(seconds, event, self._labels) + "\n")
         self._out.flush()

@@ -103,7 +103,7 @@ class Screen:
 
         t = self._tally
         counters = (
-            f"{t.seconds_heard:.1f} s heard, {_count(t.hops, 'hop')}, {_count(t.segments, 'segment')}, "
+            f"{t.seconds_processed:.1f} s heard, {_count(t.results, 'hop')}, {_count(t.segments, 'segment')}, "
             f"{_count(t.overruns, 'overrun')}, {_count(t.reconnects, 'reconnect')}"
         )
         parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]

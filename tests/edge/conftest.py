@@ -66,7 +66,7 @@ def listen(house):
 def server(tmp_path_factory):
     server = Server(
         tmp_path_factory.mktemp("page"),
-        "--max-mb", "2", "--max-seconds", "20", "--max-sessions", str(MAX_SESSIONS), "--gate", "energy",
+        "--max-mb", "2", "--max-seconds", "20", "--max-sessions", str(MAX_SESSIONS), "--vad", "energy",
     )  # fmt: skip
     yield server
     if server.process.poll() is None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.audio.events import AudioEventKind
-from edge.audio.signal_monitor import InputWatch, RateWatch, usual_rate
+from edge.audio.signal_monitor import RateMonitor, SignalMonitor, usual_rate
 
 RATE = 1000
 
@@ -17,7 +17,7 @@ def noise(seconds: float, channels: int = 1, level: float = 0.1) -> np.ndarray:
 
 def kinds(frames: np.ndarray, block: int = 100) -> list[tuple[AudioEventKind, float]]:
     """Each event's kind, and the second by which it was told."""
-    watch = InputWatch(RATE, zeros_seconds=2.0, clip_share=0.01)
+    watch = SignalMonitor(RATE, zeros_seconds=2.0, clip_share=0.01)
     told = []
     for at in range(0, len(frames), block):
         told += [(event.kind, (at + block) / RATE) for event in watch.update(frames[at : at + block])]
@@ -65,7 +65,7 @@ def test_a_few_peaks_are_no_clipping():
 
 def measured(rates: list[float], opened: int, block: int, jitter: float = 0.0) -> list[tuple[float, float]]:
     """A device that delivers each of `rates` for 20 s: when something was told, s, and what."""
-    rng, watch, now, told = np.random.default_rng(0), RateWatch(opened), 0.0, []
+    rng, watch, now, told = np.random.default_rng(0), RateMonitor(opened), 0.0, []
     for rate in rates:
         for _ in range(round(20 * rate / block)):
             now += block / rate
@@ -89,7 +89,7 @@ def test_another_rate_is_measured_within_ten_seconds(opened, delivered, jitter):
 
 
 def test_a_machine_that_was_busy_once_is_no_fault():
-    watch, told = RateWatch(16000), []
+    watch, told = RateMonitor(16000), []
     for number in range(400):
         late = 2.5 if 100 <= number < 125 else 0.0  # blocks that come together once the machine has time
         told.append(watch.update(1600, max(number * 0.1, 12.5) if late else number * 0.1))
@@ -102,4 +102,4 @@ def test_what_is_no_usual_rate_is_not_taken_for_one():
 
 
 def test_an_empty_block_is_nothing():
-    assert InputWatch(RATE, 1.0, 0.01).update(np.zeros((0, 2), dtype=np.float32)) == []
+    assert SignalMonitor(RATE, 1.0, 0.01).update(np.zeros((0, 2), dtype=np.float32)) == []

@@ -1,5 +1,6 @@
 """Vads: the floor follows the room, a voice stands out of it, steady noise is none; silero hears a voice alone."""
 
+import importlib
 from importlib.util import find_spec
 
 import numpy as np
@@ -201,3 +202,13 @@ def test_silero_gives_the_same_answers_again(silero_gate):
     first = listen(silero_gate, signal)
     silero_gate.reset()
     assert np.array_equal(first, listen(silero_gate, signal))
+
+
+@pytest.mark.parametrize("command", ["stream_infer", "edge.enroll", "edge.evaluate", "edge.page"])
+def test_every_command_takes_the_option_under_its_old_name_too(command):
+    parser = importlib.import_module(f"{command}.__main__" if "." in command else command).build_parser()
+    required = ["BUNDLE", "--out", "FILE"] if command == "edge.enroll" else ["BUNDLE"]
+    for option in ("--vad", "--gate"):
+        assert parser.parse_args([*required, option, "energy"]).vad == "energy"
+    assert parser.parse_args(required).vad == "auto"
+    assert "--vad" in parser.format_help() and "--gate" not in parser.format_help()

@@ -28,8 +28,8 @@ RATE = 16000
 
 
 def enroll(*arguments) -> subprocess.CompletedProcess:
-    # The energy gate: the SYNTHETIC voices are none for the neural one.
-    command = [sys.executable, "-m", "edge.enroll", "--gate", "energy", *map(str, arguments)]
+    # The energy VAD: the SYNTHETIC voices are none for the neural one.
+    command = [sys.executable, "-m", "edge.enroll", "--vad", "energy", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
 

@@ -35,8 +35,8 @@ def house(tmp_path) -> Iterator[House]:
 
 
 def start(house: House, *arguments) -> subprocess.Popen:
-    # The energy gate: the SYNTHETIC voices are none for the neural one.
-    options = ["--gate", "energy", "--device", "pulse", "--json"]
+    # The energy VAD: the SYNTHETIC voices are none for the neural one.
+    options = ["--vad", "energy", "--device", "pulse", "--json"]
     command = [sys.executable, "-m", "edge.enroll", *map(str, arguments), *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

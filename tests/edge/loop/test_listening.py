@@ -68,7 +68,7 @@ def test_what_is_told_does_not_depend_on_the_chunks(recognizer, voice, size):
     assert [type(event) for _, event in cut.told] == [type(event) for _, event in whole.told]
     for ours, theirs in zip(cut.of(Segment), whole.of(Segment), strict=True):
         assert ours.probs == pytest.approx(theirs.probs, abs=1e-5)
-    assert tally.hops == len(cut.of(StreamResult))
+    assert tally.results == len(cut.of(StreamResult))
     assert tally.segments == len(cut.of(Segment)) > 0
 
 
@@ -77,7 +77,7 @@ def test_time_never_goes_back_and_the_last_word_is_stopped(recognizer, voice):
     times = [seconds for seconds, _ in kept.told]
     assert times == sorted(times)
     assert kept.told[-1][1].kind is AudioEventKind.STOPPED
-    assert tally.seconds_heard == pytest.approx(len(voice) / RATE, abs=1e-3)
+    assert tally.seconds_processed == pytest.approx(len(voice) / RATE, abs=1e-3)
 
 
 def test_a_gap_ends_the_utterance_before_it_is_told_and_moves_the_clock(recognizer, voice):
@@ -91,7 +91,7 @@ def test_a_gap_ends_the_utterance_before_it_is_told_and_moves_the_clock(recogniz
     assert all(s.start_seconds >= half / RATE + 60 for _, s in after if isinstance(s, Segment))
     assert any(isinstance(event, Segment) for _, event in after)
     assert tally.seconds_missing == 60
-    assert tally.seconds_heard == pytest.approx(len(voice) / RATE, abs=1e-3)
+    assert tally.seconds_processed == pytest.approx(len(voice) / RATE, abs=1e-3)
 
 
 def test_an_event_without_a_gap_changes_nothing(recognizer, voice):

@@ -25,7 +25,7 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def model():
-    return edge.open_model(FLOAT32, gate="energy")  # a synthetic voice is not always one to a neural gate
+    return edge.open_model(FLOAT32, vad="energy")  # the neural VAD does not always detect a synthetic voice
 
 
 @pytest.fixture(scope="module")

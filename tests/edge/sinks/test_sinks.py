@@ -143,7 +143,7 @@ def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
 
 
 def test_hops_are_written_where_wanted(tmp_path):
-    sink = FileSink(tmp_path / "log.jsonl", LABELS, hops=True)
+    sink = FileSink(tmp_path / "log.jsonl", LABELS, decisions=True)
     sink.write(0.0, hop())
     sink.close()
     assert written(tmp_path / "log.jsonl")[0]["type"] == "hop"

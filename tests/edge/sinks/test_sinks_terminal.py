@@ -39,8 +39,8 @@ def test_counters():
     for at, event in enumerate(told, 1):
         tally.update(float(at), event)
         problems.append(tally.problem)
-    assert (tally.hops, tally.segments, tally.overruns, tally.reconnects) == (1, 1, 1, 1)
-    assert (tally.seconds_missing, tally.seconds_heard) == (3.5, 3.5)
+    assert (tally.results, tally.segments, tally.overruns, tally.reconnects) == (1, 1, 1, 1)
+    assert (tally.seconds_missing, tally.seconds_processed) == (3.5, 3.5)
     assert problems == [False, False, False, True, True, False, False]
     for kind, problem in [("ZEROS", True), ("OVERRUN", True), ("RECOVERED", False), ("CLIPPED", True)]:
         tally.update(8.0, audio(AudioEventKind[kind]))
