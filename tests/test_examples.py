@@ -1,0 +1,89 @@
+"""The examples run as a reader would run them, and give what the command gives."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, script
+
+EXAMPLES = ROOT / "examples"
+CLIP = ROOT / "edge" / "pretrained" / "synthetic_voice.flac"
+TESTED = {"recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh"}
+
+
+def example(*words, **variables: str) -> str:
+    """Run an example from the checkout, and return what it prints."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    program = ["bash"] if words[0].endswith(".sh") else [sys.executable]
+    result = subprocess.run(
+        [*program, EXAMPLES / words[0], *map(str, words[1:])],
+        cwd=ROOT,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def segments() -> list[dict]:
+    """What the command says of the clip."""
+    result = script("stream_infer.py", CLIP, "--json")
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    return [event for event in events if event["type"] == "segment"]
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == TESTED
+
+
+def test_recognize_prints_the_segments_of_the_command(segments):
+    lines = example("recognize.py", CLIP).splitlines()
+    answers = [line.split()[-1] for line in lines[1:]]
+    assert answers == [segment["emotion"] or segment["verdict"] for segment in segments]
+    assert lines[0].split()[0] in answers
+
+
+def test_a_sink_of_ones_own_adds_up_the_segments(segments):
+    seconds = {line.split()[0]: float(line.split()[1]) for line in example("own_sink.py", CLIP).splitlines()}
+    expected = {}
+    for segment in segments:
+        name = segment["emotion"] or segment["verdict"]
+        expected[name] = expected.get(name, 0) + segment["end_seconds"] - segment["start_seconds"]
+    assert seconds == pytest.approx(expected, abs=0.02)
+
+
+def test_a_damaged_recording_does_not_stop_the_table(tmp_path, segments):
+    shutil.copy(CLIP, tmp_path / "b.flac")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    example("folder_to_csv.py", tmp_path, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row["file"] == "b.flac"
+    assert row["emotion"] in {segment["emotion"] for segment in segments}
+    assert sum(float(row[label]) for label in segments[0]["probs"]) == pytest.approx(1, abs=0.01)
+
+
+def test_own_recordings_become_a_bundle_that_answers(tmp_path):
+    pytest.importorskip("torch", reason="needs the extras train and export")
+    from crnn.synthetic import write_own
+
+    write_own(tmp_path / "mine", speakers=6)
+    cache = f"--cache {tmp_path / 'cache'}"
+    printed = example(
+        "own_recordings.sh",
+        tmp_path / "mine",
+        tmp_path / "out",
+        TRAIN_OPTIONS=f"{cache} --optim.epochs 1 --optim.epoch_clips 32 --augment.copies 2",
+        QUANTIZE_OPTIONS=f"{cache} --formats onnx --max-uar-drop 1 --prune 0",
+    )
+    assert (tmp_path / "out" / "bundle" / "bundle.json").is_file()
+    assert "  segment  " in printed
