@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 # torch below 2.14: an open range takes a newer build with gigabytes of CUDA on machines that have none.
 TORCH = "torch>=2.6,<2.14"
 ONNX_RUNTIME = "onnxruntime>=1.20,!=1.21.0"  # 1.21.0: illegal instructions on a Raspberry Pi 4 (onnxruntime#23957)
-AUDIO = ["soundfile>=0.12", "soxr>=0.5,<1"]
+AUDIO = ["soundfile>=0.12.1", "soxr>=0.5,<1"]
 # Where PyPI has wheels; elsewhere (ARMv7, RISC-V) the plain install is NumPy alone.
 WHEELS = " or ".join(f"platform_machine == '{name}'" for name in ("x86_64", "AMD64", "aarch64", "arm64"))
 
@@ -32,11 +32,11 @@ EXTRAS = {
         "torchmetrics>=1.6",
         "audiomentations>=0.43,<0.44",
         "jsonargparse[signatures]>=4.49,<5",
-        "tensorboard",
-        "matplotlib",
-        "jinja2",
-        "filelock",
-        "scipy",
+        "tensorboard>=2.15",
+        "matplotlib>=3.8",
+        "jinja2>=3.1",
+        "filelock>=3.12",
+        "scipy>=1.11",
     ],
     "export": ["onnx>=1.17", ONNX_RUNTIME],
     # The two upper limits spare pip a search of several minutes.

@@ -187,3 +187,19 @@ def confidence() -> str:
             for row in rows("confidence")
         ),
     )
+
+
+@table("within-sentence")
+def within_sentence() -> str:
+    """The network that ships beside ComParE within RAVDESS and within EmoDB, as one sentence."""
+
+    def figures(protocol: str) -> str:
+        ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")
+        theirs = one("accuracy_pooled", protocol=protocol, model="ComParE_2016 + RBF-SVM")
+        seeds = f"{len(ours['seeds'])} seeds"
+        return f"{percent(ours['uar_mean'])} ({seeds}; ComParE + SVM {percent(theirs['uar'])})"
+
+    return (
+        "Tuned and tested on speakers of one corpus: RAVDESS, eight emotions, "
+        f"{figures('ravdess-luna5')}; EmoDB, seven emotions, {figures('emodb-loso')}."
+    )

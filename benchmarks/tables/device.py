@@ -1,7 +1,7 @@
 """Tables of docs/performance.md: the stream beside other systems, its parts, false emotions, a day of audio."""
 
 from benchmarks.tables.markdown import markdown, number, percent, ratio, table
-from benchmarks.tables.results import one, rows
+from benchmarks.tables.results import manifest, one, rows
 
 STAGES = {
     "log_mel": "features (NumPy)",
@@ -144,4 +144,18 @@ def soak_loop() -> str:
             )
             for row in rows("soak", what="loop")
         ),
+    )
+
+
+@table("cost")
+def cost() -> str:
+    """What the model that ships costs, as one sentence."""
+    ours = one("streaming", system="ours", runtime="onnx")
+    bundle = manifest("int8")
+    files = bundle["models"]["onnx"]
+    size = sum(bundle["files"][files[part]]["bytes"] for part in ("encoder", "head"))
+    return (
+        f"{bundle['provenance']['n_params']:,} parameters, {size:,} bytes of int8 files; on one core of a server "
+        f"{percent(ours['rtf'])} % of real time while someone speaks, and {number(ours['rss_mb'], 0)} MB of memory "
+        "(ONNX Runtime)."
     )
