@@ -1,10 +1,10 @@
-"""Prune, quantize, export and verify a trained run; write the bundle a device needs.
+"""Quantize, export and verify a trained run, pruned if asked for; write the bundle a device needs.
 
     python quantize.py RUN --out BUNDLE
     python quantize.py RUN --out BUNDLE --target-size 120kB --plot pruning.svg
 
 Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing is written; 2 bad input, or a target
-that cannot be met: the best that was reached is printed, and nothing is written.
+that cannot be met: the best that was reached is printed, nothing is written.
 """
 
 from crnn.cli.interrupt import starting
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from augment.config import AugmentConfig
-from augment.pipeline import Chains, chains
+from augment.pipeline import chains
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
 from crnn.cli.termination import Termination
@@ -32,18 +32,20 @@ from edge import runtimes
 from edge.export.limits import ExportLimits, VerificationError
 from edge.preflight import needed
 from edge.prune.plot import check_plot, draw
-from edge.prune.targets import DEFAULT_SHARE, OutOfReach, PruningTargets, parse_size
+from edge.prune.targets import OutOfReach, PruningTargets, parse_size
 
 if TYPE_CHECKING:
-    from crnn.run_config import RunConfig
+    from edge.export.pipeline import Compressed
+    from edge.export.source import Source
+    from edge.prune.gradual import FineTuneData
 
 EXTRAS = "train,export"
-"""Of this project, without which nothing can be compressed"""
+"""Extras of this project that this command needs"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("quantize", __doc__)
-    parser.add_argument("run", type=Path, help="run folder made by train.py, or a float32 bundle (with --prune 0)")
+    parser.add_argument("run", type=Path, help="run folder made by train.py, or a float32 bundle (not to prune)")
     parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings, if they have moved since training"
@@ -64,17 +66,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--coverage", type=float, default=0.9, help='share of decisions not "uncertain" (default: 0.9)')
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
-    pruning = parser.add_argument_group("pruning, in steps, each trained further towards the unpruned model's answers")
+    pruning = parser.add_argument_group(
+        "pruning", "in steps, each followed by training towards the unpruned model's probabilities"
+    )
     pruning.add_argument(
-        "--prune",
+        "--prune", type=float, help="share of channels and LSTM units to remove (default: what a target needs, else 0)"
+    )
+    pruning.add_argument("--target-size", help="prune until the whole bundle has at most this size: 250kB, 0.25MB ...")
+    pruning.add_argument(
+        "--target-rtf",
         type=float,
-        help=f"share of channels and LSTM units to drop (default: {DEFAULT_SHARE} without a target)",
-    )
-    pruning.add_argument(
-        "--target-size", help="whole bundle, at most: 250kB, 0.25MB ...; what has to go for it is found"
-    )
-    pruning.add_argument(
-        "--target-rtf", type=float, help="processor time / audio time of the stream on this machine, 1 thread, at most"
+        help="prune until processor time / audio time of the stream is at most this, on this machine, 1 thread",
     )
     pruning.add_argument(
         "--fine-tune-epochs",
@@ -91,27 +93,32 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def augmentation(settings: dict, run: "RunConfig") -> Chains:
-    """The run's own augmentation, for fine-tuning."""
-    config = from_dict(AugmentConfig, settings, "augment")
-    return chains(config, run.features.sample_rate, run.geometry.window_samples, run.features.log_offset)
+def fine_tune_data(source: "Source", cache: Path | None) -> "FineTuneData":
+    """The training speakers under the run's own augmentation."""
+    from edge.export.source import open_fine_tune_data
+
+    trained = source.trained
+    features, geometry = trained.config.features, trained.config.geometry
+    config = from_dict(AugmentConfig, trained.augment, "augment")
+    made = chains(config, features.sample_rate, geometry.window_samples, features.log_offset)
+    return open_fine_tune_data(source, made, cache)
 
 
 def table(rows: list) -> str:
     head = ("files", "runtime", "scheme", "bytes", "max diff", "flips", "UAR", "drop", "ms/window", "rtf", "")
     body = [
         (
-            row.files,
+            row.file_names,
             row.runtime,
-            row.scheme,
+            row.files.scheme,
             f"{row.bytes:,}",
-            f"{row.max_abs_diff:.1e}",
-            f"{row.flip_rate:.2%}",
-            f"{row.uar:.1%}",
-            f"{row.uar_drop:+.1%}",
-            f"{row.ms_per_window:.2f}",
-            f"{row.rtf:.4f}",
-            "ships" if row.ships else "past a limit" if row.failures else "",
+            f"{row.comparison.max_abs_diff:.1e}",
+            f"{row.comparison.flip_rate:.2%}",
+            f"{row.comparison.uar:.1%}",
+            f"{row.comparison.uar_drop:+.1%}",
+            f"{row.comparison.ms_per_window:.2f}",
+            f"{row.comparison.rtf:.4f}",
+            "ships" if row.ships else "past a limit" if row.comparison.failures else "",
         )
         for row in rows
     ]
@@ -119,7 +126,7 @@ def table(rows: list) -> str:
 
 
 def step_table(steps: list) -> str:
-    """The steps of a pruning, the trained model first; empty without any."""
+    """The pruning steps, the trained model first; empty without any."""
     if not steps:
         return ""
     head = ("pruned", "channels", "LSTM", "parameters", "MACs/window", "bytes", "rtf", "dev UAR", "lost")
@@ -146,6 +153,48 @@ def aligned(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
+    """Make the bundle. What can be wrong with the command line is checked before torch is imported."""
+    with needed(program("quantize"), EXTRAS):
+        from crnn.data.prepare import given_folders
+
+    size = None if args.target_size is None else parse_size(args.target_size)
+    targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
+    if args.plot is not None:
+        check_plot(args.plot)
+    with needed(program("quantize"), EXTRAS):
+        from edge.export.pipeline import Request, compress, shipping_schemes
+        from edge.export.source import open_source
+        from edge.prune.gradual import Recipe
+    termination.begin()
+
+    request = Request(
+        args.out,
+        shipping_schemes(args.scheme, tuple(args.formats) if args.formats else None),
+        targets,
+        Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
+        args.coverage,
+        ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)}),
+    )
+    with contextlib.redirect_stdout(sys.stderr):  # the converters print; standard output is for the result
+        source = open_source(args.run, data, args.cache, prunes=targets.any)
+        tuning = fine_tune_data(source, args.cache) if targets.any else None
+        result = compress(source, request, tuning)
+        if args.plot is not None and result.steps:
+            draw(result.steps, args.plot)
+    return result
+
+
+def as_json(out: Path, result: "Compressed") -> str:
+    steps, rows = [asdict(step) for step in result.steps], [row.facts() for row in result.rows]
+    return json.dumps({"bundle": str(out), "bytes": result.bytes, "steps": steps, "rows": rows}) + "\n"
+
+
+def as_text(out: Path, result: "Compressed") -> str:
+    tables = "".join(f"{text}\n\n" for text in (step_table(result.steps), table(result.rows)) if text)
+    return f"{tables}bundle {out}: {', '.join(result.manifest.models)}, {result.bytes:,} bytes\n"
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.INFO)
@@ -153,32 +202,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     try:
-        with needed(program("quantize"), EXTRAS):
-            from crnn.data.prepare import given_folders
-
-        target_size = None if args.target_size is None else parse_size(args.target_size)
-        wish, data = PruningTargets(args.prune, target_size, args.target_rtf), given_folders(args.data)
-        if args.plot is not None:
-            check_plot(args.plot)
-        with needed(program("quantize"), EXTRAS):
-            from edge.export.pipeline import Request, compress  # what was mistyped is told before: torch takes seconds
-            from edge.prune.gradual import Recipe
-        termination.begin()
-
-        request = Request(
-            wish,
-            Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
-            args.scheme,
-            tuple(args.formats) if args.formats else None,
-            args.coverage,
-            ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)}),
-        )
-        with contextlib.redirect_stdout(sys.stderr):  # the converters talk; standard output is for the result
-            rows, steps, manifest = compress(args.run, args.out, request, augmentation, data, args.cache)
-            if args.plot is not None and steps:
-                draw(steps, args.plot)
+        result = run(args, termination)
     except VerificationError as error:
-        sys.stdout.write("".join(f"{told}\n" for told in (step_table(error.steps), table(error.rows)) if told))
+        sys.stdout.write("".join(f"{text}\n" for text in (step_table(error.steps), table(error.rows)) if text))
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")
         return 1
     except OutOfReach as error:
@@ -188,13 +214,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"{termination.reason}; no bundle is written\n")
         return termination.exit_code
-    size = sum(path.stat().st_size for path in args.out.iterdir())
-    if args.json:
-        told = {"steps": [asdict(step) for step in steps], "rows": [asdict(row) for row in rows]}
-        sys.stdout.write(json.dumps({"bundle": str(args.out), "bytes": size, **told}) + "\n")
-    else:
-        tables = "".join(f"{told}\n\n" for told in (step_table(steps), table(rows)) if told)
-        sys.stdout.write(f"{tables}bundle {args.out}: {', '.join(manifest.models)}, {size:,} bytes\n")
+    sys.stdout.write(as_json(args.out, result) if args.json else as_text(args.out, result))
     return 0
 
 

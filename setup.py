@@ -11,6 +11,7 @@ from setuptools.command.build_py import build_py
 
 # torch below 2.14: an open range takes a newer build with gigabytes of CUDA on machines that have none.
 TORCH = "torch>=2.6,<2.14"
+SAFETENSORS = "safetensors>=0.4.3"
 ONNX_RUNTIME = "onnxruntime>=1.20,!=1.21.0"  # 1.21.0: illegal instructions on a Raspberry Pi 4 (onnxruntime#23957)
 AUDIO = ["soundfile>=0.12.1", "soxr>=0.5,<1"]
 # Where PyPI has wheels; elsewhere (ARMv7, RISC-V) the plain install is NumPy alone.
@@ -37,8 +38,9 @@ EXTRAS = {
         "jinja2>=3.1",
         "filelock>=3.12",
         "scipy>=1.11",
+        SAFETENSORS,
     ],
-    "export": ["onnx>=1.17", ONNX_RUNTIME],
+    "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],
     # The two upper limits spare pip a search of several minutes.
     "tflite": [
         "litert-torch>=0.10,<0.11",

@@ -101,7 +101,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
     made, recognizers, figures = [], [], []
     for number, (share, model, smaller) in enumerate(models):
         float32 = verify.torch_recognizer(model, draft)
-        reference = verify.hear(float32, dev)
+        reference = verify.stream_clips(float32, dev)
         figures.append(
             (
                 verify.figures_of(reference, dev, labels),
@@ -130,7 +130,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
             recognizer = bundle.Bundle.open(sealed).recognizer(runtime)
             recognizers.append(recognizer)
             gate = verify.compare(recognizer, dev, labels, reference, dev_whole["uar"], ExportLimits(), scheme)
-            heard = verify.figures_of(verify.hear(recognizer, test), test, labels)
+            heard = verify.figures_of(verify.stream_clips(recognizer, test), test, labels)
             made.append(
                 facts
                 | {"runtime": runtime, "scheme": scheme, **sizes}

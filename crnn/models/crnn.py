@@ -128,44 +128,6 @@ class Encoder(nn.Module):
         self.band_mean.copy_(mean)
         self.band_scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())
 
-    @torch.no_grad()
-    def learn_norms(self, log_mels: Iterable[Tensor]) -> None:
-        """Give every batch norm the statistics of recordings, each `(n_mels, frames)`, and change scale and shift so
-        that the encoder computes what it did.
-
-        An exported encoder has its batch norms folded into the convolutions: read back, their statistics are unknown,
-        and a first step of training, which normalizes by those of its batch, would see another function.
-        """
-        pairs = [(block[0], block[1]) for block in self.blocks]
-        sums = [torch.zeros(2, norm.num_features, dtype=torch.float64) for _, norm in pairs]
-        counts = [0] * len(pairs)
-
-        def listen(number: int):
-            def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-                values = output.double().transpose(0, 1).flatten(1)
-                sums[number] += torch.stack([values.sum(dim=1), values.square().sum(dim=1)])
-                counts[number] += values.shape[1]
-
-            return hook
-
-        hooks = [convolution.register_forward_hook(listen(n)) for n, (convolution, _) in enumerate(pairs)]
-        was_training = self.training
-        self.eval()
-        self.inputs.train()  # without the floor, as training will see them
-        for log_mel in log_mels:
-            self(log_mel[None])
-        self.train(was_training)
-        for hook in hooks:
-            hook.remove()
-        for (_, norm), total, count in zip(pairs, sums, counts, strict=True):
-            mean, square = total / count
-            variance = (square - mean**2).clamp_min(0)
-            gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-            norm.bias.copy_(norm.bias + gain * (mean - norm.running_mean))
-            norm.weight.copy_(gain * (variance + norm.eps).sqrt())
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
-
 
 class Head(nn.Module):
     """`steps (batch, window_steps, d)` -> `logits (batch, n_classes)`.

@@ -34,8 +34,6 @@ class Start:
     weights: dict[str, Tensor]
     heard: tuple[str, ...]
     """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
-    folded: bool = False
-    """Its batch norms were folded into the convolutions: see `Encoder.learn_norms`"""
     split_hash: str = ""
     """Of the split it was trained under, corrections left out; empty where that is not known"""
 

@@ -48,8 +48,6 @@ def build_training(
     before: list[str] = []
     if start:
         before = start_from(model, config, start, split)
-        if start.folded:
-            model.encoder.learn_norms(first_copies(copies, split))
     else:
         model.encoder.learn_bands(first_copies(copies, split))
     weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None

@@ -1,5 +1,6 @@
-"""A whole bundle out of exported files: the speakers, the golden values, and a manifest that says where it is from."""
+"""The last step of an export: speakers, golden values, manifest and weights join the model files that ship."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,86 +11,88 @@ from crnn.run_config import RunConfig
 from edge import bundle
 from edge.export.calibration import Confidence
 from edge.export.exporters import exporter
+from edge.export.source import Source
+from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.tensor_types import bytes_by_type, inventory
-from edge.export.trained import Trained
 from edge.export.verify import Row, torch_recognizer
+from edge.export.weights import write_weights
 from edge.prune.step import Step
 from edge.stream.decision import DecisionConfig
-from edge.stream.profile import Speakers, save_speakers
+from edge.stream.profile import save_speakers
 
-NOT_OF_A_BUNDLE = ("ms_per_window", "rtf", "failures", "ships")
+NOT_IN_MANIFEST = ("ms_per_window", "rtf", "failures", "ships")
 """Left out of a manifest: a bundle describes itself, not the machine it was made on"""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is known of a model by the time its bundle is written."""
+class Findings:
+    """What the steps before found out about the exported model."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     """Those that ship decide which files stay"""
+    steps: Sequence[Step]
+    """Of the pruning, the trained model first; empty without any"""
     decision: DecisionConfig
     confidence: Confidence
-    development_split: str
-    """Hash of the split whose development speakers the files were held against"""
-    steps: list[Step]
-    """Of the pruning, the trained model first; empty without any"""
 
 
-def assemble(
-    folder: Path,
-    draft: bundle.Manifest,
-    trained: Trained,
-    model: CRNN,
-    config: RunConfig,
-    speakers: Speakers,
-    told: Told,
-) -> bundle.Manifest:
-    """Make a bundle of the model files in `folder`: those that do not ship are removed, the rest is written.
+def assemble(folder: Path, source: Source, model: CRNN, config: RunConfig, findings: Findings) -> bundle.Manifest:
+    """Make a bundle of the model files in `folder`: remove those that do not ship, write everything else.
 
-    `model` and its `config` are what was exported, `speakers` how those it was trained on differ under it.
+    `model` and its `config` are what was exported: the trained model of `source`, or a pruned one.
     """
-    ship = {row.runtime: bundle.ModelFiles(row.scheme, *row.files.split(" + ")) for row in told.rows if row.ships}
-    keep = {name for files in ship.values() for name in (files.encoder, files.head)}
+    models = {row.runtime: row.files for row in findings.rows if row.ships}
+    names = sorted({name for files in models.values() for name in (files.encoder, files.head)})
     for path in folder.iterdir():
-        if path.name not in keep:
+        if path.name not in names:
             path.unlink()
-    save_speakers(speakers, folder / bundle.SPEAKERS)
-    origin = provenance(trained, model, config, told)
-    origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in sorted(keep)}
-    models = {runtime: asdict(files) for runtime, files in ship.items()}
-    manifest = replace(draft, models=models, decision=told.decision, provenance=origin)
-    return bundle.seal(folder, manifest, torch_recognizer(model, draft))
+    voices = source.clips(some_of_each(source.prepared.split.train))
+    save_speakers(speakers_of(model, config, voices, source.labels), folder / bundle.SPEAKERS)
+    origin = provenance(source, model, config, findings)
+    origin["tensors"] = {name: bytes_by_type(inventory(folder / name)) for name in names}
+    draft = source.draft()
+    manifest = replace(
+        draft,
+        models={runtime: asdict(files) for runtime, files in models.items()},
+        decision=findings.decision,
+        provenance=origin,
+    )
+    manifest = bundle.seal(folder, manifest, torch_recognizer(model, draft))
+    if any(files.scheme == "float32" for files in models.values()):
+        write_weights(folder, manifest, model)
+    return manifest
 
 
-def provenance(trained: Trained, model: CRNN, config: RunConfig, told: Told) -> dict:
+def provenance(source: Source, model: CRNN, config: RunConfig, findings: Findings) -> dict:
     """Where the bundle comes from and what is known about it."""
+    trained, steps = source.trained, findings.steps
     metrics = trained.metrics
     headline = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")
     frames = config.geometry.frames_for(config.geometry.window_steps)
-    ships = [row for row in told.rows if row.ships]
+    ships = [row for row in findings.rows if row.ships]
     return {
         **{key: metrics[key] for key in ("corpus", "protocol", "fold", "split_hash", "seed")},
         "corpora_heard": sorted(trained.trained_corpora),
         "synthetic": metrics["corpus"] == "synthetic",
         "speaker_dependent": metrics.get("speaker_dependent", False),
-        "pruning": told.steps[-1].share if told.steps else 0.0,
-        "pruning_steps": [_brief(step) for step in told.steps],
+        "pruning": steps[-1].share if steps else 0.0,
+        "pruning_steps": [_brief(step) for step in steps],
         "channels": list(config.model.channels),
         **with_schema_4_keys({"model": asdict(config.model), "window": asdict(config.window)}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
         "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
-        "development_split": told.development_split,
+        "development_split": source.prepared.split.hash,
         "files_on_dev": [
-            {key: value for key, value in asdict(row).items() if key not in NOT_OF_A_BUNDLE} for row in ships
+            {key: value for key, value in row.facts().items() if key not in NOT_IN_MANIFEST} for row in ships
         ],
         "made_with": {name: version(name) for row in ships for name in exporter(row.runtime).MADE_WITH},
-        "confidence_dev": asdict(told.confidence),
+        "confidence_dev": asdict(findings.confidence),
     }
 
 
 def _brief(step: Step) -> dict:
-    """In few bytes: a bundle is small."""
+    """A step in few bytes, because a bundle is small."""
     return {
         "share": round(step.share, 3),
         "channels": "-".join(map(str, step.channels)),

@@ -1,10 +1,11 @@
-"""What every exporter is given and gives back, and all of them at once."""
+"""What an exporter receives and returns, and the function that runs every exporter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,26 +16,46 @@ from crnn.data.loaders import EvalClips
 from crnn.models.crnn import CRNN, OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
+from edge.bundle import ModelFiles
 
 CALIBRATION_BLOCKS = 2048
-"""Blocks of development recordings from which the static scheme takes its ranges"""
+"""Number of blocks of development recordings that give static_int8 its activation ranges"""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A half of the model and the shape in which the stream uses it."""
+    """Encoder or head, and the input shape that the stream uses."""
 
     name: str
     """encoder or head"""
     module: nn.Module
     example: Tensor
-    """float32; exported files take exactly this shape"""
+    """float32; an exported file accepts exactly this shape"""
     input_name: str
     output_name: str
 
 
+class ExportedPair(NamedTuple):
+    """Encoder and head files of one runtime and scheme."""
+
+    runtime: str
+    scheme: str
+    encoder: Path
+    head: Path
+
+    @property
+    def files(self) -> ModelFiles:
+        """The entry of the manifest."""
+        return ModelFiles(self.scheme, self.encoder.name, self.head.name)
+
+    @property
+    def bytes(self) -> int:
+        """Size of both files."""
+        return self.encoder.stat().st_size + self.head.stat().st_size
+
+
 def pairs(made: dict[str, tuple[str, str]], folder: Path, suffix: str) -> dict[str, tuple[Path, Path]]:
-    """Scheme -> (encoder file, head file), from scheme -> what the two files are called by."""
+    """Scheme -> (encoder file, head file), from scheme -> (scheme in the encoder's name, scheme in the head's name)."""
     return {
         scheme: (folder / f"encoder.{encoder}{suffix}", folder / f"head.{head}{suffix}")
         for scheme, (encoder, head) in made.items()
@@ -42,13 +63,13 @@ def pairs(made: dict[str, tuple[str, str]], folder: Path, suffix: str) -> dict[s
 
 
 def exporter(runtime: str) -> ModuleType:
-    """The module that makes a runtime's files: `installed` and `write`."""
+    """The module that writes a runtime's files: `edge.export.onnx_export` or `edge.export.tflite_export`."""
     return import_module(runtimes.REGISTRY[runtime].exporter)
 
 
 def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.ndarray]:
-    """Blocks of recordings as the streaming encoder meets them, `(1, n_mels, block_frames)` float32: every clip gives
-    some, from all over it."""
+    """Blocks of recordings as the streaming encoder receives them, `(1, n_mels, block_frames)` float32, spread over all
+    clips and over the length of each clip."""
     per_clip = max(1, CALIBRATION_BLOCKS // len(clips))
     blocks = []
     for index in range(0, len(clips), max(1, len(clips) // CALIBRATION_BLOCKS)):
@@ -61,7 +82,7 @@ def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.nd
 
 
 def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
-    """Encoder and head as a device gets them."""
+    """Encoder and head as they are exported."""
     g = config.geometry
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
     steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
@@ -71,11 +92,14 @@ def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
 
 def export_all(
     model: CRNN, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
-) -> list[tuple[str, str, Path, Path]]:
-    """Write encoder and head in every format and scheme; returns (runtime, scheme, encoder file, head file)."""
+) -> list[ExportedPair]:
+    """Write encoder and head into `folder` for every runtime in `formats`, in every scheme of the runtime.
+
+    `blocks`: float32 `(1, n_mels, block_frames)` each, to calibrate static_int8 on.
+    """
     encoder, head = parts(model, config)
     return [
-        (runtime, scheme, *files)
+        ExportedPair(runtime, scheme, *files)
         for runtime in formats
         for scheme, files in exporter(runtime).write(encoder, head, blocks, folder).items()
     ]

@@ -1,18 +1,18 @@
-"""What an export may differ by. No torch."""
+"""What an exported file may differ by from the trained model. No torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ExportLimits:
-    """What an export may differ by. Past any of them no bundle is written."""
+    """What an exported file may differ by. If a file is past any limit, no bundle is written."""
 
     max_uar_drop: float = 0.01
     """UAR lost against the trained model, share (0.01 = 1 point)"""
     max_flip_rate: float = 0.05
-    """Decisions whose top emotion changes against the float32 model in torch, share"""
+    """Decisions whose top emotion differs from the float32 model in torch, share"""
     max_abs_diff_float32: float = 1e-3
-    """Probability, any class, any decision, float32 files"""
+    """Difference of a probability, any class, any decision, float32 files"""
     max_abs_diff_float16: float = 1e-2
     """Likewise, float16 files"""
     max_abs_diff_int8: float = 0.2
@@ -30,9 +30,10 @@ class ExportLimits:
 
 
 class VerificationError(Exception):
-    """Exported files are past a limit; `steps` (of `edge.prune.gradual`) and `rows` (of `edge.export.verify`)
-    are the tables all the same."""
+    """Exported files are past a limit. `steps` (`edge.prune.step.Step`) and `rows` (`edge.export.verify.Row`) are the
+    tables of what was measured."""
 
     def __init__(self, steps: list, rows: list) -> None:
-        super().__init__("; ".join(f"{row.files}: {reason}" for row in rows for reason in row.failures))
+        failures = (f"{row.file_names}: {reason}" for row in rows for reason in row.comparison.failures)
+        super().__init__("; ".join(failures))
         self.steps, self.rows = steps, rows

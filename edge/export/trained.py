@@ -63,7 +63,7 @@ def open_trained(path: Path) -> Trained:
 
 
 def trained_of_bundle(path: Path) -> Trained:
-    """The model of a float32 bundle, read back out of its ONNX files and proved by its golden values."""
+    """The model of a float32 bundle that has its weights beside it."""
     start, origin = start_of_bundle(path, str(path)), Bundle.open(path).manifest.provenance
     named = ("corpus", "protocol", "fold", "split_hash", "seed", "synthetic", "speaker_dependent", "trained_model")
     missing = [key for key in named if key not in origin]

@@ -1,9 +1,9 @@
-"""No export without proof: every exported pair of files is compared with the trained model on development speakers."""
+"""Compares every exported pair of files with the trained model on development speakers."""
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import nn
 from crnn.data.loaders import EvalClips
 from crnn.metrics import summarize
 from crnn.models.crnn import CRNN, OpenHead
-from edge.bundle import Manifest
+from edge.bundle import Manifest, ModelFiles, build_recognizer
+from edge.export.exporters import ExportedPair, exporter
 from edge.export.limits import ExportLimits
 from edge.runtimes import Contract
 from edge.stream.decision import probabilities
@@ -20,7 +21,7 @@ from edge.stream.recognizer import StreamingRecognizer
 
 
 class TorchModel:
-    """A torch module as a `Model`: the reference that every exported file is held against."""
+    """A torch module as a `Model`: the reference that exported files are compared with."""
 
     def __init__(self, module: nn.Module, example: torch.Tensor) -> None:
         self._module = module.eval()
@@ -33,40 +34,63 @@ class TorchModel:
             return self._module(torch.from_numpy(x)).numpy()
 
 
+def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
+    """A recognizer over the torch modules, in the shapes of the manifest."""
+    g = manifest.geometry
+    encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
+    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
+    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels))
+
+
+def exported_recognizer(pair: ExportedPair, draft: Manifest) -> StreamingRecognizer:
+    """A recognizer over exported files, 1 thread; `draft` gives labels, features and geometry."""
+    manifest = replace(draft, models={pair.runtime: asdict(pair.files)})
+    return build_recognizer(pair.encoder.parent, manifest, pair.runtime, threads=1)
+
+
 @dataclass(frozen=True)
-class Heard:
-    """What a recognizer made of the development clips."""
+class StreamLogits:
+    """Logits of a recognizer on the development clips."""
 
     decisions: np.ndarray
-    """Logits of every decision, `(n_decisions, n_classes)`"""
+    """Of every decision, `(n_decisions, n_classes)`"""
     owner: np.ndarray
-    """Clip of each decision, `(n_decisions,)`"""
+    """Index of each decision's clip, `(n_decisions,)`"""
     clips: np.ndarray
-    """Mean logits per clip, `(n_clips, n_classes)`"""
+    """Mean per clip, `(n_clips, n_classes)`"""
 
 
 def clip_decisions(recognizer: StreamingRecognizer, waveform: np.ndarray) -> np.ndarray:
-    """Logits of every decision on a clip `(time,)`, played to its end: `(n_decisions, n_classes)`."""
+    """Logits of every decision on a clip `(time,)`, streamed to its end: `(n_decisions, n_classes)`."""
     recognizer.reset()
     results = recognizer.push(waveform) + recognizer.flush()
     return np.stack([r.logits for r in results if r.logits is not None])
 
 
-def hear(recognizer: StreamingRecognizer, clips: EvalClips) -> Heard:
-    """Play every clip through the stream, to its end."""
-    played = [clip_decisions(recognizer, clips.waveform(index)) for index in range(len(clips))]
+def stream_clips(recognizer: StreamingRecognizer, clips: EvalClips) -> StreamLogits:
+    """Stream every clip to its end."""
+    found = [clip_decisions(recognizer, clips.waveform(index)) for index in range(len(clips))]
     recognizer.reset()
-    decisions = np.concatenate(played)
-    owner = np.repeat(np.arange(len(clips)), [len(logits) for logits in played])
+    decisions = np.concatenate(found)
+    owner = np.repeat(np.arange(len(clips)), [len(logits) for logits in found])
     means = np.stack([decisions[owner == index].mean(axis=0) for index in range(len(clips))])
-    return Heard(decisions, owner, means)
+    return StreamLogits(decisions, owner, means)
+
+
+def stream_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> StreamLogits:
+    """Stream every clip through the torch modules."""
+    return stream_clips(torch_recognizer(model, manifest), clips)
+
+
+def figures_of(found: StreamLogits, clips: EvalClips, labels: Sequence[str]) -> dict:
+    """`crnn.metrics.summarize` of the whole-clip decisions."""
+    return summarize(probabilities(found.clips, 1.0), clips.labels, clips.utterances, labels)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the compression table."""
+class Comparison:
+    """How an exported pair differs from the trained model; NaN throughout if it gives logits that are not finite."""
 
-    scheme: str
     max_abs_diff: float
     """Largest difference of a probability from the float32 model in torch"""
     flip_rate: float
@@ -76,33 +100,28 @@ class Row:
     """Against the trained model, before pruning"""
     ece: float
     ms_per_window: float
-    """Whole window from its samples, 1 thread"""
+    """Time for one whole window from its samples, 1 thread"""
     rtf: float
     """Compute time / audio time of the stream, 1 thread"""
     failures: tuple[str, ...]
-    """ExportLimits it is past, in words"""
-    files: str = ""
-    runtime: str = ""
-    bytes: int = 0
-    ships: bool = False
-    """Whether it is what was asked for; float32 files are held to the limits all the same"""
+    """Limits that it is past, in words"""
 
 
 def compare(
     candidate: StreamingRecognizer,
     clips: EvalClips,
     labels: Sequence[str],
-    reference: Heard,
+    reference: StreamLogits,
     trained_uar: float,
     limits: ExportLimits,
     scheme: str,
-) -> Row:
-    """Hold one exported pair against the float32 model in torch (`reference`) and the trained model's UAR."""
-    heard = hear(candidate, clips)
-    if not np.isfinite(heard.decisions).all():
-        return Row(scheme, *[float("nan")] * 7, failures=("gives NaN or infinite logits",))
-    ours, theirs = (probabilities(h.decisions, 1.0) for h in (heard, reference))
-    figures, reference_figures = (figures_of(h, clips, labels) for h in (heard, reference))
+) -> Comparison:
+    """Compare one exported pair with the float32 model in torch (`reference`) and with the trained model's UAR."""
+    found = stream_clips(candidate, clips)
+    if not np.isfinite(found.decisions).all():
+        return Comparison(*[float("nan")] * 7, failures=("gives NaN or infinite logits",))
+    ours, theirs = (probabilities(logits.decisions, 1.0) for logits in (found, reference))
+    figures, reference_figures = (figures_of(logits, clips, labels) for logits in (found, reference))
     difference = float(np.abs(ours - theirs).max())
     flips = float((ours.argmax(axis=1) != theirs.argmax(axis=1)).mean())
     drop = trained_uar - figures["uar"]
@@ -117,53 +136,86 @@ def compare(
         )
         if not value <= most  # so that a limit of NaN lets nothing pass
     ]
-    window, hop = cost(candidate)
-    return Row(
-        scheme=scheme,
+    window, interval = cost(candidate)
+    return Comparison(
         max_abs_diff=difference,
         flip_rate=flips,
         uar=figures["uar"],
         uar_drop=drop,
         ece=figures["ece"],
         ms_per_window=1000 * window,
-        rtf=hop * candidate.features.sample_rate / candidate.geometry.interval_samples,
+        rtf=interval / interval_seconds(candidate),
         failures=tuple(failures),
     )
 
 
-def figures_of(heard: Heard, clips: EvalClips, labels: Sequence[str]) -> dict:
-    """crnn.metrics.summarize of the whole-clip decisions."""
-    return summarize(probabilities(heard.clips, 1.0), clips.labels, clips.utterances, labels)
+@dataclass(frozen=True)
+class Row:
+    """One line of the compression table: an exported pair of files and its comparison."""
+
+    runtime: str
+    files: ModelFiles
+    bytes: int
+    """Both files"""
+    comparison: Comparison
+    ships: bool
+    """Whether these files go into the bundle"""
+
+    @property
+    def file_names(self) -> str:
+        return f"{self.files.encoder} + {self.files.head}"
+
+    def facts(self) -> dict:
+        """Plain values, as in JSON output and in a manifest."""
+        place = {"files": self.file_names, "runtime": self.runtime, "bytes": self.bytes, "ships": self.ships}
+        return {"scheme": self.files.scheme, **asdict(self.comparison), **place}
+
+
+def compare_all(
+    pairs: Sequence[ExportedPair],
+    shipping: Mapping[str, str],
+    draft: Manifest,
+    clips: EvalClips,
+    reference: StreamLogits,
+    trained_uar: float,
+    limits: ExportLimits,
+) -> list[Row]:
+    """Compare every pair as `compare` does; weights whose sums depend on the processor are a failure too.
+
+    `shipping`: runtime -> scheme that goes into the bundle.
+    """
+    rows = []
+    for pair in pairs:
+        candidate = exported_recognizer(pair, draft)
+        found = compare(candidate, clips, draft.labels, reference, trained_uar, limits, pair.scheme)
+        wide = [name for path in (pair.encoder, pair.head) for name in exporter(pair.runtime).saturating(path)]
+        if wide:
+            failure = f"weights {', '.join(wide)} use 8 bits: x86 processors without VNNI would compute other sums"
+            found = replace(found, failures=(*found.failures, failure))
+        ships = shipping[pair.runtime] == pair.scheme
+        rows.append(Row(pair.runtime, pair.files, pair.bytes, found, ships))
+    return rows
 
 
 def cost(
     recognizer: StreamingRecognizer, repeats: int = 7, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[float, float]:
-    """Median seconds for one whole window from its samples, and for one hop once the window is full."""
+    """Median seconds for one whole window from its samples, and for one interval once the window is full."""
     g = recognizer.geometry
-    to_first_decision = np.zeros(g.window_samples, dtype=np.float32)
-    to_first_decision += np.random.default_rng(0).normal(0, 0.01, len(to_first_decision)).astype(np.float32)
-    windows, hops = [], []
+    noise = np.random.default_rng(0).normal(0, 0.01, g.window_samples).astype(np.float32)
+    windows, intervals = [], []
     for _ in range(repeats):
         recognizer.reset()
         start = clock()
-        recognizer.push(to_first_decision)
+        recognizer.push(noise)
         windows.append(clock() - start)
         start = clock()
-        recognizer.push(to_first_decision[: 4 * g.interval_samples])
-        hops.append((clock() - start) / 4)
+        recognizer.push(noise[: 4 * g.interval_samples])
+        intervals.append((clock() - start) / 4)
     recognizer.reset()
-    return statistics.median(windows), statistics.median(hops)
+    return statistics.median(windows), statistics.median(intervals)
 
 
-def stream_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> Heard:
-    """The stream over the torch modules themselves."""
-    return hear(torch_recognizer(model, manifest), clips)
-
-
-def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
-    """A recognizer over the torch modules, in the shapes of the manifest."""
-    g = manifest.geometry
-    encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
-    head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
-    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels))
+def interval_seconds(recognizer: StreamingRecognizer) -> float:
+    """Audio time between two decisions."""
+    return recognizer.geometry.interval_samples / recognizer.features.sample_rate

@@ -1,5 +1,4 @@
-"""The way from a trained model to a smaller one: some leave, the rest is trained further, and so on, while the
-development speakers are still understood."""
+"""Gradual pruning: in each step some channels and units are removed, and the rest is trained further."""
 
 import logging
 import math
@@ -28,12 +27,12 @@ from edge.prune.targets import OutOfReach, PruningTargets, Trial
 log = logging.getLogger(__name__)
 
 SCORED_BATCHES = 16
-"""Batches of training clips that a criterion may look at"""
+"""Batches of training clips from which a criterion computes importance"""
 SLACK = 0.05
-"""UAR that a step before the last may lose beyond the limit, and be made good: it has a quarter of the training. Past
-that the way ends"""
+"""UAR that a step before the last may lose beyond the limit: later steps, with more training, can regain it. Past that
+pruning ends"""
 SEEDS_APART = 1000
-"""Between the seeds of two steps, so that no step repeats another's order and augmentation"""
+"""Difference between the seeds of two steps, so that no step repeats another's order and augmentation"""
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,15 @@ class Recipe:
     """How to prune; the defaults by measurement (benchmarks/pruning.py)."""
 
     criterion: str = "taylor"
-    """What leaves first: see `edge.prune.importance`"""
+    """Name of a criterion of `edge.prune.importance`"""
     step: float = 0.2
-    """Share, of what is still there, that leaves in a step, at most; 1 = all at once"""
+    """Largest share of the remaining channels and units to remove in a step; 1 = all at once"""
     step_epochs: int = 2
     """Epochs of training after every step but the last"""
     epochs: int = 8
-    """Epochs after the last"""
+    """Epochs of training after the last step"""
     distill: bool = True
-    """Train towards the unpruned model's answers too"""
+    """Train towards the unpruned model's probabilities too"""
 
     def __post_init__(self) -> None:
         require(self.criterion in CRITERIA, f"criterion {self.criterion}: give one of {', '.join(CRITERIA)}")
@@ -58,7 +57,7 @@ class Recipe:
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; give 0 or more")
 
     def shares(self, share: float) -> list[float]:
-        """The steps to `share`, as shares of the trained model; every step takes the same share of what is left.
+        """The steps to `share`, as shares of the trained model; every step removes the same share of what remains.
 
         >>> [round(share, 2) for share in Recipe(step=0.3).shares(0.5)]
         [0.29, 0.5]
@@ -73,7 +72,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class FineTuneData:
-    """Where a pruned model learns and is judged."""
+    """Training speakers to fine-tune a pruned model on, and development speakers to judge it by."""
 
     copies: AugmentedFeatures
     split: Split
@@ -97,20 +96,20 @@ def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> St
 
 
 def pruning_steps(
-    model: CRNN, config: RunConfig, share: float, recipe: Recipe, ground: FineTuneData
+    model: CRNN, config: RunConfig, share: float, recipe: Recipe, data: FineTuneData
 ) -> Iterator[tuple[CRNN, RunConfig, float]]:
-    """The model after every step to `share`, trained further, its configuration and the share that has left.
+    """After every step to `share`: the model, trained further, its configuration, and the share pruned so far.
 
-    All chance is a function of the run's seed and the number of the step.
+    All randomness is a function of the run's seed and the number of the step.
     """
     smaller, smaller_config = model, config
-    original = CRITERIA["magnitude"](model, (), FocalLoss(0))  # for how many there were
+    original = CRITERIA["magnitude"](model, (), FocalLoss(0))  # for the number of channels and units
     shares = recipe.shares(share)
     for number, until in enumerate(shares, 1):
         seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number)
-        train = TrainClips(ground.copies, ground.split, seeded, ground.paste)
+        train = TrainClips(data.copies, data.split, seeded, data.paste)
         drawn = islice(train_loader(train, seeded, 0, 1), SCORED_BATCHES)
-        batches = ((log_mel, targets) for log_mel, targets, _ in drawn)  # in what is exported all labels compete
+        batches = ((log_mel, targets) for log_mel, targets, _ in drawn)  # an exported model chooses among all labels
         importance = CRITERIA[recipe.criterion](smaller, batches, FocalLoss(config.loss.gamma))
         smaller, seeded = cut(smaller, seeded, most_important(importance, until, original))
         smaller_config = replace(seeded, seed=config.seed)
@@ -120,62 +119,73 @@ def pruning_steps(
 
             with tempfile.TemporaryDirectory() as scratch:
                 teacher = model if recipe.distill else None
-                fine_tune(smaller, seeded, train, ground.dev, ground.augment, epochs, Path(scratch), teacher)
+                fine_tune(smaller, seeded, train, data.dev, data.augment, epochs, Path(scratch), teacher)
         yield smaller, smaller_config, until
 
 
-def shrink(
+def prune_gradually(
     model: CRNN,
     config: RunConfig,
-    wish: PruningTargets,
+    targets: PruningTargets,
     recipe: Recipe,
     max_uar_drop: float,
-    ground: FineTuneData,
+    data: FineTuneData,
     measure: Callable[[CRNN, RunConfig, int], Trial],
 ) -> tuple[CRNN, RunConfig, list[Step]]:
-    """Prune as much as is wished, or as little as the wished targets allow; returns the model, its configuration and
-    the steps, the trained model first.
+    """Prune the given share, or the smallest that meets the targets. Returns the model, its configuration and the
+    steps, the trained model first.
 
-    `measure`: model, configuration, steps there will be in all -> what its bundle weighs and costs. Raises InputError
-    if no pruning fulfils the wish, and OutOfReach if the one that does loses more development UAR than the limit.
+    `measure`: model, configuration, number of steps in all -> size and time of its bundle. Raises InputError if no
+    share meets the targets, and OutOfReach if the share that does loses more development UAR than `max_uar_drop`.
     """
-
-    def untrained(share: float) -> Trial:
-        kept = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), share)
-        tried = measure(*cut(model, config, kept), len(recipe.shares(share)) + 1)
-        log.info("tried %.0f %% pruned: %s", 100 * share, tried)
-        return tried
-
-    share = wish.share(untrained)
+    share = targets.share(lambda tried: _try_untrained(model, config, tried, recipe, measure))
     total = len(recipe.shares(share)) + 1
-    steps: list[Step] = []
-
-    def note(smaller: CRNN, smaller_config: RunConfig, until: float) -> Trial:
-        trial = measure(smaller, smaller_config, total)
-        steps.append(replace(describe(smaller, smaller_config, until, ground.dev), **vars(trial)))
-        log.info("%.0f %% pruned: %s, development UAR %.1f %%", 100 * until, trial, 100 * steps[-1].uar)
-        return trial
-
-    def lost(step: Step) -> float:
-        return steps[0].uar - step.uar
-
-    trial = note(model, config, 0.0)
-    smaller, smaller_config = model, config
-    for smaller, smaller_config, until in pruning_steps(model, config, share, recipe, ground):
-        trial = note(smaller, smaller_config, until)
-        if not lost(steps[-1]) <= max_uar_drop + SLACK:
+    trial = measure(model, config, total)
+    steps = [_measured(model, config, 0.0, data.dev, trial)]
+    pruned, pruned_config = model, config
+    for pruned, pruned_config, until in pruning_steps(model, config, share, recipe, data):
+        trial = measure(pruned, pruned_config, total)
+        steps.append(_measured(pruned, pruned_config, until, data.dev, trial))
+        if not _lost(steps, steps[-1]) <= max_uar_drop + SLACK:
             break
-    if not (lost(steps[-1]) <= max_uar_drop and wish.met(trial)):
-        best = [step for step in steps if step is steps[0] or lost(step) <= max_uar_drop][-1]
-        raise OutOfReach(
-            f"{wish.targets or f'--prune {share:g}'} cannot be met: {_told(steps[-1], lost(steps[-1]))} "
-            f"(limit {100 * max_uar_drop:g}); the best within the limit: {_told(best, lost(best))}; "
-            "try more --fine-tune-epochs",
-            steps,
-        )
-    return smaller, smaller_config, steps
+    if not (_lost(steps, steps[-1]) <= max_uar_drop and targets.met(trial)):
+        raise _out_of_reach(steps, targets.given or f"--prune {share:g}", max_uar_drop)
+    return pruned, pruned_config, steps
 
 
-def _told(step: Step, lost: float) -> str:
-    points = f"{100 * lost:.1f} points of development UAR lost"
-    return f"{step.share:.0%} pruned, {step.bytes:,} bytes, rtf {step.rtf:.4f}, {points}"
+def _try_untrained(
+    model: CRNN,
+    config: RunConfig,
+    share: float,
+    recipe: Recipe,
+    measure: Callable[[CRNN, RunConfig, int], Trial],
+) -> Trial:
+    """Size and time do not depend on the weights, so the search for a share trains nothing."""
+    kept = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), share)
+    trial = measure(*cut(model, config, kept), len(recipe.shares(share)) + 1)
+    log.info("tried %.0f %% pruned: %s", 100 * share, trial)
+    return trial
+
+
+def _measured(model: CRNN, config: RunConfig, share: float, dev: EvalClips, trial: Trial) -> Step:
+    step = replace(describe(model, config, share, dev), **vars(trial))
+    log.info("%.0f %% pruned: %s, development UAR %.1f %%", 100 * share, trial, 100 * step.uar)
+    return step
+
+
+def _lost(steps: list[Step], step: Step) -> float:
+    """Development UAR lost against the trained model."""
+    return steps[0].uar - step.uar
+
+
+def _out_of_reach(steps: list[Step], wanted: str, max_uar_drop: float) -> OutOfReach:
+    def brief(step: Step) -> str:
+        points = f"{100 * _lost(steps, step):.1f} points of development UAR lost"
+        return f"{step.share:.0%} pruned, {step.bytes:,} bytes, rtf {step.rtf:.4f}, {points}"
+
+    best = [step for step in steps if step is steps[0] or _lost(steps, step) <= max_uar_drop][-1]
+    return OutOfReach(
+        f"{wanted} cannot be met: {brief(steps[-1])} (limit {100 * max_uar_drop:g}); the best within the limit: "
+        f"{brief(best)}; try more --fine-tune-epochs",
+        steps,
+    )

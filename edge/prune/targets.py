@@ -1,4 +1,4 @@
-"""What is wished of a pruned model, and how much has to leave for it."""
+"""The targets of pruning, and the search for the share that meets them."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,9 @@ from crnn.errors import InputError, require
 
 UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 MOST = 0.9
-"""Share beyond which nobody looks for a model"""
-DEFAULT_SHARE = 0.25
-"""Where nothing is wished"""
+"""Largest share that can be pruned"""
 TIME_MARGIN = 0.03
-"""Share of --target-rtf by which the search stays below it: a later measurement may be so much off"""
+"""Share of --target-rtf by which the search stays below it, because a later measurement may differ by so much"""
 
 
 def parse_size(text: str) -> int:
@@ -30,7 +28,7 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a bundle of a model weighs and costs, measured."""
+    """What the bundle of a model weighs and costs (`edge.export.cost`)."""
 
     bytes: int
     """All its files"""
@@ -42,7 +40,7 @@ class Trial:
 
 
 class OutOfReach(InputError):
-    """What was wished cannot be had from this model; `steps` (of `edge.prune.gradual`) is the way that was tried."""
+    """The targets cannot be met with this model; `steps` (`edge.prune.step.Step`) are those that were tried."""
 
     def __init__(self, message: str, steps: list) -> None:
         super().__init__(message)
@@ -51,50 +49,55 @@ class OutOfReach(InputError):
 
 @dataclass(frozen=True)
 class PruningTargets:
-    """`--prune` says how much leaves; the targets are what must be reached, at most."""
+    """How much to prune, or what pruning must reach; the defaults prune nothing."""
 
     prune: float | None = None
-    """Share of every block's channels and of the LSTM's units that leaves; None: as little as the targets allow"""
+    """Share of every block's channels and of the LSTM's units to remove; None: the smallest that meets the targets"""
     size: int | None = None
-    """Bytes of the whole bundle"""
+    """Bytes of the whole bundle, at most"""
     rtf: float | None = None
-    """Processor time / audio time of the stream"""
+    """Processor time / audio time of the stream, 1 thread, at most"""
 
     def __post_init__(self) -> None:
         require(self.prune is None or 0 <= self.prune <= MOST, f"--prune {self.prune}: give a share from 0 to {MOST:g}")
         require(self.rtf is None or self.rtf > 0, f"--target-rtf {self.rtf}: give a ratio above 0, for example 0.01")
 
     @property
-    def targets(self) -> str:
-        """As they were typed, or nearly; empty without any."""
-        told = [f"--target-size {self.size:,} bytes"] if self.size is not None else []
-        return " and ".join(told + ([f"--target-rtf {self.rtf:g}"] if self.rtf is not None else []))
+    def any(self) -> bool:
+        """Whether pruning is asked for."""
+        return bool(self.prune or self.given)
+
+    @property
+    def given(self) -> str:
+        """Size and time as options; empty without any."""
+        options = [f"--target-size {self.size:,} bytes"] if self.size is not None else []
+        return " and ".join(options + ([f"--target-rtf {self.rtf:g}"] if self.rtf is not None else []))
 
     def met(self, trial: Trial, margin: float = 0.0) -> bool:
-        """Whether the targets are reached, that of time with a margin."""
+        """Whether a model meets the targets; `margin`: share of the time target by which it must be faster."""
         in_time = self.rtf is None or trial.rtf <= (1 - margin) * self.rtf
         return in_time and (self.size is None or trial.bytes <= self.size)
 
     def check_size(self, size: int) -> None:
-        """Raises InputError if a finished bundle is larger than wished."""
+        """Raises InputError if a finished bundle is larger than its target."""
         require(
             self.size is None or size <= self.size,
-            f"{self.targets} is missed: the finished bundle has {size:,} bytes; give a slightly smaller size",
+            f"{self.given} is missed: the finished bundle has {size:,} bytes; give a slightly smaller size",
         )
 
     def share(self, measure: Callable[[float], Trial]) -> float:
-        """How much has to leave: a share in whole percents. `measure` tries one, untrained.
+        """The share to prune, in whole percents unless it is given. `measure` prunes a share without training.
 
-        Raises InputError if the targets are beyond reach, with the best there is, or contradict `--prune`.
+        Raises InputError if the targets cannot be met, with the best that can, or contradict `--prune`.
         """
-        if not self.targets:
-            return DEFAULT_SHARE if self.prune is None else self.prune
+        if not self.given:
+            return self.prune or 0.0
         if self.prune is not None:
             tried = measure(self.prune)
             require(
                 self.met(tried),
-                f"--prune {self.prune:g} contradicts {self.targets}: it gives {tried}; leave --prune out, and what is "
-                "needed is found",
+                f"--prune {self.prune:g} contradicts {self.given}: it gives {tried}; leave --prune out, "
+                "and the share is found",
             )
             return self.prune
         if self.met(measure(0.0), TIME_MARGIN):
@@ -102,7 +105,7 @@ class PruningTargets:
         low, high = 0, round(100 * MOST)
         best = measure(high / 100)
         if not self.met(best, TIME_MARGIN):
-            raise InputError(f"{self.targets} cannot be met: the best, with {MOST:.0%} pruned, is {best}")
+            raise InputError(f"{self.given} cannot be met: the best, with {MOST:.0%} pruned, is {best}")
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.met(measure(middle / 100), TIME_MARGIN) else (middle, high)
