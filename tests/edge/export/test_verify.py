@@ -1,4 +1,4 @@
-"""The gate must catch what it is for: each way an export can be silently wrong, made on purpose."""
+"""Verification finds every way in which an export can be silently wrong, each made on purpose."""
 
 from dataclasses import replace
 
@@ -90,17 +90,17 @@ def nan_weight(model):
 @pytest.mark.parametrize(
     "mutate", [swapped_labels, wrong_mean, no_scale, transposed_gates, per_channel_scale, nan_weight]
 )
-def test_a_wrong_export_is_caught(world, mutate):
+def test_a_wrong_export_is_found(world, mutate):
     wrong = copy(world[0])
     mutate(wrong)
     assert judge(world, wrong), mutate.__name__
 
 
-def test_a_limit_that_is_no_number_lets_nothing_pass(world):
+def test_a_nan_limit_lets_nothing_pass(world):
     assert judge(world, copy(world[0]), limits=ExportLimits(max_uar_drop=float("nan")))
 
 
-def test_other_features_are_caught(world):
+def test_other_features_are_found(world):
     assert judge(world, copy(world[0]), replace(CONFIG.features, f_max=6000.0))
     assert judge(world, copy(world[0]), replace(CONFIG.features, log_offset=1e-4))
 

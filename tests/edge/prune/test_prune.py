@@ -1,4 +1,4 @@
-"""Pruning removes channels and LSTM units for good, and what it keeps computes what it did."""
+"""Structured pruning removes channels and LSTM units; the rest computes what it did before."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def batches(n: int = 2) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def silence(model: CRNN, kept: Parts) -> None:
-    """Make everything that is not kept give zero, in a model of full size."""
+    """Make every channel and unit outside `kept` output zero, in a model of full size."""
     with torch.no_grad():
         for block, stays in zip(model.encoder.blocks, kept.channels, strict=True):
             gone = [c for c in range(block[0].out_channels) if c not in stays]
@@ -51,7 +51,7 @@ def silence(model: CRNN, kept: Parts) -> None:
 @pytest.mark.parametrize("head", ["lstm", "pool", "both"])
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
-def test_the_smaller_model_is_the_large_one_with_the_rest_silenced(head, data):
+def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(head, data):
     model, config = make(head)
 
     def some(n: int, size: int | None = None) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_the_smaller_model_is_the_large_one_with_the_rest_silenced(head, data):
         assert smaller.head.lstm.hidden_size == smaller_config.model.lstm_units == n_units
 
 
-def test_parameters_and_the_work_fall_and_no_mask_is_left():
+def test_pruning_reduces_parameters_and_operations_without_masks():
     model, config = make()
     kept = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), 0.5)
     smaller, smaller_config = cut(model, config, kept)
@@ -82,14 +82,14 @@ def test_parameters_and_the_work_fall_and_no_mask_is_left():
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_what_gives_nothing_leaves_first(criterion):
-    """Half of every block's channels, and half the units, are silenced: every criterion finds them."""
+def test_silenced_channels_and_units_are_removed_first(criterion):
+    """Half of every block's channels, and half the units, are silenced: every criterion ranks them last."""
     model, config = make()
     half = Parts(
         tuple(torch.arange(n)[n // 2 :] for n in config.model.channels), tuple(torch.arange(UNITS)[6:] for _ in "lr")
     )
     silence(model, half)
-    with torch.no_grad():  # nobody reads them either, as nobody would after training
+    with torch.no_grad():  # nor does any weight read them, as after training
         for number, suffix in enumerate(DIRECTIONS):
             getattr(model.head.lstm, f"weight_hh_l0{suffix}")[:, :6] = 0
             for reader in (model.head.attention[0], model.head.classifier):
@@ -99,19 +99,19 @@ def test_what_gives_nothing_leaves_first(criterion):
         assert found.tolist() == wanted.tolist()
 
 
-def test_the_first_order_criterion_is_the_derivative_by_a_gate():
-    """Held against gates that are really there: a factor on a channel's output, on the weights that read a unit."""
+def test_the_taylor_criterion_is_the_squared_derivative_by_a_scale():
+    """Compared with explicit scales: a factor on a channel's output, and on the weights that read a unit."""
     model, _ = make()
     model, loss = model.double(), torch.nn.functional.cross_entropy
     data = [(log_mel.double(), targets.double()) for log_mel, targets in batches(1)]
     found = CRITERIA["taylor"](model, data, loss)
     log_mel, targets = data[0]
     for number, block in enumerate(model.encoder.blocks):
-        gate = torch.ones(block[0].out_channels, dtype=torch.float64, requires_grad=True)
-        hook = block.register_forward_hook(lambda module, given, made, gate=gate: made * gate[:, None, None])
+        scale = torch.ones(block[0].out_channels, dtype=torch.float64, requires_grad=True)
+        hook = block.register_forward_hook(lambda module, given, made, scale=scale: made * scale[:, None, None])
         loss(model(log_mel), targets).backward()
         hook.remove()
-        assert torch.allclose(found.channels[number].double(), gate.grad.square(), rtol=1e-4, atol=1e-12)
+        assert torch.allclose(found.channels[number].double(), scale.grad.square(), rtol=1e-4, atol=1e-12)
     for number, suffix in enumerate(DIRECTIONS):
         for unit in (0, 5):
             losses = []
@@ -126,7 +126,7 @@ def test_the_first_order_criterion_is_the_derivative_by_a_gate():
             assert float(found.units[number][unit]) == pytest.approx(slope**2, rel=1e-3)
 
 
-def test_a_share_is_of_what_there_was_at_first():
+def test_a_share_refers_to_the_original_model():
     model, config = make()
     first = CRITERIA["magnitude"](model, (), FocalLoss(0))
     smaller, smaller_config = cut(model, config, most_important(first, 0.3))
@@ -136,7 +136,7 @@ def test_a_share_is_of_what_there_was_at_first():
 
 
 @given(share=st.floats(0, 0.99))
-def test_channels_that_came_in_fours_stay_in_fours(share):
+def test_channels_in_multiples_of_four_stay_so(share):
     whole = Parts((torch.rand(16), torch.rand(24), torch.rand(10)), (torch.rand(13), torch.rand(13)))
     kept = most_important(whole, share)
     for before, after in zip((16, 24), kept.channels, strict=False):
@@ -149,7 +149,7 @@ def test_channels_that_came_in_fours_stay_in_fours(share):
         assert not left.any() or values[left].max() <= values[indices].min()
 
 
-def test_at_least_one_stays_and_nothing_pruned_is_the_same_model():
+def test_at_least_one_remains_and_a_share_of_zero_is_the_same_model():
     model, config = make()
     scores = CRITERIA["bn_scale"](model, (), FocalLoss(0))
     _, least = cut(model, config, most_important(scores, 0.99))
@@ -162,6 +162,6 @@ def test_at_least_one_stays_and_nothing_pruned_is_the_same_model():
 
 
 @pytest.mark.parametrize("share", [1.0, -0.1, float("nan")])
-def test_a_share_outside_its_range_is_refused(share):
+def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(InputError, match="give a share"):
         most_important(CRITERIA["magnitude"](make()[0], (), FocalLoss(0)), share)
