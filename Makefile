@@ -19,7 +19,7 @@ demo-train: $(VENV)/.train
 	rm -rf demo
 	$(BIN)/python -m crnn.synthetic demo/voices
 	$(BIN)/python train.py --config configs/demo.yaml --data synthetic:demo/voices --out demo/run --cache demo/cache
-	$(BIN)/python quantize.py demo/run --out demo/bundle --cache demo/cache --fine-tune-epochs 3
+	$(BIN)/python quantize.py demo/run --out demo/bundle --cache demo/cache
 	$(BIN)/python stream_infer.py demo/bundle demo/voices/Actor_02/03-01-05-01-01-02-02.wav
 	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
 

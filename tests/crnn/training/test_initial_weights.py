@@ -2,28 +2,24 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import SMALL, describe_nobody, edit_json, make_bundle, one_clear_line, own_voices, script
+from helpers import SMALL, make_bundle, one_clear_line, own_voices, script
 
 from crnn.config import ModelConfig
 from crnn.data.corpora import Utterance
 from crnn.data.protocols import LeakError, Split
 from crnn.errors import InputError
-from crnn.models.crnn import CRNN, Encoder
+from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.initial_weights import Start, refuse_heard, start_from, start_of_run
 from crnn.training.run_folder import RunFolder
-from edge import bundle
-from edge.export import pipeline as compress
 from edge.export.trained import load_trained
-from edge.export.verify import torch_recognizer
-from edge.export.weights import FLOAT32, open_start
-from edge.stream.decision import DecisionConfig
+from edge.export.weights import open_start
 
 
 @pytest.fixture
@@ -107,124 +103,6 @@ def test_other_words_for_an_emotion_start_from_it(run):
     assert model.head.classifier.bias[0] == theirs[start.labels.index("angry")]
     assert model.head.classifier.bias[1] == theirs[start.labels.index("calm")]
     assert model.head.classifier.bias[2] == untouched.head.classifier.bias[2]
-
-
-MODELS = [
-    ModelConfig(channels=(4, 6, 8, 5), lstm_units=7, attention_units=9),
-    ModelConfig(channels=(4, 6, 8, 5), stem="pool", head="pool", inputs=("level",)),
-    ModelConfig(
-        channels=(4, 5), pool_mels=(4, 4), pool_frames=(2, 2), head="both", inputs=("contrast", "shape", "change")
-    ),
-    ModelConfig(channels=(4, 6, 8, 5), spectral_floor_db=-25),
-]
-
-
-def settled(config: RunConfig, labels: int) -> CRNN:
-    """A model with random weights, batch norms included."""
-    torch.manual_seed(3)
-    model = CRNN(config.features, config.model, labels)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            for values, low in (
-                (module.weight, -1.5),
-                (module.bias, -1),
-                (module.running_mean, -1),
-                (module.running_var, 0.1),
-            ):
-                torch.nn.init.uniform_(values, low, 2)
-    torch.nn.init.uniform_(model.encoder.band_mean, -9, -7)
-    torch.nn.init.uniform_(model.encoder.band_scale, 0.2, 0.5)
-    return model.eval()
-
-
-def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad")) -> Path:
-    """A float32 ONNX bundle of any model, as quantize.py writes it, without the proof on recordings."""
-    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
-    block = torch.randn(1, config.features.n_mels, config.geometry.block_frames).numpy()
-    with bundle.new_folder(folder) as part:
-        runtime, scheme, encoder, head = compress.export_all(model, config, ("onnx",), [block], part)[0]
-        for path in set(part.iterdir()) - {encoder, head}:
-            path.unlink()
-        describe_nobody(part, model.head.classifier.in_features, len(labels))
-        known = {"corpora_heard": ["emodb"], "model": asdict(config.model), "window": asdict(config.window)}
-        models = {runtime: asdict(bundle.ModelFiles(scheme, encoder.name, head.name))}
-        bundle.seal(part, replace(draft, models=models, provenance=known), torch_recognizer(model, draft))
-    return folder
-
-
-@pytest.mark.parametrize("model_config", MODELS)
-def test_a_bundle_gives_back_the_model_it_was_made_of(model_config, tmp_path):
-    config = RunConfig(model=model_config)
-    model = settled(config, 2)
-    start = open_start(str(exported(model, config, tmp_path / "b")))
-    assert (start.labels, start.model, start.window, start.heard) == (
-        ("angry", "sad"), model_config, config.window, ("emodb:*",),
-    )  # fmt: skip
-    again = CRNN(config.features, config.model, 2).eval()
-    start_from(again, config, start, Split("own-data", 0, ("angry", "sad"), (), (), ()))
-    log_mel = -8 + 2 * torch.randn(3, 64, config.geometry.frames_for(config.geometry.window_steps))
-    with torch.no_grad():
-        assert torch.allclose(again(log_mel), model(log_mel), atol=1e-5)
-
-
-@pytest.mark.parametrize("model_config", MODELS)
-def test_learned_norms_change_nothing_but_what_training_sees(model_config):
-    config = RunConfig(model=model_config)
-    encoder = settled(config, 2).encoder
-    log_mels = [-8 + 2 * torch.randn(64, 300) for _ in range(6)]
-    batch = torch.stack(log_mels)
-    with torch.no_grad():
-        before = encoder(batch)
-        encoder.inputs.train()
-        without_floor = encoder(batch)
-        encoder.inputs.eval()
-        encoder.learn_norms(log_mels)
-        assert torch.allclose(encoder(batch), before, atol=1e-4)
-        assert not encoder.training
-        in_training = _without_dropout(encoder.train())(batch)
-    # A step of training normalizes by its own batch, here the very recordings: the function it starts from is the same.
-    assert torch.allclose(in_training, without_floor, atol=2e-3)
-
-
-def _without_dropout(encoder: Encoder) -> Encoder:
-    encoder.dropout.p = 0.0
-    return encoder
-
-
-def test_the_shipped_bundle_is_a_start():
-    start = open_start("pretrained")
-    assert start.folded
-    assert start.heard == ("crema_d:*", "emodb:*", "ravdess:*")
-    assert start.settings["model.channels"] == (16, 24, 32, 48)
-    assert start.settings["window.window_seconds"] == 3.0
-
-
-def changed(tmp_path, change) -> Path:
-    copy = shutil.copytree(FLOAT32, tmp_path / "copy")
-    edit_json(copy / "bundle.json", change)
-    return copy
-
-
-@pytest.mark.parametrize(
-    ("change", "part"),
-    [
-        (lambda v: v["provenance"].pop("model"), "provenance lacks model; make the bundle again"),
-        (lambda v: v["provenance"].pop("corpora_heard"), "provenance lacks corpora_heard"),
-        (lambda v: v["provenance"]["model"].update(channels=[16, 24, 32, 50]), "do not hold the model"),
-        (lambda v: v["provenance"]["model"].update(inputs=["change", "local"]), "off the golden values; not a start"),
-        (lambda v: v["provenance"]["model"].update(head="pool"), "do not hold the model"),
-        (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "do not give its geometry"),
-        (lambda v: v["models"].pop("onnx"), "start from float32 onnx files, this bundle has none"),
-    ],
-)
-def test_a_bundle_that_is_no_start_says_why(change, part, tmp_path):
-    with pytest.raises(InputError, match=part):
-        open_start(str(changed(tmp_path, change)))
-
-
-def test_an_int8_bundle_is_no_start():
-    with pytest.raises(InputError, match="this bundle has static_int8; make one with quantize.py --scheme float32"):
-        open_start(str(bundle.PRETRAINED))
 
 
 def judged(part: str, *utterances: Utterance) -> Split:
