@@ -17,17 +17,15 @@ from pathlib import Path
 import torch
 
 from augment.config import AugmentConfig
-from augment.pipeline import Chains, chains
+from augment.pipeline import chains
 from benchmarks.results import add_row
 from benchmarks.tables.results import rows as measured
 from crnn.config import from_dict
-from crnn.data import prepare as preparation
-from crnn.data.loaders import EvalClips, eval_loader
-from crnn.run_config import RunConfig
+from crnn.data.loaders import eval_loader
 from crnn.training.predict import predict
 from crnn.training.run_folder import RunFolder
-from edge.export.pipeline import open_fine_tune_data
-from edge.export.trained import Trained, load_trained
+from edge.export.source import open_fine_tune_data, open_source
+from edge.export.trained import load_trained
 from edge.prune.gradual import FineTuneData, Recipe, describe, pruning_steps
 from edge.prune.importance import CRITERIA
 
@@ -48,8 +46,8 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     for run in args.runs:
         trained = load_trained(RunFolder(run))
-        ground = ground_of(trained, RunFolder(run))
-        whole = describe(trained.model, trained.config, 0.0, ground.dev)
+        data = fine_tune_data(RunFolder(run))
+        whole = describe(trained.model, trained.config, 0.0, data.dev)
         for schedule, distilled, criterion in product(SCHEDULES, (False, True), args.criteria):
             key = dict(zip(KEY, (run.name, args.share, criterion, schedule, distilled, args.epochs), strict=True))
             if measured("pruning", **key):
@@ -58,34 +56,28 @@ def main() -> None:
             last = args.epochs - args.step_epochs * len(before)
             recipe = Recipe(criterion, SCHEDULES[schedule], args.step_epochs, last, distilled)
             start = time.perf_counter()
-            *_, (model, config, share) = pruning_steps(trained.model, trained.config, args.share, recipe, ground)
-            made = describe(model, config, share, ground.dev)
-            logits = torch.from_numpy(predict(model, config, eval_loader(ground.dev, config)))
+            *_, (model, config, share) = pruning_steps(trained.model, trained.config, args.share, recipe, data)
+            made = describe(model, config, share, data.dev)
+            logits = torch.from_numpy(predict(model, config, eval_loader(data.dev, config)))
             row = {
                 **key,
                 **{name: trained.metrics[name] for name in ("protocol", "split_hash", "fold", "seed")},
                 **{name: value for name, value in asdict(made).items() if name not in ("share", "uar", "bytes", "rtf")},
                 "dev_uar": made.uar,
                 "dev_uar_drop": whole.uar - made.uar,
-                "dev_loss": float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(ground.dev.labels))),
+                "dev_loss": float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.dev.labels))),
                 "minutes": (time.perf_counter() - start) / 60,
             }
             add_row(RESULT, row, KEY)
             print("\n", *(f"{value:.3f}" if isinstance(value, float) else value for value in row.values()), flush=True)
 
 
-def ground_of(trained: Trained, folder: RunFolder) -> FineTuneData:
+def fine_tune_data(run: RunFolder) -> FineTuneData:
     """A run's training speakers with its own augmentation, and its development speakers."""
-    prepared = preparation.prepare(trained.config, trained.data)
-    folder.check_split(prepared.split)
-    prepared = preparation.without_test(prepared)
-    dev = EvalClips(prepared.cache, prepared.split.dev, prepared.split.labels, trained.config)
-    return open_fine_tune_data(trained, prepared, dev, augmentation, None)
-
-
-def augmentation(settings: dict, run: RunConfig) -> Chains:
-    config = from_dict(AugmentConfig, settings, "augment")
-    return chains(config, run.features.sample_rate, run.geometry.window_samples, run.features.log_offset)
+    source = open_source(run.path, {}, None, prunes=True)
+    config = from_dict(AugmentConfig, source.trained.augment, "augment")
+    features, window = source.trained.config.features, source.trained.config.geometry.window_samples
+    return open_fine_tune_data(source, chains(config, features.sample_rate, window, features.log_offset), None)
 
 
 if __name__ == "__main__":
