@@ -56,6 +56,7 @@ EXTRAS = {
         "pytest-xdist",
         "hypothesis",
         "ruff",
+        "mypy",
         "pre-commit",
         "librosa",
         "scikit-learn",

@@ -100,7 +100,7 @@ def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool =
     usable = [u for u in corpus.utterances if u.name in sounds]
     near = near_copies_of(usable, sounds)
     problems["same audio"], warnings["same audio"] = same_audio(usable, sounds, near)
-    split = None
+    split: dict | None = None
     if name != CORRECTIONS:  # for training alone, whatever the protocol
         split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds, near)
     warnings |= suspicions(usable, sounds)
@@ -111,9 +111,8 @@ def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool =
             for label, clips in facts["emotions"].items()
             if not clips and facts["clips"]
         ]
-    note = protocol_facts(split["protocol"]).get("note") if split else None
-    if note:
-        warnings.setdefault("split", []).append(f"{split['protocol']}: {note}")
+        note = protocol_facts(split["protocol"]).get("note")
+        warnings["split"] += [f"{split['protocol']}: {note}"] if note else []
     speakers = sorted({u.speaker_id for u in usable})
     return {
         "data": data,

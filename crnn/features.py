@@ -14,7 +14,7 @@ BLOCK_FRAMES = 64
 """Frames transformed at once: what lies between samples and bands then stays in the processor's cache"""
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
     """Hz to mel, Slaney's scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above."""
     hz = np.asarray(hz, dtype=np.float64)
     return np.where(hz < 1000.0, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1000.0) / 1000.0) * 27 / np.log(6.4))
@@ -59,8 +59,8 @@ class LogMel:
         self._mel = np.empty((BLOCK_FRAMES, config.n_mels))
         filters = mel_filterbank(config).T
         self._groups = []
-        for bands in np.array_split(np.arange(config.n_mels), min(BAND_GROUPS, config.n_mels)):
-            bands = slice(bands[0], bands[-1] + 1)
+        for group in np.array_split(np.arange(config.n_mels), min(BAND_GROUPS, config.n_mels)):
+            bands = slice(group[0], group[-1] + 1)
             covered = np.flatnonzero(filters[:, bands].any(axis=1))
             bins = slice(covered[0], covered[-1] + 1) if len(covered) else slice(0)
             self._groups.append((bins, bands, filters[bins, bands].copy()))

@@ -59,7 +59,7 @@ class Store:
 
 def digest_of(rows: np.ndarray) -> str:
     """Hash of an array's bytes, 24 hexadecimal digits."""
-    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()[:24]
+    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()[:24]
 
 
 def open_store(folder: Path, stem: str, kind: Kind, names: Sequence[str], make: Make) -> Store:

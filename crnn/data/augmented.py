@@ -72,7 +72,8 @@ def open_augmented(
     """
     folder = folder or default_folder()
     kind = Kind("f16", "<f2", (features.n_mels,))
-    frames, places = {}, {}
+    frames: dict[str, np.ndarray] = {}
+    places: dict[str, tuple[tuple[int, int], ...]] = {}
     for corpus in corpora:
         names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
         described = json.dumps([FORMAT, asdict(features), settings, [(n, cache.hashes[n]) for n in names]])

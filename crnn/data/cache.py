@@ -48,12 +48,12 @@ class AudioCache:
 
 def merged(caches: Iterable[AudioCache]) -> AudioCache:
     """Several corpora's caches as one."""
-    samples, clips, skipped = {}, {}, {}
+    both = AudioCache({}, {}, {})
     for cache in caches:
-        samples |= cache.samples
-        clips |= cache.clips
-        skipped |= cache.skipped
-    return AudioCache(samples, clips, skipped)
+        both.samples.update(cache.samples)
+        both.clips.update(cache.clips)
+        both.skipped.update(cache.skipped)
+    return both
 
 
 def default_folder() -> Path:

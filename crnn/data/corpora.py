@@ -263,7 +263,7 @@ def _iemocap(root: Path) -> Parser:
     """
     pattern = re.compile(r"(Ses\d\d)[FM]_(\w+)_([FM])([A-Z]?\d+)")
     line = re.compile(r"^\[[\d.]+ - [\d.]+\]\t(\S+)\t(\w+)\t", re.MULTILINE)
-    codes = {}
+    codes: dict[str, str] = {}
     for evaluation in sorted(root.rglob("EmoEvaluation/*.txt")):
         if not evaluation.name.startswith("."):
             codes |= dict(line.findall(evaluation.read_text(encoding="utf-8", errors="replace")))

@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -198,12 +199,12 @@ def _rates(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> list[st
     needed = FeatureConfig().sample_rate
     lines = [f"{n} recordings at {r} Hz: nothing above {r // 2} Hz" for r, n in sorted(rates.items()) if r < needed]
     if len(rates) > 1:
-        common = max(rates, key=rates.get)
+        common = rates.most_common(1)[0][0]
         shares = {
             emotion: np.mean([sounds[u.name].rate == common for u in utterances if u.emotion == emotion])
             for emotion in sorted({u.emotion for u in utterances})
         }
-        most, least = max(shares, key=shares.get), min(shares, key=shares.get)
+        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
         if shares[most] - shares[least] > 0.5:
             lines.append(
                 f"{shares[most]:.0%} of {most} but {shares[least]:.0%} of {least} is at {common} Hz: a model can learn "
@@ -213,7 +214,8 @@ def _rates(utterances: Sequence[Utterance], sounds: dict[str, Sound]) -> list[st
 
 
 def _labels(utterances: Sequence[Utterance]) -> list[str]:
-    words, places = defaultdict(set), defaultdict(dict)
+    words: dict[str, set[str]] = defaultdict(set)
+    places: dict[tuple[str, str], dict[str, Path]] = defaultdict(dict)
     for u in utterances:
         words[canonical(u.emotion)].add(u.emotion)
         places[u.speaker_id, u.path.stem].setdefault(u.emotion, u.path)

@@ -131,14 +131,14 @@ class EpochSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         rng = np.random.default_rng([self._seed, self.epoch])
-        order = []
+        shuffled = []
         for group, items in enumerate(self._items):
             members = np.flatnonzero(self._groups == group)
             rounds = -(-items // max(len(members), 1))
-            order += [rng.permutation(members) for _ in range(rounds - 1)]
+            shuffled += [rng.permutation(members) for _ in range(rounds - 1)]
             if rounds:
-                order.append(rng.permutation(members)[: items - (rounds - 1) * len(members)])
-        order = rng.permutation(np.concatenate(order))
+                shuffled.append(rng.permutation(members)[: items - (rounds - 1) * len(members)])
+        order = rng.permutation(np.concatenate(shuffled))
         for place in range(self._rank, len(self) * self._world_size, self._world_size):
             yield self.epoch, place, int(order[place])
 

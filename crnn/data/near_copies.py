@@ -141,7 +141,8 @@ def near_copies(
     """Near copies among recordings, given their `words` and a way to hear those that are candidates."""
     found = []
     for (first, second), shift in sorted(candidates(fingerprints).items()):
-        likeness = correlation(*(low_band(waveform(name), sample_rate) for name in (first, second)), shift)
+        one, other = (low_band(waveform(name), sample_rate) for name in (first, second))
+        likeness = correlation(one, other, shift)
         if likeness >= MIN_CORRELATION:
             found.append(NearCopy(first, second, round(likeness, 3)))
     return found

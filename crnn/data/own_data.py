@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +55,10 @@ def scan(source: str, layout: str) -> tuple[Corpus, list[str]]:
     """
     kind, _, place = source.partition(":")
     require(kind in KINDS and bool(place), f"--data {source}: give folder:PATH, csv:FILE or audiofolder:PATH")
-    root, problems = Path(place).resolve(), []
+    root = Path(place).resolve()
+    problems: list[str] = []
     skipped: dict[str, str] = {}
+    entries: Iterable[Entry]
     if kind == "csv":
         require(root.is_file(), f"{root}: no such file (expected a csv with columns path, emotion, speaker)")
         entries = _found(root, "path", problems)
@@ -198,8 +200,8 @@ def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
     base, rows = listing.parent, _listed(listing, column, problems)
     columns = set().union(*(values for _, values in rows))
     times = TimeColumns.of(columns, str(listing))
-    unused = columns - USED - {column} - {time for time, _ in times.roles.values()}
-    unused = sorted(name for name in unused if name and not name.startswith(VOTE))
+    others = columns - USED - {column} - {time for time, _ in times.roles.values()}
+    unused = sorted(name for name in others if name and not name.startswith(VOTE))
     if unused:
         log.warning("%s: columns that are not used: %s", listing, ", ".join(unused))
     channels = {values.get("channel", "") for _, values in rows}

@@ -45,8 +45,9 @@ def as_utterances(entries: Iterable[Entry], problems: list[str]) -> list[Utteran
     for entry in entries:
         try:
             utterance = _utterance(entry)
-            earlier, other = made.get((entry.path, entry.segment), (None, None))
-            if earlier is not None:
+            known = made.get((entry.path, entry.segment))
+            if known is not None:
+                earlier, other = known
                 labels = f" as {other.emotion} and as {utterance.emotion}" if other.emotion != utterance.emotion else ""
                 raise InputError(f"{entry.where}: {utterance.place} is listed twice{labels}, first in {earlier.where}")
         except InputError as error:

@@ -1,5 +1,7 @@
 """How own recordings are divided: in the parts their owner gave, by speaker, or by recording. No torch."""
 
+from dataclasses import replace
+
 from crnn.data.corpora import Utterance
 from crnn.data.segments import joined, overlapping
 from crnn.data.splits import SETS, Split, cut_dev, digest
@@ -17,7 +19,7 @@ def own_split(name: str, fold: int, utterances: list[Utterance], speaker_depende
     if any(u.part for u in utterances):
         require(all(u.part for u in utterances), f"{name}: some recordings have a split and others have none")
         require(fold == 0, f"{name}: the recordings come with a split of their own, so there is fold 0 alone")
-        assigned = {u.name: u.part for u in utterances}
+        assigned = {u.name: u.part or "" for u in utterances}
         training = [u for u in utterances if u.part == "train"]
         if "dev" not in assigned.values() and not speaker_dependent:
             dev = cut_dev(f"{name}:{fold}", training, (), least=1)
@@ -36,7 +38,7 @@ def own_split(name: str, fold: int, utterances: list[Utterance], speaker_depende
         f"{name} fold {fold}: no training recording is {', '.join(missing)}; record it with more speakers, try another "
         "--fold, or leave it out",
     )
-    return Split(name, fold, labels, *(tuple(parts[part]) for part in SETS), speaker_dependent=speaker_dependent)
+    return replace(Split.of(name, fold, labels, parts), speaker_dependent=speaker_dependent)
 
 
 def _by_speaker(name: str, fold: int, utterances: list[Utterance]) -> dict[str, str]:
@@ -67,7 +69,7 @@ def _by_recording(name: str, fold: int, utterances: list[Utterance]) -> dict[str
     one recording, with the emotion of the first."""
     leader = joined({u.name for u in utterances}, [(a.name, b.name) for a, b in overlapping(utterances)])
     firsts = set(leader.values())
-    assigned = {}
+    assigned: dict[str, str] = {}
     for label in sorted({u.emotion for u in utterances}):
         names = sorted(
             (u.name for u in utterances if u.emotion == label and u.name in firsts), key=lambda n: digest(f"{name}:{n}")

@@ -87,7 +87,7 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
             corpus in given or bool(base),
             f"no recordings for {protocol}: pass --data {corpus}:FOLDER, or set SER_DATA to the folder above {corpus}/",
         )
-        folders[corpus] = str(Path(given[corpus] if corpus in given else Path(base) / corpus).resolve())
+        folders[corpus] = str(Path(given[corpus] if corpus in given else Path(base or "") / corpus).resolve())
     return folders
 
 

@@ -157,14 +157,14 @@ def _with_label_sets(split: Split, shared: list[str]) -> Split:
     judged = {u.corpus: trained.get(u.corpus, set(shared)) for _, members in split.sets() for u in members}
     sets = {corpus: tuple(label for label in labels if label in emotions) for corpus, emotions in judged.items()}
     kept = {part: tuple(u for u in members if u.emotion in sets[u.corpus]) for part, members in split.sets()}
-    return replace(split, labels=labels, label_sets=sets, **kept)
+    return replace(Split.of(split.protocol, split.fold, labels, kept), label_sets=sets)
 
 
 def _complete(name: str, fold: int, facts: dict, parts: Mapping[str, list[Utterance]]) -> Split:
     needed = ["train", "dev", *(["test"] if "folds" not in facts or facts["folds"][fold]["test"] else [])]
     for part in needed:
         require(len(parts[part]) > 0, f"{name} fold {fold}: no {part} recordings; the corpus is incomplete")
-    return Split(name, fold, tuple(facts["labels"]), *(tuple(parts[part]) for part in SETS))
+    return Split.of(name, fold, tuple(facts["labels"]), parts)
 
 
 def _renamed(utterance: Utterance, merge: Mapping[str, str]) -> Utterance:

@@ -39,6 +39,14 @@ class Split:
     label_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Corpus -> the labels that its clips can have, where corpora differ in them; empty: every corpus has all"""
 
+    @classmethod
+    def of(
+        cls, protocol: str, fold: int, labels: tuple[str, ...], members: Mapping[str, Iterable[Utterance]]
+    ) -> "Split":
+        """From the members of each set, by its name; a set that is not named is empty."""
+        train, dev, test, dev_unseen = (tuple(members.get(name, ())) for name in SETS)
+        return cls(protocol, fold, labels, train, dev, test, dev_unseen)
+
     def sets(self) -> Iterable[tuple[str, tuple[Utterance, ...]]]:
         return ((name, getattr(self, name)) for name in SETS if name != "dev_unseen" or self.dev_unseen)
 

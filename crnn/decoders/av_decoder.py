@@ -23,7 +23,7 @@ class AvDecoder:
     Raises NotDecodable if PyAV is missing, if it is no sound, was cut, or is damaged.
     """
 
-    frames = None
+    frames: int | None = None
 
     def __init__(self, data: Slices, kind: str) -> None:
         try:

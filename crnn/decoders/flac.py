@@ -3,6 +3,7 @@
 from typing import BinaryIO
 
 from crnn.decoders import NotDecodable
+from crnn.decoders.slices import Piece
 
 STREAMINFO = 34
 """Bytes"""
@@ -30,7 +31,7 @@ def _crc_table(polynomial: int, bits: int) -> list[int]:
 _CRC8, _CRC16 = _crc_table(0x07, 8), _crc_table(0x8005, 16)
 
 
-def parts(file: BinaryIO, start: int, stop: int) -> list[list[bytes | tuple[int, int]]]:
+def parts(file: BinaryIO, start: int, stop: int) -> list[list[Piece]]:
     """The pieces of every FLAC stream within `file[start:stop]`, with a true number of samples in each header.
 
     Raises NotDecodable if one was cut.
@@ -57,7 +58,7 @@ def _begins(file: BinaryIO, start: int, stop: int) -> list[int]:
     return sorted(found)
 
 
-def _with_length(file: BinaryIO, begin: int, end: int) -> list[bytes | tuple[int, int]]:
+def _with_length(file: BinaryIO, begin: int, end: int) -> list[Piece]:
     file.seek(begin)
     head = bytearray(file.read(min(8 + STREAMINFO, end - begin)))
     if len(head) < 8 + STREAMINFO:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from crnn.decoders import NotDecodable
 from crnn.decoders.pcm import FORMATS, SampleFormat
 
+Order = Literal["little", "big"]
+"""Of the bytes in a number"""
 PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 BLOCKS = {2, 0x11, 0x31}
 """Codecs whose header says how many frames a block holds: MS and IMA ADPCM, GSM 6.10"""
@@ -79,7 +82,7 @@ def unknown(size: int) -> bool:
     return size == 0 or any(abs(size - limit) <= UNKNOWN_WITHIN for limit in (1 << 31, 1 << 32)) or size >= 1 << 62
 
 
-def _wav(source: _Forward, order: str) -> Header:
+def _wav(source: _Forward, order: Order) -> Header:
     def number(data: bytes) -> int:
         return int.from_bytes(data, order)
 
@@ -135,7 +138,7 @@ def _width(codec: int, bits: int, align: int, channels: int) -> int:
     return 4 if codec == PCM and 16 < bits <= 24 and align == 4 * channels else (bits + 7) // 8
 
 
-def _pcm_name(codec: int, width: int, order: str) -> str:
+def _pcm_name(codec: int, width: int, order: Order) -> str:
     end = "le" if order == "little" else "be"
     if codec == PCM:
         return "u8" if width == 1 else f"s{8 * width}{end}"
@@ -144,7 +147,7 @@ def _pcm_name(codec: int, width: int, order: str) -> str:
     return {ALAW: "alaw", ULAW: "ulaw"}.get(codec, "") if width == 1 else ""
 
 
-def _au(source: _Forward, order: str) -> Header:
+def _au(source: _Forward, order: Order) -> Header:
     offset, size, encoding, rate, channels = (int.from_bytes(source.take(4), order) for _ in range(5))
     if not 24 <= offset <= LONGEST_HEADER:
         raise NotDecodable("not readable as audio (its header makes no sense)")

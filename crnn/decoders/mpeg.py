@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from crnn.decoders import NotDecodable
 from crnn.decoders.mpeg_frames import LONGEST_FRAME, Frame, frame_at, is_run
+from crnn.decoders.slices import Piece
 from crnn.decoders.tags import tag_length
 
 HEAD = 64
@@ -78,8 +79,9 @@ class _Scan:
         while at < self.stop:
             data = self.read(at, SEARCHED)
             for offset in _candidates(data):
-                if is_run(data, offset, 3):
-                    self._check_format(frame_at(data, offset), at + offset)
+                frame = frame_at(data, offset)
+                if frame is not None and is_run(data, offset, 3):
+                    self._check_format(frame, at + offset)
                     self._check_gap(begin, at + offset, zeros and not any(data[:offset]))
                     return at + offset - begin
             zeros = zeros and not any(data)
@@ -101,7 +103,7 @@ class _Scan:
             raise NotDecodable(f"damaged ({end - begin} bytes from byte {begin} on are no MPEG audio)")
 
 
-def scan(file: BinaryIO, start: int, stop: int) -> tuple[list[bytes | tuple[int, int]], int]:
+def scan(file: BinaryIO, start: int, stop: int) -> tuple[list[Piece], int]:
     """The frames of `file[start:stop]`: pieces of the file behind a true Xing tag, and the samples in them. Layers I
     and II have no such tag, so that libmpg123 guesses their length from the bit rate.
 
@@ -109,15 +111,16 @@ def scan(file: BinaryIO, start: int, stop: int) -> tuple[list[bytes | tuple[int,
     """
     found = _Scan(file, stop)
     found.run(start)
-    if not found.frames:
+    first = found.first
+    if first is None or not found.frames:
         raise NotDecodable("holds no samples")
     for info in found.infos:
         if info.promised is not None and info.promised > info.frames + 1:  # some encoders count the tag's frame
-            seconds = found.first.samples / found.first.rate
+            seconds = first.samples / first.rate
             promised, there = info.promised * seconds, info.frames * seconds
             raise NotDecodable(f"truncated (its header promises {promised:.2f} s, {there:.2f} s are there)")
     length = sum(end - begin for begin, end in found.pieces)
-    return [*_true_tag(found, length), *found.pieces], found.frames * found.first.samples
+    return [*_true_tag(found, first, length), *found.pieces], found.frames * first.samples
 
 
 def _candidates(data: bytes) -> Sequence[int]:
@@ -156,10 +159,10 @@ def _info(data: bytes, at: int) -> _Info:
     return _Info(data, at, int.from_bytes(promised, "big") if len(promised) == 4 else None)
 
 
-def _true_tag(found: _Scan, length: int) -> list[bytes]:
+def _true_tag(found: _Scan, first: Frame, length: int) -> list[bytes]:
     """A first frame that holds no sound but says how many follow. The encoder's own is kept, corrected, where it is
     of all the frames: it also says which samples the encoder added at the ends."""
-    if found.first.layer != 3:
+    if first.layer != 3:
         return []
     flags = XING_FRAMES | XING_BYTES
     if len(found.infos) == 1 and found.infos[0].frames == found.frames:
@@ -171,10 +174,11 @@ def _true_tag(found: _Scan, length: int) -> list[bytes]:
             return [bytes(data)]
     header = bytearray(found.read(found.pieces[0][0], 4))
     header[1] |= 1  # no checksum
-    at = 4 + _side_info(found.first)
-    for bitrate in range(1, 15):
+    at, size = 4 + _side_info(first), 0
+    for bitrate in range(1, 15):  # until the tag fits
         header[2] = bitrate << 4 | header[2] & 0x0C
-        size = frame_at(header).length
+        frame = frame_at(header)
+        size = frame.length if frame else 0
         if size >= at + 16:
             break
     tag = b"Xing" + flags.to_bytes(4, "big") + found.frames.to_bytes(4, "big") + (size + length).to_bytes(4, "big")

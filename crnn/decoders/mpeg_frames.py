@@ -35,7 +35,7 @@ class Frame:
         return self.layer, self.rate, self.channels
 
 
-def frame_at(data: bytes, at: int = 0) -> Frame | None:
+def frame_at(data: bytes | bytearray, at: int = 0) -> Frame | None:
     """The frame whose header is at `data[at]`; None if there is none.
 
     >>> frame_at(bytes([0xFF, 0xFB, 0x90, 0x00]))
@@ -67,10 +67,10 @@ def is_run(data: bytes, at: int, frames: int) -> bool:
     always two headers)."""
     first = frame = frame_at(data, at)
     for number in range(1, frames):
-        if frame is None or frame.format != first.format:
+        if first is None or frame is None or frame.format != first.format:
             return False
         at += frame.length
         if number > 1 and at + 4 > len(data):
             return True
         frame = frame_at(data, at)
-    return frame is not None and frame.format == first.format
+    return first is not None and frame is not None and frame.format == first.format

@@ -1,7 +1,7 @@
 """One recording on disk, whatever its format: blocks of samples, once from front to back, in bounded memory."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
@@ -13,7 +13,7 @@ from crnn.decoders.av_decoder import AvDecoder
 from crnn.decoders.containers import HEAD_BYTES, WITH_AV, identify
 from crnn.decoders.mpeg_frames import may_be_frame
 from crnn.decoders.pcm import SampleFormat
-from crnn.decoders.slices import Slices
+from crnn.decoders.slices import Piece, Slices
 from crnn.decoders.sound_file import SoundFileDecoder
 from crnn.decoders.tags import tags_length
 from crnn.errors import InputError, require
@@ -35,11 +35,16 @@ error, and looks for a resource fork in the current directory"""
 class Decoder(Protocol):
     """One part of a recording."""
 
-    rate: int
-    """Hz"""
-    channels: int
-    frames: int | None
-    """How many there are; None if only decoding tells"""
+    @property
+    def rate(self) -> int:
+        """Hz"""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def frames(self) -> int | None:
+        """How many there are; None if only decoding shows it"""
 
     def read(self, frames: int) -> np.ndarray:
         """Up to so many frames `(time, channels)` float32; none at the end."""
@@ -133,8 +138,9 @@ class Recording:
     def _decoded(self, frames: int) -> Iterator[np.ndarray]:
         for number, part in enumerate(self._parts):
             with self._named():
-                self._open = self._open if number == 0 else part()
-                while len(block := self._open.read(frames)):
+                decoder = self._open if number == 0 and self._open is not None else part()
+                self._open = decoder
+                while len(block := decoder.read(frames)):
                     largest = np.abs(block).max()
                     require(bool(np.isfinite(largest)), f"{self._path}: holds NaN or infinite samples")
                     require(
@@ -143,7 +149,7 @@ class Recording:
                         "(by 32768 if they were 16-bit integers)",
                     )
                     yield block
-                self._open.close()
+                decoder.close()
         self._open = None
 
     def _check_rest(self) -> None:
@@ -157,7 +163,7 @@ class Recording:
                     f"joined of different recordings: {self.rate} Hz, {self.channels} channel(s), but part {number} "
                     f"{rate} Hz, {channels}; give them one by one"
                 )
-            self.frames = None if None in (self.frames, frames) else self.frames + frames
+            self.frames = None if self.frames is None or frames is None else self.frames + frames
 
     def _named(self) -> "_Named":
         return _Named(self._path)
@@ -203,7 +209,7 @@ def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
         return _few([_libsndfile(file, pieces) for pieces in flac.parts(file, start, size)])
     if kind == "Ogg":
         return _few([_libsndfile(file, [link]) for link in ogg.links(file, start, size)])
-    if kind in WITH_AV:
+    if kind is not None and kind in WITH_AV:
         return [lambda: AvDecoder(Slices(file, [(start, size)]), kind)]
     if kind is None and path.suffix.lower() in (".raw", ".pcm"):
         raise InputError(
@@ -220,7 +226,7 @@ def _unknown(head: bytes) -> str:
     return "begins like MP3, but no frames of a known size follow" if may_be_frame(head) else "of no known kind"
 
 
-def _libsndfile(file: BinaryIO, pieces: list[bytes | tuple[int, int]]) -> Callable[[], Decoder]:
+def _libsndfile(file: BinaryIO, pieces: Sequence[Piece]) -> Callable[[], Decoder]:
     return lambda: SoundFileDecoder(Slices(file, pieces))
 
 
@@ -237,12 +243,13 @@ def _few(parts: list[Callable[[], Decoder]]) -> list[Callable[[], Decoder]]:
 
 def _pcm_or_codec(file: BinaryIO, kind: str, start: int, stop: int) -> Callable[[], Decoder]:
     header, begin, end = wav.locate(file, start, stop)
-    if header.format is not None:
-        return lambda: PcmDecoder(Slices(file, [(begin, end)]), header.format, header.rate, header.channels)
+    stored = header.format
+    if stored is not None:
+        return lambda: PcmDecoder(Slices(file, [(begin, end)]), stored, header.rate, header.channels)
     if kind == "AU":
         return _libsndfile(file, [(start, stop)])
     if header.codec in MPEG_IN_WAV:
         return _mpeg(file, begin, end)
     size, (block, frames) = end - begin, header.block
-    pieces = [wav.for_libsndfile(header, size), (begin, end)]
+    pieces: list[Piece] = [wav.for_libsndfile(header, size), (begin, end)]
     return lambda: SoundFileDecoder(Slices(file, pieces), most=size // block * frames if block and frames else None)

@@ -5,6 +5,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import BinaryIO
 
+Piece = bytes | tuple[int, int]
+"""Literal bytes, or (start, stop) of the file"""
+
 
 class Slices(io.RawIOBase):
     """A read-only file made of pieces: literal bytes, or (start, stop) of `file`.
@@ -13,7 +16,7 @@ class Slices(io.RawIOBase):
     kept in `error`, and the data end there.
     """
 
-    def __init__(self, file: BinaryIO, pieces: Sequence[bytes | tuple[int, int]]) -> None:
+    def __init__(self, file: BinaryIO, pieces: Sequence[Piece]) -> None:
         super().__init__()
         self._file, self._pieces = file, list(pieces)
         self._starts, self.length, self._at = [], 0, 0

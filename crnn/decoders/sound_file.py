@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 
@@ -74,7 +74,8 @@ class SoundFileDecoder:
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:
-        with _quiet() if self._mpeg else nullcontext([]) as complaints:
+        collecting: AbstractContextManager[list[str]] = _quiet() if self._mpeg else nullcontext([])
+        with collecting as complaints:
             try:
                 yield
             except self._error as error:

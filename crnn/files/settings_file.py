@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -52,7 +53,7 @@ def _check_events(text: str, path: Path) -> None:
         require(depth <= DEEPEST, f"{line}: nested more than {DEEPEST} levels deep")
 
 
-def _values(node: yaml.Node | None, path: Path) -> object:
+def _values(node: yaml.Node | None, path: Path) -> Any:
     """Plain values of a node without tags."""
     if node is None:
         return None

@@ -6,6 +6,7 @@ import math
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
@@ -43,7 +44,7 @@ def read_bounded(path: Path, most: int, follow: bool = True) -> bytes:
     return data
 
 
-def parse_json(data: bytes, where: str) -> object:
+def parse_json(data: bytes, where: str) -> Any:
     """Plain values from UTF-8 JSON, stricter than `json.loads`.
 
     Raises InputError, beginning with `where`, also for a name that occurs twice in an object, NaN and Infinity, a
@@ -92,7 +93,7 @@ def read_json(path: Path, most: int, follow: bool = True) -> dict:
 def _check_depth(values: object, where: str) -> None:
     level = [values]
     for _ in range(DEEPEST + 1):
-        inner = []
+        inner: list[object] = []
         for value in level:
             if isinstance(value, dict):
                 inner += value.values()

@@ -6,15 +6,17 @@ import dataclasses
 import math
 import types
 import typing
+from typing import Any, TypeVar
 
 from crnn.errors import require
 from crnn.files.printable import brief
 
+T = TypeVar("T")
 LARGEST = 2**53
 """Of a whole number in a file: beyond it a float, and JavaScript, lose digits"""
 
 
-def require_finite(settings: object, name: str) -> None:
+def require_finite(settings: Any, name: str) -> None:
     """Raises InputError for a setting of the dataclass `settings`, at any depth, that is NaN or infinite."""
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
@@ -25,7 +27,7 @@ def require_finite(settings: object, name: str) -> None:
             require(math.isfinite(value), f"{label} is {value}; give a finite number")
 
 
-def from_dict(cls: type, values: object, where: str = ""):
+def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     """Build the dataclass `cls` from plain JSON values.
 
     Raises InputError, naming the key, for an unknown key, a missing key or a value of another type, for NaN, an
@@ -41,7 +43,8 @@ def from_dict(cls: type, values: object, where: str = ""):
     """
     label = where or cls.__name__
     require(isinstance(values, dict), f"{label} must hold named values, not {brief(values)}")
-    fields = {item.name: item for item in dataclasses.fields(cls)}
+    described: Any = cls  # a dataclass, which `type[T]` cannot say
+    fields = {item.name: item for item in dataclasses.fields(described)}
     hints = typing.get_type_hints(cls)
     prefix = f"{where}." if where else ""
     for key in values:
@@ -49,7 +52,7 @@ def from_dict(cls: type, values: object, where: str = ""):
     arguments = {}
     for key, value in values.items():
         kind = hints[key]
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             arguments[key] = from_dict(kind, value, f"{prefix}{key}")
         else:
             arguments[key] = _typed(kind, value, f"{prefix}{key}")
@@ -62,7 +65,7 @@ def from_dict(cls: type, values: object, where: str = ""):
     return cls(**arguments)
 
 
-def _typed(kind: object, value: object, label: str) -> object:
+def _typed(kind: Any, value: Any, label: str) -> Any:
     """`value` as the plain type `kind`: bool, int, float, str, dict, tuple of one of them, a Literal, or one of these
     or None."""
     origin = typing.get_origin(kind)
