@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 comma := ,
 ALL := train,export,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
+# One stamp, and one call of pip, for each set of extras
+DEV := $(VENV)/.dev$(subst $(comma),-,$(if $(EXTRAS),$(comma)$(EXTRAS)))
 
 .PHONY: demo demo-train test lint docs clean
 
@@ -23,11 +25,10 @@ demo-train: $(VENV)/.train
 	$(BIN)/python stream_infer.py demo/bundle demo/voices/Actor_02/03-01-05-01-01-02-02.wav
 	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
 
-test: $(VENV)/.dev
-	$(if $(EXTRAS),$(BIN)/python -m pip install -q -e '.[$(ALL)]')
+test: $(DEV)
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: $(VENV)/.dev
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -48,8 +49,8 @@ $(VENV)/.train: $(VENV)/bin/python setup.py pyproject.toml
 	$(BIN)/python -m pip install -q -e '.[train,export]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.train
-	$(BIN)/python -m pip install -q -e '.[train,export,dev]'
+$(DEV): $(VENV)/bin/python setup.py pyproject.toml
+	$(BIN)/python -m pip install -q -e '.[$(ALL)]'
 	touch $@
 
 clean:

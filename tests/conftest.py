@@ -1,11 +1,14 @@
 """What the tests share: a generated corpus, one trained run, one bundle per format, and the real recordings if any."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams of threads on two cores only spin
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the scripts are started often: compile the modules once
 
 import pytest
+from filelock import FileLock
 from helpers import SMALL, make_bundle, script
 from hypothesis import settings
 
@@ -19,33 +22,53 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def voices(tmp_path_factory) -> Path:
+def built_once(tmp_path_factory):
+    """`built_once(name, build)`: a folder that `build(folder)` makes in one of pytest's workers, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def get(name: str, build) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # another worker failed to build it
+                build(folder)
+                done.touch()
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def voices(built_once) -> Path:
     """128 SYNTHETIC clips of 8 voices."""
     from crnn.synthetic import write_corpus
 
-    folder = tmp_path_factory.mktemp("corpus") / "voices"
-    write_corpus(folder, speakers=8, takes=1, seconds=1.2)
-    return folder
+    return built_once("voices", lambda folder: write_corpus(folder, speakers=8, takes=1, seconds=1.2))
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory, voices, cache) -> Path:
+def small_run(built_once, voices, cache) -> Path:
     """A small model trained for two epochs by train.py."""
-    out = tmp_path_factory.mktemp("runs") / "run"
-    result = script(
-        "train.py", *SMALL, "--data", f"synthetic:{voices}", "--out", out, "--cache", cache, "--optim.epochs", "2"
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return out
+
+    def build(folder: Path) -> None:
+        data = ("--data", f"synthetic:{voices}", "--out", folder, "--cache", cache)
+        result = script("train.py", *SMALL, *data, "--optim.epochs", "2")
+        assert result.returncode == 0, result.stderr[-3000:]
+
+    return built_once("run", build)
 
 
 @pytest.fixture(scope="session")
-def bundle_path(tmp_path_factory, small_run, cache) -> Path:
+def bundle_path(built_once, small_run, cache) -> Path:
     """A pruned int8 bundle: ONNX, and TFLite where its extra is installed."""
-    out = tmp_path_factory.mktemp("bundles") / "bundle"
-    result = make_bundle(small_run, out, cache, "--prune", "0.5")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return out
+
+    def build(folder: Path) -> None:
+        result = make_bundle(small_run, folder, cache, "--prune", "0.5")
+        assert result.returncode == 0, result.stderr[-3000:]
+
+    return built_once("bundle", build)
 
 
 @pytest.fixture(scope="session")

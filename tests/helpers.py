@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import warm_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
@@ -20,17 +22,23 @@ SMALL = [
 ]  # fmt: skip
 
 
-def script(name: str, *arguments, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
-    """Run one of the three scripts as a user would, and return what it printed."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=options.pop("text", True),
-        timeout=600,
-        check=False,
-        **options,
-    )
+def script(
+    name: str, *arguments, cwd: Path = ROOT, env: dict | None = None, text: bool = True, fresh: bool = False, input=None
+) -> subprocess.CompletedProcess:
+    """Run one of the three scripts as a user would, and return what it printed.
+
+    `fresh` starts an interpreter even where `warm_scripts` would serve.
+    """
+    argv = [str(ROOT / name), *map(str, arguments)]
+    environment = dict(os.environ if env is None else env)
+    if fresh or not warm_scripts.serves(ROOT / name, environment):
+        return subprocess.run(
+            [sys.executable, *argv],
+            cwd=cwd, env=environment, input=input, capture_output=True, text=text, timeout=600, check=False,
+        )  # fmt: skip
+    given = input.encode() if isinstance(input, str) else input or b""
+    code, *streams = warm_scripts.run(ROOT / name, argv[1:], cwd, environment, given)
+    return subprocess.CompletedProcess(argv, code, *(stream.decode() if text else stream for stream in streams))
 
 
 def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
@@ -43,10 +51,9 @@ def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
         assert part in last, last
 
 
-def make_bundle(run: Path, out: Path, cache: Path, *arguments) -> subprocess.CompletedProcess:
-    return script(
-        "quantize.py", run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments
-    )
+def make_bundle(run: Path, out: Path, cache: Path, *arguments, fresh: bool = False) -> subprocess.CompletedProcess:
+    quick = ("--fine-tune-epochs", "1", "--max-uar-drop", "1")
+    return script("quantize.py", run, "--out", out, "--cache", cache, *quick, *arguments, fresh=fresh)
 
 
 def tone(seconds: float, rate: int, channels: int = 1) -> np.ndarray:

@@ -1,0 +1,114 @@
+"""train.py and quantize.py in processes forked from one that has imported PyTorch and its companions already.
+
+Importing them takes several seconds of processor time, and the tests run these scripts a hundred times. A forked
+process is still one of its own, with its own arguments, environment, folder, streams, signals and exit code, and runs
+the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter to the next
+(the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
+
+This module is both ends: `run` asks, and the process that it starts, `python tests/warm_scripts.py`, forks.
+"""
+
+import atexit
+import json
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
+
+LIBRARIES = (
+    "torch", "lightning.pytorch", "torchmetrics", "torch.utils.tensorboard", "jsonargparse", "jinja2",
+    "onnx", "soundfile", "soxr", "scipy.signal", "audiomentations", "matplotlib.figure", "litert_torch",
+)  # fmt: skip
+"""None of this project's own modules: each process imports those anew."""
+AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_")
+"""Prefixes of environment variables that take effect when an interpreter starts or a library loads"""
+SECONDS = 600
+_server: subprocess.Popen | None = None
+
+
+def serves(script: Path, environment: dict[str, str]) -> bool:
+    """Whether `run` gives what an interpreter of its own would give."""
+    if not hasattr(os, "fork") or script.name not in ("train.py", "quantize.py"):
+        return False
+    ours = os.environ
+    names = {name for name in {*ours, *environment} if name.startswith(AT_START)}
+    return all(ours.get(name) == environment.get(name) for name in names)
+
+
+def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, str], given: bytes) -> tuple:
+    """Exit code (negative: the number of the signal that ended it), standard output and standard error, as bytes."""
+    global _server
+    if _server is None or _server.poll() is not None:
+        _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        atexit.register(_server.communicate)  # it ends with its standard input
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder, name) for name in ("in", "out", "err")]
+        streams[0].write_bytes(given)
+        request = {
+            "argv": [str(script), *arguments],
+            "cwd": str(cwd),
+            "environment": environment,
+            "streams": [*map(str, streams)],
+        }
+        _server.stdin.write(json.dumps(request).encode() + b"\n")
+        _server.stdin.flush()
+        code = json.loads(_server.stdout.readline())
+        return code, streams[1].read_bytes(), streams[2].read_bytes()
+
+
+def _serve() -> None:
+    """Fork for each line of standard input; return in the forked process, ready to run its script."""
+    # ONNX Runtime starts a thread when it is imported, and TorchMetrics, which has no use for it here, imports it.
+    sys.modules["onnxruntime"] = stand_in = module_from_spec(find_spec("onnxruntime"))
+    stand_in.InferenceSession = None
+    for name in LIBRARIES:
+        if find_spec(name.partition(".")[0]):
+            import_module(name)
+    del sys.modules["onnxruntime"]
+    threads = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").is_dir() else 1
+    assert threads == 1, f"{threads} threads; only one of them would live on in a forked process"
+    while line := os.read(0, 1 << 20):
+        while not line.endswith(b"\n"):
+            line += os.read(0, 1 << 20)
+        child = os.fork()
+        if child == 0:
+            _become(**json.loads(line))
+            return
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.write(1, json.dumps(code).encode() + b"\n")
+    os._exit(0)
+
+
+def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: list[str]) -> None:
+    for number, path in enumerate(streams):
+        opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    signal.alarm(SECONDS)  # ends this process, if it has not ended by then
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # read TMPDIR again
+    sys.argv[:] = argv
+    sys.path[0] = str(Path(argv[0]).parent)
+    import numpy as np
+    import torch
+
+    random.seed()  # forked processes would otherwise share what is random in each interpreter
+    np.random.seed()
+    torch.seed()
+    if find_spec("coverage"):
+        import coverage
+
+        coverage.process_startup()  # where the tests measure it
+
+
+if __name__ == "__main__":
+    _serve()
+    runpy.run_path(sys.argv[0], run_name="__main__")
