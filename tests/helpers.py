@@ -1,12 +1,13 @@
 """Running the scripts as a user would, and making files that are broken on purpose."""
 
 import gc
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,17 @@ def script(
     given = input.encode() if isinstance(input, str) else input or b""
     code, *streams = warm_scripts.run(ROOT / name, argv[1:], cwd, environment, given)
     return subprocess.CompletedProcess(argv, code, *(stream.decode() if text else stream for stream in streams))
+
+
+def called(main: Callable[[list[str]], int], *arguments) -> subprocess.CompletedProcess:
+    """Call a command's `main` in this process: for refusals, where `script` would start one for each."""
+    out, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(errors):
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as end:  # of argparse
+            code = end.code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:

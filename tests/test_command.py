@@ -124,11 +124,9 @@ def test_a_user_without_name_and_home(name, tmp_path):
         + [str(part) for part in (COMMANDS | WORKSTATION)[name]],
         cwd=ROOT, env=bare, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    try:
-        out, errors = process.communicate(timeout=20 if name == "app" else 120)
-    except subprocess.TimeoutExpired:  # the page serves
+    if name == "app" and process.stdout.readline():  # the page serves
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
     assert process.returncode in (0, 1, 2), errors
 

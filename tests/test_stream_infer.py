@@ -11,7 +11,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, broken_files, one_clear_line, script, tone
+from helpers import ROOT, broken_files, called, one_clear_line, script, tone
+
+import stream_infer
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +118,7 @@ def test_any_format_streams(bundle_path, environment, tmp_path, subtype, rate, c
 
 def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path):
     for name, part in (broken_files(tmp_path / "broken") | {"missing.wav": "no such file"}).items():
-        result = script("stream_infer.py", bundle_path, tmp_path / "broken" / name, env=environment)
-        one_clear_line(result, name, part)
+        one_clear_line(called(stream_infer.main, bundle_path, tmp_path / "broken" / name), name, part)
     cases = [
         ([], "name a recording, - for standard input, or --mic (python stream_infer.py --help)"),
         ([bundle_path], "is a bundle; name a recording after it"),
@@ -136,10 +137,10 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
         ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz can be heard"),
-        ([bundle_path, "-"], "no samples"),
     ]
     for arguments, *parts in cases:
-        one_clear_line(script("stream_infer.py", *arguments, env=environment, input=""), *parts)
+        one_clear_line(called(stream_infer.main, *arguments), *parts)
+    one_clear_line(script("stream_infer.py", bundle_path, "-", env=environment, input=""), "no samples")
 
 
 def test_a_damaged_bundle_gives_one_clear_line(bundle_path, clip, environment, tmp_path):

@@ -103,10 +103,6 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
     random.seed()  # forked processes would otherwise share what is random in each interpreter
     np.random.seed()
     torch.seed()
-    if find_spec("coverage"):
-        import coverage
-
-        coverage.process_startup()  # where the tests measure it
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 import soundfile
-from helpers import one_clear_line, script
+from helpers import called, one_clear_line, script
 from sink_events import eventually
 
+import stream_infer
 from crnn.errors import InputError
 from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
@@ -280,7 +281,7 @@ def test_what_cannot_be_kept_is_one_clear_line(tmp_path):
         (["--keep-unsure", tmp_path / "k", "--keep-unsure-max", 0], "give 1 to 1000"),
         (["--keep-unsure", tmp_path / "k", "--keep-unsure-days", "nan"], "more than 0"),
     ):
-        one_clear_line(script("stream_infer.py", CLIP, *arguments), part)
+        one_clear_line(called(stream_infer.main, CLIP, *arguments), part)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, one_clear_line, script
+from helpers import ROOT, called, one_clear_line, script
 
+import stream_infer
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.stop import Stop
 from edge.audio.vad import make_vad
@@ -170,4 +171,4 @@ def test_sinks_that_cannot_work_give_one_clear_line(tmp_path):
         (["--mqtt", "host:0"], "MQTT"),
         (["--mqtt", "localhost", "--mqtt-password-file", tmp_path / "none"], "needs a user"),
     ):
-        one_clear_line(script("stream_infer.py", CLIP, *arguments), part)
+        one_clear_line(called(stream_infer.main, CLIP, *arguments), part)

@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, one_clear_line, script
+from helpers import ROOT, called, one_clear_line, script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import stream_infer
 from crnn.errors import InputError
 from edge import open_model
 from edge.bundle import PRETRAINED
@@ -172,7 +173,7 @@ def test_what_cannot_be_a_table_is_one_clear_line(folder, tmp_path):
         ([clip, "--csv", tmp_path / "x.csv", "--json"], ["leave --json out"]),
         (["--mic", "--csv", tmp_path / "x.csv"], ["--csv is for recordings"]),
     ):
-        one_clear_line(script("stream_infer.py", FLOAT32, *arguments), *parts)
+        one_clear_line(called(stream_infer.main, FLOAT32, *arguments), *parts)
     assert not (tmp_path / "x.csv").exists()
 
 
