@@ -2,18 +2,23 @@
 
 import json
 import re
+import sys
+from datetime import date
 
 import numpy as np
 import pytest
 from helpers import ROOT
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from benchmarks.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
-from benchmarks.corpora import title
-from benchmarks.pooled import over_seeds, pooled
+from benchmarks.accuracy.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
+from benchmarks.harness.corpora import title
+from benchmarks.harness.pooled import over_seeds, pooled
+from benchmarks.harness.results import add_row, rows_of
 from benchmarks.tables.__main__ import PAGES, filled
 from benchmarks.tables.markdown import TABLES
 from crnn.errors import InputError
+
+MEASURED = {"command", "commit", "machine", "date"}
 
 
 def test_pooled_figures_are_those_of_all_clips_together():
@@ -134,8 +139,29 @@ def test_a_wrong_marker_is_refused(page):
         filled(page)
 
 
-def test_result_files_say_how_they_were_made():
-    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
-        values = json.loads(path.read_text())
-        assert set(values) - {"int8_path"} == {"command", "commit", "machine", "date", "rows"}, path
-        assert values["rows"], path
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.name)
+def test_every_row_states_how_it_was_measured(path):
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    assert set(facts) == {"rows"}
+    assert facts["rows"]
+    for row in facts["rows"]:
+        assert row.keys() >= MEASURED
+        if None in [row[key] for key in MEASURED]:
+            assert row["recorded"].keys() == MEASURED
+            assert re.fullmatch("[0-9a-f]{7,}", row["recorded"]["commit"])
+            assert date.fromisoformat(row["recorded"]["date"])
+
+
+def test_a_row_is_written_with_the_facts_of_its_measurement_and_replaces_its_predecessor(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "benchmarks" / "device" / "soak.py"), "--hours", "1"])
+    path = tmp_path / "made.json"
+    for value in (1, 2):
+        add_row(path, {"what": "a", "value": value}, ("what",))
+        add_row(path, {"what": "b", "value": value}, ("what",))
+    rows = rows_of(path)
+    assert [(row["what"], row["value"]) for row in rows] == [("a", 2), ("b", 2)]
+    for row in rows:
+        assert row["command"] == "python -m benchmarks.device.soak --hours 1"
+        assert re.fullmatch(r"[0-9a-f]{7,}\+?", row["commit"])
+        assert row["machine"]
+        assert row["date"] == date.today().isoformat()

@@ -8,9 +8,9 @@ import yaml
 from helpers import script
 
 from augment.config import AugmentConfig
-from benchmarks import corrections, homes
-from benchmarks.homes import ALL, NONE, RANDOM, UNCERTAINTY, open_fold, order
-from benchmarks.learners import Profiles, Training
+from benchmarks.adaptation import corrections, homes
+from benchmarks.adaptation.homes import ALL, NONE, RANDOM, UNCERTAINTY, open_fold, order
+from benchmarks.adaptation.learners import Profiles, Training
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 

@@ -100,6 +100,6 @@ def test_the_unit_has_no_network_and_the_drop_in_gives_it_back():
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
 def test_shellcheck_has_nothing_to_say():
-    scripts = [INSTALL, *(ROOT / "benchmarks").glob("*.sh")]
+    scripts = [INSTALL, *(ROOT / "benchmarks").rglob("*.sh")]
     result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import nonspeech, spoken
-from benchmarks.false_alarms import alarms, missed, total
+from benchmarks.device import nonspeech, spoken
+from benchmarks.device.false_alarms import alarms, missed, total
 from edge.stream.results import Segment, State, StreamResult, Verdict
 
 RATE = nonspeech.RATE
@@ -25,7 +25,7 @@ def test_a_false_emotion_is_a_segment_with_one():
     events += [hop("angry"), hop("uncertain"), hop("noise"), hop(None)]
     made = alarms([(HOUR, events), (HOUR, [segment(0, 1, None)])])
     assert (made["hours"], made["alarms"], made["alarms_per_hour"]) == (0.5, 2, 4.0)
-    assert made["hops_with_emotion"] == 1
+    assert made["intervals_with_emotion"] == 1
     assert made["segments"] == 1 + len(Verdict), "all but the line that nobody has spoken"
 
 

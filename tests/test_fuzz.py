@@ -8,8 +8,8 @@ import resource
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from benchmarks.fuzz import one, shares, summary
-from benchmarks.fuzz_readers import readers
+from benchmarks.fuzz.__main__ import one, shares, summary
+from benchmarks.fuzz.readers import readers
 from crnn.errors import InputError
 
 READERS = readers()
@@ -51,7 +51,7 @@ def test_model_files_that_a_process_of_their_own_tries(name):
 
 def test_the_sound_file_itself_is_accepted(tmp_path):
     """What is refused is refused for what was changed in it."""
-    from benchmarks import fuzz_readers as made
+    from benchmarks.fuzz import readers as made
 
     sound = {
         made.SPEAKERS: made._speakers,
@@ -67,7 +67,7 @@ def test_the_sound_file_itself_is_accepted(tmp_path):
 
 
 def test_faults_are_counted_and_not_passed_over(tmp_path):
-    from benchmarks.fuzz_readers import Reader
+    from benchmarks.fuzz.readers import Reader
 
     def fails(folder, given_input):
         raise KeyError(given_input)
@@ -77,7 +77,7 @@ def test_faults_are_counted_and_not_passed_over(tmp_path):
         error.args = ("one\ntwo",)
         raise error
 
-    assert one(Reader(None, fails), "x").startswith("KeyError: \"'x'\" at fuzz.py")
+    assert one(Reader(None, fails), "x").startswith("KeyError: \"'x'\" at __main__.py")
     assert one(Reader(None, two_lines), "x").startswith("InputError that is no line")
     row = summary(
         [(1, "refused"), (2, "accepted"), (3, "KeyError: ..."), (4, "hang"), (5, "crash: status -11"), (0, 9.5)]

@@ -7,20 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from benchmarks import stream_systems, streaming
-from benchmarks.cached_encoder import CachedEncoder, ProjectedHead
-from benchmarks.hop import cached_difference
-from benchmarks.shipped import same_layers
-from benchmarks.soak import loop_problems, problems, soak, soak_loop
+from benchmarks.device import stream_systems, streaming
+from benchmarks.device.soak import loop_problems, problems, soak, soak_loop
+from benchmarks.export.shipped_layers import same_layers
 from crnn.errors import InputError
 from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
 
 KEYS = {
-    "system", "threads", "hop_seconds", "window_seconds", "rtf", "latency_ms_p50", "latency_ms_p95", "rss_mb",
+    "system", "threads", "interval_seconds", "window_seconds", "rtf", "latency_ms_p50", "latency_ms_p95", "rss_mb",
     "startup_s", "cpu_s_per_hour_speech", "cpu_s_per_hour_silence",
 }  # fmt: skip
 
@@ -67,18 +64,6 @@ def test_other_layers_than_the_bundles_are_refused():
         same_layers(other)
 
 
-def test_what_was_tried_computes_the_same():
-    manifest = Bundle.open(PRETRAINED).manifest
-    model, g = same_layers(manifest), manifest.geometry
-    for first in range(len(model.encoder.blocks)):
-        cached = CachedEncoder(model.encoder, first, g.interval_frames).eval()
-        assert cached_difference(model, cached, g, manifest.features.n_mels) <= 1e-5
-    steps = torch.randn(1, g.window_steps, model.head.lstm.input_size)
-    projected = ProjectedHead(model.head).eval()
-    with torch.inference_mode():
-        assert torch.allclose(projected(projected.project(steps)), model.head(steps), atol=1e-5)
-
-
 class Faulty:
     """A recognizer with a fault: of the results of every push, what `fault` leaves."""
 
@@ -104,7 +89,7 @@ def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_m
 
     assert verdict(lambda results: results) == []
     lost = verdict(lambda results: [r for r in results if not 20 < r.seconds < 20.3])
-    assert any("hops where" in words for words in lost)
+    assert any("intervals where" in words for words in lost)
     assert any("time drifted by -0.25 s" in words for words in lost)
     late = verdict(lambda results: [replace(r, seconds=r.seconds + 0.01) for r in results])
     assert any("another time" in words for words in late)

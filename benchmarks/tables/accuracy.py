@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from benchmarks.recipes import SHIPS, TUNED
+from benchmarks.harness.recipes import SHIPS, TUNED
+from benchmarks.harness.results import one, rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
-from benchmarks.tables.results import one, rows
 
 SHIPPED, WITHIN = f"crnn {SHIPS}", f"crnn {TUNED}"
 MODELS = (SHIPPED, "crnn narrow-96-floor", WITHIN, "crnn narrow", "crnn narrow-taught", "crnn wide")

@@ -1,7 +1,7 @@
 """Tables of what one person's own sentences change: enrolment and corrections."""
 
+from benchmarks.harness.results import rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, percent, table
-from benchmarks.tables.results import rows
 
 CHOSEN = {"uncertainty": "least certain", "random": "random", "all": "whole pool", "none": "none"}
 

@@ -1,14 +1,14 @@
 """Tables of docs/performance.md: the stream beside other systems, its parts, false emotions, a day of audio."""
 
+from benchmarks.harness.results import manifest, one, rows
 from benchmarks.tables.markdown import markdown, number, percent, ratio, table
-from benchmarks.tables.results import manifest, one, rows
 
 STAGES = {
     "log_mel": "features (NumPy)",
     "encoder": "encoder",
     "head": "head",
     "python": "buffers, level, softmax",
-    "hop": "whole interval",
+    "interval": "whole interval",
 }
 
 
@@ -21,7 +21,7 @@ def streaming() -> str:
         (*head, "CPU s per hour of speech", "of silence"),
         (
             (
-                *(row["system"], row["runtime"], row["hop_seconds"], number(row["rtf"], 5)),
+                *(row["system"], row["runtime"], row["interval_seconds"], number(row["rtf"], 5)),
                 *(ratio(row["rtf"], ours["rtf"]), number(row["latency_ms_p50"], 2), number(row["latency_ms_p95"], 2)),
                 *(number(row["rss_mb"], 0), number(row["startup_s"], 2)),
                 *(number(row["cpu_s_per_hour_speech"], 1), number(row["cpu_s_per_hour_silence"], 1)),
@@ -60,9 +60,7 @@ def stages() -> str:
     head = ("part", "ONNX us", "share %", "LiteRT us", "share %", "recomputed us", "recomputed / ONNX")
     lines = []
     for part, title in STAGES.items():
-        onnx, lite, again = (
-            one("hop", kind="stage", part=part, idea=name) for name in ("onnx", "tflite", "recomputed")
-        )
+        onnx, lite, again = (one("stages", part=part, system=name) for name in ("onnx", "tflite", "recomputed"))
         times = (number(onnx["us"], 0), percent(onnx["share"]), number(lite["us"], 0), percent(lite["share"]))
         of_window = (number(again["us"], 0), ratio(again["us"], onnx["us"])) if again else ("", "")
         lines.append((title, *times, *of_window))
@@ -76,7 +74,7 @@ def false_alarms() -> str:
         ("VAD", "hours without a voice", "false emotions per hour", "utterances", "missed %", "target reached"),
         (
             (
-                *(row["gate"], number(row["hours"], 1), number(row["alarms_per_hour"], 2), row["utterances"]),
+                *(row["vad"], number(row["hours"], 1), number(row["alarms_per_hour"], 2), row["utterances"]),
                 *(percent(row["missed"]), "yes" if row["alarms_per_hour"] <= 0.5 and row["missed"] <= 0.05 else "no"),
             )
             for row in rows("false_alarms", split="test", sound="all")
@@ -91,7 +89,7 @@ def false_alarms_by_sound() -> str:
         ("sound", "energy", "silero"),
         (
             (row["sound"], number(row["alarms_per_hour"], 1), number(_silero(row).get("alarms_per_hour"), 1))
-            for row in rows("false_alarms", split="test", gate="energy")
+            for row in rows("false_alarms", split="test", vad="energy")
             if "alarms_per_hour" in row and row["sound"] != "all"
         ),
     )
@@ -104,14 +102,14 @@ def missed_by_corpus() -> str:
         ("speech", "energy, missed %", "silero, missed %"),
         (
             (row["sound"].removeprefix("speech "), percent(row["missed"]), percent(_silero(row).get("missed")))
-            for row in rows("false_alarms", split="test", gate="energy")
+            for row in rows("false_alarms", split="test", vad="energy")
             if "lost" in row and row["sound"] != "all"
         ),
     )
 
 
 def _silero(row: dict) -> dict:
-    return one("false_alarms", split="test", gate="silero", sound=row["sound"])
+    return one("false_alarms", split="test", vad="silero", sound=row["sound"])
 
 
 @table("soak-stream")
@@ -122,7 +120,13 @@ def soak_stream() -> str:
         (*head, "RSS MB after 1 h", "RSS MB at the end", "rtf (wall clock)"),
         (
             (
-                *(row["runtime"], number(row["hours"], 1), row["hops_expected"], row["hops"], row["decisions"]),
+                *(
+                    row["runtime"],
+                    number(row["hours"], 1),
+                    row["intervals_expected"],
+                    row["intervals"],
+                    row["decisions"],
+                ),
                 *(row["drift_s"], row["longest_wait_s"], row["rss_mb_early"], row["rss_mb_end"], row["rtf"]),
             )
             for row in rows("soak", what="stream")
@@ -138,7 +142,7 @@ def soak_loop() -> str:
         (*head, "RSS MB after 1 h", "RSS MB at the end", "rtf (wall clock)"),
         (
             (
-                *(row["runtime"], number(row["hours"], 1), row["rounds"], row["hops"], row["segments"]),
+                *(row["runtime"], number(row["hours"], 1), row["rounds"], row["intervals"], row["segments"]),
                 *(row["missing"], row["misplaced"], row["different"], row["drift_s"]),
                 *(row["rss_mb_early"], row["rss_mb_end"], row["rtf"]),
             )

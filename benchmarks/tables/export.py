@@ -1,7 +1,7 @@
 """Tables of docs/compression.md: schemes under every runtime, and the same answers on every processor."""
 
+from benchmarks.harness.results import rows
 from benchmarks.tables.markdown import interval, markdown, number, percent, table
-from benchmarks.tables.results import rows
 
 
 @table("processors")
@@ -57,7 +57,7 @@ def schemes() -> str:
                 *(row["bundle"].split("-")[0], f"{100 * row['pruning']:.0f}", row["runtime"], row["scheme"]),
                 *(f"{row['bytes']:,}", percent(row["dev_uar_drop"], sign=True), f"{100 * row['flip_rate']:.2f}"),
                 *(percent(row["uar"]), interval(row["uar_ci95"]), percent(row["uar_drop"], sign=True)),
-                *(number(row["ms_ratio"], 2), number(row["hop_ratio"], 2), number(row["rss_mb"], 0)),
+                *(number(row["ms_ratio"], 2), number(row["interval_ratio"], 2), number(row["rss_mb"], 0)),
             )
             for row in sorted(rows("compression"), key=lambda row: (row["bundle"], row["pruning"]))
         ),

@@ -1,8 +1,8 @@
 """Tables of the model card: facts of the bundles that ship, files against the trained model, groups, robustness."""
 
+from benchmarks.harness.results import manifest, one, rows
 from benchmarks.tables.accuracy import LEAVE_ONE_OUT, PROTOCOLS, SHIPPED, WITHIN
 from benchmarks.tables.markdown import interval, markdown, mean, percent, table
-from benchmarks.tables.results import manifest, one, rows
 
 
 @table("shipped")

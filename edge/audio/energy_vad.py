@@ -38,7 +38,7 @@ MOVED_DB = 3.0
 MOVING = 0.15
 """Share of frames in movement from which on the gate is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
 0.2 to 0.6; white, pink and brown noise, hum and fans have 0.00 to 0.01, chords and a clock's tick up to 0.14
-(development half of benchmarks/false_alarms.py)"""
+(development half of benchmarks/device/false_alarms.py)"""
 
 
 LEAST_SECONDS = 1.0

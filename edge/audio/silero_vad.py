@@ -25,7 +25,7 @@ CONTEXT_SAMPLES = 64
 
 
 SURE_PROBABILITY = 0.85
-"""Of a voice, from which on a frame is evidence. On the development half of benchmarks/false_alarms.py 0.75, 0.8, 0.85
+"""Of a voice, from which on a frame is evidence. On the development half of false_alarms.json 0.75, 0.8, 0.85
 and 0.9 gave 0.57, 0.38, 0.19 and 0 false emotions per hour at 1.4, 1.7, 2.1 and 3.6 % of utterances missed"""
 SURE_SECONDS = 0.25
 """s at that probability or above, within the last seconds, from which on the gate is sure of a voice"""

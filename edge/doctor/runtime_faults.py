@@ -4,7 +4,7 @@ import re
 
 from crnn.cli.installed import install
 
-# Boards whose cores (Cortex-A53, A72) lack the instructions that came after ARMv8.0; benchmarks/arm64.sh shows it.
+# Boards whose cores (Cortex-A53, A72) lack the instructions that came after ARMv8.0; see docs/arm64-transcript.txt.
 ARMV8_0 = re.compile(r"Raspberry Pi (3|4|Zero 2|Compute Module [34])")
 
 

@@ -13,7 +13,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Strength:
-    """Chosen on development speakers (benchmarks/enrolment.py)."""
+    """Chosen on development speakers (benchmarks/adaptation/enrolment.py)."""
 
     weights: float = 0.2
     """Precision of the weights' prior, above 0; larger trusts the person's sentences less"""

@@ -35,7 +35,7 @@ class Answer:
 
 
 def sureness(probs: dict[str, float]) -> float:
-    """How sure the loop was: the probability of its best guess (benchmarks/corrections.py compares others)."""
+    """How sure the loop was: the probability of its best guess (compared with others on development speakers)."""
     return max(probs.values())
 
 

@@ -37,7 +37,7 @@ SEEDS_APART = 1000
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to prune; the defaults by measurement (benchmarks/pruning.py)."""
+    """How to prune; the defaults by measurement (docs/experiments.md)."""
 
     criterion: str = "taylor"
     """Name of a criterion of `edge.prune.importance`"""

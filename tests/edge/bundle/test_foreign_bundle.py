@@ -12,7 +12,7 @@ import pytest
 from helpers import edit_json
 from onnx import TensorProto, helper
 
-from benchmarks.fuzz_inputs import _endless
+from benchmarks.fuzz.inputs import _endless
 from crnn.errors import InputError
 from crnn.files.npz import read_arrays
 from edge.bundle import PRETRAINED, Bundle

@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from benchmarks.processors import LIMIT, differences, emulated, identities, stream
+from benchmarks.device.processors import LIMIT, differences, emulated, identities, stream
 from edge.runtimes import REGISTRY, installed
 
 ARM64 = Path(os.environ["SER_ARM64"]) if "SER_ARM64" in os.environ else None
-"""Made by benchmarks/arm64_system.sh"""
+"""Made by benchmarks/device/arm64_system.sh"""
 WANTED = {
     "AVX2 (valgrind)": "valgrind",
     "Haswell (QEMU)": "qemu-user-static",
     "Nehalem (QEMU)": "qemu-user-static",
-    **{f"cortex-{core} (QEMU)": "SER_ARM64=FOLDER of benchmarks/arm64_system.sh" for core in ("a53", "a72", "a76")},
+    **{
+        f"cortex-{core} (QEMU)": "SER_ARM64=FOLDER of benchmarks/device/arm64_system.sh"
+        for core in ("a53", "a72", "a76")
+    },
 }
 CASES = [
     *((name, "int8", runtime) for name in WANTED for runtime in REGISTRY),
@@ -55,4 +58,4 @@ def test_every_processor_gives_the_same_answers(name, bundle, runtime, here):
 def test_the_transcript_is_of_the_bundles_that_ship():
     transcript = (ROOT / "docs" / "arm64-transcript.txt").read_text(encoding="utf-8")
     for name, identity in identities().items():
-        assert f"bundle {name}: {identity}" in transcript, "make it again: benchmarks/arm64.sh"
+        assert f"bundle {name}: {identity}" in transcript, "make it again: benchmarks/device/arm64.sh"

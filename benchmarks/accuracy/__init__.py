@@ -1,0 +1,1 @@
+"""Accuracy of trained models: within and across corpora, beside classical baselines, under degraded sound."""

@@ -1,0 +1,110 @@
+"""Across corpora: trained on some, tested on another, in every direction, against the classical baseline.
+
+    SER_DATA=FOLDER python -m benchmarks.accuracy.across_corpora --seeds 0 1 2
+
+Protocols cross-leave-one-out and cross-single, six shared emotions, RAVDESS, EmoDB and CREMA-D. The baseline is
+eGeMAPS + SVM on clips brought to one level, trained and chosen on the same speakers. Resumable; a row per direction,
+model and seed to benchmarks/results/cross_corpus.json, and the figures over all seeds to cross_corpus_pooled.json.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy.baselines import decide
+from benchmarks.accuracy.within_corpus import KEYS
+from benchmarks.harness import corpora, recipes
+from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
+from benchmarks.harness.pooled import over_seeds
+from benchmarks.harness.results import add_row
+from crnn.data import prepare as preparation
+from crnn.data.loaders import EvalClips, eval_loader
+from crnn.files.atomic import write_text
+from crnn.metrics import summarize_by_corpus
+from crnn.training.predict import predict
+from edge.export.trained import load_trained
+from edge.stream.decision import probabilities
+
+RESULTS = Path("benchmarks/results")
+PROTOCOLS = (recipes.CROSS, "cross-single")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--baseline", action="store_true", help="the classical baseline in place of the recipe")
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    if args.baseline:
+        for protocol, fold in ((name, fold) for name in args.protocols for fold in range(recipes.n_folds(name))):
+            made = decide(protocol, fold, "eGeMAPSv02", same_level=True)
+            truth = np.array([made.split.labels.index(u.emotion) for u in made.split.test])
+            by_corpus = summarize_by_corpus(made.probs, truth, made.split.test, made.split.labels)
+            for corpus, figures in by_corpus.items():
+                write(made.data, made.split.corpora, corpus, made.model, None, protocol, made.split.hash, figures)
+        return
+    for job in run_all(recipes.jobs(args.recipe, args.protocols, args.seeds), args.processes):
+        made = metrics(job)
+        _, data, _ = job.folder.read_config()
+        for corpus, figures in evaluated(job).items():
+            trained_on = made["corpus"].split("+")
+            write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
+            pool(data, trained_on, corpus, job)
+
+
+def evaluated(job: Job) -> dict[str, dict]:
+    """Corpus -> figures on the test speakers of a finished run; read from its folder where they have been made."""
+    done = job.folder.path / "evaluation.json"
+    if not done.is_file():
+        trained = load_trained(job.folder)
+        prepared = preparation.prepare(trained.config, trained.data)
+        job.folder.check_split(prepared.split)
+        clips = EvalClips(prepared.cache, prepared.split.test, prepared.split.labels, trained.config)
+        probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
+        figures = summarize_by_corpus(probs, clips.labels, clips.utterances, prepared.split.labels)
+        write_text(done, json.dumps(figures))
+    return json.loads(done.read_text(encoding="utf-8"))
+
+
+def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) -> None:
+    row = {
+        **direction(data, trained_on, corpus, protocol, model),
+        "labels": figures["labels"],
+        "seed": seed,
+        "split_hash": split_hash,
+        **{key: figures[key] for key in KEYS},
+        "per_sex_uar": figures["per_sex_uar"],
+        "recall": figures["recall"],
+    }
+    add_row(RESULTS / "cross_corpus.json", row, ("train", "test", "model", "seed"))
+    print(f"{row['train']:35} -> {row['test']:25} {model:32} UAR {row['uar']:.3f}", flush=True)
+
+
+def direction(data, trained_on, corpus, protocol, model) -> dict[str, str]:
+    train = " + ".join(corpora.title(data[name]) for name in trained_on)
+    return {"train": train, "test": corpora.title(data[corpus]), "model": model, "protocol": protocol}
+
+
+def pool(data, trained_on, corpus, job: Job) -> None:
+    """Figures of one direction over all seeds that have been evaluated."""
+    runs = RUNS.glob(f"{job.recipe}-{job.protocol}-fold{job.fold}-seed*/evaluation.json")
+    seeds = {int(path.parent.name.rpartition("seed")[2]): json.loads(path.read_text(encoding="utf-8")) for path in runs}
+    recalls = [made[corpus]["recall"] for made in seeds.values()]
+    confusions = {seed: [made[corpus]["confusion_by_speaker"]] for seed, made in seeds.items()}
+    row = {
+        **direction(data, trained_on, corpus, job.protocol, f"crnn {job.recipe}"),
+        **over_seeds(confusions, corpora.sexes([corpus])),
+        "recall": {name: float(np.mean([each[name] for each in recalls])) for name in recalls[0]},
+    }
+    add_row(RESULTS / "cross_corpus_pooled.json", row, ("train", "test", "model"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a speaker's own sentences change: enrolment and corrections."""

@@ -1,0 +1,110 @@
+"""How the simulated people's models learn from corrections (benchmarks.adaptation.homes): as a user's would."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.adaptation.homes import Fold, Person, confusion, correction, judge
+from crnn.config import from_dict
+from crnn.data.corpora import Utterance
+from crnn.data.loaders import EvalClips
+from crnn.data.protocols import Split
+from crnn.models.crnn import CRNN
+from crnn.run_config import LossConfig, OptimConfig, RunConfig
+from crnn.training.checkpoint import model_weights
+from crnn.training.fit import fit
+from crnn.training.initial_weights import start_of_run
+from crnn.training.setup import build_training
+from edge.enroll.fit import make_profile
+from edge.export.speaker_stats import clip_means, describe, some_of_each
+
+
+def fine_tuned(config: RunConfig, settings: dict) -> RunConfig:
+    """A run's settings with those of a file that names losses and optimizer alone."""
+    return replace(
+        config, loss=from_dict(LossConfig, settings["loss"]), optim=from_dict(OptimConfig, settings["optim"])
+    )
+
+
+class Training:
+    """Trains as train.py does."""
+
+    def __init__(self, fold: Fold, settings: dict) -> None:
+        self._fold, self._settings = fold, settings
+        self._without: dict[str, tuple[CRNN, float]] = {}
+        """Split hash -> what came of no corrections: the same for all who share a split"""
+
+    def learn(self, person: Person, corrected: list[Utterance]) -> dict:
+        model, dev_uar = self.model_of(person, corrected)
+        return {
+            "confusion": judge(self._fold, model, person.judged).tolist(),
+            "dev_uar": dev_uar,
+            "dev_uar_without": self._fold.others_uar(person.voice),
+        }
+
+    def model_of(self, person: Person, corrected: list[Utterance]) -> tuple[CRNN, float]:
+        """The model, and the UAR of the development speakers: in a development set of all but this person."""
+        fold = self._fold
+        theirs = {u.name for u in (*person.pool, *person.judged)}
+        split = replace(
+            fold.split,
+            train=(*fold.split.train, *sorted(map(correction, corrected), key=lambda u: u.name)),
+            dev=tuple(u for u in fold.split.dev if u.name not in theirs),
+            test=(),
+        )
+        if corrected:
+            return self._fit(split)
+        if split.hash not in self._without:
+            self._without[split.hash] = self._fit(split)
+        return self._without[split.hash]
+
+    def _fit(self, split: Split) -> tuple[CRNN, float]:
+        fold = self._fold
+        config = fine_tuned(fold.trained.config, self._settings)
+        # It goes on under its own split, which the leak guard allows for the sake of corrections alone; so does the
+        # control, which has none, and a development set that has lent a person to be simulated.
+        start = replace(start_of_run(fold.run.path), heard=())
+        ready = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, fold.chain.paste, start)
+        with tempfile.TemporaryDirectory() as folder:
+            result = fit(ready.task, ready.train, ready.dev, Path(folder))
+            ready.task.model.load_state_dict(model_weights(result.best_checkpoint))
+        return ready.task.model, result.history[-1]["dev_uar"]
+
+
+class Profiles:
+    """Profiles of one fold's people; what the model makes of their clips is computed once."""
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold = fold
+        clips, logits, pooled = self._hear(some_of_each(fold.split.train))
+        voices = np.array([u.speaker for u in clips.utterances])
+        self._speakers = describe(logits, pooled, clips.labels, voices, fold.labels)
+        self._of: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for person in fold.people:
+            clips, logits, pooled = self._hear([*person.pool, *person.judged])
+            names = [u.name for u in clips.utterances]
+            self._of |= dict(zip(names, zip(logits, pooled, strict=True), strict=True))
+
+    def _hear(self, utterances: list[Utterance]) -> tuple[EvalClips, np.ndarray, np.ndarray]:
+        config = self._fold.trained.config
+        clips = EvalClips(self._fold.cache, utterances, self._fold.labels, config)
+        return clips, *clip_means(self._fold.trained.model, config, clips)
+
+    def _made_of(self, utterances: Sequence[Utterance]) -> tuple[np.ndarray, np.ndarray]:
+        logits, pooled = zip(*(self._of[u.name] for u in utterances), strict=True)
+        return np.stack(logits), np.stack(pooled)
+
+    def learn(self, person: Person, corrected: list[Utterance]) -> dict:
+        """As edge.enroll does; it makes none where an emotion is missing, and then nothing changes."""
+        labels = self._fold.labels
+        logits, pooled = self._made_of(person.judged)
+        truth = np.array([labels.index(u.emotion) for u in person.judged])
+        possible = {u.emotion for u in corrected} == set(labels)
+        if possible:
+            emotions = [u.emotion for u in corrected]
+            profile = make_profile("", labels, self._speakers, *self._made_of(corrected), emotions)
+            logits = profile.adapt(logits, pooled)
+        return {"confusion": confusion(truth, logits, len(labels)).tolist(), "made": possible}

@@ -1,0 +1,143 @@
+"""Is the answer the same on every processor? Streams the clip that ships through the whole loop on emulated processors.
+
+    python -m benchmarks.device.processors [--arm64 FOLDER]
+
+Every bundle that ships, under every runtime, on: this machine; x86 processors with AVX2 and no VNNI (valgrind, and
+QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made
+by benchmarks/device/arm64_system.sh). Each process opens the bundle, which replays its golden values, and streams the
+clip. Times measured there mean nothing. Writes a row per processor, bundle and runtime to
+benchmarks/results/processors.json. Exit code 1 if a result has another emotion or state, or if a probability differs by
+more than LIMIT.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness.results import add_row
+from edge.bundle import PRETRAINED, Bundle
+from edge.bundle.golden import MODEL_TOLERANCE as LIMIT
+from edge.runtimes import REGISTRY, installed
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path("benchmarks/results/processors.json")
+CLIP = PRETRAINED.parent / "synthetic_voice.flac"
+BUNDLES = ("int8", "float32")
+TIMEOUT_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A processor that programs can be run on here."""
+
+    name: str
+    int8_path: str
+    """Instructions that add its 8-bit products"""
+    command: dict[str, tuple[str, ...]]
+    """Runtime -> what a Python with that runtime is started with"""
+
+
+def emulated(arm64: Path | None) -> Iterator[Processor]:
+    """The processors that are not this machine's and can be shown here; `arm64` is a folder of arm64_system.sh."""
+    here = {name: (sys.executable,) for name in REGISTRY if installed(name)}
+    shown = [
+        ("AVX2 (valgrind)", "AVX2 without VNNI", ("valgrind", "--tool=none", "-q")),
+        ("Haswell (QEMU)", "AVX2 without VNNI", ("qemu-x86_64-static", "-cpu", "Haswell")),
+        ("Nehalem (QEMU)", "SSE4", ("qemu-x86_64-static", "-cpu", "Nehalem")),
+    ]
+    if os.uname().machine == "x86_64":
+        for name, path, before in shown:
+            if shutil.which(before[0]):
+                yield Processor(name, path, {runtime: (*before, *python) for runtime, python in here.items()})
+    cores = {"cortex-a53": "ARM NEON", "cortex-a72": "ARM NEON", "cortex-a76": "ARM dot product"}
+    for core, path in cores.items():
+        commands = {name: (str(arm64 / f"{core}.{name}"),) for name in REGISTRY} if arm64 else {}
+        if commands and all(Path(command).is_file() for (command,) in commands.values()):
+            yield Processor(f"{core} (QEMU)", path, commands)
+
+
+def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
+    """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit where it refuses."""
+    arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json", "--decisions"]
+    arguments += ["--vad", "energy"]  # the other VAD is an extra, with a network of its own
+    done = subprocess.run(
+        [*python, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(python)}: {done.stderr.strip() or done.returncode}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def differences(ours: list[dict], theirs: list[dict]) -> dict:
+    """Largest difference of a probability and shares of results that differ in what they say.
+
+    >>> say = {"type": "hop", "seconds": 1, "state": "deciding", "emotion": "sad", "probs": {"sad": 0.6, "happy": 0.4}}
+    >>> other = say | {"emotion": "happy", "probs": {"sad": 0.5, "happy": 0.5}}
+    >>> found = differences([say, say], [say, other])
+    >>> round(found["max_abs_diff"], 3), found["flip_rate"], found["n_decisions"]
+    (0.1, 0.5, 2)
+    """
+    if [without_answer(event) for event in ours] != [without_answer(event) for event in theirs]:
+        raise SystemExit("error: the two streams differ in their decisions, states or segments")
+    decided = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.get("probs")]
+    return {
+        "max_abs_diff": max(abs(a["probs"][name] - b["probs"][name]) for a, b in decided for name in a["probs"]),
+        "flip_rate": sum(a["emotion"] != b["emotion"] for a, b in decided) / len(decided),
+        "n_decisions": len(decided),
+    }
+
+
+def without_answer(event: dict) -> tuple:
+    """What an event is of, whatever is answered."""
+    return (*(event.get(key) for key in ("type", "seconds", "state", "start_seconds", "verdict")), "probs" in event)
+
+
+def identities() -> dict[str, str]:
+    """Bundle that ships -> SHA-256 over its files: a transcript names those it is of."""
+    return {name: Bundle.open(PRETRAINED.parent / name).manifest.identity for name in BUNDLES}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--arm64", type=Path, metavar="FOLDER", help="made by benchmarks/device/arm64_system.sh")
+    args = parser.parse_args()
+    failed = False
+    for name, identity in identities().items():
+        sys.stdout.write(f"bundle {name}: {identity}\n")
+    head = f"{'processor':20} {'bundle':8} {'runtime':8} {'decisions':>9} {'flips':>6} {'max difference':>15}"
+    sys.stdout.write(head + "\n")
+    ours = {
+        (bundle, runtime): stream((sys.executable,), bundle, runtime)
+        for bundle in BUNDLES
+        for runtime in REGISTRY
+        if installed(runtime)
+    }
+    for processor in emulated(args.arm64):
+        for (bundle, runtime), events in ours.items():
+            found = differences(events, stream(processor.command[runtime], bundle, runtime))
+            past = found["max_abs_diff"] > LIMIT or found["flip_rate"] > 0
+            failed |= past
+            sys.stdout.write(
+                f"{processor.name:20} {bundle:8} {runtime:8} {found['n_decisions']:9} {found['flip_rate']:6.2f} "
+                f"{found['max_abs_diff']:15.2g}{'  PAST THE LIMIT' if past else ''}\n"
+            )
+            sys.stdout.flush()
+            row = {"processor": processor.name, "emulates": processor.int8_path, "bundle": bundle, "runtime": runtime}
+            add_row(RESULTS, row | found | {"identity": identities()[bundle]}, ("processor", "bundle", "runtime"))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The model that ships, and every scheme under every runtime."""

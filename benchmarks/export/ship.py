@@ -1,0 +1,65 @@
+"""Train the model that ships and make its two bundles: edge/pretrained/float32 and edge/pretrained/int8.
+
+    SER_DATA=FOLDER python -m benchmarks.export.ship --quantize-python PYTHON
+
+Protocol all-corpora: RAVDESS, EmoDB and CREMA-D on the six emotions they share; a tenth of the speakers of each chooses
+the epoch, the temperature and the threshold and passes the export, all others train. `--quantize-python` names the
+Python of an environment with the tflite extra (both runtimes then ship). Also writes the clip that `make demo` plays.
+The model card is made afterwards by benchmarks.tables.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import soundfile
+
+from benchmarks.harness import recipes
+from benchmarks.harness.corpora import folders
+from benchmarks.harness.jobs import run_all
+from crnn.synthetic import SAMPLE_RATE, demo_clip
+
+PRETRAINED = Path("edge/pretrained")
+
+
+DEMO_CLIP = PRETRAINED / "synthetic_voice.flac"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quantize-python", default=sys.executable)
+    args = parser.parse_args()
+    job = recipes.job(args.recipe, "all-corpora", 0, args.seed)
+    for _ in run_all([job], 1):
+        pass
+    PRETRAINED.mkdir(parents=True, exist_ok=True)
+    soundfile.write(DEMO_CLIP, demo_clip(), SAMPLE_RATE)
+    data = [f"{corpus}:{folder}" for corpus, folder in folders(job.protocol, job.fold).items()]
+    for name, scheme in (("float32", "float32"), ("int8", "int8")):
+        shutil.rmtree(PRETRAINED / name, ignore_errors=True)
+        command = [
+            "quantize.py",
+            job.folder.path,
+            "--out",
+            PRETRAINED / name,
+            "--scheme",
+            scheme,
+            "--prune",
+            "0",
+            "--json",
+        ]
+        made = subprocess.run(
+            [args.quantize_python, *map(str, command), "--data", *data], stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        for row in json.loads(made)["rows"]:
+            if row["ships"]:
+                print(f"{name}: {row['runtime']} {row['bytes']:,} bytes, UAR on dev {row['uar']:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Hostile inputs for every reader of files that others may have written."""

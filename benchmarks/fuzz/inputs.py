@@ -1,0 +1,281 @@
+"""Hostile files, made by structure: sound ones with one or a few places changed to what nobody would write.
+
+Hypothesis strategies of bytes; `benchmarks.fuzz.readers` says which reader gets which.
+"""
+
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+from hypothesis import strategies as st
+
+HOSTILE = [
+    None, True, False, 0, -1, 1, 2, 3.5, 2**31, 2**53 + 1, 2**63, 10**19, 10**30, 1e-320, 1e308, -0.0, float("nan"),
+    float("inf"), -float("inf"), "", " ", "x", "1", "\x1b[31m", "a\nb", "\u202eevil", "\ud800", "\udcff", "\0",
+    "../../etc/passwd", "/etc/passwd", ".", "a" * 5000, "\u0661\u0662", [], {}, [[]], [1], ["a", "a"], {"a": 1},
+    {"": {}}, [0] * 5000, [None], "NaN", "neutral", "uncertain",
+]  # fmt: skip
+NUMBERS = [0, 1, 2, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4, 2**20]
+
+TRAPS = [
+    "seed: 1\nseed: 2\n", "seed: !!python/object/apply:os.system [id]\n", "a: &a [*a]\n", "<<: {seed: 1}\n", "\t",
+    "\0", "seed: 0x" + "f" * 5000 + "\n", "seed: " + "9" * 5000 + "\n", "[" * 2000, "? [1]\n: 2\n", "---\n",
+    "optim: {learning_rate: .nan}\n", "a: !!binary x\n", "%TAG ! x\n", "seed: 1:60:99\n", "b: !!set {a}\n",
+    "seed: 2020-13-45\n",
+]  # fmt: skip
+"""What YAML can do besides naming values"""
+
+
+@st.composite
+def json_like(draw, values: object) -> bytes:
+    """JSON of `values` with some places changed; then, now and then, its text as well."""
+    values = json.loads(json.dumps(values))
+    for _ in range(draw(st.integers(0, 3))):
+        values = _changed(draw, values)
+    text = json.dumps(values)
+    kind = draw(st.integers(0, 11))
+    if kind == 0:
+        text = text.replace(
+            draw(st.sampled_from(["1", "0", '"', ":", ","])),
+            draw(st.sampled_from(["1e400", "9" * 5000, "-", "", "NaN"])),
+            1,
+        )
+    elif kind == 1:
+        name = draw(st.sampled_from(sorted(values) if isinstance(values, dict) and values else ["a"]))
+        text = text[:-1] + f', "{name}": 1}}'
+    elif kind == 2:
+        depth = draw(st.sampled_from([40, 2000, 100_000]))
+        text = text.replace("1", "[" * depth + "]" * depth, 1)
+    data = text.encode("utf-8", "surrogatepass")
+    if kind == 3:
+        data = draw(st.sampled_from([b"\xef\xbb\xbf", b"\xff\xfe", b"\0", b" " * 2_000_000])) + data
+    elif kind == 4:
+        data = json.dumps(values).encode(draw(st.sampled_from(["utf-16", "utf-32"])))
+    elif kind == 5:
+        data = draw(damaged(data))
+    return data
+
+
+def _changed(draw, values: object) -> object:
+    """`values` with one place, at a depth that is drawn, replaced, removed, repeated or renamed."""
+    if isinstance(values, dict) and values and draw(st.integers(0, 9)):
+        key = draw(st.sampled_from(sorted(values)))
+        kind = draw(st.integers(0, 9))
+        if kind == 0:
+            return {name: value for name, value in values.items() if name != key}
+        if kind == 1:
+            return values | {str(draw(st.sampled_from(HOSTILE))): values[key]}
+        return values | {key: _changed(draw, values[key])}
+    if isinstance(values, list) and values and draw(st.integers(0, 5)):
+        place = draw(st.integers(0, len(values) - 1))
+        kind = draw(st.integers(0, 4))
+        if kind == 0:
+            return values[:place] + values[place + 1 :]
+        if kind == 1:
+            return [*values, values[place]]
+        return [*values[:place], _changed(draw, values[place]), *values[place + 1 :]]
+    return draw(st.sampled_from(HOSTILE))
+
+
+@st.composite
+def yaml_like(draw, values: object) -> bytes:
+    """YAML of `values` with some places changed, pieces of the language's own traps put in, or damaged."""
+    import yaml
+
+    values = json.loads(json.dumps(values))
+    for _ in range(draw(st.integers(0, 2))):
+        values = _changed(draw, values)
+    # Half of a surrogate pair has no place in YAML: PyYAML refuses to write it.
+    text = yaml.safe_dump(json.loads(json.dumps(values).replace("\\ud", "\\u0d")))
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        lines = text.splitlines(keepends=True)
+        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(TRAPS)))
+        text = "".join(lines)
+    elif kind == 1:
+        text = text.replace(draw(st.sampled_from([": 1", ": 0", "\n"])), draw(st.sampled_from(TRAPS)), 1)
+    data = text.encode()
+    return draw(damaged(data)) if kind == 2 else data
+
+
+@st.composite
+def damaged(draw, data: bytes) -> bytes:
+    """Cut, or with bytes or 32-bit numbers overwritten, or pieces taken out or put in twice."""
+    data = bytearray(data)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(data) - 5)))
+        kind = draw(st.integers(0, 5))
+        if kind == 0:
+            del data[at:]
+        elif kind <= 2:
+            data[at : at + 1] = bytes([draw(st.integers(0, 255))])
+        elif kind == 3:
+            at -= at % 4
+            data[at : at + 4] = struct.pack("<I", draw(st.sampled_from(NUMBERS)))
+        elif kind == 4:
+            del data[at : at + draw(st.integers(1, 64))]
+        else:
+            data[at:at] = data[at : at + draw(st.integers(1, 64))]
+    return bytes(data)
+
+
+@st.composite
+def npz_like(draw, arrays: dict[str, np.ndarray]) -> bytes:
+    """An .npz file whose arrays, headers, entries or bytes are changed."""
+    arrays = dict(arrays)
+    files = {}
+    for name in arrays:
+        files[f"{name}.npy"] = _npy(arrays[name])
+    for _ in range(draw(st.integers(1, 2))):
+        name = draw(st.sampled_from(sorted(files)))
+        array = arrays[name.removesuffix(".npy")] if name.removesuffix(".npy") in arrays else np.zeros(2)
+        kind = draw(st.integers(0, 9))
+        if kind == 0:
+            dtype = draw(st.sampled_from(["f8", ">f4", "i4", "O", "U3", "S4", "c8", "b1", "M8[s]", "u1", "V8"]))
+            files[name] = _npy(_cast(array, dtype))
+        elif kind == 1:
+            shape = draw(st.sampled_from([(), (0,), (1,), (3, 0), (2, 2, 2), array.shape[::-1]]))
+            files[name] = _npy(np.zeros(shape, array.dtype))
+        elif kind in (2, 3):
+            files[name] = draw(lying_header(files[name]))
+        elif kind == 4:
+            del files[name]
+            if not files:
+                break
+        elif kind == 5:
+            strange = draw(st.sampled_from(["../x.npy", "/x.npy", "x", "", "a\x1b.npy", "x.npy/", "x" * 500, "é.npy"]))
+            files[strange] = files[name]
+        elif kind == 6 and array.dtype.kind == "f" and array.size:
+            values = array.copy()
+            values.flat[draw(st.integers(0, array.size - 1))] = draw(
+                st.sampled_from([np.nan, np.inf, -np.inf, 1e4, -1e4, 0])
+            )
+            files[name] = _npy(values)
+        elif kind == 7:
+            files[name] = _npy(np.asfortranarray(array))
+        elif kind == 8:
+            files[name] = draw(damaged(files[name]))
+        else:
+            files[name] += bytes(draw(st.sampled_from([1, 100, 40_000_000])))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))) as file:
+        for name, data in files.items():
+            file.writestr(name or "empty", data)
+    data = out.getvalue()
+    return draw(damaged(data)) if draw(st.integers(0, 4)) == 0 else data
+
+
+@st.composite
+def lying_header(draw, data: bytes) -> bytes:
+    """An .npy file whose header promises something else."""
+    shape = draw(
+        st.sampled_from(["(10**12,)", "(1000000000000,)", "(-1,)", "(2, 2)", "()", "(True,)", "(1.5,)", "[3]"])
+    )
+    descr = draw(
+        st.sampled_from(["'<f4'", "'|O'", "'<U1000000000'", "[('a', '<f4')]", "'>f4'", "'x'", "('<f4', (3,))"])
+    )
+    order = draw(st.sampled_from(["False", "True", "1", "None"]))
+    text = draw(
+        st.sampled_from([f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}", "{}", "(" * 500])
+    )
+    header = text.encode().ljust(118) + b"\n"
+    return data[:8] + struct.pack("<H", len(header)) + header + data[128:]
+
+
+def _npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=True)
+    return out.getvalue()
+
+
+def _cast(array: np.ndarray, dtype: str) -> np.ndarray:
+    try:
+        with np.errstate(all="ignore"):
+            return array.astype(dtype)
+    except (ValueError, TypeError):
+        return np.zeros(array.shape, dtype)
+
+
+@st.composite
+def onnx_like(draw, data: bytes) -> bytes:
+    """An ONNX file with nodes, constants or ends changed; or damaged."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    if draw(st.integers(0, 3)) == 0:
+        return draw(damaged(data))
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    for _ in range(draw(st.integers(1, 2))):
+        node = graph.node[draw(st.integers(0, len(graph.node) - 1))]
+        constant = graph.initializer[draw(st.integers(0, len(graph.initializer) - 1))]
+        kind = draw(st.integers(0, 12))
+        if kind == 0:
+            known = sorted({other.op_type for other in graph.node})
+            node.op_type = draw(
+                st.sampled_from([*known, "Loop", "If", "Scan", "ConstantOfShape", "Expand", "", "\x1b"])
+            )
+        elif kind == 1:
+            node.domain = draw(st.sampled_from(["", "com.microsoft", "evil", "ai.onnx.ml", "\u202e"]))
+        elif kind == 2:
+            _endless(graph, helper, TensorProto)
+        elif kind == 3:
+            constant.data_location = TensorProto.EXTERNAL
+            constant.external_data.add(
+                key="location", value=draw(st.sampled_from(["../x", "/etc/passwd", "bundle.json"]))
+            )
+        elif kind == 4:
+            del constant.dims[:]
+            constant.dims.extend(draw(st.sampled_from([[2**40], [-1], [2**31, 2**31], [], [0], [1] * 9])))
+        elif kind == 5:
+            constant.data_type = draw(st.integers(0, 25))
+        elif kind == 6:
+            end = draw(st.sampled_from([graph.input, graph.output]))[0]
+            end.type.tensor_type.elem_type = draw(st.sampled_from([0, 2, 7, 8, 10, 11]))
+        elif kind == 7:
+            end = draw(st.sampled_from([graph.input, graph.output]))[0]
+            for size in end.type.tensor_type.shape.dim:
+                size.dim_param = "n"
+        elif kind == 8:
+            graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+        elif kind == 9:
+            graph.node.remove(node)
+        elif kind == 10 and node.attribute:
+            attribute = node.attribute[draw(st.integers(0, len(node.attribute) - 1))]
+            if attribute.ints:
+                attribute.ints[0] = draw(st.sampled_from([-1, 0, 3, 1000, 2**20, 2**40, -(2**62)]))
+            else:
+                attribute.i = draw(st.sampled_from([-1, 0, 3, 1000, 2**20, 2**40]))
+        elif kind == 11 and constant.raw_data:
+            constant.raw_data = draw(damaged(constant.raw_data))
+        else:
+            node.input.append(draw(st.sampled_from(["", "nowhere", node.output[0] if node.output else "x"])))
+        if not graph.node:
+            break
+    return model.SerializeToString()
+
+
+def _endless(graph, helper, types) -> None:
+    """A Loop without an end before the output."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["again"]), helper.make_node("Identity", ["state"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", types.INT64, []),
+            helper.make_tensor_value_info("go", types.BOOL, []),
+            helper.make_tensor_value_info("state", types.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("again", types.BOOL, []),
+            helper.make_tensor_value_info("next", types.FLOAT, None),
+        ],
+    )
+    graph.initializer.append(helper.make_tensor("true", types.BOOL, [], [True]))
+    name = graph.output[0].name
+    for node in graph.node:
+        for place, made in enumerate(node.output):
+            if made == name:
+                node.output[place] = "before"
+    graph.node.append(helper.make_node("Loop", ["", "true", "before"], [name], body=body))

@@ -1,0 +1,1 @@
+"""What the instruments share: training runs, corpora, result files, pooling, plots."""

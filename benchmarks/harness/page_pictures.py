@@ -1,0 +1,105 @@
+"""The pictures in docs/page.md: every tab of the real page in a real Chromium, with the clip that ships.
+
+python -m benchmarks.harness.page_pictures        needs the ui extra, playwright and chromium
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import soundfile
+from playwright.sync_api import Page, sync_playwright
+
+from edge.bundle import PRETRAINED
+
+CLIP = PRETRAINED.parent / "synthetic_voice.flac"
+OUT = Path(__file__).resolve().parents[2] / "docs" / "images"
+SIZE = {"width": 1100, "height": 700}
+
+
+def recording(page: Page) -> None:
+    page.set_input_files("#clip input[type=file]", CLIP)
+    page.click("#recognize")
+    page.wait_for_selector("#result .ser-picture image")
+
+
+def live(page: Page) -> None:
+    page.click("button[role=tab]:has-text('Live')")
+    page.click("#ser-start")
+    page.wait_for_selector("#ser-history tr:nth-child(3)", timeout=60_000)
+    page.wait_for_function("/angry/.test(document.querySelector('.ser-now').textContent)", timeout=60_000)
+
+
+def compare(page: Page) -> None:
+    page.click("button[role=tab]:has-text('Compare')")
+    page.set_input_files("#both input[type=file]", CLIP)
+    page.click("#compare")
+    page.wait_for_selector("#right .ser-picture image")
+
+
+def correct(page: Page) -> None:
+    page.click("button[role=tab]:has-text('Correct')")
+    page.wait_for_selector("#ser-recordings tr:nth-child(3)")
+    page.select_option("#ser-recordings tr:nth-child(3) select", "happy")
+    page.wait_for_selector("#ser-correct-note:has-text('1 corrected')")
+
+
+def keep(folder: Path) -> Path:
+    """What the loop keeps of the clip, heard whole and in parts."""
+    kept = folder / "kept"
+    samples, rate = soundfile.read(CLIP)
+    for number, seconds in enumerate((4.0, 5.5, len(samples) / rate)):
+        part = folder / f"part{number}.wav"
+        soundfile.write(part, samples[: round(seconds * rate)], rate, subtype="PCM_16")
+        command = [sys.executable, "stream_infer.py", part, "--keep-unsure", kept]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return kept
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        voice = Path(folder) / "voice.wav"
+        samples, rate = soundfile.read(CLIP)
+        soundfile.write(voice, samples, rate, subtype="PCM_16")
+        command = [
+            sys.executable,
+            "-m",
+            "edge.page",
+            "--port",
+            "0",
+            "--vad",
+            "energy",
+            "--corrections",
+            keep(Path(folder)),
+        ]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            url = server.stdout.readline().strip()
+            with sync_playwright() as driver:
+                browser = driver.chromium.launch(
+                    executable_path=shutil.which("chromium"),
+                    args=[
+                        "--no-sandbox",
+                        "--use-fake-ui-for-media-stream",
+                        "--use-fake-device-for-media-stream",
+                        f"--use-file-for-fake-audio-capture={voice}",
+                    ],
+                )
+                for shown in (recording, live, compare, correct):
+                    page = browser.new_page(viewport=SIZE)
+                    page.goto(url)
+                    page.wait_for_selector("#recognize")
+                    shown(page)
+                    page.wait_for_timeout(300)  # for Gradio's fading
+                    page.screenshot(path=OUT / f"page-{shown.__name__}.png", full_page=True)
+                    page.close()
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()

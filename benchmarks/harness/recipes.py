@@ -1,0 +1,56 @@
+"""The two recipes that the instruments measure: for unseen corpora, which ships, and tuned within a corpus."""
+
+from collections.abc import Iterable
+
+from benchmarks.harness.jobs import Job
+from crnn.data.protocols import protocol_facts
+
+CROSS = "cross-leave-one-out"
+HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(CROSS)["folds"])}
+"""Corpus -> fold of cross-leave-one-out that leaves it out"""
+SHIPS = "narrow-96-denoised"
+"""The recipe of the bundles in edge/pretrained/, for unseen corpora"""
+TUNED = "narrow-96"
+"""The same network on recordings as they are, tuned within a corpus"""
+RECIPE = ("--config", "configs/recipe.yaml")
+AS_RECORDED = (
+    *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
+    *("--optim.eval_every", "2", "--model.spectral_floor_db", "null"),
+)
+"""With the noise of every recording, without a spectral floor, the epoch chosen on the corpora's own speakers"""
+RECIPES: dict[str, tuple[str, ...]] = {SHIPS: RECIPE, TUNED: (*RECIPE, *AS_RECORDED)}
+"""Name -> settings of train.py for runs across corpora"""
+TUNE = ("--config", "configs/tune-long.yaml")
+"""Settings of train.py within a corpus, where a run continues from one across corpora: its features and model stay"""
+HALF = ("--optim.epoch_clips", "2000")
+SHORTER_EPOCHS = {"cremad-evar": HALF, "cross-single": HALF}
+"""Protocol -> settings: one epoch over all clips would take several times as long as on the other protocols"""
+
+
+def n_folds(protocol: str) -> int:
+    facts = protocol_facts(protocol)
+    return len(facts.get("folds") or facts["test"])
+
+
+def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Iterable[int] | None = None) -> list[Job]:
+    """The runs of a recipe on all folds, or on `folds`, of some protocols; seed by seed."""
+    return [
+        job(recipe, protocol, fold, seed)
+        for seed in seeds
+        for protocol in protocols
+        for fold in range(n_folds(protocol))
+        if folds is None or fold in folds
+    ]
+
+
+def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
+    """The run of a recipe on one fold; within a corpus it continues from the cross run that left the corpus out.
+
+    Training leaves the test speakers unread: the instruments read them, once the recipe is final.
+    """
+    facts = protocol_facts(protocol)
+    common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
+    if "folds" in facts or "corpus" not in facts:
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
+    start = job(recipe, CROSS, HELD_OUT[facts["corpus"]], seed)
+    return Job(recipe, protocol, fold, seed, (*TUNE, *common), start)
