@@ -1,4 +1,4 @@
-"""A sink of one's own: how long was each emotion heard? python examples/own_sink.py recording.wav
+"""A sink of one's own: seconds of each emotion in a recording. python examples/own_sink.py recording.wav
 
 A sink is any object with `write` and `close`; `listen` passes every event to it. It gets the same events from a
 microphone: replace `from_file(...)` by `edge.audio.microphone.Microphone(model.sample_rate)` (the extra `mic`).
