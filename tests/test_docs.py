@@ -169,8 +169,11 @@ def test_every_option_named_in_a_sentence_exists():
     for page in PAGES:
         for token in inline(page, "code_inline"):
             first = Path(token.content.split()[0]).name
-            recorded = token.content.startswith("python -m benchmarks.")  # a record of what was run, at its commit
-            if recorded or first in FOREIGN or first in ("make", "torchrun"):
+            instrument = re.match(r"python -m (benchmarks[\w.]*)", token.content)
+            if instrument:
+                assert importlib.util.find_spec(instrument[1]), f"{page.name}: no module {instrument[1]}"
+                continue
+            if first in FOREIGN or first in ("make", "torchrun"):
                 continue
             named = set(re.findall(r"(?<![\w-])--[a-z][\w.-]*", token.content))
             assert named <= known, f"{page.name}: {', '.join(named - known)} is no option of any program here"
