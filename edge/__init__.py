@@ -1,10 +1,8 @@
-"""What leaves for the device.
+"""Everything that runs on a device, and everything that makes what it runs.
 
-Workstation (may use torch): compress drives shrink (wish, importance, prune, fine_tune, trials), exporting (export_*,
-quantize_*), verify and assemble.
-Device (standard library, NumPy and one runtime): bundle, runtimes, streaming, decision, smoothing, vad, silero,
-evidence, utterances, sources, microphone (capture, capture_process, ring, input_watch), events, sinks, listening;
-and what examines it: doctor, doctor_checks, machine, selftest.
+Device half, lower rooms first (standard library, NumPy and one runtime, no torch): runtimes, audio, stream, bundle, loop,
+sinks, enroll, doctor, feedback, page; `preflight` checks extras and paths.
+Workstation half (may use torch): prune, export, evaluate. `pretrained/` holds the bundles that ship.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""Test clips through the whole listening loop of a bundle (`python -m edge.evaluate`)."""
+"""Measures a bundle on test clips, through the whole listening loop (`python -m edge.evaluate`)."""

@@ -1,10 +1,10 @@
-"""Play test clips through the whole listening loop of a bundle: gate, utterances, segments, abstention.
+"""Measure a bundle on test clips, through the whole listening loop: VAD, utterances, segments, abstention.
 
     python -m edge.evaluate BUNDLE --protocol ravdess-luna5 --fold 0 --data ravdess:FOLDER
-    python -m edge.evaluate BUNDLE --data emodb:FOLDER       a corpus that the bundle has not heard
+    python -m edge.evaluate BUNDLE --data emodb:FOLDER       a corpus that the bundle was not trained on
 
-A clip is decided by its segment with most time from onset to end; one in which the gate hears nobody counts as wrong.
-Beside it stands the whole-clip figure: the mean logits over all windows, without a gate. Exit code 2: bad input.
+A clip is decided by its longest segment; a clip in which the VAD detects no voice counts as wrong. The whole-clip
+figures are those of the mean logits over all windows, without VAD. Exit code 2: bad input.
 """
 
 from crnn.cli.interrupt import interruptible, starting
@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.evaluate", __doc__)
     parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
     parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
-    parser.add_argument("--protocol", help="its test speakers are played (default: every speaker of --data)")
+    parser.add_argument("--protocol", help="play its test speakers (default: every speaker of --data)")
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
     add_vad_option(parser)
     parser.add_argument(
@@ -55,7 +55,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     loop = UtteranceRecognizer(recognizer, vad)
 
     with needed("edge.evaluate", "train"):
-        from crnn.data.prepare import given_folders  # after what can fail at once: torch takes seconds
+        from crnn.data.prepare import given_folders  # imports torch, which takes seconds
         from edge.evaluate.playback import judge, play, unseen_clips
     interruptible()
 
@@ -77,7 +77,7 @@ def evaluate(args: argparse.Namespace) -> dict:
 
 
 def _model_at_chance(provenance: dict) -> str:
-    """What quantize.py has found out about it; older bundles do not say."""
+    """What the bundle says of its model's chance level; older bundles say nothing."""
     found = provenance
     for key in ("confidence_dev", "chosen_on", "at_chance"):
         found = found.get(key) if isinstance(found, dict) else None
@@ -107,7 +107,7 @@ def as_text(made: dict) -> str:
 
 
 def doubts(made: dict) -> list[str]:
-    """Why these figures, or the model, may be those of a guess."""
+    """Reasons why these figures, or the model, may be no better than chance."""
     of_model = [made["model_at_chance"]] if made["model_at_chance"] else []
     return of_model + [made[mode]["at_chance"] for mode in ("whole", "stream") if made[mode]["at_chance"]]
 

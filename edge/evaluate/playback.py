@@ -1,4 +1,4 @@
-"""Test clips through the whole listening loop: gate, utterances, segments; and beside it the whole-clip figures."""
+"""Plays test clips through the whole listening loop, and computes its figures and those of whole clips."""
 
 import logging
 from collections import Counter
@@ -29,7 +29,7 @@ HEADLINE = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece")
 
 @dataclass(frozen=True)
 class Clips:
-    """Recordings of speakers whom the bundle has not heard."""
+    """Recordings of speakers that the bundle was not trained on."""
 
     utterances: tuple[Utterance, ...]
     cache: AudioCache
@@ -41,18 +41,21 @@ def unseen_clips(
     manifest: Manifest, protocol: str | None, fold: int, given: dict[str, str], cache_folder: Path | None = None
 ) -> Clips:
     """The test clips of a fold, or without a protocol every clip of the corpora in `given` (corpus -> folder), whose
-    emotion the bundle knows.
+    emotion is a label of the bundle.
 
-    Raises InputError if the bundle may have heard their speakers: a corpus it was made with is only open for the test
-    speakers of its own protocol and fold.
+    Raises InputError if the bundle may be trained on their speakers: of a corpus it was made with, only the test
+    speakers of its own protocol and fold may be played.
     """
     made = manifest.provenance
-    require("corpora_heard" in made, "bundle.json: does not say which corpora the bundle has heard; make it again")
-    heard = set(made["corpora_heard"])
+    require("corpora_heard" in made, "bundle.json: does not say which corpora the bundle was trained on; make it again")
+    trained_on = set(made["corpora_heard"])
     own = f"--protocol {made.get('protocol')} --fold {made.get('fold')}"
     if protocol is None:
-        known = sorted(heard & set(given))
-        require(not known, f"--data {', '.join(known)}: the bundle has heard speakers of it; play its own test: {own}")
+        known = sorted(trained_on & set(given))
+        require(
+            not known,
+            f"--data {', '.join(known)}: the bundle was trained on speakers of it; play its own test fold: {own}",
+        )
         require(bool(given), "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
         opened = [
             preparation.open_corpus(name, root, LAYOUT, manifest.features.sample_rate, cache_folder)
@@ -69,14 +72,14 @@ def unseen_clips(
         split_hash = split.hash
         require(len(found) > 0, f"{protocol} fold {fold} has no test speakers; give another fold or protocol")
         same = (made.get("protocol"), made.get("fold"), made.get("split_hash")) == (protocol, fold, split_hash)
-        known = sorted(heard & {u.corpus for u in found})
+        known = sorted(trained_on & {u.corpus for u in found})
         require(
             same or not known,
-            f"{protocol} fold {fold}, split {split_hash}: the bundle has heard speakers of {', '.join(known)} and has "
-            f"only left out those of its own test: {own}, split {made.get('split_hash')}",
+            f"{protocol} fold {fold}, split {split_hash}: the bundle was trained on speakers of {', '.join(known)}; "
+            f"only those of its own test fold were left out: {own}, split {made.get('split_hash')}",
         )
     clips = tuple(u for u in found if u.emotion in manifest.labels)
-    require(len(clips) > 0, f"no recording has an emotion that the bundle knows ({', '.join(manifest.labels)})")
+    require(len(clips) > 0, f"no recording has an emotion of the bundle ({', '.join(manifest.labels)})")
     if len(clips) < len(found):
         log.warning("%d of %d recordings left out: the bundle has no such emotion", len(found) - len(clips), len(found))
     return Clips(clips, cache, split_hash)
@@ -84,19 +87,19 @@ def unseen_clips(
 
 @dataclass(frozen=True)
 class Played:
-    """What the loop made of some clips, in their order."""
+    """Results of the loop on some clips, in their order."""
 
     truth: np.ndarray
     """Class indices `(n,)`"""
     whole: np.ndarray
-    """Probabilities `(n, n_classes)` of the mean logits over all windows of the clip, without a gate"""
+    """Probabilities `(n, n_classes)` of the mean logits over all windows of the clip, without VAD"""
     stream: np.ndarray
-    """Probabilities `(n, n_classes)` of the segment with most time from onset to end; a clip in which the gate hears
-    nobody counts as wrong: 0 for the truth, the others alike"""
+    """Probabilities `(n, n_classes)` of the longest segment; 0 for the truth, and equal for the others, in a clip in
+    which the VAD detects no voice, which counts as wrong"""
     verdicts: tuple[Verdict | None, ...]
     """Of that segment"""
     n_segments: np.ndarray
-    """Per clip `(n,)`; 0 where nobody was heard"""
+    """Segments with a voice, per clip `(n,)`"""
 
 
 def play(loop: UtteranceRecognizer, clips: Clips) -> Played:
@@ -110,9 +113,9 @@ def play(loop: UtteranceRecognizer, clips: Clips) -> Played:
         waveform = clips.cache.waveform(u.name)
         whole.append(probabilities(clip_decisions(recognizer, waveform).mean(axis=0), temperature))
         loop.reset()
-        told = [t for at in range(0, len(waveform), chunk) for t in loop.push(waveform[at : at + chunk])]
-        told += loop.flush()
-        segments = [t for t in told if isinstance(t, Segment)]
+        results = [r for at in range(0, len(waveform), chunk) for r in loop.push(waveform[at : at + chunk])]
+        results += loop.flush()
+        segments = [result for result in results if isinstance(result, Segment)]
         longest = max(segments, key=lambda segment: segment.end_seconds - segment.start_seconds)
         verdicts.append(longest.verdict)
         if longest.verdict is Verdict.NO_SPEECH:
@@ -139,8 +142,8 @@ def judge(played: Played, utterances: tuple[Utterance, ...], labels: tuple[str, 
     made["abstained"] = {verdict.value: reasons[verdict.value] / n for verdict in Verdict}
     made["answered"] = {"share": float(answered.mean())}
     if answered.any():
-        kept = [u for u, keep in zip(utterances, answered, strict=True) if keep]
-        figures = summarize(played.stream[answered], played.truth[answered], kept, labels)
+        with_answer = [u for u, given in zip(utterances, answered, strict=True) if given]
+        figures = summarize(played.stream[answered], played.truth[answered], with_answer, labels)
         made["answered"] |= {key: figures[key] for key in ("uar", "wa")}
     made["segments_per_clip"] = float(played.n_segments.mean())
     return made

@@ -1,1 +1,1 @@
-"""From a trained model to a verified bundle: export, quantize, compare, assemble."""
+"""From a trained model to a verified bundle: prune, export, quantize, verify, assemble (`edge.export.pipeline`)."""

@@ -1,4 +1,4 @@
-"""Encoder and head as ONNX files, in the shapes the stream uses, one pair per scheme."""
+"""Writes encoder and head as ONNX files, in the shapes that the stream uses, one pair per scheme."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -17,24 +17,24 @@ MADE_WITH = ("torch", "onnx", "onnxruntime")
 
 
 def installed() -> bool:
-    """Whether the export extra is here."""
+    """Whether the export extra is installed."""
     return all(find_spec(package) for package in ("onnx", "onnxruntime"))
 
 
 def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path) -> dict[str, tuple[Path, Path]]:
     """Write the files of every scheme into `folder`; returns scheme -> (encoder file, head file).
 
-    `blocks`: what the encoder hears, float32 of its input shape, to calibrate the static scheme on. With dynamic_int8
-    the encoder is the float32 file: it has convolutions alone, and dynamically quantized ones are slower than float32.
+    `blocks`: inputs of the encoder, float32, to calibrate static_int8 on. Under dynamic_int8 the encoder is the float32
+    file: it has only convolutions, and dynamically quantized convolutions are slower than float32.
     """
-    from edge.export import onnx_quantize as quantize_onnx  # the export extra
+    from edge.export import onnx_quantize  # needs the export extra
 
     for part in (encoder, head):
         float32 = folder / f"{part.name}.float32.onnx"
         export(part, float32)
-        quantize_onnx.float16(float32, folder / f"{part.name}.float16.onnx")
-    quantize_onnx.static_int8(folder / "encoder.float32.onnx", folder / "encoder.static_int8.onnx", blocks)
-    quantize_onnx.dynamic_int8(folder / "head.float32.onnx", folder / "head.dynamic_int8.onnx")
+        onnx_quantize.float16(float32, folder / f"{part.name}.float16.onnx")
+    onnx_quantize.static_int8(folder / "encoder.float32.onnx", folder / "encoder.static_int8.onnx", blocks)
+    onnx_quantize.dynamic_int8(folder / "head.float32.onnx", folder / "head.dynamic_int8.onnx")
     made = {
         "float32": ("float32", "float32"),
         "float16": ("float16", "float16"),
@@ -46,10 +46,10 @@ def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path)
 
 def export(part: Part, path: Path) -> None:
     """Write a part as float32 for inputs of exactly its example's shape."""
-    from edge.export import onnx_quantize as quantize_onnx
+    from edge.export import onnx_quantize
 
     with warnings.catch_warnings():
-        # torch prefers its newer exporter; this one is much faster, and the gate checks what it writes.
+        # torch recommends its newer exporter; this one is much faster, and `edge.export.verify` checks the files.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1")
         torch.onnx.export(
@@ -61,18 +61,18 @@ def export(part: Part, path: Path) -> None:
             input_names=[part.input_name],
             output_names=[part.output_name],
         )
-    quantize_onnx.fold(path)
+    onnx_quantize.fold(path)
 
 
 def saturating(path: Path) -> list[str]:
-    """Names of the int8 weights of a file whose sums some processor cuts off (`edge.export.onnx_quantize`)."""
-    from edge.export import onnx_quantize as quantize_onnx
+    """Names of the int8 weights of a file whose sums saturate on some processors (`edge.export.onnx_quantize`)."""
+    from edge.export import onnx_quantize
 
-    return quantize_onnx.saturating(path)
+    return onnx_quantize.saturating(path)
 
 
 def tensors(path: Path) -> Iterable[StoredTensor]:
-    """Every constant of a file, as `edge.export.tensor_types` wants them."""
+    """Every constant of a file, for `edge.export.tensor_types`."""
     import onnx
 
     graph = onnx.load(path, load_external_data=False).graph

@@ -1,8 +1,8 @@
-"""ONNX files made smaller: folded, float16, dynamic int8, static int8. Each works on a file and writes a file.
+"""Folds and quantizes ONNX files: float16, dynamic int8, static int8. Each function reads a file and writes a file.
 
 Every int8 weight uses 7 of its 8 bits. x86 processors without VNNI add pairs of products of an unsigned activation and
-a signed weight in 16 bits: 2 * 255 * 64 fits, 2 * 255 * 127 does not, and the sum is cut off without an error. ARM
-cores and x86 processors with VNNI add in 32 bits. With 7 bits all of them give the same sums (`saturating`).
+a signed weight in 16 bits: 2 * 255 * 64 fits, 2 * 255 * 127 does not, and the sum saturates without an error. ARM cores
+and x86 processors with VNNI add in 32 bits. With 7 bits all of them compute the same sums (`saturating`).
 """
 
 import logging
@@ -21,25 +21,25 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 WEIGHTY = ("Conv", "MatMul", "Gemm", "LSTM")
 """Operations that hold nearly all weights"""
 CONVOLUTIONS = ("Conv", "Relu", "MaxPool")
-"""What static int8 quantizes: the blocks after the first. Inputs, band normalisation and the first convolution stay
-float32: the range of logarithms is open, and what lies past the calibrated range would be cut off."""
+"""Operations that static int8 quantizes, in the blocks after the first. Inputs, band normalisation and the first
+convolution stay float32: the range of logarithms is open, and values past the calibrated range would be cut off."""
 
 LARGEST_WEIGHT = 64
-"""Of an int8 weight that no processor's sums cut off"""
+"""Absolute value of an int8 weight up to which no processor's sums saturate"""
 
 NAMELESS = re.compile(r"[/:]|^v\d")
-"""Values that only the exporter, or `_save`, gave a name"""
+"""Names that the exporter or `_save` made up"""
 
 
 def fold(path: Path) -> None:
-    """Compute in the file what is constant there (the exporter leaves shapes to be worked out in every pass)."""
+    """Replace constant expressions by their values; the exporter leaves shapes to be computed in every pass."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 3
-    # Products stay as they are exported (`edge.export.weights` reads weights back by the operation that uses them); a
-    # constant that two operations shared would be quantized twice under one name.
-    unwanted = ["MatMulAddFusion", "GemmActivationFusion", "ConstantSharing"]
+    # Products stay MatMul, which dynamic_int8 quantizes. A constant that two operations shared would be quantized twice
+    # under one name.
+    unwanted = ["MatMulAddFusion", "ConstantSharing"]
     onnxruntime.InferenceSession(
         path.read_bytes(), options, providers=["CPUExecutionProvider"], disabled_optimizers=unwanted
     )
@@ -49,7 +49,7 @@ def fold(path: Path) -> None:
 
 
 def float16(float32: Path, out: Path) -> None:
-    """Weights stored as float16, cast to float32 when the file is loaded; what is computed stays float32."""
+    """Store weights as float16; they are cast to float32 when the file is loaded."""
     model = onnx.load(float32)
     graph = model.graph
     weights = {name for node in graph.node if node.op_type in WEIGHTY for name in node.input[1:]}
@@ -64,7 +64,7 @@ def float16(float32: Path, out: Path) -> None:
 
 
 def dynamic_int8(float32: Path, out: Path) -> None:
-    """MatMul, Gemm and LSTM weights to int8 per channel, in 7 of the 8 bits; activations are quantized as they come."""
+    """MatMul, Gemm and LSTM weights to int8 per channel, in 7 of 8 bits; activations are quantized at run time."""
     with _quiet():
         quantize_dynamic(
             float32,
@@ -78,8 +78,8 @@ def dynamic_int8(float32: Path, out: Path) -> None:
 
 
 def static_int8(float32: Path, out: Path, blocks: Sequence[np.ndarray]) -> None:
-    """Convolution blocks after the first to int8: weights per channel, activations by the range that `blocks` (float32,
-    the input's shape) give them. Weights use 7 of the 8 bits.
+    """Convolution blocks after the first to int8: weights per channel, in 7 of 8 bits; activations by their ranges on
+    `blocks` (float32, the input's shape).
     """
     (given,) = onnx.load(float32).graph.input
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
@@ -100,7 +100,7 @@ def static_int8(float32: Path, out: Path, blocks: Sequence[np.ndarray]) -> None:
 
 
 def saturating(path: Path) -> list[str]:
-    """Names of the int8 constants of a file that use more than 7 bits, so that a processor may cut their sums off."""
+    """Names of the int8 constants of a file that use more than 7 bits, so that their sums may saturate."""
     arrays = ((item.name, item) for item in onnx.load(path).graph.initializer if item.data_type == TensorProto.INT8)
     wide = [(name, np.abs(numpy_helper.to_array(item).astype(np.int16))) for name, item in arrays]
     return [name for name, magnitude in wide if magnitude.size and magnitude.max() > LARGEST_WEIGHT]
@@ -116,8 +116,8 @@ class _Blocks(CalibrationDataReader):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """ONNX Runtime advises a pre-processing pass that changes nothing in these graphs, and names each tensor it leaves
-    alone."""
+    """Hide ONNX Runtime's advice: a pre-processing pass that changes nothing in these graphs, and a line for every
+    tensor that is not quantized."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -126,7 +126,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _drop_zero_states(graph: onnx.GraphProto) -> None:
-    """An LSTM that is given no first state starts from zeros."""
+    """Remove initial LSTM states that are zero: without an initial state an LSTM starts from zeros."""
     arrays = {item.name: item for item in graph.initializer}
     for node in graph.node:
         states = node.input[5:] if node.op_type == "LSTM" else []
@@ -144,8 +144,8 @@ def _insert(graph: onnx.GraphProto, first: list[NodeProto]) -> None:
 
 
 def _name_nodes(source: Path, out: Path) -> list[str]:
-    """Number the nodes: the static quantizer tells them apart by their names, which `_save` takes away. Returns the
-    names of those up to the first quantized block's input."""
+    """Number the nodes, because the static quantizer identifies them by name and `_save` removes names. Returns the
+    names of the nodes before the second convolution."""
     model = onnx.load(source)
     for number, node in enumerate(model.graph.node):
         node.name = f"node{number}"
@@ -156,10 +156,10 @@ def _name_nodes(source: Path, out: Path) -> list[str]:
 
 
 def _save(model: ModelProto, path: Path) -> None:
-    """Write without what nobody reads: names of nodes, inferred shapes, long names of values, unused operator sets.
+    """Write without what no runtime reads: node names, inferred shapes, long names of values, unused operator sets.
 
-    Parameters of the module keep their names. The new ones end so that what the quantizers append, a number for one,
-    gives none of the others.
+    Parameters of the module keep their names. New names end in an underscore, so that a suffix that a quantizer appends
+    cannot make one name into another.
     """
     graph = model.graph
     fixed = {value.name for value in (*graph.input, *graph.output)}

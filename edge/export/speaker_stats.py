@@ -1,4 +1,4 @@
-"""How the training speakers of a model differ: what a person's profile is held against (`edge.stream.profile`)."""
+"""How the training speakers of a model differ: the prior of a personal profile (`edge.stream.profile`)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from crnn.run_config import RunConfig
 from edge.stream.profile import NEUTRAL, Speakers
 
 CLIPS_PER_EMOTION = 8
-"""Of a speaker; more would weigh more, and take longer"""
+"""Most clips used of a speaker in an emotion, so that no speaker dominates"""
 RIDGE = 0.1
 """Share of the mean variance added to every direction before whitening"""
 
 
 def some_of_each(utterances: Sequence[Utterance]) -> list[Utterance]:
     """The first clips, by name, of every speaker in every emotion."""
-    heard: Counter = Counter()
-    kept = []
+    count: Counter = Counter()
+    chosen = []
     for u in sorted(utterances, key=lambda u: u.name):
-        heard[u.speaker, u.emotion] += 1
-        if heard[u.speaker, u.emotion] <= CLIPS_PER_EMOTION:
-            kept.append(u)
-    return kept
+        count[u.speaker, u.emotion] += 1
+        if count[u.speaker, u.emotion] <= CLIPS_PER_EMOTION:
+            chosen.append(u)
+    return chosen
 
 
 @torch.inference_mode()
@@ -57,16 +57,16 @@ def describe(
     within = _around_means(pooled, group)
     covariance = within.T @ within / len(within)
     variance = np.trace(covariance) / len(covariance)
-    require(variance > 0, "the model says the same of every training clip; train again")
+    require(variance > 0, "the model gives the same output for every training clip; train again")
     values, vectors = np.linalg.eigh(covariance + RIDGE * variance * np.eye(len(covariance)))
     whiten = vectors / np.sqrt(values) @ vectors.T
-    whiten /= np.sqrt(np.square((pooled - center) @ whiten).sum(axis=1).mean())  # a clip has length 1, whatever width
+    whiten /= np.sqrt(np.square((pooled - center) @ whiten).sum(axis=1).mean())  # RMS length 1
     mean, between, scatter = _neutral(logits, truth, speakers, labels)
     return Speakers(*(value.astype(np.float32) for value in (center, whiten, mean, between, scatter)))
 
 
 def _around_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Values `(n, d)` less the mean of their group; a group of one says nothing of its scatter, and is left out."""
+    """Values `(n, d)` minus the mean of their group; groups of one, which have no scatter, are left out."""
     counts = np.bincount(group)
     sums = np.zeros((len(counts), values.shape[1]))
     np.add.at(sums, group, values)

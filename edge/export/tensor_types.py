@@ -1,6 +1,6 @@
-"""What a model file really holds: every constant tensor, its type, its bytes, and the operation it feeds.
+"""Reads a model file: every constant tensor, its type, its bytes, and the operation that uses it.
 
-A scheme's name says what was asked for; this reads what was written.
+The name of a scheme states an intention; this module reads what the file holds.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from crnn.errors import InputError, require
 from edge.runtimes import REGISTRY
 
 THROUGH = {"Cast", "DequantizeLinear", "DEQUANTIZE"}
-"""Operations that only bring a stored type to the one computed with"""
+"""Operations that only convert a stored type to the one that is computed with"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StoredTensor:
     shape: tuple[int, ...]
     bytes: int
     feeds: str
-    """Operation that computes with it, casts passed over: Conv, LSTM, CONV_2D ..."""
+    """Operation that computes with it, casts skipped: Conv, LSTM, CONV_2D ..."""
 
 
 def inventory(path: Path) -> list[StoredTensor]:
@@ -48,7 +48,7 @@ def bytes_by_type(tensors: Iterable[StoredTensor]) -> dict[str, int]:
 
 
 def feeds(name: object, consumers: dict[object, tuple[str, object]]) -> str:
-    """The first operation after a constant that is more than a cast."""
+    """The first operation after a constant that is not a cast."""
     operation, made = consumers.get(name, ("", None))
     while operation in THROUGH and made in consumers:
         operation, made = consumers[made]

@@ -1,4 +1,4 @@
-"""Encoder and head as TFLite files, in the shapes the stream uses, one pair per scheme (the tflite extra)."""
+"""Writes encoder and head as TFLite files, in the shapes that the stream uses, one pair per scheme."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,19 +16,18 @@ MADE_WITH = ("torch", "litert-torch", "ai-edge-quantizer")
 
 
 def installed() -> bool:
-    """Whether the tflite extra is here."""
+    """Whether the tflite extra is installed."""
     return all(find_spec(package) for package in ("litert_torch", "ai_edge_quantizer"))
 
 
 def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path) -> dict[str, tuple[Path, Path]]:
     """Write the files of every scheme into `folder`; returns scheme -> (encoder file, head file).
 
-    Nothing here is calibrated: `blocks` go unread.
+    `blocks` are not used, because no TFLite scheme is calibrated.
     """
-    from edge.export import tflite_lstm as fused_lstm
-    from edge.export import tflite_quantize as quantize_tflite
+    from edge.export import tflite_lstm, tflite_quantize  # need the tflite extra
 
-    split = fused_lstm.split(head.module)
+    split = tflite_lstm.split(head.module)
     lstm, after = split if split else (None, head.module)
     if lstm is not None:
         states = torch.zeros(*head.example.shape[:2], 2 * lstm.hidden_size)
@@ -36,22 +35,22 @@ def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path)
     for part in (encoder, head):
         float32 = folder / f"{part.name}.float32.tflite"
         export(part, float32)
-        quantize_tflite.dynamic_int8(float32, folder / f"{part.name}.dynamic_int8.tflite")
-        quantize_tflite.float16(float32, folder / f"{part.name}.float16.tflite")
+        tflite_quantize.dynamic_int8(float32, folder / f"{part.name}.dynamic_int8.tflite")
+        tflite_quantize.float16(float32, folder / f"{part.name}.float16.tflite")
     schemes = {"float32": "float32", "float16": "float16", "dynamic_int8": "int8"}
     made = pairs({scheme: (scheme, scheme) for scheme in schemes}, folder, ".tflite")
     for scheme, weights in schemes.items():
         encoder_file, head_file = made[scheme]
         if lstm is not None:
-            fused_lstm.prepend(lstm, head.example.shape[1], head_file, weights)
-        fused_lstm.finish(encoder_file, encoder.input_name, encoder.output_name)
-        fused_lstm.finish(head_file, head.input_name, head.output_name)
+            tflite_lstm.prepend(lstm, head.example.shape[1], head_file, weights)
+        tflite_lstm.finish(encoder_file, encoder.input_name, encoder.output_name)
+        tflite_lstm.finish(head_file, head.input_name, head.output_name)
     return made
 
 
 def export(part: Part, path: Path) -> None:
     """Write a part as float32 for inputs of exactly its example's shape."""
-    import litert_torch  # large and slow to load: only where it is used
+    import litert_torch  # large and slow to import
 
     litert_torch.convert(part.module.eval(), (part.example,)).export(str(path))
 
@@ -62,7 +61,7 @@ def saturating(path: Path) -> list[str]:
 
 
 def tensors(path: Path) -> Iterable[StoredTensor]:
-    """Every constant of a file, as `edge.export.tensor_types` wants them."""
+    """Every constant of a file, for `edge.export.tensor_types`."""
     from ai_edge_litert import schema_py_generated as schema
 
     def names(kind: type) -> dict[int, str]:

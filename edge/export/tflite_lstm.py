@@ -1,8 +1,8 @@
 """The LSTM of a TFLite head as one operation per direction.
 
-The converter unrolls an LSTM over its steps: hundreds of small operations that take more bytes than all int8 weights,
-and more time. Here the converter is given only what follows the LSTM, and TFLite's own sequence operation is put before
-it, in the file. Its weights may be float32, float16 or int8 (symmetric, one scale per gate).
+The converter would unroll an LSTM over its steps: hundreds of small operations that take more bytes than all int8
+weights, and more time. So the converter receives only what follows the LSTM, and this module puts TFLite's own sequence
+operation before it, in the file. Its weights may be float32, float16 or int8 (symmetric, one scale per LSTM gate).
 """
 
 import copy
@@ -22,15 +22,15 @@ TYPES = {"float32": schema.TensorType.FLOAT32, "float16": schema.TensorType.FLOA
 
 
 class _Through(nn.Module):
-    """In the LSTM's place: its output is given."""
+    """Takes the place of the LSTM where the LSTM's output is the input."""
 
     def forward(self, states: Tensor) -> tuple[Tensor, None]:
         return states, None
 
 
 def split(module: nn.Module) -> tuple[nn.LSTM, nn.Module] | None:
-    """The LSTM of a head and what follows it, a module of its states; None where the head has none, or looks at the
-    encoder's steps beside it."""
+    """The LSTM of a head, and the rest of the head as a module of the LSTM's output; None if the head has no LSTM, or
+    also reads the encoder's steps."""
     heads = [part for part in module.modules() if isinstance(part, Head)]
     if len(heads) != 1 or heads[0].kind != "lstm":
         return None
@@ -42,7 +42,7 @@ def split(module: nn.Module) -> tuple[nn.LSTM, nn.Module] | None:
 
 
 def prepend(lstm: nn.LSTM, n_steps: int, path: Path, weights: str) -> None:
-    """Put `lstm` over `n_steps` steps before what the file holds; `weights`: float32, float16 or int8."""
+    """Insert `lstm`, over `n_steps` steps, before the operations of the file; `weights`: float32, float16 or int8."""
     model = _read(path)
     writer = _Writer(model, weights)
     graph = model.subgraphs[0]
@@ -63,12 +63,12 @@ def prepend(lstm: nn.LSTM, n_steps: int, path: Path, weights: str) -> None:
 
     graph.operators = writer.operations + list(graph.operators)
     graph.inputs = [steps]
-    model.signatureDefs = []  # they name the input that is no more
+    model.signatureDefs = []  # they name the former input
     _write(model, path)
 
 
 def finish(path: Path, input_name: str, output_name: str) -> None:
-    """Give input and output their names, and drop from the file what nobody reads."""
+    """Name input and output, and remove the names and metadata that no runtime reads."""
     model = _read(path)
     graph = model.subgraphs[0]
     names = dict(zip((*graph.inputs, *graph.outputs), (input_name, output_name), strict=True))
@@ -111,7 +111,7 @@ class _Writer:
         return self.tensor(values.shape, kind, len(self._model.buffers) - 1)
 
     def weight(self, values: Tensor) -> int:
-        """A matrix in the wanted type; float16 is cast back by an operation that runs once, at loading."""
+        """A matrix in the type of the weights; float16 is cast back by an operation that runs once, at loading."""
         array = values.detach().numpy()
         if self._weights == "int8":
             scale = float(np.abs(array).max()) / 127 or 1.0
@@ -145,7 +145,7 @@ class _Writer:
         return len(self._model.operatorCodes) - 1
 
     def lstm(self, lstm: nn.LSTM, direction: str, given: int, made: int) -> None:
-        """One direction. Vads in both libraries: input, forget, cell, output."""
+        """One direction. Order of the LSTM gates in both libraries: input, forget, cell, output."""
 
         def quarters(name: str) -> tuple[Tensor, ...]:
             return getattr(lstm, f"{name}_l0{direction}").detach().chunk(4)

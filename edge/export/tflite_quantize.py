@@ -1,4 +1,4 @@
-"""TFLite files made smaller: dynamic int8 and float16. Each works on a file and writes a file."""
+"""Quantizes TFLite files: dynamic int8 and float16. Each function reads a file and writes a file."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from ai_edge_quantizer.qtyping import (
 )
 
 WEIGHTY = (TFLOperationName.FULLY_CONNECTED, TFLOperationName.CONV_2D)
-"""Operations that hold the weights, an LSTM's aside (`edge.export.tflite_lstm`)"""
+"""Operations whose weights are quantized here; the LSTM's are in `edge.export.tflite_lstm`"""
 
 
 def dynamic_int8(float32: Path, out: Path, fully_connected: QuantGranularity = QuantGranularity.TENSORWISE) -> None:
     """Convolution weights per channel, fully connected weights per tensor, to int8.
 
-    Per-channel fully connected weights run without any error on tflite-runtime 2.14 and give wrong probabilities
-    there; per tensor is right on it and on LiteRT.
+    tflite-runtime 2.14 accepts per-channel fully connected weights and computes wrong probabilities. Weights per tensor
+    are right under tflite-runtime and LiteRT.
     """
     recipe = recipe_manager.RecipeManager()
     for operation, granularity in zip(WEIGHTY, (fully_connected, QuantGranularity.CHANNELWISE), strict=True):
@@ -32,7 +32,7 @@ def dynamic_int8(float32: Path, out: Path, fully_connected: QuantGranularity = Q
 
 
 def float16(float32: Path, out: Path) -> None:
-    """Weights stored as float16, cast to float32 when the file is loaded; what is computed stays float32."""
+    """Store weights as float16; they are cast to float32 when the file is loaded."""
     recipe = recipe_manager.RecipeManager()
     for operation in WEIGHTY:
         weights = TensorQuantizationConfig(num_bits=16, dtype=TensorDataType.FLOAT)

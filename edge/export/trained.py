@@ -1,4 +1,4 @@
-"""A finished run, or a float32 bundle whose run is gone, read back: what every bundle is made from."""
+"""Opens the trained model that a bundle is made from: of a run folder, or of a float32 bundle."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, and where it comes from."""
+    """A trained model and its origin."""
 
     path: Path
     """Of the run folder or the bundle"""
@@ -30,14 +30,14 @@ class Trained:
     augment: dict
     metrics: dict
     trained_corpora: frozenset[str]
-    """Those of the runs that this one started from included"""
+    """Including those of the runs that this one started from"""
     model: CRNN
     augment_known: bool = True
-    """Whether `data` and `augment` are those it was trained with: a bundle keeps neither"""
+    """Whether `data` and `augment` are those it was trained with; a bundle holds neither"""
 
     def places(self, given: dict[str, str]) -> dict[str, str]:
-        """Corpus -> folder of its recordings: where they were in training, or `given`; a bundle's: as train.py finds
-        them."""
+        """Corpus -> folder of its recordings: `given`, or where they were in training; for a bundle, where train.py
+        looks for them."""
         if self.augment_known:
             return self.data | given
         return locate_data(self.config.protocol, self.config.fold, given)

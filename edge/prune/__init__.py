@@ -1,1 +1,1 @@
-"""Structured pruning: channels and units leave, the rest is trained further."""
+"""Structured pruning: channels and LSTM units are removed in steps, each followed by training."""

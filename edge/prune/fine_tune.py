@@ -1,4 +1,4 @@
-"""Training a pruned model further, on the same speakers: by the labels, and by what the unpruned model says."""
+"""Trains a pruned model further on the training speakers, towards the labels and the unpruned model's probabilities."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,8 @@ from crnn.training.losses import balanced_class_weights
 from crnn.training.task import EmotionTask
 
 AVERAGED = 0.2
-"""Share of the steps over which the averaged weights reach back: the run's own average, made for tens of epochs, would
-still be half the untuned model after two"""
+"""Share of the steps that the weight average spans: the run's own average, meant for tens of epochs, would consist half
+of the untuned model after two epochs"""
 
 
 def fine_tune(
@@ -27,10 +27,10 @@ def fine_tune(
     folder: Path,
     teacher: CRNN | None = None,
 ) -> CRNN:
-    """Train a pruned model for some epochs more; the best epoch by development UAR. Without a teacher by labels alone.
+    """Train a pruned model further and return its best epoch by development UAR. Without a teacher: by labels alone.
 
-    The learning rate starts where the run's did, and falls to zero along a cosine: at half that rate, and at a quarter,
-    four epochs after a pruning by half got 3 and 8 points less development UAR back.
+    The learning rate starts at the run's and falls to zero along a cosine. A start at half or a quarter of it regained
+    3 and 8 points less development UAR in four epochs after pruning by half.
 
     Checkpoints go into `folder`, which must be empty.
     """

@@ -161,8 +161,8 @@ def _try_untrained(
     measure: Callable[[CRNN, RunConfig, int], Trial],
 ) -> Trial:
     """Size and time do not depend on the weights, so the search for a share trains nothing."""
-    kept = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), share)
-    trial = measure(*cut(model, config, kept), len(recipe.shares(share)) + 1)
+    remaining = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), share)
+    trial = measure(*cut(model, config, remaining), len(recipe.shares(share)) + 1)
     log.info("tried %.0f %% pruned: %s", 100 * share, trial)
     return trial
 

@@ -1,6 +1,7 @@
-"""How much a channel or an LSTM unit matters, by three criteria from the literature; more is more important.
+"""The importance of channels and LSTM units, by three criteria from the literature.
 
-They are compared within a block, or a direction of the LSTM, alone: see `edge.prune.most_important`.
+Values are comparable only within a block, or within a direction of the LSTM: see
+`edge.prune.structured.most_important`.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,8 +19,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def magnitude(model: CRNN, batches: Batches, loss: Loss) -> Parts:
-    """Channels: norm of the filter as a device computes it, batch norm folded in (Li et al. 2017). Units: norm of the
-    weights that read them, which is how far they can move what follows."""
+    """Channels: norm of the filter with its batch norm folded in (Li et al. 2017). Units: norm of the weights that read
+    them, which bounds their effect on what follows."""
 
     def folded(block: nn.Sequential) -> Tensor:
         convolution, norm = block[0], block[1]
@@ -29,18 +30,18 @@ def magnitude(model: CRNN, batches: Batches, loss: Loss) -> Parts:
 
 
 def bn_scale(model: CRNN, batches: Batches, loss: Loss) -> Parts:
-    """Channels: the scale of their batch norm alone (Liu et al. 2017). Units, which have none: as by magnitude."""
+    """Channels: the scale of their batch norm (Liu et al. 2017). Units, which have none: as `magnitude`."""
     return Parts(tuple(block[1].weight.detach().abs() for block in model.encoder.blocks), _unit_norms(model.head))
 
 
 def taylor(model: CRNN, batches: Batches, loss: Loss) -> Parts:
-    """First order (Molchanov et al. 2019): the change of the loss if the output were zero, squared, over batches.
+    """First order (Molchanov et al. 2019): the squared change of the loss if the output y were zero, over batches.
 
-    That change is the derivative by a gate of 1 on the output y, sum(y * dL/dy); by the chain rule it is scale *
-    dL/dscale + shift * dL/dshift of the batch norm that makes y, and sum(w * dL/dw) over the weights that read y. So no
-    activation has to be kept.
+    That change is the derivative by a factor of 1 on y, sum(y * dL/dy). By the chain rule it equals scale * dL/dscale +
+    shift * dL/dshift of the batch norm that computes y, and sum(w * dL/dw) over the weights that read y, so no
+    activation has to be stored.
     """
-    model.eval()  # as it is used; only the gradients are of interest
+    model.eval()  # batch norm and dropout as in use; gradients flow all the same
     norms = [block[1] for block in model.encoder.blocks]
     channels = [torch.zeros_like(norm.weight) for norm in norms]
     units = [torch.zeros(model.head.lstm.hidden_size) for _ in _directions(model.head)]

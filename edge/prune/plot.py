@@ -1,4 +1,4 @@
-"""The steps of a pruning as a figure: what every kilobyte and every multiply-accumulate buys."""
+"""Draws the steps of a pruning: development UAR against size and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def check_plot(path: Path) -> None:
-    """Raises InputError if no figure can be written there: better before an hour of training than after."""
+    """Raises InputError if no figure can be written there, before hours of training."""
     require(path.suffix in SUFFIXES, f"--plot {path}: give a name that ends in {', '.join(SUFFIXES)}")
     check_writable(path, f"--plot {path}")
     with needed("--plot", "train"):
@@ -25,8 +25,7 @@ def check_plot(path: Path) -> None:
 
 
 def draw(steps: Sequence[Step], path: Path) -> None:
-    """Development UAR against bytes and against multiply-accumulates, each step with its share; written whole or not
-    at all."""
+    """Draw the steps, each with its share, into `path`, which is written whole or not at all."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Evaluation plays what a device would hear, of speakers the bundle has not heard, and counts honestly."""
+"""Evaluation plays clips of speakers that the bundle was not trained on, as a device would record them."""
 
 import json
 import subprocess
@@ -69,8 +69,8 @@ def test_text_names_what_was_played(bundle_path, voices, cache):
         assert part in result.stdout
 
 
-def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, clips, monkeypatch):
-    """A gate that is always open, no pre-roll to fill: then an utterance is the clip."""
+def test_with_a_vad_that_is_always_open_the_stream_is_the_whole_clip(bundle_path, clips, monkeypatch):
+    """There is no pre-roll to fill, so an utterance is the clip."""
     loop = loop_of(bundle_path)
     monkeypatch.setattr(loop._vad, "update", lambda frames: [Voice.SURE] * len(frames))
     played = play(loop, clips)
@@ -78,7 +78,7 @@ def test_without_a_gate_in_the_way_the_stream_is_the_whole_clip(bundle_path, cli
     assert (played.n_segments == 1).all()
 
 
-def test_a_clip_in_which_nobody_is_heard_counts_as_wrong(bundle_path, clips, monkeypatch):
+def test_a_clip_without_a_detected_voice_counts_as_wrong(bundle_path, clips, monkeypatch):
     loop = loop_of(bundle_path)
     monkeypatch.setattr(loop._vad, "update", lambda frames: [Voice.NO] * len(frames))
     made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
@@ -89,27 +89,27 @@ def test_a_clip_in_which_nobody_is_heard_counts_as_wrong(bundle_path, clips, mon
     assert made["segments_per_clip"] == 0
 
 
-def test_who_abstains_is_counted_by_reason(bundle_path, clips):
+def test_abstentions_are_counted_by_reason(bundle_path, clips):
     loop = loop_of(bundle_path, min_voice_seconds=100.0)
     made = judge(play(loop, clips), clips.utterances, loop.recognizer.labels)
     assert made["abstained"]["too short"] == 1
 
 
-def test_speakers_the_bundle_has_heard_are_refused(bundle_path, voices, cache, tmp_path):
+def test_speakers_that_the_bundle_was_trained_on_are_refused(bundle_path, voices, cache, tmp_path):
     manifest = Bundle.open(bundle_path).manifest
     data = {"synthetic": str(voices)}
-    with pytest.raises(InputError, match="has heard speakers of it; play its own test: --protocol synthetic-demo"):
+    with pytest.raises(InputError, match="play its own test fold: --protocol synthetic-demo"):
         unseen_clips(manifest, None, 0, data, cache)
     other = tmp_path / "fewer"
     write_corpus(other, speakers=8, takes=2, seconds=0.4)
-    with pytest.raises(InputError, match="split .*: the bundle has heard speakers of synthetic"):
+    with pytest.raises(InputError, match="split .*: the bundle was trained on speakers of synthetic"):
         unseen_clips(manifest, "synthetic-demo", 0, {"synthetic": str(other)}, cache)
     manifest.provenance.pop("corpora_heard")
     with pytest.raises(InputError, match="does not say which corpora"):
         unseen_clips(manifest, "synthetic-demo", 0, data, cache)
 
 
-def test_a_corpus_the_bundle_has_not_heard_is_open(bundle_path, voices, cache):
+def test_a_corpus_that_the_bundle_was_not_trained_on_may_be_played(bundle_path, voices, cache):
     manifest = Bundle.open(bundle_path).manifest
     manifest.provenance["corpora_heard"] = ["emodb"]
     clips = unseen_clips(manifest, None, 0, {"synthetic": str(voices)}, cache)
@@ -117,11 +117,11 @@ def test_a_corpus_the_bundle_has_not_heard_is_open(bundle_path, voices, cache):
     assert clips.split_hash is None
 
 
-def test_bad_input_gives_one_clear_line(bundle_path, voices, cache, tmp_path):
+def test_bad_input_gives_one_line(bundle_path, voices, cache, tmp_path):
     data = ("--data", f"synthetic:{voices}", "--cache", cache)
     cases = [
         ((tmp_path, *data), "not a bundle"),
-        ((bundle_path, *data), "the bundle has heard speakers of it"),
+        ((bundle_path, *data), "the bundle was trained on speakers of it"),
         ((bundle_path, "--protocol", "no-such", *data), "unknown protocol no-such"),
         ((bundle_path, "--protocol", "synthetic-demo", "--fold", "9", *data), "has folds 0 to"),
         ((bundle_path, *OWN, "--plot", tmp_path / "curve.gif", *data), ".png or .svg"),
@@ -134,28 +134,28 @@ def test_bad_input_gives_one_clear_line(bundle_path, voices, cache, tmp_path):
         one_clear_line(evaluate(*arguments), part)
 
 
-def test_a_changed_manifest_is_still_checked_for_whom_it_has_heard(bundle_path, voices, cache, tmp_path):
+def test_an_edited_fold_does_not_open_training_speakers(bundle_path, voices, cache, tmp_path):
     import shutil
 
     folder = shutil.copytree(bundle_path, tmp_path / "b")
     edit_json(folder / MANIFEST, lambda values: values["provenance"].update(fold=1))
     one_clear_line(
-        evaluate(folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache), "the bundle has heard speakers"
+        evaluate(folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache), "the bundle was trained on speakers"
     )
 
 
-def test_a_model_at_chance_is_told_with_its_figures():
-    """Two voices, answers drawn by lot: the figures say so, and so does the bundle."""
+def test_a_model_at_chance_is_reported():
+    """Random answers to two labels."""
     rng = np.random.default_rng(0)
     people = [Utterance(Path(f"{n}.wav"), "own", f"voice{n % 4}", None, "ab"[n % 2]) for n in range(80)]
     truth = np.arange(80) % 2
     guesses = rng.dirichlet([1, 1], size=80).astype(np.float32)
     made = judge(Played(truth, guesses, guesses, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))
     made |= {"corpora": ["own"], "protocol": None, "gate": "energy", "model_at_chance": "as the bundle says"}
-    told = doubts(made)
-    assert told[0] == "as the bundle says"
-    assert all("is not above chance, 50.0%" in line for line in told[1:])
-    assert len(told) == 3
+    lines = doubts(made)
+    assert lines[0] == "as the bundle says"
+    assert all("is not above chance, 50.0%" in line for line in lines[1:])
+    assert len(lines) == 3
     assert "chance       UAR 50.0%" in as_text(made)
     sure = np.eye(2, dtype=np.float32)[truth]
     right = judge(Played(truth, sure, sure, (None,) * 80, np.ones(80)), tuple(people), ("a", "b"))

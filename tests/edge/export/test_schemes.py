@@ -1,4 +1,4 @@
-"""Every scheme is what its name says: read off the tensors of the written files, not off the files' names."""
+"""The tensors of the written files have the types that their scheme's name states."""
 
 import numpy as np
 import onnx
@@ -52,7 +52,7 @@ def stored(path) -> dict[str, set[str]]:
     return found
 
 
-def test_onnx_files_hold_what_their_schemes_say(files):
+def test_onnx_files_have_the_types_of_their_schemes(files):
     wanted = {
         "float32": ({"Conv": {"float32"}}, {"LSTM": {"float32"}, "MatMul": {"float32"}, "Gemm": {"float32"}}),
         "float16": ({"Conv": {"float16"}}, {"LSTM": {"float16"}, "MatMul": {"float16"}, "Gemm": {"float16"}}),
@@ -91,7 +91,7 @@ def test_static_int8_has_a_scale_per_channel_and_a_float_front(files):
 
 
 @pytest.mark.skipif("tflite" not in RUNTIMES, reason="needs the tflite extra")
-def test_tflite_files_hold_what_their_schemes_say(files):
+def test_tflite_files_have_the_types_of_their_schemes(files):
     for scheme, dtype in (("float32", "float32"), ("float16", "float16"), ("dynamic_int8", "int8")):
         encoder, head = files["tflite", scheme]
         assert stored(encoder) == {"CONV_2D": {dtype}}
@@ -104,7 +104,7 @@ def test_every_scheme_is_smaller_than_float32_and_gives_the_models_values(files,
     with torch.no_grad():
         steps = model.encoder(torch.from_numpy(blocks[0]))
         window = steps.repeat(1, CONFIG.geometry.window_intervals, 1)
-        told = OpenHead(model.head)(window).numpy()
+        expected = OpenHead(model.head)(window).numpy()
     for (runtime, scheme), pair in files.items():
         size = sum(path.stat().st_size for path in pair)
         full = sum(path.stat().st_size for path in files[runtime, "float32"])
@@ -114,22 +114,22 @@ def test_every_scheme_is_smaller_than_float32_and_gives_the_models_values(files,
         assert (head.contract.input_name, head.contract.output_name) == ("steps", "logits_and_pooled")
         tolerance = {"float32": 1e-5, "float16": 2e-3}.get(scheme, 0.1)
         assert np.abs(encoder.run(blocks[0]) - steps.numpy()).max() < tolerance * np.abs(steps.numpy()).max(), scheme
-        for _ in range(2):  # an LSTM's state must not live on from run to run
-            assert np.abs(head.run(window.numpy()) - told).max() < tolerance, (runtime, scheme)
+        for _ in range(2):  # the state of an LSTM must not carry over
+            assert np.abs(head.run(window.numpy()) - expected).max() < tolerance, (runtime, scheme)
 
 
 @pytest.mark.skipif("tflite" not in RUNTIMES, reason="needs the tflite extra")
 @pytest.mark.parametrize("kind", ["pool", "both"])
-def test_tflite_heads_without_an_lstm_of_their_own_kind(kind, blocks, tmp_path):
+def test_tflite_heads_of_the_other_kinds(kind, blocks, tmp_path):
     """No LSTM at all, and one beside the steps, which stays unrolled."""
     config = RunConfig(model=ModelConfig(channels=(4, 4, 4, 4), lstm_units=8, attention_units=8, head=kind))
     model = CRNN(config.features, config.model, 6).eval()
     for _, scheme, _, head in export_all(model, config, ("tflite",), blocks, tmp_path):
         window = torch.rand(1, config.geometry.window_steps, config.model.encoder_features(config.features.n_mels))
         with torch.no_grad():
-            told = OpenHead(model.head)(window).numpy()
+            expected = OpenHead(model.head)(window).numpy()
         tolerance = 1e-5 if scheme == "float32" else 0.1
-        assert np.abs(runtimes.load("tflite", head).run(window.numpy()) - told).max() < tolerance
+        assert np.abs(runtimes.load("tflite", head).run(window.numpy()) - expected).max() < tolerance
 
 
 def test_inventory_counts_bytes_and_refuses_what_it_cannot_read(files, tmp_path):

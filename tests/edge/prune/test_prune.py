@@ -36,13 +36,13 @@ def batches(n: int = 2) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(torch.randn(4, 64, 130, generator=rng) - 4, torch.eye(CLASSES)[:4]) for _ in range(n)]
 
 
-def silence(model: CRNN, kept: Parts) -> None:
-    """Make every channel and unit outside `kept` output zero, in a model of full size."""
+def silence(model: CRNN, remaining: Parts) -> None:
+    """Make every channel and unit outside `remaining` output zero, in a model of full size."""
     with torch.no_grad():
-        for block, stays in zip(model.encoder.blocks, kept.channels, strict=True):
+        for block, stays in zip(model.encoder.blocks, remaining.channels, strict=True):
             gone = [c for c in range(block[0].out_channels) if c not in stays]
             block[1].weight[gone] = block[1].bias[gone] = 0
-        for suffix, stays in zip(DIRECTIONS, kept.units, strict=False):
+        for suffix, stays in zip(DIRECTIONS, remaining.units, strict=False):
             cells = [2 * UNITS + u for u in range(UNITS) if u not in stays]  # no candidate, so no state and no output
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                 getattr(model.head.lstm, f"{name}_l0{suffix}")[cells] = 0
@@ -60,10 +60,10 @@ def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(h
 
     n_units = data.draw(st.integers(1, UNITS))
     units = () if head == "pool" else tuple(some(UNITS, n_units) for _ in DIRECTIONS)
-    kept = Parts(tuple(map(some, config.model.channels)), units)
-    smaller, smaller_config = cut(model, config, kept)
-    silence(model, kept)
-    assert smaller_config.model.channels == tuple(map(len, kept.channels))
+    remaining = Parts(tuple(map(some, config.model.channels)), units)
+    smaller, smaller_config = cut(model, config, remaining)
+    silence(model, remaining)
+    assert smaller_config.model.channels == tuple(map(len, remaining.channels))
     x = batches(1)[0][0]
     with torch.no_grad():
         assert torch.allclose(smaller(x), model(x), atol=1e-5)
@@ -73,8 +73,8 @@ def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(h
 
 def test_pruning_reduces_parameters_and_operations_without_masks():
     model, config = make()
-    kept = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), 0.5)
-    smaller, smaller_config = cut(model, config, kept)
+    remaining = most_important(CRITERIA["magnitude"](model, (), FocalLoss(0)), 0.5)
+    smaller, smaller_config = cut(model, config, remaining)
     assert (smaller_config.model.channels, smaller_config.model.lstm_units) == ((4, 3, 5, 3), 6)
     assert count_parameters(smaller) < 0.35 * count_parameters(model)
     assert count_macs(smaller, 64, 237) < 0.45 * count_macs(model, 64, 237)
@@ -94,8 +94,8 @@ def test_silenced_channels_and_units_are_removed_first(criterion):
             getattr(model.head.lstm, f"weight_hh_l0{suffix}")[:, :6] = 0
             for reader in (model.head.attention[0], model.head.classifier):
                 reader.weight[:, number * UNITS : number * UNITS + 6] = 0
-    kept = most_important(CRITERIA[criterion](model, batches(), FocalLoss(0)), 0.5)
-    for found, wanted in zip((*kept.channels, *kept.units), (*half.channels, *half.units), strict=True):
+    remaining = most_important(CRITERIA[criterion](model, batches(), FocalLoss(0)), 0.5)
+    for found, wanted in zip((*remaining.channels, *remaining.units), (*half.channels, *half.units), strict=True):
         assert found.tolist() == wanted.tolist()
 
 
@@ -138,13 +138,13 @@ def test_a_share_refers_to_the_original_model():
 @given(share=st.floats(0, 0.99))
 def test_channels_in_multiples_of_four_stay_so(share):
     whole = Parts((torch.rand(16), torch.rand(24), torch.rand(10)), (torch.rand(13), torch.rand(13)))
-    kept = most_important(whole, share)
-    for before, after in zip((16, 24), kept.channels, strict=False):
+    remaining = most_important(whole, share)
+    for before, after in zip((16, 24), remaining.channels, strict=False):
         assert len(after) % 4 == 0
         assert abs(len(after) - before * (1 - share)) <= 4
-    assert abs(len(kept.channels[2]) - 10 * (1 - share)) <= 1
-    assert len(kept.units[0]) == len(kept.units[1]) == max(1, round(13 * (1 - share)))
-    for values, indices in zip((*whole.channels, *whole.units), (*kept.channels, *kept.units), strict=True):
+    assert abs(len(remaining.channels[2]) - 10 * (1 - share)) <= 1
+    assert len(remaining.units[0]) == len(remaining.units[1]) == max(1, round(13 * (1 - share)))
+    for values, indices in zip((*whole.channels, *whole.units), (*remaining.channels, *remaining.units), strict=True):
         left = torch.ones(len(values), dtype=torch.bool).index_fill(0, indices, False)
         assert not left.any() or values[left].max() <= values[indices].min()
 
