@@ -1,6 +1,6 @@
 """Everything that runs on a device, and everything that makes what it runs.
 
-Device half, lower rooms first (standard library, NumPy and one runtime, no torch): runtimes, audio, stream, bundle, loop,
+Device half, lower rooms first (standard library, NumPy and one runtime): runtimes, audio, stream, bundle, loop,
 sinks, enroll, doctor, feedback, page; `preflight` checks extras and paths.
 Workstation half (may use torch): prune, export, evaluate. `pretrained/` holds the bundles that ship.
 """
