@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 comma := ,
 ALL := train,export,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
+# More for pytest, for example: make test OPTIONS=--cov
+OPTIONS ?=
 # One stamp, and one call of pip, for each set of extras
 DEV := $(VENV)/.dev$(subst $(comma),-,$(if $(EXTRAS),$(comma)$(EXTRAS)))
 
@@ -26,7 +28,7 @@ demo-train: $(VENV)/.train
 	@echo "SYNTHETIC voices: this shows that the machinery works, nothing about emotion. Look at demo/run/report.html"
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

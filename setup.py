@@ -53,6 +53,7 @@ EXTRAS = {
     "docs": ["mkdocs-material>=9.6,<10", "mkdocs>=1.6,<2"],
     "dev": [
         "pytest",
+        "pytest-cov>=7",
         "pytest-xdist",
         "hypothesis",
         "ruff",

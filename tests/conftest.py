@@ -8,12 +8,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams o
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the scripts are started often: compile the modules once
 
 import pytest
-from filelock import FileLock
 from helpers import SMALL, make_bundle, script
 from hypothesis import settings
+from slow_files import SLOW
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("no deadline")
+
+
+def pytest_collection_modifyitems(items):
+    """Slow files first, so that no worker is left with one at the end (with xdist's `--no-loadscope-reorder`)."""
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +30,8 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory):
     """`built_once(name, build)`: a folder that `build(folder)` makes in one of pytest's workers, for all of them."""
+    from filelock import FileLock  # of the train extra
+
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
     shared.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ import sys
 import pytest
 from helpers import ROOT
 from hypothesis import settings
+from slow_files import SLOW
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,10 @@ def test_doctests_skip_what_an_extra_would_bring_and_nothing_else(tmp_path, impo
     assert result.returncode == code, result.stdout
     assert part in result.stdout
     assert code or "1 passed, 1 skipped" in result.stdout
+
+
+def test_the_slow_files_are_there():
+    assert [name for name in SLOW if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_no_property_has_a_deadline():
