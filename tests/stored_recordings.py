@@ -1,4 +1,4 @@
-"""Recordings as the loop hands them to its keeper, made by hand."""
+"""Recordings as the loop hands them to its recorder, made by hand."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ BUNDLE = "0123456789abcdef" * 4
 
 
 def recording(sure: float, when: datetime = START, seconds: float = 0.5) -> Recording:
-    """Noise that the loop was so sure of, each sureness another noise."""
+    """Noise that the loop was `sure` of; each value gives other noise."""
     probs = {"angry": sure, "sad": 1 - sure}
     segment = Segment(1.0, 1.0 + seconds, None, Verdict.UNCERTAIN, sure, probs)
     samples = np.random.default_rng(round(1e6 * sure)).integers(-3000, 3000, round(seconds * RATE)).astype("<i2")

@@ -1,4 +1,4 @@
-"""Profiles, sidecars, run folders, settings and kept recordings that others may have written; links, strange names."""
+"""Profiles, sidecars, run folders, settings and recordings that others may have written; links, strange names."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def load_profile_from(folder) -> Profile:
     return load_profile(folder / "source.json", IDENTITY, LABELS, WIDTH)
 
 
-def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(tmp_path):
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "me.json")
     for read in (lambda path: read_bounded(path, 10), read_settings_file):
         with pytest.raises(InputError, match="is no regular file"):
@@ -106,13 +106,13 @@ def test_a_sidecar_of_other_kinds(change):
 @pytest.mark.parametrize(
     "name", ["٢٠٢٦١١٢١T174406.250Z-0123abcd", "20261301T174406.250Z-0123abcd", RECORDING + "\n", ""]
 )
-def test_what_is_no_name(name):
+def test_other_texts_are_no_names(name):
     assert time_of(name) is None
     assert not re.fullmatch(NAME, name) or name.startswith("202613")
 
 
 def strange(folder) -> set[bytes]:
-    """Names that nobody expects, of every kind of file."""
+    """Unexpected names, for every kind of file."""
     base = os.fsencode(folder)
     for name in (b"caf\xe9\x1b[31m.wav", b".wav", b".json", b"\xff.json", "٢٠٢٦١١٢١T174406.250Z-0123abcd.wav".encode()):
         (folder / os.fsdecode(name)).write_bytes(b"x")
@@ -123,8 +123,8 @@ def strange(folder) -> set[bytes]:
     return set(os.listdir(base))  # noqa: PTH208 - as bytes
 
 
-def test_strange_names_are_left_alone_and_stop_nothing(tmp_path, capfd):
-    folder = tmp_path / "kept"
+def test_strange_names_are_left_unchanged_and_do_no_harm(tmp_path, capfd):
+    folder = tmp_path / "stored"
     folder.mkdir(mode=0o700)
     before = strange(folder)
     (folder / f"{RECORDING}.json").write_bytes(b"[" * 9000)  # damaged, and without its sound
@@ -134,18 +134,18 @@ def test_strange_names_are_left_alone_and_stop_nothing(tmp_path, capfd):
     def now() -> datetime:
         return datetime(2026, 11, 22, tzinfo=UTC)
 
-    kept = RecordingStore(folder, now)
-    keeper = Recorder(kept, StoreLimits(), IDENTITY, 16000, live=False, now=now)
-    keeper.close()
-    assert kept.corrected() == []
+    store = RecordingStore(folder, now)
+    recorder = Recorder(store, StoreLimits(), IDENTITY, 16000, live=False, now=now)
+    recorder.close()
+    assert store.corrected() == []
     assert before <= set(os.listdir(os.fsencode(folder))), "left alone"  # noqa: PTH208
-    assert [item.name for item in kept.scan()[0]] == ["20261121T174406.250Z-00000003"]
+    assert [item.name for item in store.scan()[0]] == ["20261121T174406.250Z-00000003"]
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
-def test_the_lock_is_taken_through_nothing_else(tmp_path, kind):
-    folder, victim = tmp_path / "kept", tmp_path / "victim"
+def test_the_lock_is_not_taken_through_a_link(tmp_path, kind):
+    folder, victim = tmp_path / "stored", tmp_path / "victim"
     folder.mkdir(mode=0o700)
     victim.write_text("precious")
     lock = folder / ".lock"
@@ -162,17 +162,17 @@ def test_the_lock_is_taken_through_nothing_else(tmp_path, kind):
 
 
 def test_corrections_stay_in_their_folder(tmp_path):
-    folder, outside = tmp_path / "kept", tmp_path / "outside"
+    folder, outside = tmp_path / "stored", tmp_path / "outside"
     folder.mkdir(mode=0o700)
     (outside / "happy").mkdir(parents=True)
     (outside / "happy" / f"anna_{RECORDING}.wav").write_bytes(b"not yours")
     (folder / "corrected").symlink_to(outside)
     (folder / f"{RECORDING}.wav").write_bytes(b"RIFF")
-    kept = RecordingStore(folder)
-    assert kept.corrected() == []
+    store = RecordingStore(folder)
+    assert store.corrected() == []
     with pytest.raises(InputError, match="is a link"):
-        kept.correct(RECORDING, "happy", "anna")
-    kept.forget(RECORDING)
+        store.correct(RECORDING, "happy", "anna")
+    store.forget(RECORDING)
     assert (outside / "happy" / f"anna_{RECORDING}.wav").read_bytes() == b"not yours"
 
 

@@ -1,13 +1,13 @@
-"""Teach the recognizer one person's voice: a few sentences, two minutes, on the device itself.
+"""Adapt the recognizer to one person's voice with a few sentences, in two minutes, on the device itself.
 
     python -m edge.enroll --out me.json                          three neutral sentences at the microphone
-    python -m edge.enroll --out me.json --emotions               every emotion, three sentences each: best
+    python -m edge.enroll --out me.json --emotions               three sentences in every emotion (best)
     python -m edge.enroll --out me.json --files neutral=a.wav,b.wav happy=c.wav ...
     python -m edge.enroll --out me.json --folder VOICE           VOICE/neutral/*.wav, VOICE/happy/*.wav ...
     python stream_infer.py --mic --profile me.json
 
-The profile is a small JSON file for this bundle alone. No audio is stored unless --keep-audio asks for it. Neutral
-sentences alone only stop an emotion that is heard in this voice by mistake. Exit code 2: bad input.
+The profile is a small JSON file for this bundle alone. No audio is stored without --keep-audio. Neutral sentences alone
+only correct an emotion that the model answers too often for this voice. Exit code 2: bad input.
 """
 
 from crnn.cli.interrupt import interruptible, starting
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     mic.add_argument("--emotions", action="store_true", help="sentences in every emotion, not neutral ones alone")
     mic.add_argument("--takes", type=int, default=3, help="sentences per emotion (default: 3)")
     mic.add_argument("--device", help="microphone by index or part of its name (default: the system's)")
-    mic.add_argument("--channel", type=int, metavar="N", help="its channel to hear, from 1")
+    mic.add_argument("--channel", type=int, metavar="N", help="channel to use, from 1")
     mic.add_argument("--keep-audio", type=Path, metavar="FOLDER", help="also store the sentences there, as WAV files")
     add_vad_option(parser)
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
@@ -82,7 +82,7 @@ def named_files(args: argparse.Namespace, labels: tuple[str, ...]) -> list[tuple
 
 
 def say(line: str) -> None:
-    """To the person; standard output is for the result."""
+    """Show a line to the person; standard output is for the result."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -104,8 +104,10 @@ def sentences_of(
 def judge(
     bundle: str, labels: tuple[str, ...], speakers: Speakers, sentences: list[tuple[str, Sentence]]
 ) -> dict[str, int | bool | None]:
-    """How many sentences are right without a profile, and with one made from all others, and whether that is a gain: a
-    hint, no measurement. None where leaving a sentence out leaves none of its emotion."""
+    """Count the sentences that are right without a profile, and with one made from all the others.
+
+    `recommended`: whether the profile helps; a hint, not a measurement. None if an emotion has only one sentence.
+    """
     emotions, logits, pooled = _arrays(sentences)
     truth = np.array([labels.index(emotion) for emotion in emotions])
     right = int((logits.argmax(axis=1) == truth).sum())
@@ -114,7 +116,7 @@ def judge(
     with_profile = 0
     for index in range(len(truth)):
         others = np.arange(len(truth)) != index
-        rest = [emotion for emotion, kept in zip(emotions, others, strict=True) if kept]
+        rest = [emotion for emotion, used in zip(emotions, others, strict=True) if used]
         profile = make_profile(bundle, labels, speakers, logits[others], pooled[others], rest)
         with_profile += int(profile.adapt(logits[index], pooled[index]).argmax() == truth[index])
     return {"right_without": right, "right_with": with_profile, "recommended": with_profile > right}
@@ -126,7 +128,7 @@ def _arrays(sentences: list[tuple[str, Sentence]]) -> tuple[list[str], np.ndarra
 
 
 def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
-    """Write the profile; returns it and what is to be said of it. Raises InputError; nothing is written then."""
+    """Write the profile; returns it and the report to print. Raises InputError; then nothing is written."""
     require(not args.out.exists(), f"{args.out}: exists already; give another --out or remove it")
     check_writable(args.out, str(args.out))
     bundle = Bundle.open(args.bundle)
@@ -141,7 +143,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     emotions, logits, pooled = _arrays(sentences)
     profile = make_profile(identity, labels, speakers, logits, pooled, emotions)
     profile.save(args.out)
-    told = {
+    report = {
         "profile": str(args.out),
         "bundle": identity,
         "sentences": profile.sentences,
@@ -150,35 +152,37 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     }
     if set(emotions) == {NEUTRAL}:
         lowered = {name: -float(b) for name, b in zip(labels, profile.bias, strict=True) if b < 0}
-        told["lowered"] = lowered
-    return profile, told
+        report["lowered"] = lowered
+    return profile, report
 
 
-def as_text(told: dict) -> str:
-    counts = ", ".join(f"{name} {count}" for name, count in told["sentences"].items())
-    lines = [f"profile {told['profile']}: {counts}"]
-    of = f"of these {told['n_sentences']} sentences {told['right_without']} are right without it"
-    if told["right_with"] is not None:
-        of += f", {told['right_with']} with one made from all the others"
+def as_text(report: dict) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in report["sentences"].items())
+    lines = [f"profile {report['profile']}: {counts}"]
+    of = f"of these {report['n_sentences']} sentences {report['right_without']} are right without it"
+    if report["right_with"] is not None:
+        of += f", {report['right_with']} with one made from all the others"
     lines.append(of)
-    if "lowered" in told:
-        lowered = ", ".join(f"{name} by {by:.2f}" for name, by in told["lowered"].items())
-        lines.append(f"lowered: {lowered}" if lowered else "this voice sounds as neutral as most: nothing is changed")
-    lines.append(advice(told))
+    if "lowered" in report:
+        lowered = ", ".join(f"{name} by {by:.2f}" for name, by in report["lowered"].items())
+        lines.append(
+            f"lowered: {lowered}" if lowered else "the profile changes nothing: this voice sounds as neutral as most"
+        )
+    lines.append(advice(report))
     return "\n".join(lines)
 
 
-def advice(told: dict) -> str:
-    """Whether to use the profile. It is written all the same: whoever spoke for minutes may test it further."""
-    use = f"{program('stream_infer')} --mic --profile {told['profile']}"
-    if told["recommended"]:
+def advice(report: dict) -> str:
+    """Whether to use the profile. It is written in any case, so that it can be tested further."""
+    use = f"{program('stream_infer')} --mic --profile {report['profile']}"
+    if report["recommended"]:
         return f"use it: {use}"
-    if told["recommended"] is None:
+    if report["recommended"] is None:
         return (
             "not recommended yet: its gain cannot be tested with one sentence in an emotion. "
             f"Enrol again with two or more in each, or try it: {use}"
         )
-    total, right, right_with = told["n_sentences"], told["right_without"], told["right_with"]
+    total, right, right_with = report["n_sentences"], report["right_without"], report["right_with"]
     if right == total:
         return f"not recommended: all {total} sentences are right without a profile; recognize without --profile"
     return (
@@ -192,11 +196,11 @@ def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
     try:
-        _, told = enroll(args)
+        _, report = enroll(args)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; no profile is written\n")
         raise
-    sys.stdout.write((json.dumps(told) if args.json else as_text(told)) + "\n")
+    sys.stdout.write((json.dumps(report) if args.json else as_text(report)) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A person's sentences -> their profile: the fit behind enrolment. NumPy only."""
+"""Fits a profile to a person's sentences. NumPy only."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from crnn.errors import require
 from edge.stream.profile import NEUTRAL, Profile, Speakers
 
 STEPS = 200
-"""Of the accelerated gradient; it has converged long before"""
+"""Steps of the accelerated gradient, which converges long before"""
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Chosen on development speakers (benchmarks/adaptation/enrolment.py)."""
+    """How strongly a profile follows the sentences; chosen on development speakers (benchmarks/adaptation/enrolment.py)."""
 
     weights: float = 0.2
     """Precision of the weights' prior, above 0; larger trusts the person's sentences less"""
@@ -38,11 +38,14 @@ def make_profile(
     emotions: list[str],
     strength: Strength | None = None,
 ) -> Profile:
-    """The profile that a person's sentences make: means over each one's decisions, `logits (n, n_classes)` and
-    `pooled (n, width)`, and the emotion each was said in.
+    """Fit a profile to `n` sentences of a person.
 
-    Raises InputError unless they are all neutral or every emotion of the bundle is among them: emotions that were left
-    out would be unlearned.
+    Args:
+        logits, pooled: `(n, n_classes)` and `(n, width)`, means over the decisions of each sentence.
+        emotions: in which each sentence was spoken.
+
+    Raises InputError unless all are neutral or every emotion of the bundle is among them: the model would unlearn
+    emotions that were left out.
     """
     strength = strength or Strength()
     unknown = sorted(set(emotions) - set(labels))
@@ -67,10 +70,10 @@ def make_profile(
 
 
 def _false_alarms(logits: np.ndarray, speakers: Speakers, neutral: int, strength: Strength) -> np.ndarray:
-    """How much each logit is too high on neutral sentences `(n, n_classes)`, beyond chance: 0 or more."""
+    """How much each logit is too high on neutral sentences `(n, n_classes)`, beyond chance; 0 or more."""
     others = np.arange(logits.shape[1]) != neutral
     excess = logits.mean(axis=0, dtype=np.float64) - speakers.neutral_mean
-    excess -= excess[others].mean()  # how sure the model is of neutral at all is not the question
+    excess -= excess[others].mean()  # only differences between the other emotions count
     chance = np.sqrt(speakers.neutral_within / len(logits) + strength.spread * speakers.neutral_between)
     return np.where(others, np.maximum(excess - strength.scatter * chance, 0), 0)
 

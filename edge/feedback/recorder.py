@@ -1,5 +1,4 @@
-"""The loop's hand on a folder of kept recordings (edge.feedback.store): what is worth a question goes there, and the
-audio never waits for it."""
+"""Stores utterances that the loop was unsure of (edge.feedback.store) without delaying the audio."""
 
 import fcntl
 import logging
@@ -20,25 +19,25 @@ from edge.stream.results import Segment, Verdict
 log = logging.getLogger(__name__)
 
 QUEUE = 4
-"""Recordings that wait for a slow disk, at most: 2 MB"""
+"""Recordings that wait for a slow disk, at most; 2 MB"""
 TIDY_SECONDS = 3600.0
-"""s between two looks for what has become too old, while nobody speaks"""
+"""s between two removals of recordings that are too old"""
 WORTH_ASKING = (None, Verdict.UNCERTAIN)
-"""Verdicts; where the sound itself is at fault there is nothing to learn"""
+"""Verdicts of segments that can be corrected; bad sound teaches nothing"""
 
 
 class Recorder:
     """Give it to an `UtteranceRecognizer` as `keep`; `close` it at the end.
 
     Args:
-        folder: nobody else may keep recordings there at the same time; a page may correct them.
+        folder: no other loop may store recordings there at the same time; a page may correct them.
         bundle: identity of the bundle that answers.
         sample_rate: Hz.
-        live: the source waits for nobody: a thread writes, what it is too slow for is dropped, and what the disk does
-            is logged and outlived. Otherwise `__call__` writes, and raises OSError.
+        live: for a microphone. A thread writes; recordings it is too slow for are dropped, and errors of the disk are
+            logged. Otherwise `__call__` writes, and raises OSError.
         now: the wall clock, aware.
 
-    Raises InputError if another loop keeps recordings there.
+    Raises InputError if another loop stores recordings there.
     """
 
     def __init__(
@@ -60,15 +59,15 @@ class Recorder:
             self._lock.close()
             raise InputError(f"{folder.path}: cannot be used ({error.strerror})") from error
         if foreign:
-            log.warning("%s: %d other files are left alone, for instance %s", folder.path, len(foreign), foreign[0])
+            log.warning("%s: %d other files are left unchanged, for instance %s", folder.path, len(foreign), foreign[0])
         sink = _Sink(folder, limits, bundle)
         self._out = Worker(sink, str(folder.path), QUEUE) if live else sink
         self._ending = threading.Event()
         if live:
-            threading.Thread(target=self._tidy, args=(sink,), name="kept recordings", daemon=True).start()
+            threading.Thread(target=self._tidy, args=(sink,), name="stored recordings", daemon=True).start()
 
     def __call__(self, segment: Segment, samples: np.ndarray) -> None:
-        """A segment and its sound, `(time,)` float32 in [-1, 1]; costs a copy of it."""
+        """Store a segment and its sound, `(time,)` float32 in [-1, 1], which is copied."""
         if segment.verdict in WORTH_ASKING and segment.probs:
             sound = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
             self._out.write(segment.end_seconds, Recording(segment, sound, self._rate, self._now()))
@@ -79,18 +78,18 @@ class Recorder:
         self._lock.close()
 
     def _tidy(self, sink: "_Sink") -> None:
-        told = False
+        reported = False
         while not self._ending.wait(TIDY_SECONDS):
             try:
                 sink.tidy()
             except OSError as error:
-                if not told:
-                    log.warning("%s: what is too old cannot be removed (%s)", self._folder.path, error.strerror)
-                told = True
+                if not reported:
+                    log.warning("%s: old recordings cannot be removed (%s)", self._folder.path, error.strerror)
+                reported = True
 
 
 class _Sink:
-    """Recordings into the folder."""
+    """Writes recordings to the folder, one at a time."""
 
     def __init__(self, folder: RecordingStore, limits: StoreLimits, bundle: str) -> None:
         self._folder, self._limits, self._bundle = folder, limits, bundle
@@ -109,21 +108,21 @@ class _Sink:
 
 
 def _locked(folder: RecordingStore) -> BinaryIO:
-    """A file that this process alone has locked, until it is closed or the process ends."""
+    """A file that this process locks until it is closed or the process ends."""
     path = folder.path / LOCK
     try:
-        # Through no link, and nothing of what lies there is lost: the file is only there to be locked.
+        # Not through a link, and without truncating a file that exists: it is only locked.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, PRIVATE_FILE)
         file = os.fdopen(handle, "wb")
     except OSError as error:
         in_the_way = path.is_symlink() or path.is_dir()
-        told = f"{path}: is a link or a folder; remove it" if in_the_way else f"{folder.path}: cannot be written"
-        raise InputError(f"{told} ({error.strerror})") from error
+        problem = f"{path}: is a link or a folder; remove it" if in_the_way else f"{folder.path}: cannot be written"
+        raise InputError(f"{problem} ({error.strerror})") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
         busy = isinstance(error, BlockingIOError)
-        why = "another loop keeps recordings there; name another folder" if busy else f"no lock ({error.strerror})"
+        why = "another loop stores recordings there; name another folder" if busy else f"no lock ({error.strerror})"
         raise InputError(f"{folder.path}: {why}") from error
     return file

@@ -1,4 +1,4 @@
-"""What is told of a kept recording (edge.feedback.store): its name, and the sidecar beside it, read strictly."""
+"""The name and the sidecar of a stored recording (edge.feedback.store). Sidecars are read strictly."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from edge.stream.results import Verdict
 
 SCHEMA = 1
 NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}")
-"""When it was said, UTC, and a random number"""
+"""Time of the utterance, UTC, and a random number"""
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 LONGEST = 3600.0
-"""s of a recording; utterances are far shorter"""
+"""s of a recording, at most; utterances are far shorter"""
 LARGEST = 16384
 """Bytes of a sidecar"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the loop answered: the content of a sidecar."""
+    """The loop's answer to a recording: the content of a sidecar."""
 
     bundle: str
     """Identity of the bundle that answered (`Manifest.identity`)"""
@@ -35,17 +35,17 @@ class Answer:
 
 
 def sureness(probs: dict[str, float]) -> float:
-    """How sure the loop was: the probability of its best guess (compared with others on development speakers)."""
+    """How sure the loop was: the highest probability (alternatives were compared on development speakers)."""
     return max(probs.values())
 
 
 def new_name(when: datetime) -> str:
-    """A name for what was said at `when` (aware)."""
+    """A name for an utterance at `when` (aware)."""
     return f"{when.astimezone(UTC).strftime(STAMP)[:-4]}Z-{secrets.token_hex(4)}"
 
 
 def time_of(name: str) -> datetime | None:
-    """When it was said; None for what is no name.
+    """Time of the utterance; None if `name` is not a recording's name.
 
     >>> time_of("20261121T174406.250Z-0123abcd").isoformat()
     '2026-11-21T17:44:06.250000+00:00'
@@ -59,7 +59,7 @@ def time_of(name: str) -> datetime | None:
 
 
 def parse_sidecar(data: bytes, name: str) -> Answer:
-    """The content of `NAME.json`. Raises InputError for anything that `RecordingStore.add` would not write."""
+    """The content of `NAME.json`. Raises InputError for anything that `RecordingStore.add` does not write."""
     damaged = f"{name}.json: not a sidecar of this project, or damaged"
     require(len(data) <= LARGEST, damaged)
     values = parse_json(data, damaged)
@@ -91,5 +91,6 @@ def _is_share(value: object, most: float = 1.0) -> bool:
 
 
 def as_json(answer: Answer, name: str) -> bytes:
+    """The sidecar of the recording `name`, UTF-8."""
     values = {"schema": SCHEMA, "when": name.split("-")[0], **vars(answer)}
     return json.dumps(values, allow_nan=False).encode("ascii") + b"\n"

@@ -1,10 +1,10 @@
-"""A folder of what the loop was least sure of, bounded in number, age and bytes, and what a person made of it.
+"""A folder of the recordings that the loop was least sure of, and of a person's corrections.
 
-    FOLDER/NAME.wav, FOLDER/NAME.json              kept by the loop (recorder.py): the sound, and what was answered
+    FOLDER/NAME.wav, FOLDER/NAME.json              stored by the loop (recorder.py): the sound, and the answer
     FOLDER/corrected/EMOTION/SPEAKER_NAME.wav      corrected by a person (python -m edge.page --corrections FOLDER)
 
-NAME is the time, UTC, and a random number. The bounds hold for every file with such a name; what is corrected is its
-owner's and is not bounded. Whatever else lies there is left alone. Everything is for the owner of the folder only.
+NAME is the time, UTC, and a random number. The number, age and bytes of uncorrected recordings are limited; corrected
+ones are not. Other files are left unchanged. Only the owner of the folder can read it.
 """
 
 import math
@@ -26,7 +26,7 @@ from edge.loop.events import Recording
 CORRECTED = "corrected"
 LOCK = ".lock"
 SPEAKER = re.compile(r"[^\W_](?:[^\W_]|-){0,29}")
-"""Letters, digits and hyphens: the underscore ends a speaker's name in a file's"""
+"""Letters, digits and hyphens; in a file name an underscore ends the speaker's name"""
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 MIB = 2**20
 WAV_HEADER = 44
@@ -35,34 +35,34 @@ WAV_HEADER = 44
 
 @dataclass(frozen=True)
 class StoreLimits:
-    """What may lie there at a time; what is corrected is not counted."""
+    """Limits of the uncorrected recordings in a folder."""
 
     number: int = 50
     """Recordings"""
     days: float = 30.0
-    """d since it was said"""
+    """Age, days"""
     megabytes: float = 32.0
-    """MiB of all files together"""
+    """MiB of all their files together"""
 
     def __post_init__(self) -> None:
-        require(1 <= self.number <= 1000, f"{self.number} kept recordings; give 1 to 1000")
-        require(0 < self.days <= 3650, f"recordings kept for {self.days} days; give more than 0 and at most 3650")
-        require(self.megabytes > 0, f"{self.megabytes} MiB of kept recordings; give more than 0")
+        require(1 <= self.number <= 1000, f"{self.number} stored recordings; give 1 to 1000")
+        require(0 < self.days <= 3650, f"recordings stored for {self.days} days; give more than 0 and at most 3650")
+        require(self.megabytes > 0, f"{self.megabytes} MiB of stored recordings; give more than 0")
 
 
 @dataclass(frozen=True)
 class StoredRecording:
-    """One name of the folder."""
+    """An uncorrected recording of the folder."""
 
     name: str
     when: datetime
-    """When it was said, by this machine's clock then"""
+    """Time of the utterance, by this machine's clock"""
     answer: Answer | None
-    """None where the sidecar is missing or damaged: nothing can be asked about it, and it goes first"""
+    """None if the sidecar is missing or damaged; such a recording cannot be corrected and is removed first"""
     bytes: int
     """Of its files"""
     complete: bool
-    """Whether the sound is there"""
+    """Whether its WAV file exists"""
 
     @property
     def sure(self) -> float:
@@ -71,7 +71,7 @@ class StoredRecording:
 
 @dataclass(frozen=True)
 class Corrected:
-    """A recording that somebody has corrected."""
+    """A corrected recording."""
 
     name: str
     emotion: str
@@ -79,10 +79,10 @@ class Corrected:
 
 
 class RecordingStore:
-    """The folder as it is on the disk: nothing is remembered here, so that loop and page may both work on it.
+    """The folder. Its state is on the disk alone, so that loop and page can use it at the same time.
 
     Args:
-        path: made, with its owner's rights alone, if it is not there.
+        path: created for its owner alone if it does not exist.
         now: the wall clock, aware.
 
     Raises InputError, naming the folder, if it cannot be used or others may look into it.
@@ -95,16 +95,16 @@ class RecordingStore:
                 require(self.path.absolute().parent.is_dir(), f"{path}: there is no folder {self.path.parent}")
                 self.path.mkdir(mode=PRIVATE_FOLDER)
         except OSError as error:
-            raise InputError(f"{path}: cannot be made ({error.strerror})") from error
+            raise InputError(f"{path}: cannot be created ({error.strerror})") from error
         require(self.path.is_dir(), f"{path}: is no folder; name one, or a new one")
         require(
             self.path.stat().st_mode & 0o077 == 0,
-            f"{path}: others on this machine may look into it; chmod 700 {path}, or name a new folder",
+            f"{path}: others on this machine can read it; chmod 700 {path}, or name a new folder",
         )
         require(os.access(self.path, os.R_OK | os.W_OK | os.X_OK), f"{path}: cannot be written")
 
     def scan(self) -> tuple[list[StoredRecording], list[str]]:
-        """What is kept, in order of name, and the names of files that are not this project's."""
+        """Uncorrected recordings in order of name, and the names of files that are not this project's."""
         names: dict[str, dict[str, int]] = {}
         foreign = []
         with os.scandir(self.path) as entries:
@@ -117,7 +117,7 @@ class RecordingStore:
                         continue
                 elif entry.name not in (CORRECTED, LOCK) and not _unfinished(entry.name):
                     foreign.append(entry.name)
-        kept = [
+        stored = [
             StoredRecording(
                 name,
                 time_of(name),
@@ -127,18 +127,21 @@ class RecordingStore:
             )
             for name, sizes in sorted(names.items())
         ]
-        return kept, sorted(foreign)
+        return stored, sorted(foreign)
 
     def tidy(self, limits: StoreLimits, room_for: StoredRecording | None = None) -> bool:
-        """Throw out what is too old, and the surest until the rest is within `limits` together with `room_for`.
+        """Remove recordings that are too old, then the surest ones until the rest is within `limits`.
 
-        Returns whether `room_for` may come: not if it would be thrown out itself.
+        Args:
+            room_for: a recording to be added; it counts as one of the folder.
+
+        Returns whether `room_for` is among those that stay.
         """
         now = self._now()
-        kept, _ = self.scan()
+        stored, _ = self.scan()
         fresh = []
-        for item in kept:
-            # What is dated later than now is fresh: the clock is behind, as a Pi's is until the network sets it.
+        for item in stored:
+            # A date in the future counts as fresh: a Pi's clock is behind until the network sets it.
             too_old = item.when <= now - timedelta(days=limits.days)
             if too_old or not item.complete:
                 self.remove(item.name)
@@ -160,16 +163,19 @@ class RecordingStore:
         return stays
 
     def add(self, recording: Recording, bundle: str, limits: StoreLimits) -> bool:
-        """Write a recording down, if it belongs to those the loop is least sure of; `bundle`: who answered.
+        """Store a recording if it is one of those the loop is least sure of; returns whether it was stored.
 
-        What must go goes before, so that the bounds hold at every moment. Raises OSError; then nothing of it is there.
+        Removes others first, so that the limits always hold. Raises OSError; then nothing of the recording is left.
+
+        Args:
+            bundle: identity of the bundle that answered.
         """
         segment, samples = recording.segment, recording.samples
-        told = Answer(bundle, len(samples) / recording.sample_rate, segment.emotion, segment.verdict, segment.probs)
+        answer = Answer(bundle, len(samples) / recording.sample_rate, segment.emotion, segment.verdict, segment.probs)
         name = new_name(recording.when)
-        sidecar = as_json(told, name)
+        sidecar = as_json(answer, name)
         if not self.tidy(
-            limits, StoredRecording(name, recording.when, told, 2 * len(samples) + WAV_HEADER + len(sidecar), True)
+            limits, StoredRecording(name, recording.when, answer, 2 * len(samples) + WAV_HEADER + len(sidecar), True)
         ):
             return False
         try:
@@ -186,20 +192,20 @@ class RecordingStore:
         return True
 
     def remove(self, name: str) -> None:
-        """Throw a kept recording away, with what was told of it. Raises InputError for what is no name."""
-        for suffix in (".wav", ".json"):  # the sound first
+        """Remove an uncorrected recording and its sidecar. Raises InputError if `name` is not a recording's name."""
+        for suffix in (".wav", ".json"):
             path = self._path(name, suffix)
             if _is_plain(path):
                 path.unlink(missing_ok=True)
 
     def clear_unfinished(self) -> None:
-        """What a loop that was killed left half-written; only for who alone writes here."""
+        """Remove the unfinished files of a loop that was killed. Only the holder of the lock may call this."""
         for path in self.path.iterdir():
             if _unfinished(path.name) and (path.is_file() or path.is_symlink()):
                 path.unlink(missing_ok=True)
 
     def sound(self, name: str) -> bytes:
-        """The WAV file of a kept or corrected recording. Raises InputError if there is none."""
+        """The WAV file of a recording, corrected or not. Raises InputError if there is none."""
         path = self._path(name, ".wav")
         if not _is_plain(path):
             path = self._corrected_path(self._corrected(name))
@@ -207,7 +213,7 @@ class RecordingStore:
             return file.read()
 
     def corrected(self) -> list[Corrected]:
-        """Everything that has been corrected, the newest first."""
+        """Corrected recordings, the newest first."""
         found = []
         for path in _inside(self.path / CORRECTED):
             speaker, _, name = path.stem.rpartition("_")
@@ -217,9 +223,9 @@ class RecordingStore:
         return sorted(found, key=lambda item: item.name, reverse=True)
 
     def correct(self, name: str, emotion: str, speaker: str) -> None:
-        """Say what a recording, kept or corrected, is: it moves to `corrected/EMOTION/SPEAKER_NAME.wav`.
+        """Correct a recording, or change its correction: it moves to `corrected/EMOTION/SPEAKER_NAME.wav`.
 
-        Raises InputError for what cannot be part of a path, and if the recording is gone.
+        Raises InputError if a value cannot be part of a path, or the recording is gone.
         """
         emotion, speaker = (unicodedata.normalize("NFC", text.strip()) for text in (emotion, speaker))
         require(_is_folder_name(emotion), f"{emotion!r} cannot name a folder, so no recording can be corrected to it")
@@ -235,7 +241,7 @@ class RecordingStore:
         self._path(name, ".json").unlink(missing_ok=True)
 
     def forget(self, name: str) -> None:
-        """Delete a recording, kept or corrected. Raises InputError for what is no name."""
+        """Delete a recording, corrected or not. Raises InputError if `name` is not a recording's name."""
         self.remove(name)
         for item in self.corrected():
             if item.name == name:
@@ -265,12 +271,12 @@ def _unfinished(name: str) -> bool:
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a regular file lies there, and not a link to one."""
+    """Whether the path is a regular file and not a link."""
     return path.is_file() and not path.is_symlink()
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What lies two levels below `folder`, no link followed; nothing where it cannot be looked into."""
+    """The entries two levels below `folder`; links are not followed."""
     found = [folder]
     for _ in range(2):
         found = [

@@ -1,4 +1,4 @@
-"""Enrolment as a person meets it: at a microphone or from files, to a profile that the scripts accept."""
+"""Enrolment at a microphone or from files, and the profile in the scripts."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ RATE = 16000
 
 
 def enroll(*arguments) -> subprocess.CompletedProcess:
-    # The energy VAD: the SYNTHETIC voices are none for the neural one.
+    # The energy VAD, because the neural one does not detect the SYNTHETIC voices.
     command = [sys.executable, "-m", "edge.enroll", "--vad", "energy", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
@@ -58,11 +58,11 @@ def test_from_files_to_a_profile_that_the_scripts_use(bundle_path, bundle, of_em
     out = tmp_path / "me.json"
     made = enroll(bundle_path, "--out", out, "--json", "--files", *files_of(of_emotion, 2))
     assert made.returncode == 0, made.stderr[-2000:]
-    told = json.loads(made.stdout)
-    assert told["bundle"] == bundle.manifest.identity
-    assert told["sentences"] == {name: 2 for name in bundle.manifest.labels}
-    assert 0 <= told["right_with"] <= told["n_sentences"] == 16
-    assert told["recommended"] == (told["right_with"] > told["right_without"])
+    report = json.loads(made.stdout)
+    assert report["bundle"] == bundle.manifest.identity
+    assert report["sentences"] == {name: 2 for name in bundle.manifest.labels}
+    assert 0 <= report["right_with"] <= report["n_sentences"] == 16
+    assert report["recommended"] == (report["right_with"] > report["right_without"])
     clip = of_emotion["angry"][0]
     lines = []
     for options in ((), ("--profile", out)):
@@ -105,14 +105,14 @@ def test_a_profile_is_recommended_only_if_its_own_test_gains(bundle, shift, lean
     labels = tuple(bundle.manifest.labels)
     found = judge(bundle.manifest.identity, labels, bundle.speakers(bundle.recognizer("onnx")), said)
     assert found["recommended"] is recommended
-    told = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), **found}
-    lines = as_text(told).splitlines()
+    report = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), **found}
+    lines = as_text(report).splitlines()
     assert lines[-1].startswith(advice)
     assert any("use it" in line for line in lines) == bool(recommended)
 
 
-def test_the_stream_with_a_profile_is_the_profile_of_the_stream(bundle, of_emotion, tmp_path):
-    """Applied hop by hop on the device, it gives what it gives on the plain stream's logits and pooled vectors."""
+def test_a_profile_in_the_stream_equals_a_profile_after_the_stream(bundle, of_emotion, tmp_path):
+    """Applied during the stream it gives the same as applied to the logits and pooled vectors of a plain stream."""
     recognizer = bundle.recognizer("onnx")
     waveform, _ = soundfile.read(of_emotion["sad"][0], dtype="float32")
     results = [r for r in recognizer.push(waveform) + recognizer.flush() if r.logits is not None]
@@ -128,10 +128,10 @@ def test_the_stream_with_a_profile_is_the_profile_of_the_stream(bundle, of_emoti
     assert np.abs(clip_decisions(personal, waveform) - profile.adapt(logits, pooled)).max() < 1e-5
     loop = UtteranceRecognizer(personal, make_vad("energy", RATE))
     segment = (loop.push(waveform) + loop.flush())[-1]
-    heard = np.array([segment.probs[name] for name in recognizer.labels])
+    streamed = np.array([segment.probs[name] for name in recognizer.labels])
     temperature = personal.decision.temperature
     expected = probabilities(profile.adapt(logits, pooled).mean(axis=0), temperature)
-    assert np.abs(heard - expected).max() < np.abs(heard - probabilities(logits.mean(axis=0), temperature)).max()
+    assert np.abs(streamed - expected).max() < np.abs(streamed - probabilities(logits.mean(axis=0), temperature)).max()
 
 
 def test_neutral_alone_and_a_folder(bundle_path, bundle, of_emotion, tmp_path):
@@ -175,7 +175,7 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         f"glad={neutral}": "does not know glad; it knows neutral",
         f"happy={neutral}": "no sentence for neutral, ",
         f"neutral={tmp_path / 'none.wav'}": "none.wav: no such file",
-        f"neutral={tmp_path / 'silence.wav'}": "silence.wav: no voice was heard",
+        f"neutral={tmp_path / 'silence.wav'}": "silence.wav: no voice was detected",
         f"neutral={tmp_path / 'click.wav'}": "click.wav: holds too little sound for a sentence",
         f"neutral={tmp_path / 'loud.wav'}": "loud.wav: that was too loud",
         f"neutral={tmp_path / 'word.wav'}": "word.wav: that was too short",
@@ -200,7 +200,7 @@ def speech(path, seconds_of_quiet: float = 1.5) -> np.ndarray:
 
 
 def scripted(*parts: np.ndarray | AudioEvent) -> Iterator[np.ndarray | AudioEvent]:
-    """What a microphone yields: chunks of a tenth of a second, and events."""
+    """Chunks and events as a microphone yields them."""
     quiet = 3e-4 * np.random.default_rng(1).standard_normal(RATE)
     for part in (quiet.astype(np.float32), *parts):
         if isinstance(part, AudioEvent):
@@ -209,7 +209,7 @@ def scripted(*parts: np.ndarray | AudioEvent) -> Iterator[np.ndarray | AudioEven
             yield from (part[at : at + 1600] for at in range(0, len(part), 1600))
 
 
-def test_the_guided_session_asks_again_until_a_sentence_can_be_learned_from(collector, of_emotion, tmp_path):
+def test_the_guided_session_asks_again_until_a_sentence_can_be_used(collector, of_emotion, tmp_path):
     good = speech(of_emotion["neutral"][0])
     loud, room = np.clip(40 * good, -1, 1), good[-24000:]
     short = np.concatenate([room, good[4000:9000], room])
@@ -227,29 +227,29 @@ def test_the_guided_session_asks_again_until_a_sentence_can_be_learned_from(coll
     assert text.count(SENTENCES[0]) == 2 + text.count("Once more")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["happy-1.wav", "neutral-1.wav"]
     with wave.open(str(tmp_path / "neutral-1.wav")) as file:
-        kept = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
-    lag = np.correlate(kept, good[6000:14000], mode="valid")
-    found = kept[lag.argmax() : lag.argmax() + 8000]
-    assert np.corrcoef(found, good[6000:14000])[0, 1] > 0.999, "what was kept is what was said"
+        stored = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
+    lag = np.correlate(stored, good[6000:14000], mode="valid")
+    found = stored[lag.argmax() : lag.argmax() + 8000]
+    assert np.corrcoef(found, good[6000:14000])[0, 1] > 0.999, "the stored sound is the spoken one"
 
 
-def test_too_quiet_nobody_there_and_an_end_that_comes_too_soon(collector, of_emotion):
+def test_prompts_for_a_quiet_voice_and_silence_and_an_error_for_an_early_end(collector, of_emotion):
     said: list[str] = []
     nobody = (3e-4 * np.random.default_rng(2).standard_normal(45 * RATE)).astype(np.float32)
     with pytest.raises(InputError, match="the audio has ended before the last sentence; no profile"):
         list(Session(collector, scripted(nobody, speech(of_emotion["neutral"][0])), said.append).run(("neutral",), 1))
-    assert sum("Nothing was heard for 20 s" in line for line in said) == 2
-    assert any("Heard well" in line for line in said)
+    assert sum("No sentence for 20 s" in line for line in said) == 2
+    assert any("The level is good" in line for line in said)
 
 
-def test_no_audio_is_held_unless_asked(collector, of_emotion):
+def test_no_audio_is_buffered_unless_it_is_to_be_stored(collector, of_emotion):
     session = Session(collector, scripted(*[speech(of_emotion["neutral"][0])] * 3), lambda line: None)
     assert len(list(session.run(("neutral",), 2))) == 2
     assert not session._recent
 
 
-def test_from_a_file_as_from_a_microphone(collector, of_emotion):
-    """The same sentence gives the same evidence either way, but for the chance of the room around it."""
+def test_a_file_gives_the_same_as_a_microphone(collector, of_emotion):
+    """The same sentence gives the same values, except for the noise around it."""
     path = of_emotion["angry"][0]
     file = from_file(collector, path)
     collector.reset()
@@ -257,7 +257,7 @@ def test_from_a_file_as_from_a_microphone(collector, of_emotion):
     assert np.abs(file.logits - mic.logits).max() < 0.5 * np.abs(file.logits).max()
 
 
-def test_enrolling_with_a_profile_on_is_refused(bundle):
+def test_enrolling_with_a_profile_in_use_is_refused(bundle):
     recognizer = bundle.recognizer("onnx")
     recognizer.profile = object()
     with pytest.raises(InputError, match="without a profile"):

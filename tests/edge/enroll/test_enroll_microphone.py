@@ -1,4 +1,4 @@
-"""The guided session at a real PyAudio device: prompts out, a voice in, a profile at the end; Ctrl-C leaves nothing."""
+"""The guided session at a real PyAudio device gives a profile; Ctrl-C leaves none."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def house(tmp_path) -> Iterator[House]:
 
 
 def start(house: House, *arguments) -> subprocess.Popen:
-    # The energy VAD: the SYNTHETIC voices are none for the neural one.
+    # The energy VAD, because the neural one does not detect the SYNTHETIC voices.
     options = ["--vad", "energy", "--device", "pulse", "--json"]
     command = [sys.executable, "-m", "edge.enroll", *map(str, arguments), *options]
     return subprocess.Popen(
@@ -44,7 +44,7 @@ def start(house: House, *arguments) -> subprocess.Popen:
 
 
 def lines(process: subprocess.Popen) -> Iterator[str]:
-    """What is shown to the person."""
+    """The lines shown to the person."""
     timer = threading.Timer(3 * PATIENCE, process.kill)
     timer.start()
     try:
@@ -54,7 +54,7 @@ def lines(process: subprocess.Popen) -> Iterator[str]:
 
 
 def is_prompt(line: str) -> bool:
-    """In quotation marks: what the person is to say."""
+    """The prompt in quotation marks."""
     return line.startswith('    "')
 
 
@@ -71,16 +71,16 @@ def test_a_session_at_a_microphone(house, bundle_path, voices, tmp_path):
                 player.wait(PATIENCE)
             player = house.play(said)
     assert process.wait(PATIENCE) == 0, shown
-    # On a busy machine the player starves, and what it plays is broken; a sentence is then asked for again, and why.
+    # On a busy machine the player drops samples; the session then rejects the sentence and asks again.
     again = [line for before, line in pairwise(shown) if is_prompt(line) and before.startswith(("Sorry", "Nothing"))]
     asked = [line for line in shown if is_prompt(line)]
     assert len(again) < len(SENTENCES[:2]), shown
     for line in again:
         asked.remove(line)
     assert asked == [f'    "{words}"' for words in (LEVEL_CHECK, *SENTENCES[:2])], shown
-    told = json.loads(process.stdout.read())
-    assert told["sentences"] == {"neutral": 2}
-    assert json.loads(out.read_text())["bundle"] == told["bundle"]
+    report = json.loads(process.stdout.read())
+    assert report["sentences"] == {"neutral": 2}
+    assert json.loads(out.read_text())["bundle"] == report["bundle"]
     assert not list(tmp_path.glob("neutral*")), "no audio is stored"
 
 

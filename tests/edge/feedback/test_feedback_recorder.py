@@ -1,4 +1,4 @@
-"""The loop that keeps what it is least sure of: the right sound, off the audio path, and nothing unless asked."""
+"""Stored recordings hold the right sound, do not delay the audio, and are only made on request."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ import stream_infer
 from crnn.errors import InputError
 from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
-from edge.feedback import recorder as keeping
+from edge.feedback import recorder as recorder_module
 from edge.feedback.recorder import QUEUE, Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.listening import listen
@@ -45,12 +45,12 @@ def recognizer():
 
 @pytest.fixture
 def folder(tmp_path) -> RecordingStore:
-    return RecordingStore(tmp_path / "kept")
+    return RecordingStore(tmp_path / "stored")
 
 
 @pytest.fixture
-def keeper(folder):
-    """Makes keepers, and closes them."""
+def recorder(folder):
+    """Makes recorders, and closes them."""
     made = []
 
     def make(live: bool, limits: StoreLimits | None = None, where: RecordingStore = folder) -> Recorder:
@@ -76,10 +76,10 @@ class Nowhere:
 
 
 @pytest.mark.parametrize("size", [333, 1600, 10**9])
-def test_each_segment_comes_with_what_was_heard_of_it(recognizer, voice, size):
-    told: list[tuple[Segment, np.ndarray]] = []
+def test_each_segment_comes_with_its_sound(recognizer, voice, size):
+    results: list[tuple[Segment, np.ndarray]] = []
     loop = UtteranceRecognizer(
-        recognizer, make_vad("energy", RATE), keep=lambda segment, sound: told.append((segment, sound.copy()))
+        recognizer, make_vad("energy", RATE), keep=lambda segment, sound: results.append((segment, sound.copy()))
     )
     audio = np.concatenate([voice, np.zeros(RATE, np.float32), voice])
     segments = [
@@ -88,9 +88,9 @@ def test_each_segment_comes_with_what_was_heard_of_it(recognizer, voice, size):
         for event in loop.push(audio[start : start + size])
         if isinstance(event, Segment)
     ] + [event for event in loop.flush() if isinstance(event, Segment)]
-    assert [one for one, _ in told] == segments
+    assert [one for one, _ in results] == segments
     assert len(segments) >= 6
-    for one, sound in told:
+    for one, sound in results:
         begin = round((one.start_seconds - loop.settings.pre_roll_seconds) * RATE)
         (place,) = [
             at for at in range(max(0, begin - 9600), begin + 9600) if np.array_equal(audio[at : at + len(sound)], sound)
@@ -100,7 +100,7 @@ def test_each_segment_comes_with_what_was_heard_of_it(recognizer, voice, size):
         assert len(sound) <= (loop.settings.max_segment_seconds + 0.1) * RATE
 
 
-def test_an_utterance_without_end_is_kept_in_pieces_that_follow_each_other(recognizer, voice):
+def test_a_long_utterance_is_stored_in_consecutive_pieces(recognizer, voice):
     pieces: list[np.ndarray] = []
     loop = UtteranceRecognizer(
         recognizer,
@@ -116,11 +116,11 @@ def test_an_utterance_without_end_is_kept_in_pieces_that_follow_each_other(recog
     assert max(map(len, pieces)) <= 4 * RATE + 320
 
 
-def test_no_sound_is_held_unless_asked(recognizer, voice):
-    def grown(keep) -> int:
+def test_no_sound_is_buffered_without_a_recorder(recognizer, voice):
+    def grown(record) -> int:
         tracemalloc.start()
         try:
-            loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=keep)
+            loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=record)
             loop.push(voice)
             return tracemalloc.get_traced_memory()[0]
         finally:
@@ -144,29 +144,29 @@ def test_a_minute_of_talk_needs_no_more_than_a_word(recognizer, voice):
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_the_loop_fills_the_folder(recognizer, voice, folder, keeper, live):
-    keep = keeper(live)
-    utterances = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=keep)
+def test_the_loop_fills_the_folder(recognizer, voice, folder, recorder, live):
+    record = recorder(live)
+    utterances = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=record)
     listen([voice], utterances, Nowhere())
-    keep.close()
+    record.close()
     ((item,), _) = folder.scan()  # the others are too short
     with wave.open(str(folder.path / f"{item.name}.wav")) as sound:
-        heard = np.frombuffer(sound.readframes(10 * RATE), "<i2") / 32767
-    assert item.answer.seconds == len(heard) / RATE
-    start = next(at for at in range(10_000) if np.abs(voice[at : at + 100] - heard[:100]).max() < 1e-4)
-    assert np.abs(voice[start : start + len(heard)] - heard).max() < 1e-4
+        recorded = np.frombuffer(sound.readframes(10 * RATE), "<i2") / 32767
+    assert item.answer.seconds == len(recorded) / RATE
+    start = next(at for at in range(10_000) if np.abs(voice[at : at + 100] - recorded[:100]).max() < 1e-4)
+    assert np.abs(voice[start : start + len(recorded)] - recorded).max() < 1e-4
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.UNCERTAIN])
-def test_bad_sound_is_not_worth_a_question(folder, keeper, verdict):
-    keep = keeper(live=False)
-    keep(segment(verdict=verdict), SOUND)
+def test_bad_sound_is_not_stored(folder, recorder, verdict):
+    record = recorder(live=False)
+    record(segment(verdict=verdict), SOUND)
     assert folder.scan() == ([], [])
-    keep(segment(verdict=Verdict.UNCERTAIN), SOUND)
+    record(segment(verdict=Verdict.UNCERTAIN), SOUND)
     assert len(folder.scan()[0]) == 1
 
 
-def test_a_disk_that_takes_for_ever_holds_nobody_up(folder, keeper, monkeypatch, caplog):
+def test_a_slow_disk_does_not_delay_the_loop(folder, recorder, monkeypatch, caplog):
     stuck, released = threading.Event(), threading.Event()
 
     def slow(*_):
@@ -174,38 +174,38 @@ def test_a_disk_that_takes_for_ever_holds_nobody_up(folder, keeper, monkeypatch,
         released.wait()
 
     monkeypatch.setattr(os, "fsync", slow)
-    keep = keeper(live=True)
-    keep(segment(), SOUND)
+    record = recorder(live=True)
+    record(segment(), SOUND)
     assert stuck.wait(20)
     tracemalloc.start()
     try:
         for _ in range(200):  # each returns although nothing is written
-            keep(segment(), SOUND)
+            record(segment(), SOUND)
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert held < (QUEUE + 2) * 2 * len(SOUND) + 100_000
     released.set()
     eventually(lambda: len(folder.scan()[0]) == QUEUE + 1, "what waited is written")
-    keep.close()
+    record.close()
     assert "too slow" in caplog.text
 
 
-def test_a_full_disk_is_told_once_and_outlived(folder, keeper, monkeypatch, caplog):
+def test_a_full_disk_is_reported_once_and_does_not_end_the_loop(folder, recorder, monkeypatch, caplog):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    keep = keeper(live=True)
+    record = recorder(live=True)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         for _ in range(3):
-            keep(segment(), SOUND)
+            record(segment(), SOUND)
             time.sleep(0.05)
-        eventually(lambda: "No space left" in caplog.text, "it is told")
+        eventually(lambda: "No space left" in caplog.text, "it is reported")
     assert folder.scan()[0] == []
 
     def again() -> bool:
-        keep(segment(), SOUND)
+        record(segment(), SOUND)
         time.sleep(0.2)
         return bool(folder.scan()[0])
 
@@ -213,36 +213,36 @@ def test_a_full_disk_is_told_once_and_outlived(folder, keeper, monkeypatch, capl
     assert caplog.text.count("failed and is tried again") == 1
 
 
-def test_a_recording_ends_with_the_error_of_its_disk(keeper, monkeypatch):
-    keep = keeper(live=False)
+def test_a_recording_ends_with_the_error_of_its_disk(recorder, monkeypatch):
+    record = recorder(live=False)
     monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
     with pytest.raises(OSError, match="No space left"):
-        keep(segment(), SOUND)
+        record(segment(), SOUND)
 
 
-def test_what_grows_old_in_silence_goes(folder, keeper, monkeypatch):
-    monkeypatch.setattr(keeping, "TIDY_SECONDS", 0.02)
+def test_old_recordings_are_removed_during_silence(folder, recorder, monkeypatch):
+    monkeypatch.setattr(recorder_module, "TIDY_SECONDS", 0.02)
     now = datetime.now(UTC)
     clock = RecordingStore(folder.path, lambda: now)
-    keep = keeper(True, StoreLimits(days=3), clock)
-    keep(segment(), SOUND)
-    eventually(lambda: len(folder.scan()[0]) == 1, "it is kept")
+    record = recorder(True, StoreLimits(days=3), clock)
+    record(segment(), SOUND)
+    eventually(lambda: len(folder.scan()[0]) == 1, "it is stored")
     now += timedelta(days=4)
     eventually(lambda: folder.scan()[0] == [], "it is removed although nobody speaks")
 
 
-def test_two_loops_cannot_share_a_folder(folder, keeper):
-    first = keeper(live=False)
-    with pytest.raises(InputError, match="another loop keeps recordings there"):
-        keeper(live=False)
+def test_two_loops_cannot_share_a_folder(folder, recorder):
+    first = recorder(live=False)
+    with pytest.raises(InputError, match="another loop stores recordings there"):
+        recorder(live=False)
     first.close()
-    keeper(live=False)
+    recorder(live=False)
 
 
-def test_other_files_are_told_of(folder, keeper, caplog):
+def test_other_files_are_reported(folder, recorder, caplog):
     (folder.path / "holiday.wav").write_bytes(b"RIFF")
     with caplog.at_level(logging.WARNING):
-        keeper(live=False)
+        recorder(live=False)
     assert "1 other files are left alone, for instance holiday.wav" in caplog.text
     assert (folder.path / "holiday.wav").exists()
 
@@ -255,24 +255,24 @@ def test_nothing_is_stored_unless_asked(tmp_path):
     assert list(place.iterdir()) == []
 
 
-def test_asked_it_keeps_the_least_sure(tmp_path):
-    kept = tmp_path / "kept"
+def test_keep_unsure_stores_the_least_sure(tmp_path):
+    stored = tmp_path / "stored"
     for _ in range(2):
         result = script(
-            *("stream_infer.py", CLIP, "--json", "--keep-unsure", kept, "--keep-unsure-max", 1),
+            *("stream_infer.py", CLIP, "--json", "--keep-unsure", stored, "--keep-unsure-max", 1),
             *("--keep-unsure-days", 7, "--keep-unsure-mb", 1),
         )
         assert result.returncode == 0, result.stderr
-    ((item,), foreign) = RecordingStore(kept).scan()
+    ((item,), foreign) = RecordingStore(stored).scan()
     assert foreign == []
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    (answered,) = [line for line in told if line["type"] == "segment" and line["verdict"] in (None, "uncertain")]
+    results = [json.loads(line) for line in result.stdout.splitlines()]
+    (answered,) = [line for line in results if line["type"] == "segment" and line["verdict"] in (None, "uncertain")]
     assert item.answer.probs == pytest.approx(answered["probs"], abs=1e-6)
     assert item.answer.bundle == Bundle.open(PRETRAINED).manifest.identity
-    assert f"stored in {kept}: at most 1 recordings" in result.stderr
+    assert f"stored in {stored}: at most 1 recordings" in result.stderr
 
 
-def test_what_cannot_be_kept_is_one_clear_line(tmp_path):
+def test_bad_options_are_one_clear_line(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "open").chmod(0o755)
     for arguments, part in (
@@ -299,23 +299,25 @@ def small_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_disk_that_is_really_full(small_disk, keeper, caplog):
-    folder = RecordingStore(small_disk / "kept")
-    keep = keeper(True, where=folder)
+def test_a_real_full_disk(small_disk, recorder, caplog):
+    folder = RecordingStore(small_disk / "stored")
+    record = recorder(True, where=folder)
     for number in range(3):
-        keep(segment(0.6 + number / 10), np.tile(SOUND, 2))
-        eventually(lambda n=number: len(folder.scan()[0]) == n + 1 or "No space left" in caplog.text, "kept, or told")
+        record(segment(0.6 + number / 10), np.tile(SOUND, 2))
+        eventually(
+            lambda n=number: len(folder.scan()[0]) == n + 1 or "No space left" in caplog.text, "stored, or reported"
+        )
     assert "No space left" in caplog.text
-    kept, foreign = folder.scan()
+    stored, foreign = folder.scan()
     assert foreign == []
-    assert len(kept) == 1
-    assert all(item.answer and item.complete for item in kept), "nothing is half-written"
+    assert len(stored) == 1
+    assert all(item.answer and item.complete for item in stored), "nothing is half-written"
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_disk):
-    folder = RecordingStore(small_disk / "kept")
+    folder = RecordingStore(small_disk / "stored")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(InputError, match=r"kept: cannot be written"):
+    with pytest.raises(InputError, match=r"stored: cannot be written"):
         Recorder(folder, StoreLimits(), "0" * 64, RATE, live=True)
-    with pytest.raises(InputError, match=r"kept: cannot be written"):
+    with pytest.raises(InputError, match=r"stored: cannot be written"):
         RecordingStore(folder.path)

@@ -1,4 +1,4 @@
-"""The folder of kept recordings: bounded whatever comes, strict in what it reads, private, whole after a fault."""
+"""The folder of stored recordings: within its limits, read strictly, private, consistent after a fault."""
 
 import errno
 import json
@@ -37,28 +37,28 @@ def clock() -> Clock:
 
 @pytest.fixture
 def folder(tmp_path, clock) -> RecordingStore:
-    return RecordingStore(tmp_path / "kept", clock)
+    return RecordingStore(tmp_path / "stored", clock)
 
 
 def sures(folder: RecordingStore) -> list[float]:
     return sorted(item.sure for item in folder.scan()[0])
 
 
-def test_what_is_kept_is_what_was_heard_and_answered(folder):
-    heard = recording(0.55)
-    assert folder.add(heard, BUNDLE, StoreLimits())
+def test_a_recording_is_stored_with_its_answer(folder):
+    added = recording(0.55)
+    assert folder.add(added, BUNDLE, StoreLimits())
     ((item,), foreign) = folder.scan()
     assert foreign == []
     assert NAME.fullmatch(item.name)
     assert item.when == START
-    assert item.answer.probs == heard.segment.probs
+    assert item.answer.probs == added.segment.probs
     assert (item.answer.bundle, item.answer.verdict, item.answer.seconds) == (BUNDLE, Verdict.UNCERTAIN, 0.5)
     with wave.open(str(folder.path / f"{item.name}.wav")) as sound:
         assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, RATE)
-        assert np.array_equal(np.frombuffer(sound.readframes(RATE), "<i2"), heard.samples)
+        assert np.array_equal(np.frombuffer(sound.readframes(RATE), "<i2"), added.samples)
 
 
-def test_nobody_else_may_look(folder, tmp_path):
+def test_only_the_owner_can_read(folder, tmp_path):
     before = os.umask(0)
     try:
         made = RecordingStore(tmp_path / "open")
@@ -70,7 +70,7 @@ def test_nobody_else_may_look(folder, tmp_path):
     for path in (made.path, *made.path.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
     made.path.chmod(0o755)
-    with pytest.raises(InputError, match="others on this machine may look into it; chmod 700"):
+    with pytest.raises(InputError, match="others on this machine can read it; chmod 700"):
         RecordingStore(made.path)
 
 
@@ -78,12 +78,12 @@ def test_the_surest_goes_first(folder):
     for sure in (0.9, 0.6, 0.8, 0.7):
         folder.add(recording(sure), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.6, 0.7, 0.8]
-    assert not folder.add(recording(0.85), BUNDLE, StoreLimits(number=3)), "surer than all there is"
+    assert not folder.add(recording(0.85), BUNDLE, StoreLimits(number=3)), "surer than all that are stored"
     assert folder.add(recording(0.5), BUNDLE, StoreLimits(number=3))
     assert sures(folder) == [0.5, 0.6, 0.7]
 
 
-def test_what_is_too_old_goes_and_what_comes_from_the_future_is_fresh(folder, clock):
+def test_old_recordings_are_removed_and_dates_in_the_future_are_fresh(folder, clock):
     limits = StoreLimits(days=2)
     folder.add(recording(0.6), BUNDLE, limits)
     clock.now = START + timedelta(days=1)
@@ -98,7 +98,7 @@ def test_what_is_too_old_goes_and_what_comes_from_the_future_is_fresh(folder, cl
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["keep", "keep", "keep", "wait", "correct", "damage"]),
+        st.sampled_from(["add", "add", "add", "wait", "correct", "damage"]),
         st.integers(50, 99),
         st.floats(0.05, 0.4),
     ),
@@ -107,12 +107,12 @@ steps = st.lists(
 
 
 def live(folder: RecordingStore, clock: Clock, limits: StoreLimits, action: str, sure: float, seconds: float) -> None:
-    """One thing that happens to a folder."""
+    """Apply one action to a folder."""
     names = [item.name for item in folder.scan()[0]]
     if action == "wait":
         clock.now += timedelta(days=2 * sure)
         folder.tidy(limits)
-    elif action == "keep":
+    elif action == "add":
         clock.now += timedelta(minutes=1)
         folder.add(recording(sure, clock.now, seconds), BUNDLE, limits)
     elif names and action == "correct":
@@ -123,39 +123,39 @@ def live(folder: RecordingStore, clock: Clock, limits: StoreLimits, action: str,
 
 @settings(max_examples=60, deadline=None)
 @given(steps, st.integers(1, 6), st.floats(0.01, 0.06))
-def test_never_more_never_older_never_larger(steps, number, megabytes):
+def test_the_limits_always_hold(steps, number, megabytes):
     clock, limits = Clock(), StoreLimits(number, 5.0, megabytes)
     with tempfile.TemporaryDirectory() as place:
-        folder = RecordingStore(Path(place) / "kept", clock)
+        folder = RecordingStore(Path(place) / "stored", clock)
         for action, sure, seconds in steps:
             live(folder, clock, limits, action, sure / 100, seconds)
-            kept, foreign = folder.scan()
+            stored, foreign = folder.scan()
             assert foreign == []
-            assert len(kept) <= number
+            assert len(stored) <= number
             size = sum(path.stat().st_size for path in folder.path.iterdir() if path.is_file())
             assert action == "damage" or size <= megabytes * 2**20
-            assert all(clock.now - timedelta(days=5, minutes=2) < item.when for item in kept)
+            assert all(clock.now - timedelta(days=5, minutes=2) < item.when for item in stored)
 
 
 @settings(max_examples=60, deadline=None)
 @given(steps, st.integers(1, 6))
 def test_the_least_sure_stay(steps, number):
-    """Held against the rule itself: of what is young enough the least sure, the newer one of two alike."""
+    """Compared with the rule: of the recordings that are young enough the least sure; of two alike the newer."""
     clock, limits = Clock(), StoreLimits(number, 5.0)
     expected: list[tuple[float, datetime]] = []
     with tempfile.TemporaryDirectory() as place:
-        folder = RecordingStore(Path(place) / "kept", clock)
+        folder = RecordingStore(Path(place) / "stored", clock)
         for action, sure, seconds in steps:
-            if action in ("keep", "wait"):
+            if action in ("add", "wait"):
                 live(folder, clock, limits, action, sure / 100, seconds)
-                expected += [(sure / 100, clock.now)] if action == "keep" else []
+                expected += [(sure / 100, clock.now)] if action == "add" else []
                 young = [item for item in expected if clock.now - timedelta(days=5) < item[1]]
                 expected = sorted(young, key=lambda item: (item[0], -item[1].timestamp()))[:number]
-            kept = [(item.sure, item.when) for item in folder.scan()[0]]
-            assert sorted(kept) == sorted(expected)
+            stored = [(item.sure, item.when) for item in folder.scan()[0]]
+            assert sorted(stored) == sorted(expected)
 
 
-def test_ever_the_least_sure_of_all_while_nothing_grows_old(folder, clock):
+def test_the_least_sure_of_all_stay_while_none_is_too_old(folder, clock):
     rng = np.random.default_rng(0)
     offered = []
     for sure in rng.permutation(np.linspace(0.5, 0.99, 40)):
@@ -165,7 +165,7 @@ def test_ever_the_least_sure_of_all_while_nothing_grows_old(folder, clock):
         assert sures(folder) == pytest.approx(sorted(offered)[:7])
 
 
-def test_foreign_files_are_left_alone_and_told(folder, clock):
+def test_foreign_files_are_left_unchanged_and_reported(folder, clock):
     folder.add(recording(0.6), BUNDLE, StoreLimits())
     foreign = {
         "notes.txt": b"mine",
@@ -185,7 +185,7 @@ def test_foreign_files_are_left_alone_and_told(folder, clock):
     assert folder.scan() == ([], expected)
 
 
-def test_a_damaged_sidecar_is_bounded_like_all_and_goes_first(folder):
+def test_a_recording_with_a_damaged_sidecar_counts_and_is_removed_first(folder):
     for sure in (0.6, 0.95):
         folder.add(recording(sure), BUNDLE, StoreLimits())
     for item in folder.scan()[0]:
@@ -253,7 +253,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder, monkeypatch, call, fail
     assert folder.add(recording(0.5), BUNDLE, StoreLimits())
 
 
-def test_what_a_killed_loop_left_is_cleared(folder):
+def test_unfinished_files_of_a_killed_loop_are_removed(folder):
     folder.add(recording(0.6), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     part = folder.path / f".{item.name}.wav.part"
@@ -277,7 +277,7 @@ def test_corrected_recordings_move_where_training_and_enrolment_look(folder):
     assert folder.sound(names[0]) == sound
     assert [item.name for item in folder.scan()[0]] == [names[2]]
     assert not list(folder.path.glob(f"{names[0]}*"))
-    folder.correct(names[0], "sad", "Änne")  # on second thoughts
+    folder.correct(names[0], "sad", "Änne")  # corrected again
     assert {(c.name, c.emotion, c.speaker) for c in folder.corrected()} == {
         (names[0], "sad", "Änne"),
         (names[1], "sad", "me"),
@@ -302,7 +302,7 @@ def test_training_and_enrolment_find_what_is_corrected(folder):
     assert enroll.named_files(arguments, ("angry", "sad")) == [("angry", u.path)]
 
 
-def test_the_bounds_do_not_touch_what_is_corrected(folder, clock):
+def test_the_limits_do_not_apply_to_corrected_recordings(folder, clock):
     folder.add(recording(0.5), BUNDLE, StoreLimits())
     folder.correct(folder.scan()[0][0].name, "angry", "me")
     clock.now += timedelta(days=400)
@@ -311,7 +311,7 @@ def test_the_bounds_do_not_touch_what_is_corrected(folder, clock):
 
 
 @pytest.mark.parametrize("name", ["", ".", "../x", "20261121T120000.000Z-0123abcd/..", "a\x00b", "corrected"])
-def test_no_name_leads_anywhere_else(folder, name):
+def test_no_name_leads_out_of_the_folder(folder, name):
     for act in (folder.sound, folder.forget, folder.remove):
         with pytest.raises(InputError, match="names no recording"):
             act(name)
@@ -326,7 +326,7 @@ def test_no_name_leads_anywhere_else(folder, name):
         ("angry", ""), ("angry", "../me"), ("angry", "a_b"), ("angry", "a/b"), ("angry", "."), ("angry", "x" * 31),
     ],
 )  # fmt: skip
-def test_no_emotion_and_no_speaker_lead_anywhere_else(folder, emotion, speaker):
+def test_no_emotion_and_no_speaker_lead_out_of_the_folder(folder, emotion, speaker):
     folder.add(recording(0.5), BUNDLE, StoreLimits())
     ((item,), _) = folder.scan()
     with pytest.raises(InputError):
@@ -338,8 +338,8 @@ def test_folders_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     for place, part in (
         (tmp_path / "file", "is no folder"),
-        (tmp_path / "no" / "kept", "there is no folder"),
-        (tmp_path / "file" / "kept", "there is no folder"),
+        (tmp_path / "no" / "stored", "there is no folder"),
+        (tmp_path / "file" / "stored", "there is no folder"),
     ):
         with pytest.raises(InputError, match=part):
             RecordingStore(place)
