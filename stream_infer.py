@@ -46,7 +46,8 @@ from edge.sinks import FanOut, live
 from edge.sinks import csv_table as table
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
-from edge.sinks.mqtt import MqttSettings, MqttSink, parse_broker
+from edge.sinks.mqtt import MqttSink
+from edge.sinks.mqtt_settings import MqttSettings, parse_broker
 from edge.sinks.terminal import TerminalSink
 
 log = logging.getLogger("stream_infer")

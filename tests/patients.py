@@ -1,4 +1,4 @@
-"""Environments for the doctor: what they lack or break, and what is said of them."""
+"""Environments for the doctor in which something is missing or broken."""
 
 import json
 import os
@@ -12,7 +12,7 @@ LITERT = ("numpy", "ai-edge-litert", "flatbuffers", "protobuf", "tqdm", "typing-
 AUDIO = ("soundfile", "cffi", "pycparser", "typing-extensions", "soxr")
 DEVICE = ONNX + AUDIO
 CRASH = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
-NEVER = "raise SystemExit('imported, though its version is known to be faulty')\n"
+NEVER = "raise SystemExit('imported, although its version has a known fault')\n"
 
 
 def pretend(folder: Path, package: str, version: str, code: str) -> dict:
@@ -39,7 +39,7 @@ def report(result: subprocess.CompletedProcess) -> dict:
 
 
 def problem(values: dict, name: str, *parts: str) -> None:
-    """There is a problem of this name, and its text and cure say each of these."""
+    """Assert that there is a problem of this name whose text or cure contains each of `parts`."""
     finding = values["findings"][name]
     assert finding["state"] == "problem", finding
     assert finding["cure"]
@@ -48,7 +48,7 @@ def problem(values: dict, name: str, *parts: str) -> None:
 
 
 def board(folder: Path, **files: str) -> Path:
-    """A folder with the kernel files of a machine, to be examined in place of this one's."""
+    """A folder with kernel files of a machine, examined in place of this machine's."""
     for path, text in files.items():
         at = folder / path
         at.parent.mkdir(parents=True, exist_ok=True)

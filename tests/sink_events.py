@@ -1,4 +1,4 @@
-"""Events of every kind, made by hand and by hypothesis; and programs of their own for what would end the tests."""
+"""Events of every kind, and programs in child processes for tests that would otherwise end pytest."""
 
 import math
 import os
@@ -59,7 +59,7 @@ def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slo
 
 
 def eventually(condition, what: str, patience: float = 20.0) -> None:
-    """Wait for something that other threads or processes do."""
+    """Wait for an effect of other threads or processes."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"did not happen: {what}"
@@ -67,7 +67,7 @@ def eventually(condition, what: str, patience: float = 20.0) -> None:
 
 
 def program(code: str) -> list[str]:
-    """A command that runs `code` after the imports it needs."""
+    """A command that runs `code` after common imports."""
     head = """
 import os, sys, time
 from sink_events import *
@@ -78,6 +78,6 @@ from edge.sinks.worker import Worker
 
 
 def environment() -> dict[str, str]:
-    """Of such a program: our modules are found, and Python buffers its output as it does for everyone."""
+    """Environment of such a program: it finds our modules, and Python buffers its output as usual."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | {"PYTHONPATH": path}

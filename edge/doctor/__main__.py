@@ -1,10 +1,10 @@
-"""Say what this machine is, try what the recognizer needs, and name the cure of everything in the way.
+"""Describe this machine, try everything the recognizer needs, and say how to fix each problem.
 
-python -m edge.doctor                  with the model that ships
+python -m edge.doctor                  with the shipped model
 python -m edge.doctor BUNDLE --json
-python -m edge.doctor --no-mic         this machine hears recordings or standard input
+python -m edge.doctor --no-mic         for a machine without a microphone
 
-Exit code: 0 all well (warnings included), 1 problems found, 2 bad input.
+Exit code: 0 no problems (there may be warnings), 1 problems found, 2 bad input.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from typing import TYPE_CHECKING
 from crnn.cli.command import command
 from crnn.cli.installed import Parser, program
 from crnn.errors import require
-from edge.doctor import checks
-from edge.doctor.checks import Finding, State
+from edge.doctor.bundle_checks import check_bundle, check_runtimes
+from edge.doctor.finding import Finding, State
 from edge.doctor.machine import Machine, read_machine
+from edge.doctor.microphone_checks import check_microphone
+from edge.doctor.package_checks import check_numpy, check_recordings
+from edge.doctor.system_checks import check_power, check_python, check_system
 
 if TYPE_CHECKING:
     from edge.doctor.selftest import SelfTest
@@ -34,41 +37,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found."""
+    """The results of all checks."""
 
     machine: Machine
     findings: tuple[Finding, ...]
     self_tests: tuple[SelfTest, ...]
-    """Of each runtime that ran the bundle"""
+    """One for each runtime that ran the bundle"""
     microphones: tuple[dict, ...]
     """Input devices, as edge.audio.microphone lists them"""
 
     @property
     def healthy(self) -> bool:
-        """Nothing that keeps the recognizer from running."""
+        """Whether nothing prevents the recognizer from running."""
         return not any(finding.state is State.PROBLEM for finding in self.findings)
 
 
 def diagnose(bundle: Path | None = None, microphone: bool = True, root: Path = Path("/")) -> Report:
-    """Examine this machine (kernel and device files below `root`) with the bundle it is to run.
-
-    None: the bundle that ships.
-    """
+    """Examine this machine (kernel and device files below `root`) with a bundle (None: the shipped int8 model)."""
     machine = read_machine(root)
-    findings = [checks.check_python(machine), *checks.check_system(machine), *checks.check_power(machine)]
+    findings = [check_python(machine), *check_system(machine), *check_power(machine)]
     tests, devices = [], []
     if findings[0].state is State.OK:
-        findings.append(checks.check_numpy())
+        findings.append(check_numpy())
         if findings[-1].state is State.OK:
-            finding, opened = checks.check_bundle(bundle)
+            finding, opened = check_bundle(bundle)
             findings.append(finding)
             if opened:
-                tried, tests = checks.check_runtimes(machine, opened)
+                tried, tests = check_runtimes(machine, opened)
                 findings += tried
-        findings += checks.check_recordings()
+        findings += check_recordings()
         if microphone:
-            heard, devices = checks.check_microphone(root)
-            findings += heard
+            found, devices = check_microphone(root)
+            findings += found
     return Report(machine, tuple(findings), tuple(tests), tuple(devices))
 
 
@@ -97,8 +97,8 @@ def as_json(report: Report) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.doctor", __doc__)
-    parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder (default: the int8 model that ships)")
-    parser.add_argument("--no-mic", action="store_true", help="leave the microphone out")
+    parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder (default: the shipped int8 model)")
+    parser.add_argument("--no-mic", action="store_true", help="skip the microphone")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return parser
 

@@ -1,6 +1,6 @@
-"""What this machine is, read from the kernel and from Python.
+"""The properties of this machine, read from the kernel and from Python.
 
-The standard library alone, and no syntax newer than Python 3.9: the doctor has to run where nothing else does.
+Uses only the standard library and the syntax of Python 3.9, so that the doctor runs on any machine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-# A Raspberry Pi's kernel gives the part number of the core, not its name.
+# A Raspberry Pi's kernel reports the part number of the core, not its name.
 ARM_CORES = {
     "0xb76": "ARM1176",
     "0xc07": "Cortex-A7",
@@ -22,7 +22,7 @@ ARM_CORES = {
     "0xd08": "Cortex-A72",
     "0xd0b": "Cortex-A76",
 }
-# What a processor adds products of 8 bits with, the best first: flags of x86, then of ARM.
+# Flag of /proc/cpuinfo -> instructions that add 8-bit products; the best first, x86 before ARM.
 INT8_PATHS = {
     "amx_int8": "AMX",
     "avx512_vnni": "AVX-512 VNNI",
@@ -41,14 +41,14 @@ GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 
 @dataclass(frozen=True)
 class Machine:
-    """What the checks need to know of a machine; None where the kernel does not tell."""
+    """The properties that the checks need; None where the kernel does not report one."""
 
     model: str | None
-    """Of the board, as its maker calls it"""
+    """Name of the board"""
     processor: str
     """Name of the core"""
     int8_path: str
-    """The instructions that add its 8-bit products, the best it has; "unknown" where the kernel lists none"""
+    """The best instructions it has for adding 8-bit products; "unknown" if the kernel lists none"""
     cores: int
     architecture: str
     """Of the kernel: aarch64, armv7l, x86_64 ..."""
@@ -60,7 +60,7 @@ class Machine:
     memory_mb: int | None
     """MiB of physical memory"""
     available_mb: int | None
-    """MiB of it that programs can still have"""
+    """MiB of memory that programs can still use"""
     governor: str | None
     """Of the first core's frequency"""
     throttled: int | None
@@ -98,7 +98,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
 
 
 def _text(path: Path) -> str | None:
-    """The content of a kernel file, without its final NUL or newline; None if it is absent, closed to us or empty."""
+    """The content of a kernel file without its final NUL or newline; None if it is missing, unreadable or empty."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
     except OSError:

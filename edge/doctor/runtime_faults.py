@@ -1,4 +1,4 @@
-"""Faults of published runtime packages, recognised by their versions, without importing them."""
+"""Known faults of published runtime packages, recognized by version, without importing them."""
 
 import re
 
@@ -9,8 +9,7 @@ ARMV8_0 = re.compile(r"Raspberry Pi (3|4|Zero 2|Compute Module [34])")
 
 
 def known_fault(package: str, version: str | None, numpy: str | None, board: str | None) -> tuple[str, str] | None:
-    """What is wrong with this version of a runtime's package beside this NumPy or on this board, and the cure; None
-    where nothing is known."""
+    """The fault of a package version with this NumPy and board, and how to fix it; None if none is known."""
     if package == "onnxruntime" and version == "1.21.0" and ARMV8_0.match(board or ""):
         return (
             "onnxruntime 1.21.0 uses instructions that this board's processor does not have (onnxruntime#23957)",

@@ -1,7 +1,7 @@
-"""Does a bundle run here, and how fast? Opens it, replays its golden vector and times the stream.
+"""Runs a bundle on this machine: opens it, replays its golden values and measures the speed of the stream.
 
-The doctor starts this in a process of its own (`python -m edge.doctor.selftest BUNDLE RUNTIME`), so that a runtime that
-crashes takes nothing else with it.
+The doctor starts this as a child process (`python -m edge.doctor.selftest BUNDLE RUNTIME`), so that a runtime that
+crashes does not end the doctor.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.errors import InputError
+from crnn.cli.command import command
 from edge.bundle import Bundle
 
 HOPS = 100
@@ -22,13 +22,13 @@ HOPS = 100
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What one runtime did with a bundle, on 1 thread."""
+    """The measurements of one runtime, on 1 thread."""
 
     runtime: str
     scheme: str
     """Of the files (`edge.bundle.ModelFiles`)"""
     startup_s: float
-    """Opening the bundle, loading the models and replaying the golden vector, s"""
+    """Opening the bundle, loading the models and replaying the golden values, s"""
     hop_seconds: float
     """Audio time of a hop, s"""
     latency_ms_p50: float
@@ -38,13 +38,13 @@ class SelfTest:
     rtf: float
     """Compute time / audio time"""
     rss_mb: float
-    """Most memory the process ever held, MiB"""
+    """Peak memory of the process, MiB"""
 
 
 def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
     """Open the bundle under `runtime` and time `hops` hops of its stream once the window is full.
 
-    Raises InputError where the bundle or the runtime is at fault, naming it.
+    Raises InputError, naming it, if the bundle or the runtime is at fault.
     """
     start = time.perf_counter()
     bundle = Bundle.open(path)
@@ -71,16 +71,13 @@ def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
     )
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m edge.doctor.selftest", description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("runtime")
     args = parser.parse_args(argv)
-    try:
-        sys.stdout.write(json.dumps(asdict(self_test(args.bundle, args.runtime))) + "\n")
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    sys.stdout.write(json.dumps(asdict(self_test(args.bundle, args.runtime))) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A table of many recordings: a CSV file, a row for each segment, that a further run continues.
+"""A CSV table of many recordings with a row for each segment; a further run continues it.
 
 The rows of a recording are added in one write, and flushed to the disk, when all of it has been recognized. Each row
 says how many rows the recording has. If a run is killed in the middle of that write, the next run removes the rows of
@@ -27,14 +27,14 @@ BEFORE_PROBS = (
 
 @dataclass(frozen=True)
 class Done:
-    """What became of the recordings that were named."""
+    """What happened to the given recordings."""
 
     path: Path
     added: int
     there: int
-    """Recordings that the table held already"""
+    """Recordings that the table already held"""
     bad: int
-    """Recordings that could not be read; they are in no row"""
+    """Recordings that could not be read; they have no row"""
 
     def __str__(self) -> str:
         bad = f"; {self.bad} could not be read (named above) and will be tried again" if self.bad else ""
@@ -44,14 +44,14 @@ class Done:
 def write(
     path: Path, model: EmotionModel, recordings: Sequence[str], profile: Path | None, report: Callable[[str], None]
 ) -> Done:
-    """Recognize `recordings` into the table `path`, which may exist: what it holds already is left out.
+    """Recognize `recordings` into the table `path`, which may exist; recordings it already holds are skipped.
 
     Args:
-        profile: that `model` was opened with; rows of another one do not go into the same table.
+        profile: with which `model` was opened; a table holds rows of one profile.
         report: called with one line for each recording that is not in the table yet.
 
-    Raises InputError if `path` is anything but a table of this model, or another process writes to it, and OSError if
-    it cannot be written; it then ends with a whole recording.
+    Raises InputError if `path` is not a table of this model or another process writes to it, and OSError if it cannot
+    be written; the table then ends with a complete recording.
     """
     table = _Table(path, columns(model.labels), settings(model, profile))
     added = there = bad = 0
@@ -75,12 +75,12 @@ def write(
 
 
 def columns(labels: tuple[str, ...]) -> list[str]:
-    """The head of the table: `prob_` and the name for each emotion."""
+    """Names of the columns; `prob_` and the name for each emotion."""
     return [*BEFORE_PROBS, *(f"prob_{label}" for label in labels)]
 
 
 def settings(model: EmotionModel, profile: Path | None) -> str:
-    """What tells rows of different models, VADs or profiles apart: 12 hexadecimal digits."""
+    """12 hexadecimal digits that differ between models, runtimes, VADs and profiles."""
     parts = [model.bundle.manifest.identity, model.runtime, model.vad]
     parts += [hashlib.sha256(profile.read_bytes()).hexdigest()] if profile else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
@@ -114,7 +114,7 @@ class _Table:
         return self._key(name) in self._done
 
     def add(self, name: str, found: Recognition) -> None:
-        """All rows of a recording, or none."""
+        """Append all rows of a recording, or none."""
         rows = [self._row(name, number, len(found.segments), s) for number, s in enumerate(found.segments, start=1)]
         self._append(_encode(rows))
         self._done.add(self._key(name))
@@ -128,8 +128,8 @@ class _Table:
         return [values.get(column) for column in self._head]
 
     def _key(self, name: str) -> str:
-        """What the table calls a recording: relative to the table's own folder unless it was named absolutely; bytes
-        that are no UTF-8 are escaped."""
+        """The table's name of a recording: relative to the table's folder, unless it is absolute; other bytes than
+        UTF-8 are escaped."""
         if not Path(name).is_absolute():
             name = os.path.relpath(name, self._folder)
         return os.path.normpath(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -141,14 +141,14 @@ class _Table:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
             os.fsync(self._fd)
-        except BaseException as error:  # a full disk, Ctrl-C: no half recording is left
+        except BaseException as error:  # a full disk, Ctrl-C: leave no incomplete recording
             os.ftruncate(self._fd, end)
             if isinstance(error, OSError):
                 raise InputError(f"--csv {self._path}: cannot be written ({error.strerror})") from error
             raise
 
     def _continue(self) -> None:
-        """Read what is there, and take away what a killed run left unfinished. Raises InputError for anything else."""
+        """Read the table, and remove the incomplete rows of a killed run. Raises InputError for any other content."""
         with open(self._fd, "rb", closefd=False) as file:  # noqa: PTH123 - the descriptor is locked
             data = file.read()
         head = _encode([self._head])
@@ -180,7 +180,7 @@ class _Table:
         self._cut(data, end)
 
     def _cut(self, data: bytes, end: int) -> None:
-        """Take away what follows `end` if it can be what one write left: rows of one recording, the last one broken."""
+        """Remove what follows `end` if one interrupted write can have left it: rows of one recording, the last cut."""
         if end == len(data):
             return
         rows = [row for row, _ in self._records(data, end)]
@@ -188,13 +188,13 @@ class _Table:
         numbers = [row[1] for row in rows[:-1] if len(row) > 1]
         require(
             len(torn) <= 1 and numbers == [str(n) for n in range(1, len(rows))],
-            f"--csv {self._path}: was changed by another program behind byte {end}; give another file",
+            f"--csv {self._path}: was changed by another program after byte {end}; give another file",
         )
         os.ftruncate(self._fd, end)
         os.fsync(self._fd)
 
     def _records(self, data: bytes, start: int) -> Iterator[tuple[list[str], int]]:
-        """The records from byte `start` on, each with the byte behind it."""
+        """The records from byte `start`, each with the position of the byte after it."""
         at = start
 
         def lines() -> Iterator[str]:
@@ -213,5 +213,5 @@ class _Table:
 
 def _encode(rows: list[list[object]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows(rows)  # a line ends in CR LF, RFC 4180: names that hold either are quoted
+    csv.writer(text).writerows(rows)  # lines end in CR LF (RFC 4180); names that contain either are quoted
     return text.getvalue().encode("utf-8")

@@ -1,4 +1,4 @@
-"""JSON lines in a file that never outgrows its share of the disk."""
+"""JSON lines in rotated files of limited size."""
 
 import logging
 import os
@@ -13,16 +13,16 @@ from edge.sinks.lines import as_dated_json
 from edge.stream.results import StreamResult
 
 SMALLEST_BYTES = 4096
-"""Of a file: a line must fit in"""
+"""Smallest size of a file; a line must fit into it"""
 OWNER_ONLY = 0o600
-"""What people sound like at home is for nobody else on the machine"""
+"""Other users of the machine must not read the log"""
 
 
 class FileSink:
-    """Segments and audio events (decisions if wanted), each with its wall-clock time, written out one by one.
+    """Writes segments and audio events (and decisions on request), each with its wall-clock time.
 
     `path` is the newest file, `path.1` the one before. Together they hold at most `max_bytes * files`. A line that a
-    full disk or a power cut left unfinished is ended before the next, so that every other line stays readable.
+    full disk or a power cut left incomplete is ended before the next, so that all other lines stay readable.
 
     Args:
         labels: names of a decision's probs, in order.
@@ -58,12 +58,12 @@ class FileSink:
 
 
 class _Rotating(RotatingFileHandler):
-    """The standard library's rotation, for lines that matter: errors reach the caller, lines are whole."""
+    """The standard library's rotation, except that errors reach the caller and lines stay complete."""
 
     def _open(self) -> TextIOWrapper:
         stream = open(self.baseFilename, "a", encoding=self.encoding, opener=partial(os.open, mode=OWNER_ONLY))  # noqa: PTH123, SIM115
         try:
-            if stream.tell() and not _ends_with_newline(self.baseFilename):
+            if os.fstat(stream.fileno()).st_size and not _ends_with_newline(self.baseFilename):
                 stream.write("\n")
                 stream.flush()
         except OSError:
@@ -72,7 +72,7 @@ class _Rotating(RotatingFileHandler):
         return stream
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Called while the error is being handled. The file is opened anew, and looked at, before the next line."""
+        """Called while an error is handled. The file is opened and checked again before the next line."""
         stream, self.stream = self.stream, None
         if stream is not None:
             _discard(stream)

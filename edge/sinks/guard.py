@@ -1,4 +1,4 @@
-"""A sink that fails, tried again later: a full disk is cleared one day, and the listening goes on meanwhile."""
+"""Retries a sink that fails, for example on a full disk, while listening continues."""
 
 import logging
 import time
@@ -13,10 +13,10 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
 class Guard:
-    """Passes events on; after an exception it loses them for a pause, which doubles while the sink goes on failing.
+    """Passes events on. After an exception it drops events for a pause, which doubles as long as the sink fails.
 
-    A failure is logged once, and so is its end. Only BrokenPipeError passes: whoever reads the output has gone, and
-    that ends a program quietly.
+    The start and the end of a failure are logged once. Only BrokenPipeError is raised: nobody reads the output any
+    more, and the program ends.
 
     Args:
         name: of the sink, for the log.
@@ -29,7 +29,7 @@ class Guard:
         self.failures = 0
         """How often the sink has raised"""
         self.lost = 0
-        """Events that it did not take"""
+        """Events that were dropped"""
 
     def write(self, seconds: float, event: Event) -> None:
         """Raises BrokenPipeError alone."""
@@ -40,7 +40,7 @@ class Guard:
             self._sink.write(seconds, event)
         except BrokenPipeError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever breaks in one sink, the others go on
+        except Exception as error:  # noqa: BLE001 - a fault of one sink must not affect the others
             self._failed(error)
             return
         if self._pause:
@@ -62,11 +62,11 @@ class Guard:
         self.failures += 1
         self.lost += 1
         if not self._pause:
-            self._log(error, "failed and is tried again from time to time")
+            self._log(error, "failed; it is tried again from time to time")
         self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._again = self._clock() + self._pause
 
     def _log(self, error: Exception, what: str) -> None:
-        """One line for what the world does to a sink; the way there for what can only be a mistake of ours."""
+        """One line for an expected error; with a traceback for any other, which is a bug."""
         expected = isinstance(error, OSError | InputError)
         log.warning("%s %s: %s", self._name, what, error, exc_info=None if expected else error)

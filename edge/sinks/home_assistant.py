@@ -1,7 +1,7 @@
-"""What Home Assistant needs to know to show a device without being configured: MQTT discovery.
+"""MQTT discovery messages, from which Home Assistant configures the device by itself.
 
-One retained message per entity, the form that every version reads. To remove a device, publish an empty retained
-message to each of its config topics.
+One retained message per entity, a form that every version reads. To remove a device, publish an empty retained message
+to each of its config topics.
 """
 
 import json
@@ -18,7 +18,7 @@ def discovery_messages(
     """Config topic -> payload for the entities emotion, confidence and audio problem.
 
     Args:
-        device: identifies it, letters, digits, - and _.
+        device: its identifier: letters, digits, - and _.
         labels: emotions that the model knows.
         topics: of "state" (segments as JSON), "audio" (audio events as JSON with `problem`) and "availability".
         prefix: of the discovery topics.

@@ -1,4 +1,4 @@
-"""Events as lines of text or JSON. Every sink that writes JSON takes its form from here."""
+"""Events as lines of text or JSON; the only place that defines the JSON form."""
 
 import io
 import json
@@ -21,10 +21,10 @@ STDOUT = 1
 
 
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
-    """Plain values of an event: the only definition of the JSON form. `labels`: names of a decision's probs, in order.
+    """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
 
     `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A hop that is warming up has
-    no `emotion`, `confidence` and `probs`. What is not a finite number is None.
+    no `emotion`, `confidence` and `probs`. A number that is not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
     {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
@@ -61,9 +61,9 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
 
 
 def from_dict(values: Mapping) -> tuple[float, Event]:
-    """The way back from `as_dict`, for a log that is looked at again. Logits are not kept: a hop has None for them.
+    """The event of such values, to read a log. Logits are not in a log: a hop has None for them.
 
-    Raises ValueError, KeyError or TypeError for anything `as_dict` does not make; further keys are allowed.
+    Raises ValueError, KeyError or TypeError for values that `as_dict` does not make; further keys are allowed.
     """
     kind, seconds = values["type"], _float(values["seconds"])
     if kind == "audio":
@@ -89,7 +89,7 @@ def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
 
 
 def as_dated_json(seconds: float, event: Event, labels: tuple[str, ...], **more: object) -> str:
-    """The same for what is read later or elsewhere: the wall-clock `time` (ISO 8601, UTC) first, `more` last."""
+    """The same with the wall-clock `time` (ISO 8601, UTC) first and `more` last."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json.dumps({"time": now} | as_dict(seconds, event, labels) | more, allow_nan=False)
 
@@ -123,7 +123,7 @@ def answer(segment: Segment) -> str:
 
 
 class LinesSink:
-    """A line per event on a text stream, handed out at once; the stream stays open.
+    """Writes a line per event to a text stream and flushes it; the stream stays open.
 
     Args:
         out: any text stream; `StandardOutput()` for standard output.
@@ -154,10 +154,10 @@ class LinesSink:
 class StandardOutput(io.TextIOBase):
     """Standard output without Python's buffer.
 
-    A thread that a stalled reader keeps inside `sys.stdout.write` holds the lock of its buffer, and the interpreter
-    aborts on that lock when it ends. Here nothing is locked and nothing is held back.
+    If a reader stalls, a thread inside `sys.stdout.write` holds the lock of its buffer, and the interpreter aborts on
+    that lock at exit. This class has no lock and no buffer.
 
-    Raises InputError if standard output is closed: its number may then be another file's.
+    Raises InputError if standard output is closed: its number may then belong to another file.
     """
 
     def __init__(self, fd: int = STDOUT) -> None:

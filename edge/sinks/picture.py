@@ -1,4 +1,4 @@
-"""A picture of the live view, from the events of a real run.
+"""Draws an SVG of the live view from the events of a run.
 
 python stream_infer.py recording.wav --json --decisions | python -m edge.sinks.picture docs/images/terminal.svg
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from crnn.cli.command import command
 from crnn.errors import InputError, require
 from crnn.files.atomic import replacing
 from edge.sinks.lines import from_dict
@@ -18,7 +19,7 @@ from edge.sinks.terminal import Screen, as_svg
 def draw(lines: Iterable[str]) -> Screen:
     """The screen after the last of these JSON lines.
 
-    Raises InputError for a line that is no event, and if none has probabilities.
+    Raises InputError for a line that is not an event, and if no event has probabilities.
     """
     events, labels = [], None
     for number, line in enumerate(lines, 1):
@@ -35,6 +36,7 @@ def draw(lines: Iterable[str]) -> Screen:
     return screen
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="picture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,16 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="SVG file")
     parser.add_argument("--title", default="stream_infer.py --view")
     args = parser.parse_args(argv)
-    try:
-        picture = as_svg(draw(sys.stdin), args.title)
-        with replacing(args.out) as file:
-            file.write(picture.encode())
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(f"error: {args.out}: {error.strerror}\n")
-        return 2
+    picture = as_svg(draw(sys.stdin), args.title)
+    with replacing(args.out) as file:
+        file.write(picture.encode())
     return 0
 
 

@@ -1,6 +1,6 @@
 """A live view in the terminal, drawn with rich: probabilities, level, the last segments, counters, the last event.
 
-`Screen` is what is shown, and needs no terminal; `TerminalSink` draws it; `as_svg` makes a picture of it.
+`Screen` holds the content and needs no terminal; `TerminalSink` draws it; `as_svg` turns it into a picture.
 """
 
 import io
@@ -21,8 +21,8 @@ from edge.sinks.lines import answer
 from edge.stream.results import Segment, StreamResult
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
-FLOOR_DBFS = -60.0
-"""Left end of the level meter, dB relative to full scale; full scale is its right end"""
+METER_DBFS = -60.0
+"""Left end of the level meter, dB relative to full scale; its right end is full scale"""
 COLOURS = {
     "neutral": "white",
     "calm": "cyan",
@@ -36,11 +36,11 @@ COLOURS = {
     "excited": "bright_yellow",
     "frustrated": "bright_red",
 }
-"""Of an emotion; others are white"""
+"""Emotion -> colour; others are white"""
 
 
 class Screen:
-    """What there is to see: the newest of everything, in bounded memory. A rich renderable.
+    """The content of the view: the newest of everything, in bounded memory. A rich renderable.
 
     Args:
         labels: names of a hop's probs, in order.
@@ -49,12 +49,12 @@ class Screen:
     def __init__(self, labels: tuple[str, ...]) -> None:
         self._labels = labels
         self._tally = Tally()
-        self._headline, self._level_dbfs = "nothing heard yet", FLOOR_DBFS
+        self._headline, self._level_dbfs = "waiting for audio", METER_DBFS
         self._probs: dict[str, float] = {}
         self._segments: deque[Segment] = deque(maxlen=SEGMENTS_SHOWN)
         self._audio: tuple[float, AudioEvent] | None = None
         self.messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
-        """Lines for a person from elsewhere (the log), the newest last"""
+        """Lines of the log, the newest last"""
 
     def update(self, seconds: float, event: Event) -> None:
         """Take in one event."""
@@ -86,7 +86,7 @@ class Screen:
         bars.add_column(ratio=1)
         bars.add_column(width=11, justify="right")
         level = self._level_dbfs
-        bars.add_row("level", Bar(-FLOOR_DBFS, 0, max(0.0, level - FLOOR_DBFS), color="green"), f"{level:.1f} dBFS")
+        bars.add_row("level", Bar(-METER_DBFS, 0, max(0.0, level - METER_DBFS), color="green"), f"{level:.1f} dBFS")
         for name in self._labels:
             p = self._probs.get(name)
             share = "" if p is None else f"{p:.2f}"
@@ -103,7 +103,7 @@ class Screen:
 
         t = self._tally
         counters = (
-            f"{t.seconds_processed:.1f} s heard, {_count(t.results, 'hop')}, {_count(t.segments, 'segment')}, "
+            f"{t.seconds_processed:.1f} s processed, {_count(t.results, 'hop')}, {_count(t.segments, 'segment')}, "
             f"{_count(t.overruns, 'overrun')}, {_count(t.reconnects, 'reconnect')}"
         )
         parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]
@@ -118,8 +118,8 @@ class Screen:
 class TerminalSink:
     """Draws a `Screen` in place: at once for a segment, else at most twice a second (ten times for audio events).
 
-    While it is open, what would be logged to a terminal appears inside the view. It may wait for a stalled terminal:
-    put it behind a `Worker`.
+    While it is open, log lines for the terminal appear inside the view. It waits if the terminal stalls: put it behind
+    a `Worker`.
 
     Args:
         out: a terminal, for example `StandardOutput()`.
@@ -161,7 +161,7 @@ class TerminalSink:
             self._live.refresh()
 
     def close(self) -> None:
-        """Draw for the last time, and give the terminal and the log back."""
+        """Draw a last time and restore the terminal and the log."""
         logging.getLogger().removeHandler(self._messages)
         for handler in self._replaced:
             logging.getLogger().addHandler(handler)
@@ -169,7 +169,7 @@ class TerminalSink:
 
 
 class _Messages(logging.Handler):
-    """Log lines for the screen; whoever logs never waits for the terminal."""
+    """Collects log lines for the screen, without waiting for the terminal."""
 
     def __init__(self, messages: deque[str]) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _Messages(logging.Handler):
 
 
 def as_svg(screen: Screen, title: str, width: int = 80) -> str:
-    """A picture of the screen in a terminal `width` characters wide; it loads nothing from elsewhere."""
+    """SVG of the screen, `width` characters wide; it loads no other files."""
     console = _recording(width)
     console.print(screen)
     return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
@@ -200,13 +200,13 @@ def _recording(width: int):
 
 
 def _terminal_handlers() -> list[logging.Handler]:
-    """Handlers of the root logger that write to a terminal, across the view."""
+    """Handlers of the root logger that write to a terminal and would disturb the view."""
     handlers = logging.getLogger().handlers
     return [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream.isatty()]
 
 
 def _described(segment: Segment) -> str:
-    """The answer of a segment, with its probability where it is one."""
+    """The answer of a segment; with its probability if it is an emotion."""
     return answer(segment) if segment.verdict else f"{answer(segment)} {segment.confidence:.2f}"
 
 

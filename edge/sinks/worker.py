@@ -1,4 +1,4 @@
-"""A sink that may be slow, in a thread of its own behind a bounded queue: the audio never waits for it."""
+"""Runs a sink in its own thread behind a bounded queue, so that the audio never waits for it."""
 
 import itertools
 import logging
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """`write` puts an event into a queue and returns; a thread hands them to the sink, in order.
+    """`write` puts an event into a queue and returns; a thread passes the events to the sink in order.
 
-    Where the queue is full the oldest hop result goes; a hop result never displaces a segment or an audio event. Only
-    where nothing else is held does the oldest of those go. What was dropped is logged by the thread, once the sink
-    takes something again, and at the end: logging may block as well, so `write` never logs.
+    If the queue is full, the oldest hop result is dropped. A hop result never displaces a segment or an audio event;
+    the oldest of these is dropped only if the queue holds no hop result. The thread logs the number of dropped events
+    when the sink works again, and at the end. `write` does not log, because logging may block as well.
 
     Args:
-        sink: taken over: it is written to and closed in the thread.
+        sink: written to and closed by the thread alone.
         name: of the sink, for the log.
         size: events that the queue holds.
         drain_seconds: s that `close` waits for the sink to take what the queue still holds.
@@ -37,7 +37,7 @@ class Worker:
         self._ending = self._reader_gone = False
         self._dropped_reported = 0
         self.dropped_results = self.dropped_others = 0
-        """Events that the sink was too slow for"""
+        """Events dropped because the sink was too slow"""
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
 
@@ -52,10 +52,10 @@ class Worker:
         return self._guard.failures
 
     def write(self, seconds: float, event: Event | Recording) -> None:
-        """Raises BrokenPipeError if the sink's reader has gone."""
+        """Queue an event. Raises BrokenPipeError if the sink's reader is closed."""
         with self._changed:
             if self._reader_gone:
-                raise BrokenPipeError(f"the reader of {self._name} has gone")
+                raise BrokenPipeError(f"the reader of {self._name} is closed")
             hop = isinstance(event, StreamResult)
             if self.held >= self._size:
                 if self._hops or hop:
@@ -69,7 +69,7 @@ class Worker:
             self._changed.notify()
 
     def close(self) -> None:
-        """Let the sink take what is held, for `drain_seconds` at most; then it is left to itself."""
+        """Give the sink at most `drain_seconds` for the rest of the queue; then abandon it."""
         with self._changed:
             self._ending = True
             self._changed.notify()
@@ -79,7 +79,7 @@ class Worker:
             self._hops.clear()
             self._others.clear()
         if self._thread.is_alive():
-            log.warning("%s does not take its results: %d are lost", self._name, left)
+            log.warning("%s does not accept its results: %d are lost", self._name, left)
         self._report()
 
     def _run(self) -> None:
@@ -96,7 +96,7 @@ class Worker:
                 self._others.clear()
 
     def _next(self) -> tuple[float, Event | Recording] | None:
-        """The oldest event, waited for; None when the end has come and nothing is left."""
+        """Wait for the oldest event; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self.held or self._ending)
             if not self.held:
@@ -106,7 +106,7 @@ class Worker:
             return seconds, event
 
     def _report(self) -> None:
-        """Say how many were dropped, if that is news."""
+        """Log the number of dropped events if it has changed."""
         hops, others = self.dropped_results, self.dropped_others
         if hops + others > self._dropped_reported:
             self._dropped_reported = hops + others

@@ -1,4 +1,4 @@
-"""The doctor as a user runs it, in environments that really lack or break what it must name."""
+"""The doctor as a user runs it, in real environments where something is missing or broken."""
 
 import os
 import shutil
@@ -14,15 +14,15 @@ from helpers import edit_json, one_clear_line
 from patients import AUDIO, CRASH, DEVICE, LITERT, ONNX, board, doctor, examined, pretend, problem, report
 
 from edge.bundle import PRETRAINED, file_hash
-from edge.doctor import checks as doctor_checks
+from edge.doctor import child
 from edge.doctor.__main__ import diagnose
-from edge.doctor.checks import State
+from edge.doctor.finding import State
 
 needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="needs the tflite extra")
 needs_pyaudio = pytest.mark.skipif(not find_spec("pyaudio"), reason="needs the mic extra")
 
 
-def test_a_device_that_has_what_it_needs_is_well(python):
+def test_a_complete_device_has_no_problems(python):
     values = report(doctor(python(*DEVICE), "--no-mic", "--json"))
     assert values["healthy"]
     assert {finding["state"] for finding in values["findings"].values()} == {"ok"}
@@ -54,7 +54,7 @@ def test_two_runtimes_are_one_too_many(python):
 
 
 @needs_litert
-def test_litert_alone_does(python):
+def test_litert_alone_suffices(python):
     values = report(doctor(python(*LITERT, *AUDIO), "--no-mic", "--json"))
     assert values["healthy"]
     assert [test["runtime"] for test in values["self_tests"]] == ["tflite"]
@@ -123,12 +123,12 @@ def test_a_damaged_bundle_is_a_problem(python, bundle):
 @pytest.mark.parametrize(
     ("moved", "cure"),
     [
-        (["onnx_logits"], "this machine computes rightly: get the bundle made again"),
+        (["onnx_logits"], "this machine computes correctly: have the bundle made again"),
         (["onnx_logits", "float32_logits"], "the arithmetic is wrong here"),
     ],
 )
 def test_other_golden_values_name_the_side_that_is_wrong(python, bundle, moved, cure):
-    """Moved alone, the scheme's values were wrong when they were made; with the float32 model's, this machine is."""
+    """If only the scheme's values differ, the bundle is at fault; if the float32 values do too, this machine is."""
     import numpy as np
 
     with np.load(bundle / "golden.npz") as golden:
@@ -152,7 +152,7 @@ def test_audio_packages_missing(python, missing):
 
 
 def test_libsndfile_missing(python, tmp_path):
-    """No copy in the wheel, and the system's, if there is one, cannot be loaded."""
+    """The wheel has no copy, and a copy of the system cannot be loaded."""
     here = python(*ONNX, *(p for p in AUDIO if p != "soundfile"))
     (site,) = here.parents[1].glob("lib/python*/site-packages")
     distribution = metadata.distribution("soundfile")
@@ -173,7 +173,7 @@ def test_portaudio_missing(python, tmp_path):
 
 @pytest.fixture
 def sound(tmp_path) -> dict:
-    """The environment of a user whose sound server is nobody else's, and does not start by itself."""
+    """The environment of a user with a sound server of their own that does not start by itself."""
     (tmp_path / "pulse").mkdir()
     (tmp_path / "pulse" / "client.conf").write_text("autospawn = no\n")
     places = ("XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "HOME", "XDG_CONFIG_HOME")
@@ -217,8 +217,8 @@ def test_a_user_who_may_not_open_the_microphone(python, tmp_path):
     problem(values, "audio group", "pcmC1D0c", "sudo usermod -aG audio")
 
 
-def test_a_process_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(doctor_checks, "TIMEOUT_SECONDS", 0.001)
+def test_a_process_that_hangs_is_ended(monkeypatch):
+    monkeypatch.setattr(child, "TIMEOUT_SECONDS", 0.001)
     findings = {finding.name: finding for finding in diagnose(microphone=False).findings}
     assert findings["numpy"].state is State.PROBLEM
     assert "did not end within" in findings["numpy"].what

@@ -1,4 +1,4 @@
-"""What the doctor says of a machine: its board, its processor, its libraries and its Python."""
+"""The doctor's findings about a machine: board, processor, libraries and Python."""
 
 import ast
 import json
@@ -14,10 +14,12 @@ from helpers import ROOT
 from patients import AUDIO, DEVICE, NEVER, board, doctor, examined, pretend, problem, report
 
 from edge.bundle import PRETRAINED, Bundle
-from edge.doctor import checks as doctor_checks
-from edge.doctor.checks import State
+from edge.doctor import bundle_checks
+from edge.doctor.child import Ended
+from edge.doctor.finding import State
 from edge.doctor.machine import read_machine
 from edge.doctor.selftest import SelfTest
+from edge.doctor.system_checks import check_power, check_system
 
 needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="needs the tflite extra")
 needs_pyaudio = pytest.mark.skipif(not find_spec("pyaudio"), reason="needs the mic extra")
@@ -61,41 +63,41 @@ def test_a_small_board_that_is_slowed_down(python, tmp_path):
     assert "60 MiB of memory are available" in findings["runtime onnx"]["what"]
 
 
-def test_throttling_of_the_past_is_told_as_past(tmp_path):
+def test_past_throttling_is_reported_as_past(tmp_path):
     root = board(tmp_path, **{"sys/devices/platform/soc/soc:firmware/get_throttled": "10000\n"})
-    (finding,) = doctor_checks.check_power(read_machine(root))
+    (finding,) = check_power(read_machine(root))
     assert "since it started: under-voltage" in finding.what
 
 
 def test_32_bits_and_musl_have_no_wheels():
     here = replace(read_machine(), user_bits=64, libc="glibc 2.36")
-    assert list(doctor_checks.check_system(here)) == []
+    assert list(check_system(here)) == []
     for machine, word, cure in (
         (replace(here, user_bits=32, architecture="aarch64"), "32-bit user space under a 64-bit kernel", "64-bit"),
         (replace(here, user_bits=32, architecture="armv7l"), "32-bit user space:", "64-bit"),
         (replace(here, libc="musl"), "musl", "glibc"),
     ):
-        (finding,) = doctor_checks.check_system(machine)
+        (finding,) = check_system(machine)
         assert finding.state is State.WARNING
         assert word in finding.what
         assert cure in finding.cure
-        absent = doctor_checks.no_runtime(machine, ("onnx", "tflite"))
+        absent = bundle_checks.no_runtime(machine, ("onnx", "tflite"))
         assert absent.state is State.PROBLEM
         assert cure in absent.cure
 
 
-def test_a_runtime_of_a_newer_version_has_no_cure_but_an_update():
+def test_an_unknown_runtime_needs_an_update():
     here = replace(read_machine(), user_bits=64, libc="glibc 2.36")
-    assert doctor_checks.no_runtime(here, ("hailo",)).cure == "update this software"
-    assert doctor_checks.no_runtime(here, ("hailo", "onnx")).cure == "pip install -e '.[device]'"
+    assert bundle_checks.no_runtime(here, ("hailo",)).cure == "update this software"
+    assert bundle_checks.no_runtime(here, ("hailo", "onnx")).cure == "pip install -e '.[device]'"
 
 
 @pytest.mark.parametrize("scheme", ["float32", "static_int8"])
-def test_a_smaller_bundle_is_no_cure_where_it_is_small(monkeypatch, scheme):
+def test_an_int8_bundle_is_only_suggested_for_a_larger_one(monkeypatch, scheme):
     slow = SelfTest("onnx", scheme, 1.0, 0.25, 150.0, 200.0, 0.6, 100.0)
-    monkeypatch.setattr(doctor_checks, "python", lambda *_: doctor_checks.Ended(0, json.dumps(asdict(slow)), ""))
+    monkeypatch.setattr(bundle_checks, "python", lambda *_: Ended(0, json.dumps(asdict(slow)), ""))
     bundle = Bundle.open(PRETRAINED)
-    finding, _ = doctor_checks.check_runtime(replace(read_machine(), model=None), bundle, "onnx", "onnxruntime")
+    finding, _ = bundle_checks.check_runtime(replace(read_machine(), model=None), bundle, "onnx", "onnxruntime")
     assert finding.state is State.WARNING
     assert finding.cure.startswith("use an int8 bundle, " if scheme == "float32" else "check power supply and cooling")
 
@@ -108,14 +110,16 @@ def older_python() -> str | None:
 
 
 @pytest.mark.skipif(not older_python(), reason="needs Python 3.9 or 3.10 beside this one")
-def test_an_old_python_is_told_so():
+def test_an_old_python_is_reported():
     values = report(doctor(older_python(), "--json"))
     problem(values, "python", "is too old; 3.11", "bookworm")
 
 
 def test_the_doctor_can_be_read_by_an_old_python():
-    for name in ("doctor", "doctor_checks", "machine", "__init__"):
-        ast.parse((ROOT / "edge" / f"{name}.py").read_text(), feature_version=(3, 9))
+    files = [ROOT / "edge" / "__init__.py", *(ROOT / "edge" / "doctor").glob("*.py")]
+    assert len(files) > 8
+    for path in files:
+        ast.parse(path.read_text(), feature_version=(3, 9))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`stream_infer.py *.wav --csv OUT`: a row for each segment; killed anywhere and run again, the table is the same."""
+"""`stream_infer.py *.wav --csv OUT`: a row for each segment; a run that was killed anywhere can be continued."""
 
 import csv
 import os
@@ -44,8 +44,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def write(path, model, folder, names=NAMES, told=None):
-    lines = [] if told is None else told
+def write(path, model, folder, names=NAMES, lines_out=None):
+    lines = [] if lines_out is None else lines_out
     return table.write(path, model, [str(folder / name) for name in names], None, lines.append)
 
 
@@ -80,18 +80,18 @@ def test_a_row_for_each_segment(model, folder, whole):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_killed_anywhere_and_run_again_it_is_the_same_table(model, folder, whole, tmp_path, data):
-    """A write is only known to be on the disk up to some byte; behind it there may be zeros."""
-    path = folder / "again.csv"  # beside the recordings, as the first was: names are relative to the table
-    kept = data.draw(st.integers(0, len(whole)))
-    path.write_bytes(whole[:kept])
-    before = whole[:kept].decode("utf-8", "replace")
+def test_a_run_that_was_killed_anywhere_continues_to_the_same_table(model, folder, whole, tmp_path, data):
+    """A write may have reached the disk up to any byte; zeros may follow."""
+    path = folder / "again.csv"  # beside the recordings, because names are relative to the table
+    written = data.draw(st.integers(0, len(whole)))
+    path.write_bytes(whole[:written])
+    before = whole[:written].decode("utf-8", "replace")
     done = write(path, model, folder)
     assert path.read_bytes() == whole, before[-200:]
     assert done.added + done.there == len(NAMES)
 
 
-def test_zeros_that_a_power_cut_left_are_taken_away(model, folder, whole):
+def test_zeros_that_a_power_cut_left_are_removed(model, folder, whole):
     path = folder / "zeros.csv"
     path.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1] + bytes(500))
     write(path, model, folder)
@@ -108,18 +108,18 @@ def test_a_second_run_recognizes_nothing_again(model, folder, whole, monkeypatch
 
 
 def test_names_are_relative_to_the_table(model, tmp_path, monkeypatch):
-    """So that two recordings of one name in two folders are two, and one that is named in two ways is one."""
+    """Two recordings of the same name in two folders are two, and one recording with two spellings is one."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "1.wav", VOICE[: 2 * RATE], RATE)
-    tell = [].append
+    report = [].append
     monkeypatch.chdir(tmp_path / "a")
-    table.write(tmp_path / "out.csv", model, ["1.wav", "./1.wav", "../a/1.wav"], None, tell)
+    table.write(tmp_path / "out.csv", model, ["1.wav", "./1.wav", "../a/1.wav"], None, report)
     monkeypatch.chdir(tmp_path / "b")
-    done = table.write(tmp_path / "out.csv", model, ["1.wav"], None, tell)
+    done = table.write(tmp_path / "out.csv", model, ["1.wav"], None, report)
     assert done.added == 1
     monkeypatch.chdir(tmp_path)
-    assert table.write(tmp_path / "out.csv", model, ["a/1.wav", "b/1.wav"], None, tell).there == 2
+    assert table.write(tmp_path / "out.csv", model, ["a/1.wav", "b/1.wav"], None, report).there == 2
     assert [row["file"] for row in read(tmp_path / "out.csv")] == ["a/1.wav", "b/1.wav"]
 
 
@@ -141,7 +141,7 @@ def test_bad_recordings_are_named_and_counted_and_tried_again(folder, tmp_path):
     assert "1 recordings added, 1 were there already" in again.stderr
 
 
-def test_a_file_that_is_no_table_of_this_model_is_left_alone(model, folder, whole, tmp_path):
+def test_a_file_that_is_no_table_of_this_model_is_left_unchanged(model, folder, whole, tmp_path):
     start, first, second, end = whole.rpartition(b"\n")[0].rsplit(b"\n", 2) + [b"\n"]
     other = whole.replace(table.settings(model, None).encode(), b"0" * 12)
     for content, part in (
@@ -183,10 +183,10 @@ def test_ctrl_c_ends_between_whole_recordings(folder, whole, tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline().startswith("1/6  ")
     process.send_signal(signal.SIGINT)
-    told = process.stderr.read()
-    assert process.wait() == 130, told
-    assert told.endswith("interrupted; the same command continues\n")
-    assert "Traceback" not in told
+    lines_out = process.stderr.read()
+    assert process.wait() == 130, lines_out
+    assert lines_out.endswith("interrupted; the same command continues\n")
+    assert "Traceback" not in lines_out
     assert whole.startswith(out.read_bytes())
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert out.read_bytes() == whole
@@ -202,7 +202,7 @@ def test_two_processes_do_not_write_one_table(model, folder, tmp_path):
 
 
 def test_a_full_disk_leaves_whole_recordings(model, folder, tmp_path):
-    """The size of a file is limited, as a full disk would limit it, to some bytes more than the first recording's."""
+    """A limit on the file size acts like a full disk, a few bytes after the first recording."""
     write(tmp_path / "one.csv", model, folder, ["plain.wav"])
     most = (tmp_path / "one.csv").stat().st_size + 50
     arguments = [str(FLOAT32), str(folder / "plain.wav"), str(folder / "long.flac"), "--csv", str(tmp_path / "out.csv")]

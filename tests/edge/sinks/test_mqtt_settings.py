@@ -1,9 +1,10 @@
-"""What can be wrong with the settings of an MQTT broker, without one."""
+"""Faulty settings of an MQTT broker, without a broker."""
 
 import pytest
 
 from crnn.errors import InputError
-from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink, parse_broker
+from edge.sinks.mqtt import MqttSink
+from edge.sinks.mqtt_settings import PASSWORD_VARIABLE, MqttSettings, parse_broker
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink, parse_bro
         ({"password_file": "secret"}, "needs a user"),
     ],
 )
-def test_settings_that_cannot_be_are_named(settings, part):
+def test_invalid_settings_are_named(settings, part):
     with pytest.raises(InputError, match=part):
         MqttSettings(**({"host": "localhost"} | settings))
 

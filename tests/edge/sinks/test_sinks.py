@@ -59,18 +59,18 @@ def test_every_event_survives_json(seconds, event):
 
 @settings(deadline=None)
 @given(anything, anything, st.lists(anything, min_size=3, max_size=3))
-def test_what_is_no_number_is_null(seconds, level, values):
+def test_numbers_that_are_not_finite_are_null(seconds, level, values):
     probs = np.array(values, dtype=np.float32)
-    told = (
+    events = (
         StreamResult(0.0, list(State)[-1], level, None, probs, "sad", values[0]),
         Segment(seconds, level, None, Verdict.UNCERTAIN, values[0], dict(zip(LABELS, values, strict=True))),
         AudioEvent(AudioEventKind.LOST, "", level),
     )
-    for event in told:
+    for event in events:
         line = as_json(seconds, event, LABELS)
         json.loads(line, parse_constant=pytest.fail)
         assert as_text(seconds, event, LABELS)
-    back = json.loads(as_json(seconds, told[1], LABELS))
+    back = json.loads(as_json(seconds, events[1], LABELS))
     assert [p is None for p in back["probs"].values()] == [not math.isfinite(value) for value in values]
 
 
@@ -81,7 +81,7 @@ def test_text_is_one_line_that_steers_no_terminal(seconds, event):
     assert line.isprintable()
 
 
-def test_text_tells_what_matters():
+def test_text_holds_what_matters():
     assert as_text(1.0, hop(), LABELS).split()[-1] == "0.20"
     assert "happy      0.70" in as_text(1.0, hop(), LABELS)
     assert "uncertain  0.70" in as_text(1.0, segment(emotion=None), LABELS)
@@ -92,7 +92,7 @@ def test_text_tells_what_matters():
 
 
 @pytest.mark.parametrize("values", [{}, {"type": "song", "seconds": 1}, {"type": "audio", "seconds": 1}])
-def test_what_is_no_event_is_refused(values):
+def test_values_of_no_event_are_refused(values):
     with pytest.raises((ValueError, KeyError, TypeError)):
         from_dict(values)
 
@@ -100,7 +100,7 @@ def test_what_is_no_event_is_refused(values):
 # Lines
 
 
-def test_lines_are_handed_out_at_once_and_in_order():
+def test_lines_are_flushed_at_once_and_in_order():
     out = io.StringIO()
     sink = LinesSink(out, LABELS, as_json)
     for number in range(5):
@@ -111,7 +111,7 @@ def test_lines_are_handed_out_at_once_and_in_order():
     assert not out.closed
 
 
-def test_standard_output_keeps_nothing_back():
+def test_standard_output_has_no_buffer():
     read, write = os.pipe()
     with os.fdopen(read, "rb") as reader:
         LinesSink(StandardOutput(write), LABELS, as_json).write(1.0, segment())
@@ -142,14 +142,14 @@ def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
     assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_hops_are_written_where_wanted(tmp_path):
+def test_hops_are_written_on_request(tmp_path):
     sink = FileSink(tmp_path / "log.jsonl", LABELS, decisions=True)
     sink.write(0.0, hop())
     sink.close()
     assert written(tmp_path / "log.jsonl")[0]["type"] == "hop"
 
 
-def test_rotation_keeps_bytes_and_files_bounded_and_the_newest_events(tmp_path):
+def test_rotation_limits_bytes_and_files_and_keeps_the_newest_events(tmp_path):
     path = tmp_path / "log.jsonl"
     sink = FileSink(path, LABELS, max_bytes=4096, files=3)
     for number in range(500):
@@ -158,11 +158,11 @@ def test_rotation_keeps_bytes_and_files_bounded_and_the_newest_events(tmp_path):
         assert len(files) <= 3
         assert all(file.stat().st_size <= 4096 for file in files)
     sink.close()
-    kept = [values["seconds"] for values in written(path)]
-    assert len(kept) > 2 * 4096 // 300
-    assert kept == [float(number) for number in range(500 - len(kept), 500)]
+    stored = [values["seconds"] for values in written(path)]
+    assert len(stored) > 2 * 4096 // 300
+    assert stored == [float(number) for number in range(500 - len(stored), 500)]
     FileSink(path, LABELS, max_bytes=4096, files=3).close()
-    assert len(written(path)) == len(kept), "opened again, nothing is lost"
+    assert len(written(path)) == len(stored), "nothing is lost when it is opened again"
 
 
 def test_an_unfinished_line_is_ended_before_the_next(tmp_path):
@@ -176,7 +176,7 @@ def test_an_unfinished_line_is_ended_before_the_next(tmp_path):
     assert json.loads(lines[1])["seconds"] == 1.0
 
 
-def test_a_full_disk_costs_its_lines_and_no_others(tmp_path):
+def test_a_full_disk_loses_only_its_own_lines(tmp_path):
     """The limit on file size cuts a line in the middle, as a full disk does."""
     code = f"""
     import resource, signal
@@ -210,7 +210,7 @@ def test_a_full_disk_costs_its_lines_and_no_others(tmp_path):
         ("log", {"files": 1}, "at least 2"),
     ],
 )
-def test_a_file_that_cannot_be_is_named(tmp_path, name, options, part):
+def test_a_file_that_cannot_be_used_is_named(tmp_path, name, options, part):
     with pytest.raises(InputError, match=part) as error:
         FileSink(tmp_path / name, LABELS, **options)
     assert str(tmp_path / name) in str(error.value)

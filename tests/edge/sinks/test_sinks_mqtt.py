@@ -1,4 +1,4 @@
-"""MQTT against a real broker (mosquitto): what it keeps, who is told when a device dies, a broker that goes away."""
+"""MQTT with a real broker (mosquitto): retained messages, the last will, an unreachable broker."""
 
 import getpass
 import json
@@ -15,7 +15,8 @@ from sink_events import LABELS, audio, environment, eventually, hop, program, se
 
 from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
-from edge.sinks.mqtt import PASSWORD_VARIABLE, MqttSettings, MqttSink
+from edge.sinks.mqtt import MqttSink
+from edge.sinks.mqtt_settings import PASSWORD_VARIABLE, MqttSettings
 from edge.stream.results import Verdict
 
 pytest.importorskip("paho.mqtt.client", reason="needs the mqtt extra: make test EXTRAS=mqtt")
@@ -27,7 +28,7 @@ STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen
 
 
 class Broker:
-    """A mosquitto of our own on a free port of 127.0.0.1; it forgets everything when it ends."""
+    """A mosquitto on a free port of 127.0.0.1, without persistence."""
 
     def __init__(self, folder, *settings: str) -> None:
         with socket.socket() as probe:
@@ -59,7 +60,7 @@ class Broker:
             self._process.wait()
             self._process = None
 
-    def kept(self) -> dict[str, str]:
+    def retained(self) -> dict[str, str]:
         """Topic -> what the broker retains."""
         command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.port), *self.options]
         command += ["-t", "#", "-v", "--retained-only", "-W", "1"]
@@ -67,7 +68,7 @@ class Broker:
         return dict(line.split(" ", 1) for line in lines)
 
     def keeps(self, topic: str, part: str) -> None:
-        eventually(lambda: part in self.kept().get(topic, ""), f"{topic} holds {part}")
+        eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def broker(start_broker):
 
 @pytest.fixture
 def connect():
-    """Sinks that are closed at the end of the test, whatever it did."""
+    """Makes sinks, and closes them at the end of the test."""
     sinks = []
 
     def open_sink(broker: Broker, **settings) -> MqttSink:
@@ -104,7 +105,7 @@ def connect():
         sink.close()
 
 
-def test_the_broker_keeps_the_last_segment_and_the_state_of_the_audio(broker, connect):
+def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, connect):
     sink = connect(broker)
     sink.write(0.0, audio(AudioEventKind.OPENED))
     for number in range(20):
@@ -113,25 +114,25 @@ def test_the_broker_keeps_the_last_segment_and_the_state_of_the_audio(broker, co
     sink.write(21.0, audio(AudioEventKind.LOST, "unplugged", 2.5))
     broker.keeps(AUDIO, "lost")
     broker.keeps(STATE, '"start_seconds": 19.0')
-    kept = broker.kept()
-    assert kept[AVAILABLE] == "online"
-    assert from_dict(json.loads(kept[STATE])) == (19.0, segment(19.0))
-    health = json.loads(kept[AUDIO])
+    retained = broker.retained()
+    assert retained[AVAILABLE] == "online"
+    assert from_dict(json.loads(retained[STATE])) == (19.0, segment(19.0))
+    health = json.loads(retained[AUDIO])
     assert (health["problem"], health["message"], health["missing_seconds"]) == (True, "unplugged", 2.5)
-    assert {topic for topic in kept if topic.startswith("ser/")} == {STATE, AUDIO, AVAILABLE}
+    assert {topic for topic in retained if topic.startswith("ser/")} == {STATE, AUDIO, AVAILABLE}
 
 
-def test_a_sink_that_is_closed_says_goodbye(broker, connect):
+def test_a_closed_sink_is_offline(broker, connect):
     sink = connect(broker)
     broker.keeps(AVAILABLE, "online")
     sink.write(1.0, segment(7.0))
     sink.close()
-    kept = broker.kept()
-    assert kept[AVAILABLE] == "offline"
-    assert '"start_seconds": 7.0' in kept[STATE], "what was left is handed over first"
+    retained = broker.retained()
+    assert retained[AVAILABLE] == "offline"
+    assert '"start_seconds": 7.0' in retained[STATE], "what was left is sent first"
 
 
-def test_the_broker_says_so_when_the_device_dies(broker):
+def test_the_last_will_reports_a_device_that_dies(broker):
     code = f"""
     from edge.sinks.mqtt import MqttSettings, MqttSink
     sink = MqttSink(MqttSettings("127.0.0.1", {broker.port}, name="kitchen"), LABELS)
@@ -141,19 +142,19 @@ def test_the_broker_says_so_when_the_device_dies(broker):
     process = subprocess.Popen(program(code), env=environment())
     try:
         broker.keeps(STATE, "happy")
-        assert broker.kept()[AVAILABLE] == "online"
+        assert broker.retained()[AVAILABLE] == "online"
     finally:
         process.kill()
         process.wait()
     broker.keeps(AVAILABLE, "offline")
 
 
-def test_home_assistant_is_told_of_the_device(broker, connect):
+def test_home_assistant_discovers_the_device(broker, connect):
     sink = connect(broker)
     sink.write(1.0, segment())
     broker.keeps(STATE, "happy")
-    kept = broker.kept()
-    configs = {topic: json.loads(text) for topic, text in kept.items() if topic.startswith("homeassistant/")}
+    retained = broker.retained()
+    configs = {topic: json.loads(text) for topic, text in retained.items() if topic.startswith("homeassistant/")}
     assert sorted(configs) == [
         "homeassistant/binary_sensor/ser_kitchen/problem/config",
         "homeassistant/sensor/ser_kitchen/confidence/config",
@@ -175,14 +176,18 @@ def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
     sink.write(0.0, audio(AudioEventKind.ZEROS))
 
     def shown() -> dict[str, str]:
-        kept = broker.kept()
-        told = {topic.split("/")[3]: json.loads(text) for topic, text in kept.items() if topic.endswith("/config")}
+        retained = broker.retained()
+        configs = {
+            topic.split("/")[3]: json.loads(text) for topic, text in retained.items() if topic.endswith("/config")
+        }
         return {
-            name: jinja2.Template(config["value_template"]).render(value_json=json.loads(kept[config["state_topic"]]))
-            for name, config in told.items()
+            name: jinja2.Template(config["value_template"]).render(
+                value_json=json.loads(retained[config["state_topic"]])
+            )
+            for name, config in configs.items()
         } | {
-            "attributes": jinja2.Template(told["emotion"]["json_attributes_template"]).render(
-                value_json=json.loads(kept[STATE])
+            "attributes": jinja2.Template(configs["emotion"]["json_attributes_template"]).render(
+                value_json=json.loads(retained[STATE])
             )
         }
 
@@ -201,10 +206,12 @@ def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
 
 def test_discovery_can_be_left_out(broker, connect):
     connect(broker, discovery_prefix=None, prefix="home/upstairs")
-    eventually(lambda: broker.kept() == {"home/upstairs/kitchen/availability": "online"}, "only the device's own topic")
+    eventually(
+        lambda: broker.retained() == {"home/upstairs/kitchen/availability": "online"}, "only the device's own topic"
+    )
 
 
-def test_a_broker_that_dies_and_returns_knows_the_present(broker, connect, caplog):
+def test_a_broker_that_restarts_receives_the_current_state(broker, connect, caplog):
     caplog.set_level(logging.INFO)
     sink = connect(broker)
     sink.write(0.0, audio(AudioEventKind.OPENED))
@@ -219,10 +226,10 @@ def test_a_broker_that_dies_and_returns_knows_the_present(broker, connect, caplo
     assert sink.replaced >= 999
     broker.start()
     broker.keeps(STATE, '"start_seconds": 1000.0')
-    kept = broker.kept()
-    assert kept[AVAILABLE] == "online"
-    assert "opened" in kept[AUDIO], "a broker that has forgotten everything is told again"
-    assert len([topic for topic in kept if topic.endswith("/config")]) == 3
+    retained = broker.retained()
+    assert retained[AVAILABLE] == "online"
+    assert "opened" in retained[AUDIO], "a broker without its messages receives them again"
+    assert len([topic for topic in retained if topic.endswith("/config")]) == 3
     assert caplog.text.count("connection lost") == 1
     assert "messages replaced by newer ones" in caplog.text
 
@@ -242,7 +249,7 @@ def test_the_broker_restarts_again_and_again_while_events_flow(broker, connect):
     broker.keeps(STATE, f'"start_seconds": {at}.0')
 
 
-def test_a_broker_that_has_stalled_costs_neither_time_nor_memory(broker, connect):
+def test_a_stalled_broker_costs_neither_time_nor_memory(broker, connect):
     sink = connect(broker)
     broker.keeps(AVAILABLE, "online")
     broker.signal(signal.SIGSTOP)
@@ -255,7 +262,7 @@ def test_a_broker_that_has_stalled_costs_neither_time_nor_memory(broker, connect
     broker.keeps(STATE, '"start_seconds": 4999.0')
 
 
-def test_a_broker_that_was_never_there_is_no_error_and_told_once(start_broker, connect, caplog):
+def test_an_unreachable_broker_is_no_error_and_reported_once(start_broker, connect, caplog):
     caplog.set_level(logging.DEBUG)
     broker = start_broker()
     broker.stop()
@@ -267,13 +274,13 @@ def test_a_broker_that_was_never_there_is_no_error_and_told_once(start_broker, c
     broker.keeps(STATE, '"start_seconds": 5.0')
 
 
-def test_a_refusal_is_told_although_the_broker_was_away_before(tmp_path, start_broker, connect, caplog):
+def test_a_refusal_is_reported_although_the_broker_was_unreachable_before(tmp_path, start_broker, connect, caplog):
     broker = with_password(tmp_path, start_broker)
     broker.stop()
     connect(broker)
     eventually(lambda: "cannot be reached" in caplog.text, "the broker is away")
     broker.start()
-    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is told")
+    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is reported")
 
 
 def with_password(tmp_path, start_broker) -> Broker:
@@ -284,7 +291,7 @@ def with_password(tmp_path, start_broker) -> Broker:
     return broker
 
 
-def test_the_password_comes_from_a_file_or_the_environment_and_is_never_told(
+def test_the_password_comes_from_a_file_or_the_environment_and_is_never_shown(
     tmp_path, start_broker, connect, caplog, monkeypatch
 ):
     caplog.set_level(logging.DEBUG)
@@ -293,9 +300,9 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_told(
     secret.write_text("wrong horse\n")
     secret.chmod(0o600)
     refused = connect(broker, user="ser", password_file=secret)
-    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is told")
+    eventually(lambda: "refuses the connection" in caplog.text, "the refusal is reported")
     refused.close()
-    assert broker.kept() == {}
+    assert broker.retained() == {}
 
     secret.write_text("correct horse\n")
     sink = connect(broker, user="ser", password_file=secret)

@@ -1,4 +1,4 @@
-"""MQTT over TLS against a real broker: who it is, and what is said where its certificate or the port is wrong."""
+"""MQTT over TLS with a real broker: a good connection, and messages about a wrong certificate or port."""
 
 import shutil
 import subprocess
@@ -38,13 +38,13 @@ def complaints(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if "trying again" in record.getMessage()]
 
 
-def told(caplog, part: str) -> None:
+def logged(caplog, part: str) -> None:
     eventually(lambda: any(part in line for line in complaints(caplog)), part)
     assert len(complaints(caplog)) == 1, "one line"
     assert "Traceback" not in caplog.text
 
 
-def test_a_broker_that_is_who_it_should_be_is_connected_to(certificate, start_broker, connect):  # noqa: F811
+def test_a_broker_with_the_right_certificate_is_connected_to(certificate, start_broker, connect):  # noqa: F811
     own = certificate("broker", *HERE)
     running = speaks_tls(start_broker, own)
     sink = connect(running, ca_file=f"{own}.pem")
@@ -55,9 +55,9 @@ def test_a_broker_that_is_who_it_should_be_is_connected_to(certificate, start_br
 def test_an_unknown_authority(certificate, start_broker, connect, caplog):  # noqa: F811
     running = speaks_tls(start_broker, certificate("broker", *HERE))
     connect(running, name="doubtful", ca_file=f"{certificate('stranger')}.pem")
-    told(caplog, "from an unknown authority")
+    logged(caplog, "from an unknown authority")
     assert "--mqtt-ca" in caplog.text
-    assert not [topic for topic in running.kept() if "doubtful" in topic]
+    assert not [topic for topic in running.retained() if "doubtful" in topic]
 
 
 def test_an_expired_certificate(certificate, start_broker, connect, caplog):  # noqa: F811
@@ -65,26 +65,26 @@ def test_an_expired_certificate(certificate, start_broker, connect, caplog):  # 
     again = ["openssl", "x509", "-in", f"{own}.pem", "-signkey", f"{own}.key", "-days", "-1", "-out", f"{own}.pem"]
     subprocess.run(again, check=True, capture_output=True)
     connect(speaks_tls(start_broker, own), ca_file=f"{own}.pem")
-    told(caplog, "its certificate has expired")
+    logged(caplog, "its certificate has expired")
 
 
 def test_another_name(certificate, start_broker, connect, caplog):  # noqa: F811
     own = certificate("broker", "-addext", "subjectAltName=DNS:broker.example")
     connect(speaks_tls(start_broker, own), ca_file=f"{own}.pem")
-    told(caplog, "its certificate is for another name than 127.0.0.1")
+    logged(caplog, "its certificate is for another name than 127.0.0.1")
 
 
 def test_tls_to_a_port_that_speaks_none(certificate, broker, connect, caplog):  # noqa: F811
     connect(broker, ca_file=f"{certificate('broker', *HERE)}.pem")
-    told(caplog, "does this port speak TLS?")
+    logged(caplog, "does this port speak TLS?")
 
 
 def test_no_tls_to_a_port_that_speaks_it(certificate, start_broker, connect, caplog):  # noqa: F811
     connect(speaks_tls(start_broker, certificate("broker", *HERE)))
-    told(caplog, "hangs up before it answers; does this port speak TLS? (--mqtt-tls")
+    logged(caplog, "closes the connection without an answer; does this port speak TLS? (--mqtt-tls")
 
 
-def test_a_refused_user_is_told_as_that(tmp_path, start_broker, connect, caplog):  # noqa: F811
+def test_a_refused_user_is_reported_as_that(tmp_path, start_broker, connect, caplog):  # noqa: F811
     nobody = tmp_path / "passwords"
     nobody.touch()
     connect(start_broker("allow_anonymous false", f"password_file {nobody}"))

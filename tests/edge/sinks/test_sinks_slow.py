@@ -1,4 +1,4 @@
-"""Several sinks at once, slow ones, failing ones, and readers that go away."""
+"""Several sinks at once: slow ones, failing ones, and readers that disconnect."""
 
 import logging
 import subprocess
@@ -17,7 +17,7 @@ from edge.stream.results import Segment
 
 
 class RecordingSink:
-    """Keeps what it is given."""
+    """Stores its events."""
 
     def __init__(self) -> None:
         self.events, self.closed = [], 0
@@ -30,15 +30,15 @@ class RecordingSink:
 
 
 class Gated(RecordingSink):
-    """Takes nothing until the gate is opened."""
+    """Blocks until `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.entered, self.gate = threading.Event(), threading.Event()
+        self.entered, self.go_on = threading.Event(), threading.Event()
 
     def write(self, seconds, event):
         self.entered.set()
-        self.gate.wait()
+        self.go_on.wait()
         super().write(seconds, event)
 
 
@@ -55,7 +55,7 @@ class Failing(RecordingSink):
         super().write(seconds, event)
 
 
-def test_a_sink_that_blocks_for_ever_holds_nobody_up(caplog):
+def test_a_sink_that_blocks_delays_nobody(caplog):
     sink = Gated()
     worker = Worker(sink, "slow", size=10, drain_seconds=0.05)
     worker.write(0.0, hop())
@@ -71,17 +71,17 @@ def test_a_sink_that_blocks_for_ever_holds_nobody_up(caplog):
     assert worker.held == 0
     assert "10 are lost" in caplog.text
     assert (worker.dropped_results, worker.dropped_others) == (2020, 10)
-    sink.gate.set()
+    sink.go_on.set()
 
 
-def test_hops_go_first_and_the_newest_stay(caplog):
+def test_the_oldest_hops_are_dropped_first(caplog):
     sink = Gated()
     worker = Worker(sink, "slow", size=4)
     worker.write(0.0, hop())
     sink.entered.wait()
     for at, event in enumerate([hop(), hop(), segment(1), audio(), hop(), segment(2), segment(3), hop(), audio()], 1):
         worker.write(float(at), event)
-    sink.gate.set()
+    sink.go_on.set()
     worker.close()
     assert [seconds for seconds, _ in sink.events] == [0.0, 4.0, 6.0, 7.0, 9.0]
     assert (worker.dropped_results, worker.dropped_others) == (4, 1)
@@ -91,14 +91,14 @@ def test_hops_go_first_and_the_newest_stay(caplog):
 
 @settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 8))
-def test_order_is_kept_and_hops_displace_nothing(kinds, size):
+def test_the_order_is_preserved_and_hops_displace_nothing(kinds, size):
     sink = Gated()
     worker = Worker(sink, "slow", size=size)
     worker.write(-1.0, hop())
     sink.entered.wait()
     for at, is_hop in enumerate(kinds):
         worker.write(float(at), hop() if is_hop else segment())
-    sink.gate.set()
+    sink.go_on.set()
     worker.close()
     others = [float(at) for at, is_hop in enumerate(kinds) if not is_hop]
     seen = [seconds for seconds, _ in sink.events[1:]]
@@ -146,7 +146,7 @@ def test_a_failing_sink_is_logged_once_and_tried_again(caplog):
     assert sink.closed == 1
 
 
-def test_one_sink_that_fails_leaves_the_others_alone(caplog):
+def test_a_sink_that_fails_does_not_affect_the_others(caplog):
     class Worse(Failing):
         def close(self):
             raise RuntimeError("a mistake in closing")
@@ -173,7 +173,7 @@ def test_for_a_recording_an_error_ends_the_program_and_every_sink_is_closed():
 
 
 @pytest.mark.parametrize("queued", [False, True])
-def test_a_reader_that_goes_away_ends_quietly(queued):
+def test_a_reader_that_disconnects_ends_the_program_quietly(queued):
     code = f"""
     sinks = {{"standard output": lines.LinesSink(lines.StandardOutput(), LABELS)}}
     fan = live(sinks) if {queued} else FanOut(sinks.values())
@@ -196,7 +196,7 @@ def test_a_reader_that_goes_away_ends_quietly(queued):
 
 
 def test_a_program_ends_although_its_reader_has_stalled():
-    """The pipe is full and nobody reads: the worker's thread is inside a write for ever."""
+    """The pipe is full and nobody reads: the worker's thread never returns from a write."""
     code = """
     worker = Worker(lines.LinesSink(lines.StandardOutput(), LABELS), "standard output", drain_seconds=0.2)
     for number in range(3000):

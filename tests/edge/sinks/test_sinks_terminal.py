@@ -1,4 +1,4 @@
-"""The live view: what it shows, how often it draws, and its picture."""
+"""The live view: its content, how often it draws, and its picture."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ from edge.sinks import terminal  # noqa: E402
 
 def test_counters():
     tally = Tally()
-    told = [
+    events = [
         audio(AudioEventKind.OPENED),
         hop(),
         segment(),
@@ -36,7 +36,7 @@ def test_counters():
         audio(AudioEventKind.OVERRUN, gap=0.5),
     ]
     problems = []
-    for at, event in enumerate(told, 1):
+    for at, event in enumerate(events, 1):
         tally.update(float(at), event)
         problems.append(tally.problem)
     assert (tally.results, tally.segments, tally.overruns, tally.reconnects) == (1, 1, 1, 1)
@@ -54,7 +54,7 @@ def bar_length(text: str, label: str) -> int:
 
 def test_the_view_shows_bars_level_segments_and_counters():
     screen = terminal.Screen(LABELS)
-    assert "nothing heard yet" in terminal.as_plain_text(screen)
+    assert "waiting for audio" in terminal.as_plain_text(screen)
     screen.update(0.0, audio(AudioEventKind.OPENED, "USB microphone"))
     screen.update(2.0, segment(1.0, "sad"))
     screen.update(4.0, segment(3.0, None))
@@ -69,7 +69,7 @@ def test_the_view_shows_bars_level_segments_and_counters():
         "a line of the log",
     ):
         assert part in text
-    assert "5.0 s heard, 1 hop, 2 segments, 0 overruns, 0 reconnects" in text
+    assert "5.0 s processed, 1 hop, 2 segments, 0 overruns, 0 reconnects" in text
     assert "audio opened: USB microphone" in text
     assert bar_length(text, "happy") > bar_length(text, "sad") > bar_length(text, "neutral") > 0
     assert bar_length(text, "level") > 0
@@ -81,9 +81,9 @@ def test_the_view_shows_bars_level_segments_and_counters():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(time_of, events), max_size=30), st.integers(1, 120))
-def test_the_view_shows_anything_in_any_width(told, width):
+def test_the_view_shows_anything_in_any_width(events, width):
     screen = terminal.Screen(LABELS)
-    for seconds, event in told:
+    for seconds, event in events:
         screen.update(seconds, event)
     assert len(terminal.as_plain_text(screen).splitlines()) <= 20, "with eight emotions it still fits 25 lines"
     assert terminal.as_plain_text(screen, width)
@@ -94,7 +94,7 @@ def test_the_view_needs_a_terminal():
         terminal.TerminalSink(io.StringIO(), LABELS)
 
 
-def test_the_view_draws_rarely_and_keeps_the_log_inside():
+def test_the_view_draws_rarely_and_shows_the_log_inside():
     leader, follower = pty.openpty()
     drawn = []
 
