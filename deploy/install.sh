@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs the recognizer and its service for the user who runs this, from this checkout. Raspberry Pi OS 64-bit
-# (bookworm, trixie) or any 64-bit Debian. Run it again after `git pull` to update. It says every command it runs.
+# Installs the recognizer and its service for the user who runs this, from this checkout, on Raspberry Pi OS 64-bit
+# (bookworm, trixie) or any 64-bit Debian. Run it again after `git pull` to update. It prints every command it runs.
 #
 #   deploy/install.sh                 install or update, then start listening
-#   deploy/install.sh --dry-run       only say what it would do
-#   deploy/install.sh --network       let the service reach a network (for MQTT); without this option it cannot
-#   deploy/install.sh --no-service    without the service
-#   deploy/install.sh --remove        take everything away again, except what it wrote and the Debian packages
-#   deploy/install.sh --allow-root    for a machine that has no other user
+#   deploy/install.sh --dry-run       only print the commands
+#   deploy/install.sh --network       allow the service to use the network (for MQTT); by default it cannot
+#   deploy/install.sh --no-service    do not install the service
+#   deploy/install.sh --remove        remove everything except the logs and the Debian packages
+#   deploy/install.sh --allow-root    for a machine without another user
 #
-# Exit code: 0 done, 1 installed but the doctor found problems (the service is not started), 2 cannot be done here.
+# Exit code: 0 done, 1 installed but the doctor found problems (the service is not started), 2 not possible here.
 set -euo pipefail
 
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -51,7 +51,7 @@ done
 
 check_machine() {
   if [ "$(id -u)" = 0 ] && [ "$allow_root" = no ]; then
-    fail "run this as the user who will listen, not as root; it calls sudo where it must (or: --allow-root)"
+    fail "run this as the user of the service, not as root; it calls sudo where needed (or: --allow-root)"
   fi
   command -v apt-get >/dev/null || fail "no apt-get: this is not Raspberry Pi OS or Debian; see docs/raspberry-pi.md"
   [ "$(getconf LONG_BIT)" = 64 ] || fail "32-bit system: ONNX Runtime has no wheel for it; use Raspberry Pi OS 64-bit"
@@ -70,7 +70,7 @@ install_packages() {
     fi
   done
   if [ ${#missing[@]} = 0 ]; then
-    echo "  all there: ${PACKAGES[*]}"
+    echo "  already installed: ${PACKAGES[*]}"
     return
   fi
   as_root apt-get update
@@ -80,7 +80,7 @@ install_packages() {
 install_python() {
   say "Python environment in $SHARE"
   [ -x "$PYTHON" ] || run python3 -m venv "$SHARE/venv"
-  # From a copy: a build leaves files behind, and a stale one would be installed the next time.
+  # From a copy, because a build leaves files that the next build would install.
   local copy=$SHARE/source
   run rm -rf "$copy"
   run mkdir -p "$copy"
@@ -91,7 +91,7 @@ install_python() {
 
 examine() {
   say "Doctor"
-  cd "$SHARE" 2>/dev/null || cd / # not the checkout: what was installed is examined
+  cd "$SHARE" 2>/dev/null || cd / # not the checkout, so that the installed package is examined
   run "$PYTHON" -m edge.doctor
 }
 
@@ -112,7 +112,7 @@ start_service() {
   run systemctl --user restart "$UNIT"
   local user
   user=$(id -un)
-  # Lingering: it starts with the machine, not with a login.
+  # Lingering: the service starts with the machine, without a login.
   [ -e "/var/lib/systemd/linger/$user" ] || as_root loginctl enable-linger "$user"
   say "Listening. Follow it with: journalctl --user --unit $UNIT --follow"
 }
@@ -127,7 +127,7 @@ remove_all() {
     run systemctl --user daemon-reload
   fi
   run rm -rf "$SHARE"
-  say "Left: $STATE (what it wrote), ~/.config/ser (your options), the Debian packages, and the user's lingering
+  say "Not removed: $STATE (logs), ~/.config/ser (your options), the Debian packages, and the user's lingering
 (sudo loginctl disable-linger $(id -un))"
 }
 
@@ -140,7 +140,7 @@ install_packages
 install_python
 [ "$service" = no ] || install_service
 if ! examine; then
-  echo "Cure what the doctor names, then run this again; the service was not started." >&2
+  echo "Fix the problems above, then run this again; the service was not started." >&2
   exit 1
 fi
 [ "$service" = no ] || start_service

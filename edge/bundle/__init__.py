@@ -1,4 +1,4 @@
-"""A bundle is all a device needs: a folder with `bundle.json`, the model files, `speakers.npz` and `golden.npz`."""
+"""A bundle: a folder with everything a device needs (`bundle.json`, model files, `speakers.npz`, `golden.npz`)."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """The public names, loaded on first use: `python -m edge.bundle` answers Ctrl-C before NumPy is imported."""
+    """Loads a public name on first use, so that `python -m edge.bundle` handles Ctrl-C before NumPy is imported."""
     if name in __all__:
         for module in ("manifest", "reader", "writer"):
             found = import_module(f"edge.bundle.{module}")

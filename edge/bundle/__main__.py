@@ -1,9 +1,9 @@
-"""What a bundle is and promises, read from the bundle alone; its hashes are checked on the way.
+"""Print the properties of a bundle, after checking its hashes.
 
     python -m edge.bundle BUNDLE [--json]
 
-Also tries every runtime that is installed: loads its files and replays the golden waveform. Exit codes: 0 sound;
-1 a runtime refuses its files; 2 not a sound bundle.
+Also tries every installed runtime: loads its files and replays the golden waveform. Exit codes: 0 everything works;
+1 a runtime refuses its files; 2 not a valid bundle.
 """
 
 from crnn.cli.interrupt import starting
@@ -26,7 +26,7 @@ from edge.bundle import MANIFEST, Bundle
 
 
 def describe(bundle: Bundle) -> dict:
-    """Everything worth knowing of a bundle whose hashes are checked, as plain values."""
+    """The properties of a bundle whose hashes are checked, as plain values."""
     manifest = bundle.manifest
     g, rate = manifest.geometry, manifest.features.sample_rate
     where = manifest.provenance
@@ -49,14 +49,13 @@ def describe(bundle: Bundle) -> dict:
 
 
 def _runtime(bundle: Bundle, name: str) -> dict:
-    """The files of one runtime; where it is installed, their inputs and outputs and whether the golden waveform gives
-    what it should."""
+    """The files of one runtime; if it is installed, also their inputs and outputs and the result of the replay."""
     files = bundle.manifest.model_files(name)
     made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": {}, "state": ""}
     if not runtimes.installed(name):
         return made | {"state": "not installed here"}
     try:
-        bundle.recognizer(name)  # first: it is careful with what comes from elsewhere
+        bundle.recognizer(name)  # first, because it tries a bundle from elsewhere in a child process
         for file in (files.encoder, files.head):
             made["contracts"][file] = asdict(runtimes.load(name, bundle.path / file).contract)
     except InputError as error:
@@ -65,7 +64,7 @@ def _runtime(bundle: Bundle, name: str) -> dict:
 
 
 def as_text(made: dict) -> str:
-    """The same, to read."""
+    """The same as text."""
     features, decision = made["features"], made["decision"]
     lines = [
         f"{made['bundle']}: {made['bytes']:,} bytes, every hash checked",
@@ -86,18 +85,18 @@ def as_text(made: dict) -> str:
             types = ", ".join(f"{kind} {size:,}" for kind, size in (facts["tensors"] or {}).items())
             lines.append(f"  {name:28} {facts['bytes']:>9,}  {facts['sha256'][:12]}  {types}".rstrip())
         lines += _provenance(made["provenance"])
-    # Provenance has no schema: it is what quantize.py knew, for people to read. Values of other kinds raise these.
+    # Provenance has no schema: quantize.py writes it for people. Values of other types raise these.
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise InputError(f"{made['bundle']}: {MANIFEST} has a provenance that quantize.py does not write") from error
     return "\n".join(map(shown, lines))
 
 
 def _provenance(where: dict) -> list[str]:
-    """Where it comes from, and its figures with their intervals."""
-    told = [f"{key} {where[key]}" for key in ("corpus", "protocol", "fold", "split_hash", "seed") if key in where]
-    lines = [f"trained    {', '.join(told)}"] if told else []
+    """Origin, and figures with their intervals."""
+    origin = [f"{key} {where[key]}" for key in ("corpus", "protocol", "fold", "split_hash", "seed") if key in where]
+    lines = [f"trained    {', '.join(origin)}"] if origin else []
     if where.get("synthetic"):
-        lines.append("           on GENERATED voices: good for trying things out, not for people")
+        lines.append("           on GENERATED voices: for tests only, not for people")
     if "n_params" in where:
         lines.append(
             f"model      {where['n_params']:,} parameters, {where['macs_per_window'] / 1e6:.1f} M multiply-accumulates "
@@ -123,7 +122,7 @@ def _provenance(where: dict) -> list[str]:
 
 
 def _calibrated_on(chosen_on: dict) -> list[str]:
-    """What temperature and threshold rest on, and whether the model may be guessing; older bundles do not say."""
+    """The data behind temperature and threshold, and a warning if the model may be guessing; older bundles lack it."""
     lines = []
     if chosen_on.get("at_chance"):
         lines.append(f"WARNING    {chosen_on['at_chance']}")

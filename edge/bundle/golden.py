@@ -1,7 +1,7 @@
-"""Golden values: what a bundle's files, and the float32 model they were made from, make of a generated waveform.
+"""Golden values: the outputs of a bundle's files, and of the float32 model they come from, for a generated waveform.
 
-A device replays the waveform before it runs a bundle. Files whose 8-bit weights use 7 of their bits give the same
-values on every processor: their sums fit into the 16 bits in which x86 processors without VNNI add pairs of products.
+A device replays the waveform before it runs a bundle. Files whose 8-bit weights use 7 bits give the same values on
+every processor, because x86 processors without VNNI add pairs of products in 16 bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,22 +18,22 @@ from edge.stream.recognizer import StreamingRecognizer
 
 GOLDEN = "golden.npz"
 FRAMES = 8
-"""Frames whose features are kept, the last of the first hop: they hold every band, and more would only take bytes"""
+"""Frames whose features are stored, the last of the first hop: they contain every band"""
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = 1e-3
 """Likewise of logits and pooled vectors, whatever the scheme"""
 OTHER_KERNELS_TOLERANCE = 2e-2
-"""Likewise of int8 files under another package than the one whose kernels made the values: tflite-runtime 2.14 rounds
-activations in other places than LiteRT does, and gave logits 0.005 (what ships) and 0.01 off"""
+"""Likewise of int8 files under another package than the one that made the values: tflite-runtime 2.14 rounds elsewhere
+than LiteRT, and its logits differ by 0.005 (shipped bundles) to 0.01"""
 BUNDLE_AT_FAULT = "the golden values were made by wrong arithmetic: make the bundle again"
-"""How the error ends where this machine is nearer to the float32 model than the machine that made the bundle was"""
+"""End of the error if this machine is nearer to the float32 model than the machine that made the bundle"""
 
 
 def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
-    """Pulses like those of a voice whose pitch and level move, over clicks, two decisions long, int16 `(time,)`.
+    """Pulses like those of a voice of varying pitch and level, with clicks; two decisions long, int16 `(time,)`.
 
-    Generated, so that no recording is ever part of a bundle; mostly zeros, so that it takes little of it.
+    Generated, so that a bundle contains no recording; mostly zeros, so that it is small when compressed.
     """
     rate = features.sample_rate
     time = np.arange(geometry.window_samples + geometry.interval_samples) / rate
@@ -46,8 +46,7 @@ def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
 
 
 def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """What the recognizer makes of `samples` (int16): log_mel of its first hop, logits and pooled vector of every
-    decision."""
+    """The outputs for `samples` (int16): log_mel of the first hop, logits and pooled vector of every decision."""
     g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
     decisions = [result for result in recognizer.push(scaled) if result.logits is not None]
@@ -62,8 +61,7 @@ def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np
 def write(
     folder: Path, labels: Sequence[str], float32: StreamingRecognizer, made: Mapping[str, StreamingRecognizer]
 ) -> None:
-    """Write `golden.npz`: the waveform, and what the float32 model and the files of each runtime in `made` make of
-    it."""
+    """Write `golden.npz`: the waveform, and the outputs of the float32 model and of each runtime in `made`."""
     samples = waveform(float32.features, float32.geometry)
     reference = replay(float32, samples)
     values = {"waveform": samples, "labels": np.array(labels), "log_mel": reference["log_mel"]}
@@ -75,7 +73,7 @@ def write(
 def check(recognizer: StreamingRecognizer, runtime: str, scheme: str, folder: Path) -> None:
     """Replay the golden waveform of the bundle `folder` through `recognizer`, which runs its files under `runtime`.
 
-    Raises InputError that names what differs and, where it can be told, which side is wrong.
+    Raises InputError that names what differs and, if it can be decided, which side is wrong.
     """
     expected = read(folder / GOLDEN, recognizer.geometry)
     require(
@@ -101,14 +99,14 @@ def check(recognizer: StreamingRecognizer, runtime: str, scheme: str, folder: Pa
 
 
 def _fault(value: np.ndarray, golden: np.ndarray, float32: np.ndarray | None) -> str:
-    """Which side is wrong, in words; empty for features, of which there is one kind."""
+    """Which side is wrong, in words; empty for features, which do not depend on the runtime."""
     if float32 is None or float32.shape != value.shape:
         return ""
     here, there = _distance(value, float32), _distance(golden, float32)
-    told = f"; from the float32 model it is {here:.2g} here and was {there:.2g} where the bundle was made: "
+    distances = f"; from the float32 model it is {here:.2g} here and was {there:.2g} where the bundle was made: "
     if there > here:
-        return told + BUNDLE_AT_FAULT
-    return told + "the files were changed, or this machine's runtime computes wrongly"
+        return distances + BUNDLE_AT_FAULT
+    return distances + "the files were changed, or this machine's runtime computes incorrectly"
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The manifest of a bundle, `bundle.json`, and the files that it lists: read strictly, whoever wrote them."""
+"""The manifest of a bundle, `bundle.json`, and the files that it lists; both are read strictly."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the manifest knows of a file."""
+    """The manifest's entry of a file."""
 
     sha256: str
     """Hexadecimal"""
@@ -50,7 +50,7 @@ class Manifest:
     """The content of `bundle.json`."""
 
     schema: int
-    """Version of this layout; another one is refused by name"""
+    """Version of this layout; other versions are refused"""
     labels: tuple[str, ...]
     """Emotions, in the order of the logits"""
     features: FeatureConfig
@@ -64,22 +64,22 @@ class Manifest:
     files: dict
     """File name -> FileFacts"""
     provenance: dict = field(default_factory=dict)
-    """Where it comes from: corpus, protocol, split hash, seeds, pruning, metrics with their intervals"""
+    """Origin: corpus, protocol, split hash, seeds, pruning, metrics with intervals"""
 
     def model_files(self, runtime: str) -> ModelFiles:
-        """Raises InputError, naming those there are, if the bundle has no files for this runtime."""
+        """The files of a runtime. Raises InputError, naming the runtimes of the bundle, if there are none."""
         require(runtime in self.models, f"the bundle has no files for {runtime}; it has {', '.join(self.models)}")
         return from_dict(ModelFiles, self.models[runtime], f"models.{runtime}")
 
     @property
     def identity(self) -> str:
-        """SHA-256 over the names and hashes of all files, hexadecimal: a profile is bound to it."""
+        """SHA-256 over the names and hashes of all files, hexadecimal; a profile belongs to one identity."""
         lines = [f"{name} {facts['sha256']}" for name, facts in sorted(self.files.items())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a bundle, the hash of every file checked.
+    """Read the manifest of a bundle and check the hash of every file.
 
     Raises InputError that names the file: missing, changed, a link, from another version, or not listed properly;
     OSError if one cannot be read.
@@ -99,14 +99,14 @@ def read_manifest(folder: Path) -> Manifest:
     features, g = manifest.features, manifest.geometry
     require(
         (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples,
-        f"{where}: its geometry does not fit its features, or hears nothing at first; copy the whole folder again",
+        f"{where}: its geometry does not fit its features, or its first interval is empty; copy the whole folder again",
     )
     _check_files(folder, manifest)
     require(
         0 < len(manifest.models) <= 20, f"{where}: has files for {len(manifest.models)} runtimes; 1 to 20 are known"
     )
     for runtime in manifest.models:
-        require(bool(FILE_NAME.fullmatch(runtime)), f"{where}: {brief(runtime)} is no runtime's name")
+        require(bool(FILE_NAME.fullmatch(runtime)), f"{where}: {brief(runtime)} is not the name of a runtime")
         files = manifest.model_files(runtime)
         for name in (files.encoder, files.head):
             require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
@@ -121,7 +121,7 @@ def _check_labels(labels: tuple[str, ...], where: Path) -> None:
     for label in labels:
         require(
             0 < len(label) <= LONGEST_LABEL and label.isprintable() and label.strip() == label and label != UNCERTAIN,
-            f"{where}: {brief(label)} is no emotion's name: 1 to {LONGEST_LABEL} characters that can be printed",
+            f"{where}: {brief(label)} is not the name of an emotion: 1 to {LONGEST_LABEL} printable characters",
         )
 
 
@@ -130,7 +130,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
     require(len(manifest.files) <= 50, f"{where}: lists {len(manifest.files)} files; at most 50 belong to a bundle")
     for name, values in manifest.files.items():
         require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
-        require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is no file name of a bundle")
+        require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is not a file name of a bundle")
         facts = from_dict(FileFacts, values, f"files.{name}")
         path = folder / name
         require(path.is_symlink() or path.is_file(), f"{path}: missing from the bundle; copy the whole folder again")
@@ -142,7 +142,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             file_hash(path) == facts.sha256,
             f"{path}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",
         )
-        require(path.stat().st_size == facts.bytes, f"{path}: has not the size that {MANIFEST} gives; copy it again")
+        require(path.stat().st_size == facts.bytes, f"{path}: its size is not the one in {MANIFEST}; copy it again")
 
 
 def list_files(folder: Path) -> dict[str, dict]:

@@ -1,8 +1,8 @@
-"""A bundle is all a device needs: a folder with `bundle.json`, the model files, `speakers.npz` and `golden.npz`.
+"""Opens bundles.
 
-Loading checks every hash and replays a short golden waveform through features, encoder and head, for a bundle that does
-not ship in a process of its own first (`edge.bundle.sandbox`); what differs is named, and nothing is run. Nothing in a
-bundle is ever unpickled.
+Opening checks every hash. Loading replays the golden waveform through features, encoder and head; any difference is an
+error. A bundle that is not one of the shipped ones is loaded in a child process first (`edge.bundle.sandbox`). Nothing
+in a bundle is unpickled.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "int8"
-"""The bundle that ships with the project; its model card stands beside it"""
+"""The shipped int8 bundle; its model card is in the same folder"""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose manifest and hashes are checked."""
+    """A bundle on disk with a checked manifest and checked hashes."""
 
     path: Path
     manifest: Manifest
@@ -47,24 +47,27 @@ class Bundle:
 
     @property
     def ships(self) -> bool:
-        """Whether it is one of the bundles that lie beside this code."""
+        """Whether it is one of the shipped bundles."""
         return self.path.resolve().parent == PRETRAINED.parent.resolve()
 
     def proved(self, runtime: str, threads: int) -> StreamingRecognizer:
-        """Load the models and replay the golden waveform, here and now (see `sandbox`). Raises as `recognizer`."""
+        """Load the models and replay the golden waveform in this process (see `sandbox`). Raises as `recognizer`."""
         recognizer = build_recognizer(self.path, self.manifest, runtime, threads)
         golden.check(recognizer, runtime, self.manifest.model_files(runtime).scheme, self.path)
         return recognizer
 
     def speakers(self, recognizer: StreamingRecognizer) -> Speakers:
-        """How the training speakers differ: what enrolment needs. `recognizer` is one of this bundle."""
+        """Statistics of the training speakers, for enrolment. `recognizer`: one of this bundle."""
         return load_speakers(self.path / SPEAKERS, recognizer.pooled_width, len(recognizer.labels))
 
     def recognizer(
         self, runtime: str | None = None, threads: int = 1, profile: Path | None = None
     ) -> StreamingRecognizer:
-        """Load the models, replay the golden waveform, and return a recognizer ready to hear the person whose
-        `profile` file it is, or anyone.
+        """Load the models, replay the golden waveform and return a recognizer with its own stream.
+
+        Args:
+            runtime: None: the first of the bundle that is installed.
+            profile: file of a person's profile; None: for any speaker.
 
         Raises InputError that names what differs from the golden values, or what is wrong with the profile.
         """
@@ -81,7 +84,7 @@ class Bundle:
 
 
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
-    """A recognizer over the files of one runtime, their shapes checked against the geometry, nothing replayed."""
+    """A recognizer from the files of one runtime; checks their shapes, but replays nothing."""
     files = manifest.model_files(runtime)
     require(files.scheme in runtimes.SCHEMES, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
     g = manifest.geometry

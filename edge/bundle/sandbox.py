@@ -1,10 +1,9 @@
-"""A bundle from elsewhere is tried in a process of its own before it runs in ours.
+"""Tries a bundle from elsewhere in a child process before it runs in this one.
 
-Its files have the right hashes, whoever computed them. What they hold may still crash a runtime written in C++, need
-more memory than there is, or not come to an end. So a child process, whose memory and computing time are limited, loads
-them and replays the golden waveform; only what passes is loaded here. Inputs have one shape and there is no control
-flow, so that whatever is heard later costs the same. The bundles that ship are as trusted as this code, which lies
-beside them, and are not tried.
+Hashes do not say who computed them: a file may crash a runtime written in C++, need too much memory or never finish. So
+a child process with limited memory and computing time loads the files and replays the golden waveform first. The cost
+of later inputs is the same, because inputs have one shape and models have no control flow. The shipped bundles are as
+trusted as this code and are not tried.
 """
 
 import json
@@ -15,12 +14,12 @@ from pathlib import Path
 from crnn.errors import InputError, require
 
 CPU_SECONDS = 60
-"""s of computing; a Raspberry Pi Zero 2 needs a few"""
+"""s of computing time; a Raspberry Pi Zero 2 needs a few"""
 SECONDS = 180.0
-"""s on the clock, on a machine that is busy"""
+"""s of wall-clock time, enough for a busy machine"""
 MEMORY_BYTES = 2**30
-"""Of private memory; a bundle that ships needs a tenth"""
-# The search path is ours, as multiprocessing hands it on: the process finds what we found.
+"""Of private memory; a shipped bundle needs a tenth"""
+# The child uses our search path, as with multiprocessing, so that it imports the same modules.
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edge.bundle.sandbox import main; sys.exit(main())"
 )
@@ -28,10 +27,9 @@ _passed: set[tuple[str, str]] = set()
 
 
 def prove(folder: Path, runtime: str, key: str) -> None:
-    """Load and replay the bundle `folder` under `runtime` in a child process, once for each `key` (all that its
-    manifest says).
+    """Load and replay the bundle `folder` under `runtime` in a child process, once for each `key` (its manifest).
 
-    Raises InputError: what the child says, or how it ended.
+    Raises InputError with the child's error, or how it ended.
     """
     if (key, runtime) in _passed:
         return
@@ -43,13 +41,13 @@ def prove(folder: Path, runtime: str, key: str) -> None:
             timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"{folder}: its {runtime} files do not come to an end; not run") from error
+        raise InputError(f"{folder}: its {runtime} files do not finish; not run") from error
     except OSError as error:
-        raise InputError(f"{folder}: cannot be tried in a process of its own ({error.strerror})") from error
-    said = child.stderr.decode("utf-8", "replace").strip().splitlines()
-    refusals = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+        raise InputError(f"{folder}: cannot be tried in a child process ({error.strerror})") from error
+    errors = child.stderr.decode("utf-8", "replace").strip().splitlines()
+    refusals = [line.removeprefix("error: ") for line in errors if line.startswith("error: ")]
     if child.returncode == 2 and refusals:
-        named = refusals[-1].startswith(str(folder))  # what a runtime says names no file
+        named = refusals[-1].startswith(str(folder))  # messages of a runtime name no file
         raise InputError(refusals[-1] if named else f"{folder}: {refusals[-1]}; not run")
     require(
         child.returncode == 0,
@@ -60,7 +58,7 @@ def prove(folder: Path, runtime: str, key: str) -> None:
 
 
 def main() -> int:
-    """The child: arguments are the search path, the bundle and the runtime."""
+    """Run the child; its arguments are the search path, the bundle and the runtime."""
     import resource
 
     for limit, value in (

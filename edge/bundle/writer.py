@@ -1,4 +1,4 @@
-"""A bundle is written whole or not at all."""
+"""Writes bundles, completely or not at all."""
 
 import json
 import shutil
@@ -18,8 +18,9 @@ from edge.stream.recognizer import StreamingRecognizer
 
 
 def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Manifest:
-    """Make a bundle of the model files in `folder`: write the golden values and the manifest, which is returned with
-    the hash of every file.
+    """Turn a folder of model files into a bundle: write golden values and manifest.
+
+    Returns the manifest with the hash of every file.
 
     `float32`: the same model before export and quantization (edge.export.verify.torch_recognizer).
     """
@@ -32,7 +33,7 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` if the block ends well, and disappears if it does not.
+    """A temporary folder beside `out` that is renamed to `out` if the block succeeds, and otherwise removed.
 
     Raises InputError if `out` exists.
     """
@@ -43,7 +44,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o755)
-        for file in part.rglob("*"):  # a power cut after the renaming must not leave empty files under the final name
+        for file in part.rglob("*"):  # a power cut must not leave empty files under the final name
             sync(file)
         sync(part)
         part.rename(out)

@@ -99,8 +99,8 @@ def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> 
             cure = "this machine computes correctly: have the bundle made again with this version of quantize.py"
         elif ended.code == 2 and "golden" in ended.how:
             cure = (
-                "copy the bundle again; if the problem remains, install another version of "
-                f"{package.replace('_', '-')}, or report the problem with the int8 path above ({machine.int8_path})"
+                "copy the bundle again; if the problem remains, the arithmetic is wrong here: install another version "
+                f"of {package.replace('_', '-')}, or report the problem with the int8 path above ({machine.int8_path})"
             )
         else:
             cure = f"pip install --force-reinstall {package.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""Inference runtimes behind one small protocol. A runtime's name appears here and in its own file, nowhere else."""
+"""Inference runtimes with one interface. Names of runtimes appear only here and in their own files."""
 
 import importlib
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ LARGEST_FILE = 64 * 2**20
 
 
 def checked(made: np.ndarray, contract: Contract) -> np.ndarray:
-    """What a model gave. Raises InputError for another shape, NaN or infinite values: no answer follows from these."""
+    """A model's output. Raises InputError if its shape is wrong or it contains NaN or infinite values."""
     require(
         made.shape == contract.output_shape and bool(np.isfinite(made).all()),
-        f"{contract}: the model gave shape {made.shape}, or values that are no numbers; make the bundle again",
+        f"{contract}: the model gave shape {made.shape}, or NaN or infinite values; make the bundle again",
     )
     return made
 
@@ -49,22 +49,22 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where a runtime's code is, what it needs and what its files are called."""
+    """Code, packages and files of a runtime."""
 
     module: str
     packages: tuple[str, ...]
-    """Any one of these does; the first that is installed is used"""
+    """Any one of these suffices; the first that is installed is used"""
     suffix: str
     extra: str
-    """Which of this project's extras brings it"""
+    """The extra of this project that installs it"""
     schemes: tuple[str, ...]
-    """What its files can be made with, float32 first"""
+    """Schemes that its files can have, float32 first"""
     int8: str
-    """The scheme that "int8" stands for: the smallest that is right, and no slower than float32, by measurement"""
+    """The scheme that "int8" means: the smallest accurate one that is measured to be no slower than float32"""
     exporter: str
-    """Where its files are made; on the workstation alone"""
+    """Module that makes its files, on the workstation"""
     export_extra: str
-    """Which of this project's extras that needs"""
+    """The extra of this project that the exporter needs"""
 
 
 REGISTRY = {
@@ -91,7 +91,9 @@ REGISTRY = {
 }
 SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme in runtime.schemes))
 INT8 = "int8"
-"""Asks for each runtime's own int8 scheme"""
+"""Stands for each runtime's own int8 scheme"""
+RESTORED = "onnx"
+"""The runtime from whose float32 files `edge.export.weights` reads weights back"""
 
 
 def scheme_of(name: str, wanted: str) -> str:
@@ -113,8 +115,7 @@ def scheme_of(name: str, wanted: str) -> str:
 
 
 def package(name: str) -> str | None:
-    """The package that serves the runtime `name` here; None if none is installed, or nobody here knows the runtime.
-    Nothing is imported."""
+    """The installed package of the runtime `name`; None if there is none or the runtime is unknown. Imports nothing."""
     packages = REGISTRY[name].packages if name in REGISTRY else ()
     return next((package for package in packages if find_spec(package)), None)
 

@@ -51,11 +51,11 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Idle worker threads would spin between hops and keep a small processor busy.
+    # Without this, idle worker threads spin between decisions and keep a small processor busy.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own types, all derived straight from Exception
+    except Exception as error:  # ONNX Runtime's own exceptions derive directly from Exception
         raise InputError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
 
 

@@ -1,10 +1,8 @@
-"""What an .onnx file may consist of, checked before ONNX Runtime sees it.
+"""Checks an .onnx file before ONNX Runtime loads it. Standard library only: a device does not have the onnx package.
 
-Standard library only: the onnx package is not on a device.
-
-A file of quantize.py is one graph of constants and of operators whose cost is known from shapes. What is refused: other
-operators, and with them control flow (a Loop need not end) and functions; data outside the file; constants that claim
-more values than the file has bytes.
+A file of quantize.py is one graph of constants and of operators whose cost follows from their shapes. Refused are other
+operators, and with them control flow (a Loop may never end) and functions; data outside the file; constants with more
+values than the file has bytes.
 """
 
 import math
@@ -25,7 +23,7 @@ OPERATORS = {"": frozenset(PLAIN.split()), "com.microsoft": frozenset(CONTRIBUTE
 """Domain -> operators"""
 MOST_NODES = 2000
 LARGEST_SETTING = 2**20
-"""Absolute value of a whole number among an operator's attributes: pads, strides, sizes"""
+"""Largest absolute value of an integer attribute of an operator: pads, strides, sizes"""
 NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13}
 """Data types of constants: numbers of 8 to 64 bits and bool; no text"""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -33,7 +31,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 def check(data: bytes) -> None:
-    """Raises ValueError that says what in the ONNX file `data` has no place there."""
+    """Raises ValueError that names what is not allowed in the ONNX file `data`."""
     model = _fields(memoryview(data))
     graphs = [value for number, value in model if number == 7]
     _demand(len(graphs) == 1, f"{len(graphs)} graphs, expected 1")
@@ -125,7 +123,7 @@ def _signed(value: int) -> int:
 
 
 def _first(message: int | memoryview, number: int) -> int | memoryview:
-    """The last value of a field, as protobuf reads it; empty where there is none."""
+    """The last value of a field, as protobuf reads it; empty if there is none."""
     _demand(isinstance(message, memoryview), "a damaged message")
     found = memoryview(b"")
     for field, value in _fields(message):

@@ -1,4 +1,4 @@
-"""LiteRT (ai-edge-litert), or its predecessor tflite-runtime where only that is installed."""
+"""LiteRT (ai-edge-litert), or its predecessor tflite-runtime if only that is installed."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +36,7 @@ class TfliteModel:
         )
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        # An LSTM's state is a variable of the file, kept from run to run; every window starts from none.
+        # An LSTM's state is a variable that survives a run; every window starts from the initial state.
         try:
             self._interpreter.reset_all_variables()
             self._interpreter.set_tensor(self._input, x)

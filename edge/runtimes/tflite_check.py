@@ -1,6 +1,6 @@
-"""What a .tflite file may consist of, checked before LiteRT sees it: one graph of known operators without control flow.
+"""Checks a .tflite file before LiteRT loads it: one graph of known operators without control flow.
 
-LiteRT follows the offsets of a damaged file out of its memory; what this does not find, `edge.bundle.sandbox` outlives.
+LiteRT follows the offsets of a damaged file out of its memory. `edge.bundle.sandbox` catches what this check misses.
 """
 
 import struct
@@ -17,13 +17,13 @@ OPERATORS = {
 }  # fmt: skip
 """Name -> number in LiteRT's schema"""
 PLACEHOLDER = 127
-"""In the one-byte field, where the number stands in the wider one"""
+"""Value of the one-byte field if the number is in the wider one"""
 OPERATOR_CODES, SUBGRAPHS = 1, 2
 """Fields of the model's table"""
 
 
 def check(data: bytes) -> None:
-    """Raises ValueError that says what in the LiteRT file `data` has no place there."""
+    """Raises ValueError that names what is not allowed in the LiteRT file `data`."""
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise ValueError("no LiteRT model")
     try:
@@ -53,7 +53,7 @@ def _follow(data: bytes, at: int) -> int:
 
 
 def _field(data: bytes, table: int, number: int) -> int | None:
-    """Where a table's field lies; None if it is not there."""
+    """Position of a table's field; None if the table lacks it."""
     layout = table - struct.unpack_from("<i", data, table)[0]
     if layout < 0:
         raise ValueError("an offset that leads out of the file")
@@ -65,7 +65,7 @@ def _field(data: bytes, table: int, number: int) -> int | None:
 
 
 def _vector(data: bytes, table: int, number: int) -> list[int]:
-    """Where the tables of a vector lie."""
+    """Positions of the tables of a vector."""
     at = _field(data, table, number)
     if at is None:
         return []

@@ -62,7 +62,7 @@ class Guard:
         self.failures += 1
         self.lost += 1
         if not self._pause:
-            self._log(error, "failed; it is tried again from time to time")
+            self._log(error, "failed and is tried again from time to time")
         self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._again = self._clock() + self._pause
 

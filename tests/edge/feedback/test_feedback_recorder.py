@@ -243,7 +243,7 @@ def test_other_files_are_reported(folder, recorder, caplog):
     (folder.path / "holiday.wav").write_bytes(b"RIFF")
     with caplog.at_level(logging.WARNING):
         recorder(live=False)
-    assert "1 other files are left alone, for instance holiday.wav" in caplog.text
+    assert "1 other files are left unchanged, for instance holiday.wav" in caplog.text
     assert (folder.path / "holiday.wav").exists()
 
 
