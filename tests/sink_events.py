@@ -45,7 +45,7 @@ audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(),
 events = hops | segments | audio_events
 
 
-def hop(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> StreamResult:
+def decision(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> StreamResult:
     probs = np.array(probs, dtype=np.float32)
     return StreamResult(seconds, list(State)[-1], -30.0, None, probs, LABELS[int(probs.argmax())], float(probs.max()))
 

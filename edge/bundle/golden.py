@@ -18,7 +18,7 @@ from edge.stream.recognizer import StreamingRecognizer
 
 GOLDEN = "golden.npz"
 FRAMES = 8
-"""Frames whose features are stored, the last of the first hop: they contain every band"""
+"""Frames whose features are stored, the last of the first interval: they contain every band"""
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = 1e-3
@@ -46,7 +46,7 @@ def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
 
 
 def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs for `samples` (int16): log_mel of the first hop, logits and pooled vector of every decision."""
+    """The outputs for `samples` (int16): log_mel of the first interval, logits and pooled vector of every decision."""
     g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
     decisions = [result for result in recognizer.push(scaled) if result.logits is not None]

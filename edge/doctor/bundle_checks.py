@@ -107,7 +107,7 @@ def check_runtime(machine: Machine, bundle: Bundle, name: str, package: str) -> 
         return Finding(title, State.PROBLEM, f"{called}: {ended.how.removeprefix('error: ')}", cure), None
     test = SelfTest(**json.loads(ended.stdout.splitlines()[-1]))
     what = (
-        f"{called}: golden vector right; hop {test.latency_ms_p50:.2f} ms (p95 {test.latency_ms_p95:.2f}), "
+        f"{called}: golden values right; {test.latency_ms_p50:.2f} ms per decision (p95 {test.latency_ms_p95:.2f}), "
         f"rtf {test.rtf:.4f}, start {test.startup_s:.1f} s, {test.rss_mb:.0f} MiB, 1 thread"
     )
     if test.rtf >= SLOW_RTF:

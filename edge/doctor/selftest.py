@@ -17,7 +17,7 @@ import numpy as np
 from crnn.cli.command import command
 from edge.bundle import Bundle
 
-HOPS = 100
+DECISIONS = 100
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SelfTest:
     startup_s: float
     """Opening the bundle, loading the models and replaying the golden values, s"""
     hop_seconds: float
-    """Audio time of a hop, s"""
+    """s of audio between decisions"""
     latency_ms_p50: float
-    """Compute time of a hop, median, ms"""
+    """ms of computing per decision, median"""
     latency_ms_p95: float
     """Likewise, 95th percentile"""
     rtf: float
@@ -41,8 +41,8 @@ class SelfTest:
     """Peak memory of the process, MiB"""
 
 
-def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
-    """Open the bundle under `runtime` and time `hops` hops of its stream once the window is full.
+def self_test(path: Path, runtime: str, decisions: int = DECISIONS) -> SelfTest:
+    """Open the bundle under `runtime` and time `decisions` decisions of its stream once the window is full.
 
     Raises InputError, naming it, if the bundle or the runtime is at fault.
     """
@@ -54,7 +54,7 @@ def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
     noise = np.random.default_rng(0)
     recognizer.push(0.01 * noise.standard_normal(g.window_samples))
     taken = []
-    for _ in range(hops):
+    for _ in range(decisions):
         samples = (0.01 * noise.standard_normal(g.interval_samples)).astype(np.float32)
         start = time.perf_counter()
         recognizer.push(samples)
@@ -66,7 +66,7 @@ def self_test(path: Path, runtime: str, hops: int = HOPS) -> SelfTest:
         hop_seconds=g.interval_samples / rate,
         latency_ms_p50=1000 * float(np.percentile(taken, 50)),
         latency_ms_p95=1000 * float(np.percentile(taken, 95)),
-        rtf=sum(taken) / (hops * g.interval_samples / rate),
+        rtf=sum(taken) / (decisions * g.interval_samples / rate),
         rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
 

@@ -53,7 +53,7 @@ class Sentence:
     pooled: np.ndarray | None
     """`(width,)`"""
     level_dbfs: float
-    """Of its loudest hop, dB relative to full scale"""
+    """Of its loudest decision, dB relative to full scale"""
 
     @property
     def problem(self) -> str | None:

@@ -38,7 +38,7 @@ class ClipAnalysis:
     decision: DecisionConfig
     settings: UtteranceSettings
     interval_seconds: float
-    hops: tuple[StreamResult, ...]
+    results: tuple[StreamResult, ...]
     segments: tuple[Explained, ...]
 
     @property
@@ -74,7 +74,7 @@ def analyze(loaded: StreamingRecognizer, samples: np.ndarray, vad: str = "energy
         decision=recognizer.decision,
         settings=utterances.settings,
         interval_seconds=recognizer.geometry.interval_samples / rate,
-        hops=tuple(listening.hops),
+        results=tuple(listening.results),
         segments=tuple(listening.segments),
     )
 
@@ -106,10 +106,10 @@ class _Listening:
     decisions: Decisions
     encoder: _RecordingModel
     seconds: float
-    hops: list[StreamResult] = field(default_factory=list)
+    results: list[StreamResult] = field(default_factory=list)
     segments: list[Explained] = field(default_factory=list)
     steps: list[np.ndarray] = field(default_factory=list)
-    """Of the utterance, per hop `(interval_steps, d)`"""
+    """Of the utterance, per interval `(interval_steps, d)`"""
     first_decision: int = 0
     """Hop of the utterance from which on decisions belong to the next segment"""
     begun: float = 0.0
@@ -124,7 +124,7 @@ class _Listening:
                 if not self.steps:
                     self.begun = self.decisions.begin_of(event.seconds)
                 self.steps.append(self.encoder.outputs.pop(0))
-                self.hops.append(event)
+                self.results.append(event)
             else:
                 self._explain(event)
 

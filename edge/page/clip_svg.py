@@ -12,7 +12,7 @@ from edge.stream.decision import UNCERTAIN
 from edge.stream.results import Verdict
 
 WIDTH, LEFT, RIGHT = 1000, 78, 12
-WAVE, HOPS, MEL, SUPPORT = (20, 110), (142, 18), (172, 140), (324, 70)
+WAVE, LABEL, MEL, SUPPORT = (20, 110), (142, 18), (172, 140), (324, 70)
 """Top and height of each row"""
 AXIS, HEIGHT = 394, 420
 COLUMNS = 900
@@ -35,8 +35,8 @@ def view(analysis: ClipAnalysis, model: str) -> str:
 
 def picture(analysis: ClipAnalysis, model: str) -> str:
     """The picture alone, as SVG."""
-    rows = [_segments(analysis), _wave(analysis), _hops(analysis), _spectrogram(analysis), _support(analysis)]
-    names = [(WAVE, "waveform"), (HOPS, "live label"), (MEL, "log-mel"), (SUPPORT, "rests on")]
+    rows = [_segments(analysis), _wave(analysis), _labels(analysis), _spectrogram(analysis), _support(analysis)]
+    names = [(WAVE, "waveform"), (LABEL, "live label"), (MEL, "log-mel"), (SUPPORT, "rests on")]
     text = "".join(f'<text x="{LEFT - 8}" y="{top + high / 2 + 4}" class="n">{n}</text>' for (top, high), n in names)
     cursor = f'<line class="ser-cursor" x1="{LEFT}" x2="{LEFT}" y1="{WAVE[0]}" y2="{AXIS}"/>'
     return (
@@ -84,17 +84,17 @@ def _wave(analysis: ClipAnalysis) -> str:
     return f'<path class="w" d="M{" L".join(points)}Z"/>'
 
 
-def _hops(analysis: ClipAnalysis) -> str:
+def _labels(analysis: ClipAnalysis) -> str:
     drawn = []
-    last = {hop.seconds: hop for hop in analysis.hops}  # hops of the padding at an utterance's end have the same time
-    for hop in last.values():
-        noise = hop.emotion == Verdict.NOISE
-        emotion = None if noise or hop.emotion == UNCERTAIN else hop.emotion
-        sure = 0.15 if noise or hop.confidence is None else max(0.25, hop.confidence)
-        title = f"{hop.seconds:.2f} s: {hop.emotion or hop.state.value}"
-        title += "" if noise or hop.confidence is None else f" {hop.confidence:.2f}"
-        look = f'class="ser-hop" fill="{colour(emotion)}" fill-opacity="{sure:.2f}"'
-        drawn.append(_box(analysis, hop.seconds - analysis.interval_seconds, hop.seconds, HOPS, look, title))
+    last = {result.seconds: result for result in analysis.results}  # padding at the end gives several
+    for result in last.values():
+        noise = result.emotion == Verdict.NOISE
+        emotion = None if noise or result.emotion == UNCERTAIN else result.emotion
+        sure = 0.15 if noise or result.confidence is None else max(0.25, result.confidence)
+        title = f"{result.seconds:.2f} s: {result.emotion or result.state.value}"
+        title += "" if noise or result.confidence is None else f" {result.confidence:.2f}"
+        look = f'class="ser-decision" fill="{colour(emotion)}" fill-opacity="{sure:.2f}"'
+        drawn.append(_box(analysis, result.seconds - analysis.interval_seconds, result.seconds, LABEL, look, title))
     return "".join(drawn)
 
 

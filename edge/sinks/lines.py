@@ -23,7 +23,7 @@ STDOUT = 1
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
 
-    `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A hop that is warming up has
+    `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A decision while warming up has
     no `emotion`, `confidence` and `probs`. A number that is not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
@@ -61,7 +61,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
 
 
 def from_dict(values: Mapping) -> tuple[float, Event]:
-    """The event of such values, to read a log. Logits are not in a log: a hop has None for them.
+    """The event of such values, to read a log. Logits are not in a log: they become None.
 
     Raises ValueError, KeyError or TypeError for values that `as_dict` does not make; further keys are allowed.
     """

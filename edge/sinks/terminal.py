@@ -43,7 +43,7 @@ class Screen:
     """The content of the view: the newest of everything, in bounded memory. A rich renderable.
 
     Args:
-        labels: names of a hop's probs, in order.
+        labels: names of a decision's probs, in order.
     """
 
     def __init__(self, labels: tuple[str, ...]) -> None:
@@ -103,7 +103,7 @@ class Screen:
 
         t = self._tally
         counters = (
-            f"{t.seconds_processed:.1f} s processed, {_count(t.results, 'hop')}, {_count(t.segments, 'segment')}, "
+            f"{t.seconds_processed:.1f} s processed, {_count(t.results, 'decision')}, {_count(t.segments, 'segment')}, "
             f"{_count(t.overruns, 'overrun')}, {_count(t.reconnects, 'reconnect')}"
         )
         parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]
@@ -123,7 +123,7 @@ class TerminalSink:
 
     Args:
         out: a terminal, for example `StandardOutput()`.
-        labels: names of a hop's probs, in order.
+        labels: names of a decision's probs, in order.
         clock: s, monotonic.
 
     Raises InputError if `out` is no terminal or rich is not installed.

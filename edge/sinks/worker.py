@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """`write` puts an event into a queue and returns; a thread passes the events to the sink in order.
 
-    If the queue is full, the oldest hop result is dropped. A hop result never displaces a segment or an audio event;
-    the oldest of these is dropped only if the queue holds no hop result. The thread logs the number of dropped events
+    If the queue is full, the oldest decision is dropped. A decision never displaces a segment or an audio event;
+    the oldest of these is dropped only if the queue holds no decision. The thread logs the number of dropped events
     when the sink works again, and at the end. `write` does not log, because logging may block as well.
 
     Args:
@@ -31,7 +31,7 @@ class Worker:
         require(size >= 1, f"the queue of {name} has size {size}; give at least 1")
         self._guard, self._name, self._size, self._drain_seconds = Guard(sink, name), name, size, drain_seconds
         self._number = itertools.count()
-        self._hops: deque[tuple[int, float, Event | Recording]] = deque()
+        self._decisions: deque[tuple[int, float, Event | Recording]] = deque()
         self._others: deque[tuple[int, float, Event | Recording]] = deque()
         self._changed = threading.Condition()
         self._ending = self._reader_gone = False
@@ -44,7 +44,7 @@ class Worker:
     @property
     def held(self) -> int:
         """Events in the queue, at most `size`."""
-        return len(self._hops) + len(self._others)
+        return len(self._decisions) + len(self._others)
 
     @property
     def failures(self) -> int:
@@ -56,16 +56,16 @@ class Worker:
         with self._changed:
             if self._reader_gone:
                 raise BrokenPipeError(f"the reader of {self._name} is closed")
-            hop = isinstance(event, StreamResult)
+            decision = isinstance(event, StreamResult)
             if self.held >= self._size:
-                if self._hops or hop:
+                if self._decisions or decision:
                     self.dropped_results += 1
                 else:
                     self.dropped_others += 1
-                if not self._hops and hop:
+                if not self._decisions and decision:
                     return
-                (self._hops or self._others).popleft()
-            (self._hops if hop else self._others).append((next(self._number), seconds, event))
+                (self._decisions or self._others).popleft()
+            (self._decisions if decision else self._others).append((next(self._number), seconds, event))
             self._changed.notify()
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Worker:
         self._thread.join(self._drain_seconds)
         with self._changed:
             left = self.held
-            self._hops.clear()
+            self._decisions.clear()
             self._others.clear()
         if self._thread.is_alive():
             log.warning("%s does not accept its results: %d are lost", self._name, left)
@@ -92,7 +92,7 @@ class Worker:
         except BrokenPipeError:
             with self._changed:
                 self._reader_gone = True
-                self._hops.clear()
+                self._decisions.clear()
                 self._others.clear()
 
     def _next(self) -> tuple[float, Event | Recording] | None:
@@ -101,18 +101,18 @@ class Worker:
             self._changed.wait_for(lambda: self.held or self._ending)
             if not self.held:
                 return None
-            hops_first = self._hops and (not self._others or self._hops[0][0] < self._others[0][0])
-            _, seconds, event = (self._hops if hops_first else self._others).popleft()
+            decision_first = self._decisions and (not self._others or self._decisions[0][0] < self._others[0][0])
+            _, seconds, event = (self._decisions if decision_first else self._others).popleft()
             return seconds, event
 
     def _report(self) -> None:
         """Log the number of dropped events if it has changed."""
-        hops, others = self.dropped_results, self.dropped_others
-        if hops + others > self._dropped_reported:
-            self._dropped_reported = hops + others
+        decisions, others = self.dropped_results, self.dropped_others
+        if decisions + others > self._dropped_reported:
+            self._dropped_reported = decisions + others
             log.warning(
-                "%s is too slow: %d hop results and %d segments or audio events dropped so far",
+                "%s is too slow: %d decisions and %d segments or audio events dropped so far",
                 self._name,
-                hops,
+                decisions,
                 others,
             )

@@ -18,7 +18,7 @@ def test_good_recordings_are_shown_whole(page, server, uploads, name):
     page.wait_for_selector("#result .ser-picture image")
     assert page.inner_text("#result .ser-table tbody tr:first-child .ser-badge") == "angry"
     assert page.locator("#result .ser-bar").count() >= 6
-    assert page.locator("#result .ser-hop").count() > 10
+    assert page.locator("#result .ser-decision").count() > 10
     assert page.locator("#result .ser-rest").count() > 10
     assert page.locator("#result .ser-picture path.w").count() == 1
     page.wait_for_function("document.querySelector('#result audio').duration > 7")

@@ -39,9 +39,9 @@ def test_a_clip_gives_the_results_of_the_device_loop(name):
     results = [*loop.push(VOICE), *loop.flush()]
     assert [e.segment for e in analysis.segments] == [r for r in results if isinstance(r, Segment)]
     assert len(analysis.segments) >= 3
-    hops = [r for r in results if isinstance(r, StreamResult)]
-    assert [(h.seconds, h.emotion, h.confidence) for h in analysis.hops] == [
-        (h.seconds, h.emotion, h.confidence) for h in hops
+    decisions = [r for r in results if isinstance(r, StreamResult)]
+    assert [(h.seconds, h.emotion, h.confidence) for h in analysis.results] == [
+        (h.seconds, h.emotion, h.confidence) for h in decisions
     ]
     for explained in analysis.segments:
         ends = [s.end_seconds for s in explained.support]
@@ -87,7 +87,7 @@ def test_what_is_explained_is_the_segment_that_is_shown(monkeypatch):
 
     def noted(decisions, steps, first, begun, end):
         deciding = range(max(first, decisions.window_intervals - 1), len(steps))
-        asked.append(decisions.probs(np.stack([decisions.logits(steps, hop) for hop in deciding])))
+        asked.append(decisions.probs(np.stack([decisions.logits(steps, decision) for decision in deciding])))
         return support(decisions, steps, first, begun, end)
 
     monkeypatch.setattr(clip_analysis, "support", noted)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sink_events import LABELS, anything, audio, environment, events, hop, program, segment, time_of
+from sink_events import LABELS, anything, audio, decision, environment, events, program, segment, time_of
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
@@ -82,8 +82,8 @@ def test_text_is_one_line_that_steers_no_terminal(seconds, event):
 
 
 def test_text_holds_what_matters():
-    assert as_text(1.0, hop(), LABELS).split()[-1] == "0.20"
-    assert "happy      0.70" in as_text(1.0, hop(), LABELS)
+    assert as_text(1.0, decision(), LABELS).split()[-1] == "0.20"
+    assert "happy      0.70" in as_text(1.0, decision(), LABELS)
     assert "uncertain  0.70" in as_text(1.0, segment(emotion=None), LABELS)
     assert as_text(9.0, audio(AudioEventKind.LOST, "unplugged", 1.5), LABELS).endswith(
         "lost: unplugged (1.50 s are missing)"
@@ -104,7 +104,7 @@ def test_lines_are_flushed_at_once_and_in_order():
     out = io.StringIO()
     sink = LinesSink(out, LABELS, as_json)
     for number in range(5):
-        sink.write(float(number), hop(float(number)))
+        sink.write(float(number), decision(float(number)))
         assert len(out.getvalue().splitlines()) == number + 1
     sink.close()
     assert [json.loads(line)["seconds"] for line in out.getvalue().splitlines()] == [0, 1, 2, 3, 4]
@@ -131,7 +131,7 @@ def written(path):
 
 def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
     sink = FileSink(tmp_path / "log.jsonl", LABELS)
-    for at, event in enumerate([hop(), segment(), audio(), hop()]):
+    for at, event in enumerate([decision(), segment(), audio(), decision()]):
         sink.write(float(at), event)
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == [0, 1, 2, 2][at], "written out one by one"
     sink.close()
@@ -144,7 +144,7 @@ def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
 
 def test_hops_are_written_on_request(tmp_path):
     sink = FileSink(tmp_path / "log.jsonl", LABELS, decisions=True)
-    sink.write(0.0, hop())
+    sink.write(0.0, decision())
     sink.close()
     assert written(tmp_path / "log.jsonl")[0]["type"] == "hop"
 

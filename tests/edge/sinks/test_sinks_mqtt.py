@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from sink_events import LABELS, audio, environment, eventually, hop, program, segment
+from sink_events import LABELS, audio, decision, environment, eventually, program, segment
 
 from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
@@ -109,7 +109,7 @@ def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, 
     sink = connect(broker)
     sink.write(0.0, audio(AudioEventKind.OPENED))
     for number in range(20):
-        sink.write(float(number), hop())
+        sink.write(float(number), decision())
         sink.write(float(number), segment(float(number)))
     sink.write(21.0, audio(AudioEventKind.LOST, "unplugged", 2.5))
     broker.keeps(AUDIO, "lost")
@@ -221,7 +221,7 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
     eventually(lambda: "connection lost" in caplog.text, "the loss is noticed")
     for number in range(1, 1001):
         sink.write(float(number), segment(float(number)))
-        sink.write(float(number), hop())
+        sink.write(float(number), decision())
         assert len(sink._pending) <= 2
     assert sink.replaced >= 999
     broker.start()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sink_events import audio, environment, hop, program, segment
+from sink_events import audio, decision, environment, program, segment
 
 from edge.sinks import FanOut, live
 from edge.sinks.guard import LONGEST_PAUSE_SECONDS, Guard
@@ -58,14 +58,14 @@ class Failing(RecordingSink):
 def test_a_sink_that_blocks_delays_nobody(caplog):
     sink = Gated()
     worker = Worker(sink, "slow", size=10, drain_seconds=0.05)
-    worker.write(0.0, hop())
+    worker.write(0.0, decision())
     sink.entered.wait()
     for number in range(2000):
-        worker.write(float(number), hop())
+        worker.write(float(number), decision())
         assert worker.held <= 10
     for number in range(20):
         worker.write(float(number), segment(float(number)))
-        worker.write(float(number), hop())
+        worker.write(float(number), decision())
         assert worker.held <= 10
     worker.close()
     assert worker.held == 0
@@ -77,15 +77,17 @@ def test_a_sink_that_blocks_delays_nobody(caplog):
 def test_the_oldest_hops_are_dropped_first(caplog):
     sink = Gated()
     worker = Worker(sink, "slow", size=4)
-    worker.write(0.0, hop())
+    worker.write(0.0, decision())
     sink.entered.wait()
-    for at, event in enumerate([hop(), hop(), segment(1), audio(), hop(), segment(2), segment(3), hop(), audio()], 1):
+    for at, event in enumerate(
+        [decision(), decision(), segment(1), audio(), decision(), segment(2), segment(3), decision(), audio()], 1
+    ):
         worker.write(float(at), event)
     sink.go_on.set()
     worker.close()
     assert [seconds for seconds, _ in sink.events] == [0.0, 4.0, 6.0, 7.0, 9.0]
     assert (worker.dropped_results, worker.dropped_others) == (4, 1)
-    assert "4 hop results and 1 segments" in caplog.text
+    assert "4 decisions and 1 segments" in caplog.text
     assert sink.closed == 1
 
 
@@ -94,13 +96,13 @@ def test_the_oldest_hops_are_dropped_first(caplog):
 def test_the_order_is_preserved_and_hops_displace_nothing(kinds, size):
     sink = Gated()
     worker = Worker(sink, "slow", size=size)
-    worker.write(-1.0, hop())
+    worker.write(-1.0, decision())
     sink.entered.wait()
-    for at, is_hop in enumerate(kinds):
-        worker.write(float(at), hop() if is_hop else segment())
+    for at, is_decision in enumerate(kinds):
+        worker.write(float(at), decision() if is_decision else segment())
     sink.go_on.set()
     worker.close()
-    others = [float(at) for at, is_hop in enumerate(kinds) if not is_hop]
+    others = [float(at) for at, is_decision in enumerate(kinds) if not is_decision]
     seen = [seconds for seconds, _ in sink.events[1:]]
     assert seen == sorted(seen)
     assert [s for s, event in sink.events if isinstance(event, Segment)] == others[-size:]
@@ -112,7 +114,7 @@ def test_a_sink_that_is_fast_enough_gets_everything_in_order():
     sink = RecordingSink()
     worker = Worker(sink, "fast", size=100_000)
     for number in range(5000):
-        worker.write(float(number), hop() if number % 3 else segment())
+        worker.write(float(number), decision() if number % 3 else segment())
     worker.close()
     assert [seconds for seconds, _ in sink.events] == [float(number) for number in range(5000)]
     assert worker.dropped_results == worker.dropped_others == 0
@@ -200,7 +202,7 @@ def test_a_program_ends_although_its_reader_has_stalled():
     code = """
     worker = Worker(lines.LinesSink(lines.StandardOutput(), LABELS), "standard output", drain_seconds=0.2)
     for number in range(3000):
-        worker.write(float(number), hop())
+        worker.write(float(number), decision())
         if number % 100 == 0:
             time.sleep(0.01)
     worker.close()

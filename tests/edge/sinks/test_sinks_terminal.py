@@ -12,7 +12,7 @@ import pytest
 from helpers import ROOT, one_clear_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sink_events import LABELS, audio, events, hop, segment, time_of
+from sink_events import LABELS, audio, decision, events, segment, time_of
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEventKind
@@ -28,7 +28,7 @@ def test_counters():
     tally = Tally()
     events = [
         audio(AudioEventKind.OPENED),
-        hop(),
+        decision(),
         segment(),
         audio(AudioEventKind.LOST, gap=2.0),
         audio(AudioEventKind.NOT_FOUND),
@@ -58,7 +58,7 @@ def test_the_view_shows_bars_level_segments_and_counters():
     screen.update(0.0, audio(AudioEventKind.OPENED, "USB microphone"))
     screen.update(2.0, segment(1.0, "sad"))
     screen.update(4.0, segment(3.0, None))
-    screen.update(5.0, hop(5.0))
+    screen.update(5.0, decision(5.0))
     screen.messages.append("a line of the log")
     text = terminal.as_plain_text(screen)
     for part in (
@@ -69,7 +69,7 @@ def test_the_view_shows_bars_level_segments_and_counters():
         "a line of the log",
     ):
         assert part in text
-    assert "5.0 s processed, 1 hop, 2 segments, 0 overruns, 0 reconnects" in text
+    assert "5.0 s processed, 1 decision, 2 segments, 0 overruns, 0 reconnects" in text
     assert "audio opened: USB microphone" in text
     assert bar_length(text, "happy") > bar_length(text, "sad") > bar_length(text, "neutral") > 0
     assert bar_length(text, "level") > 0
@@ -114,7 +114,7 @@ def test_the_view_draws_rarely_and_shows_the_log_inside():
     try:
         sink = terminal.TerminalSink(StandardOutput(follower), LABELS, clock=lambda: now)
         for number in range(400):
-            sink.write(now, hop(now))
+            sink.write(now, decision(now))
             if number == 200:
                 logging.getLogger("elsewhere").warning("the broker is away")
             now += 0.01
@@ -135,7 +135,7 @@ def test_the_view_draws_rarely_and_shows_the_log_inside():
 
 
 def test_a_picture_from_json_lines(tmp_path):
-    lines = [as_json(float(n), event, LABELS) for n, event in enumerate([hop(), segment(emotion="sad"), audio()])]
+    lines = [as_json(float(n), event, LABELS) for n, event in enumerate([decision(), segment(emotion="sad"), audio()])]
     out = tmp_path / "view.svg"
     command = [sys.executable, "-m", "edge.sinks.picture", str(out)]
     run = {"capture_output": True, "text": True, "cwd": ROOT, "check": False}
