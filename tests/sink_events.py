@@ -25,7 +25,7 @@ decided = st.tuples(
     st.sampled_from([*LABELS, "uncertain"]),
     share,
 )
-hops = st.builds(
+decisions = st.builds(
     lambda seconds, state, level, answer: StreamResult(seconds, state, level, *answer),
     time_of,
     st.sampled_from(State),
@@ -42,7 +42,7 @@ segments = st.builds(
     st.just({}) | st.fixed_dictionaries({name: share for name in LABELS}),
 )
 audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(), time_of)
-events = hops | segments | audio_events
+events = decisions | segments | audio_events
 
 
 def decision(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> StreamResult:

@@ -1,7 +1,7 @@
 """How much an answer depends on each part of the sound: occlusion (Zeiler & Fergus 2014) of the encoder's output.
 
 The encoder steps of one interval are replaced by the steps of silence and the answer is computed again. The answer of a
-segment is the softmax of the mean logits over its decisions. For every interval h inside the windows of these decisions,
+segment is the softmax of the mean logits over its decisions. For every interval h inside the windows of its decisions,
 
     support(h) = log p(emotion) - log p(emotion | the steps of h are those of silence)
 
