@@ -1,7 +1,7 @@
 """Golden values: the outputs of a bundle's files, and of the float32 model they come from, for a generated waveform.
 
 A device replays the waveform before it runs a bundle. Files whose 8-bit weights use 7 bits give the same values on
-every processor, because x86 processors without VNNI add pairs of products in 16 bits.
+every processor: their sums fit into the 16 bits in which x86 processors without VNNI add pairs of products.
 """
 
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Strength:
-    """How strongly a profile follows the sentences; chosen on development speakers (benchmarks/adaptation/enrolment.py)."""
+    """How strongly a profile follows the sentences (benchmarks/adaptation/enrolment.py, development speakers)."""
 
     weights: float = 0.2
     """Precision of the weights' prior, above 0; larger trusts the person's sentences less"""

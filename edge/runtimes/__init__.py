@@ -92,8 +92,6 @@ REGISTRY = {
 SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme in runtime.schemes))
 INT8 = "int8"
 """Stands for each runtime's own int8 scheme"""
-RESTORED = "onnx"
-"""The runtime from whose float32 files `edge.export.weights` reads weights back"""
 
 
 def scheme_of(name: str, wanted: str) -> str:
