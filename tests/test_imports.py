@@ -199,7 +199,7 @@ assert "torch" not in sys.modules
 )
 def test_what_is_mistyped_is_told_before_torch_is_imported(script, arguments):
     """It takes seconds on a small machine, Lightning more."""
-    pytest.importorskip("filelock", reason="needs the train extra")
+    pytest.importorskip("jsonargparse", reason="needs the train extra")
     result = run_without(
         ("torch", "lightning", "torchmetrics"), f"import {script}; sys.exit({script}.main({arguments}))"
     )
