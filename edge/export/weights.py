@@ -73,7 +73,7 @@ def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     )
     try:
         return load(data)
-    except SafetensorError as error:
+    except (SafetensorError, LookupError) as error:  # LookupError: a type of numbers that torch lacks
         raise InputError(f"{folder / WEIGHTS}: not a safetensors file ({error}); copy it again") from error
 
 
@@ -123,7 +123,9 @@ def start_of_bundle(path: Path, name: str) -> Start:
     _check_golden(torch_recognizer(model, manifest), path)
     speakers = tuple(f"{corpus}:{EVERYONE}" for corpus in corpora)
     split_hash = str(origin.get("split_hash", ""))
-    return Start(name, manifest.labels, manifest.features, config, window, weights, speakers, split_hash=split_hash)
+    return Start(
+        name, manifest.labels, manifest.features, config, window, model.state_dict(), speakers, split_hash=split_hash
+    )
 
 
 def _check_golden(recognizer: StreamingRecognizer, path: Path) -> None:

@@ -167,6 +167,13 @@ def garbage(folder: Path) -> None:
     edit_json(folder / FACTS, lambda v: v.update(sha256=hashlib.sha256(b"\xff" * 100).hexdigest()))
 
 
+def unknown_type(folder: Path) -> None:
+    header = json.dumps({"encoder.band_mean": {"dtype": "F4", "shape": [32], "data_offsets": [0, 16]}}).encode()
+    data = len(header).to_bytes(8, "little") + header + bytes(16)
+    (folder / WEIGHTS).write_bytes(data)
+    edit_json(folder / FACTS, lambda v: v.update(sha256=hashlib.sha256(data).hexdigest()))
+
+
 def damaged(folder: Path) -> None:
     data = bytearray((folder / WEIGHTS).read_bytes())
     data[-1] ^= 1
@@ -189,6 +196,7 @@ def linked(folder: Path) -> None:
         (damaged, ["weights.safetensors: its hash is not the one in weights.json"]),
         (linked, ["weights.safetensors: is a link"]),
         (garbage, ["weights.safetensors: not a safetensors file"]),
+        (unknown_type, ["weights.safetensors: not a safetensors file"]),
         (nan_bias, ["weights.safetensors: gives logits nan off the golden values"]),
         (lambda folder: rewritten(folder, lambda w: w.pop("head.classifier.bias")), ["does not hold the model"]),
         (lambda folder: rewritten(folder, lambda w: w["encoder.band_mean"].add_(0.1)), ["off the golden values"]),
