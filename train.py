@@ -166,7 +166,7 @@ def run(
     from crnn.data.augmented import open_augmented
     from crnn.data.loaders import EvalClips, eval_loader, label_mask
     from crnn.metrics import summarize
-    from crnn.models.crnn import count_macs, count_parameters
+    from crnn.models.cost import count_macs, count_parameters
     from crnn.training.checkpoint import model_weights
     from crnn.training.fit import fit
     from crnn.training.losses import masked_logits
@@ -212,7 +212,7 @@ def run(
         )
     except OSError as error:
         raise InputError(str(error)) from error
-    ready = build_training(config, split, cache, copies, chain.batch, chain.paste, start)
+    ready = build_training(config, split, cache, copies, chain.batch, start)
     model = ready.task.model
     macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
     log.info(

@@ -1,9 +1,8 @@
-"""The chains that the settings make.
+"""The two chains of augmentation that a configuration describes.
 
-Waveforms are augmented into a few *copies* per recording, computed once and kept as features (`crnn.data.augmented`);
-level, channel, masks and mixing are drawn anew in every step, on batches of features, where they cost almost nothing.
-Between the two stands what needs to know who speaks: neutral speech of the same training speaker, pasted when a clip is
-drawn.
+`CopyAugment` changes waveforms. It makes a few *augmented copies* of each recording, computed once and stored as
+features (`crnn.data.augmented`). `batch_augment` changes batches of features in every training step, where it costs
+almost nothing: level, long-term spectrum, steady noise, mixup and masks.
 """
 
 from __future__ import annotations
@@ -17,10 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augment.config import AugmentConfig
-from augment.copy_paste import CopyPaste
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+BatchAugment = Callable[["Tensor", "Tensor", int], tuple["Tensor", "Tensor"]]
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both again"""
+COPY_SETTINGS = ("copies", "denoise", "speed", "padding", "room", "noise", "microphone")
+COPY_RANGES = ("min_background", "max_background", "min_snr", "max_snr")
+"""How the names of the settings begin that decide what a copy is"""
 
 
 @dataclass(frozen=True)
@@ -28,45 +32,28 @@ class Chains:
     """What training needs of a configuration."""
 
     copy_settings: dict
-    """Everything that decides what a copy is, as plain values"""
+    """Everything that decides what an augmented copy is, as plain values"""
     make_copy_augment: Callable[[], CopyAugment]
-    """Makes the waveform chain, in the process that uses it"""
-    paste: CopyPaste | None
-    """Joins a clip's features with neutral ones of its speaker"""
-    batch: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+    """Makes the chain on waveforms, in the process that uses it"""
+    batch: BatchAugment
     """The chain on batches of features"""
 
 
 def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
-    """Both chains of a configuration; copies get at least `min_samples`, `log_offset` is that of the features."""
-    groups = (
-        "copies",
-        "speed",
-        "padding",
-        "min_background",
-        "max_background",
-        "room",
-        "noise",
-        "microphone",
-        "min_snr",
-        "max_snr",
-    )
-    # Off, these two name no copy, so that copies made before there were any still serve.
-    if config.reverb:
-        groups += ("reverb", "min_reverb", "max_reverb", "min_direct", "max_direct")
-    if config.denoise:
-        groups += ("denoise",)
-    settings = {key: value for key, value in vars(config).items() if key.startswith(groups)}
+    """Both chains of a configuration. Copies get at least `min_samples`; `log_offset` is that of the features.
+
+    Raises FileNotFoundError where noise or rooms are switched on and their folder holds no recording.
+    """
+    settings = {key: value for key, value in vars(config).items() if key.startswith(COPY_SETTINGS + COPY_RANGES)}
     for what in ("noise", "room"):
-        # Which files there are, and not where: other noise makes other copies.
+        # Which files there are, not where they are: other noise makes other copies.
         settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
     make = partial(CopyAugment, config, sample_rate, min_samples)
-    paste = CopyPaste(config.copy_paste_p) if config.copy_paste else None
-    return Chains(settings | {"min_samples": min_samples}, make, paste, batch_augment(config, log_offset))
+    return Chains(settings | {"min_samples": min_samples}, make, batch_augment(config, log_offset))
 
 
 def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
-    """Name and bytes of every file that the chain draws from; `what`: noise or room."""
+    """Name and size in bytes of every file that the chain draws from; `what` is noise or room."""
     from augment.noise import audio_files
 
     folder = Path(getattr(config, f"{what}_dir"))
@@ -75,11 +62,10 @@ def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
 
 
 class CopyAugment:
-    """The chain on waveforms: the recording's own noise taken away, speed, silence around short clips, room,
-    reverberation, noise, microphone, each with its own generator.
+    """The chain on waveforms: denoising, speed, padding, room, noise, microphone, each with its own generator.
 
     Args:
-        min_samples: shorter clips are placed among silence, at a drawn place, before rooms and noise reach them.
+        min_samples: shorter clips are placed in silence, at a drawn place, before rooms and noise are applied.
     """
 
     def __init__(self, config: AugmentConfig, sample_rate: int, min_samples: int) -> None:
@@ -87,76 +73,56 @@ class CopyAugment:
         from augment.denoise import Denoise
         from augment.microphone import Microphone
         from augment.padding import Padding, place
-        from augment.reverb import Reverb
         from augment.speed import SpeedPerturbation
 
-        rooms = (Path(config.room_dir), config.room_exclude, "room")
-        noises = (Path(config.noise_dir), config.noise_exclude, "noise")
-        seconds = (config.min_reverb_seconds, config.max_reverb_seconds)
-        direct_db = (config.min_direct_db, config.max_direct_db)
-        # In the order of use. A part has a number of its own for its chance, so that the others draw the same numbers
-        # with and without it, and copies from before it was written are as they were.
+        def files(what: str) -> list[Path]:
+            folder, exclude = getattr(config, f"{what}_dir"), getattr(config, f"{what}_exclude")
+            return noise.audio_files(Path(folder), exclude, what)
+
+        background_db = (config.min_background_db, config.max_background_db)
+        snr_db = (config.min_snr_db, config.max_snr_db)
+        always = partial(place, min_samples=min_samples)
+        # In the order of use. Each part has a fixed number for its generator: what one part draws does not depend on
+        # which others are switched on.
         self._parts = (
             (6, Denoise(config.denoise_p, sample_rate) if config.denoise else None),
             (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
-            (
-                1,
-                Padding(min_samples, sample_rate, config.min_background_db, config.max_background_db)
-                if config.padding
-                else partial(place, min_samples=min_samples),
-            ),
-            (2, noise.Room(noise.audio_files(*rooms), config.room_p, sample_rate) if config.room else None),
-            (5, Reverb(config.reverb_p, sample_rate, seconds, direct_db) if config.reverb else None),
-            (
-                3,
-                noise.background_noise(
-                    noise.audio_files(*noises), config.min_snr_db, config.max_snr_db, config.noise_p, sample_rate
-                )
-                if config.noise
-                else None,
-            ),
+            (1, Padding(min_samples, sample_rate, *background_db) if config.padding else always),
+            (2, noise.Room(files("room"), config.room_p, sample_rate) if config.room else None),
+            (3, noise.background_noise(files("noise"), *snr_db, config.noise_p, sample_rate) if config.noise else None),
             (4, Microphone(config.microphone_p, sample_rate) if config.microphone else None),
         )
 
     def __call__(self, waveform: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
-        """`waveform (time,)` float32 -> `(another time,)` float32 in [-1, 1]; `seed` decides everything."""
-        seeds = seed.spawn(len(self._parts))
+        """`waveform (time,)` float32 -> `(another time,)` float32 in [-1, 1]. All chance comes from `seed`."""
+        seeds = seed.spawn(1 + max(number for number, _ in self._parts))
         for number, part in self._parts:
             if part is not None:
                 waveform = part(waveform, np.random.default_rng(seeds[number]))
         return np.clip(waveform, -1.0, 1.0).astype(np.float32)
 
 
-def batch_augment(config: AugmentConfig, log_offset: float) -> Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]:
-    """The chain on batches of features: `log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)` and a seed ->
-    both again."""
+def batch_augment(config: AugmentConfig, log_offset: float) -> BatchAugment:
+    """The chain on batches of features."""
     import torch
 
-    from augment.level import BandShift, Gain, SteadyNoise, StyleMix
+    from augment.level import Gain, SteadyNoise, StyleMix
     from augment.mix import Mixup
     from augment.spec_augment import SpecAugment
 
-    style = StyleMix(config.style_p, config.style_strength) if config.style else None
-    shift = BandShift(config.max_shift_bands) if config.shift else None
-    steady_noise = (
-        SteadyNoise(config.steady_noise_p, config.min_steady_noise_db, config.max_steady_noise_db)
-        if config.steady_noise
-        else None
-    )
-    gain = Gain(config.min_gain_db, config.max_gain_db, config.response_db, log_offset) if config.gain else None
+    noise_db = (config.min_steady_noise_db, config.max_steady_noise_db)
+    on_features = [
+        StyleMix(config.style_p, config.style_strength) if config.style else None,
+        SteadyNoise(config.steady_noise_p, *noise_db) if config.steady_noise else None,
+        Gain(config.min_gain_db, config.max_gain_db, log_offset) if config.gain else None,
+    ]
     mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
     masks = SpecAugment(config.freq_mask_param, config.time_mask_param) if config.spec else None
 
     def augment(log_mel: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        if style is not None:
-            log_mel = style(log_mel, generator)
-        if shift is not None:
-            log_mel = shift(log_mel, generator)
-        if steady_noise is not None:
-            log_mel = steady_noise(log_mel, generator)
-        if gain is not None:
-            log_mel = gain(log_mel, generator)
+        for part in filter(None, on_features):
+            log_mel = part(log_mel, generator)
         if mixup is not None:
             log_mel, targets = mixup(log_mel, targets, generator)
         return (log_mel if masks is None else masks(log_mel, generator)), targets

@@ -5,7 +5,6 @@ Frozen dataclasses, a unit on every field, ranges checked, unknown keys refused.
 """
 
 import dataclasses
-import typing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,20 +61,19 @@ LONGEST = 2**22
 """Samples of a window: 4 min at 16 kHz"""
 LARGEST_BLOCK = 2**24
 """Samples of a block's overlapping frames: 64 MiB"""
-INPUTS = ("level", "shape", "local", "contrast", "change")
-STEMS, HEADS = ("pool", "stride"), ("lstm", "pool", "both")
+INPUTS = ("level", "local", "change")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """CRNN: blocks of 3x3 convolution, batch norm, ReLU and max pooling; then BiLSTM, attention, classifier."""
+    """CRNN: a strided 5x5 convolution, blocks of 3x3 convolution and max pooling, BiLSTM, attention, classifier."""
 
     channels: tuple[int, ...] = (16, 32, 48, 80)
     """Convolution channels, one number per block"""
     pool_mels: tuple[int, ...] = (2, 2, 2, 2)
-    """Max-pooling factor along frequency, per block"""
+    """Factor by which each block shortens the frequency axis: the stride of the first, max pooling in the others"""
     pool_frames: tuple[int, ...] = (2, 2, 1, 1)
-    """Max-pooling factor along time, per block; their product is the encoder's stride in frames"""
+    """The same along time; their product is the encoder's stride in frames"""
     lstm_units: int = 64
     """LSTM units per direction"""
     attention_units: int = 64
@@ -83,21 +81,17 @@ class ModelConfig:
     dropout: float = 0.15
     """Share of encoder outputs and of pooled outputs dropped while training, 0 to 1"""
     inputs: tuple[str, ...] = ("local", "change")
-    """What the first convolution sees, side by side: `level` log-mel as it is; and what a change of level leaves as it
-    is: `shape` bands relative to their frame's power, `local` to the power of the last `context_frames`, `contrast` to
-    their own power over these, `change` over `change_frames`"""
+    """Input channels of the first convolution. `level`: log-mel values as they are. `local`: log-mel relative to the
+    mean power of the last `context_frames`. `change`: the difference over `change_frames`. A change of level leaves
+    the last two as they are"""
     context_frames: int = 40
-    """Frames that `local` and `contrast` compare with, the current one included"""
+    """Frames that `local` compares with, the current one included"""
     change_frames: int = 2
     """Frames between the two values whose difference is `change`"""
     spectral_floor_db: float | None = None
     """dB: power added to every band before `local` and `change`, relative to the mean power of the last
-    `context_frames`, so that what lies far below speech is not heard; in evaluation and on the device, never while
-    training; None: none"""
-    stem: typing.Literal["pool", "stride"] = "stride"
-    """How the first block shrinks its input: 3x3 and max pooling, or 5x5 and the convolution's own stride (cheaper)"""
-    head: typing.Literal["lstm", "pool", "both"] = "lstm"
-    """What attention looks at: BiLSTM states, encoder steps, or both"""
+    `context_frames`. It hides what lies far below the speech. Applied in evaluation and on the device, never while
+    training; None: not applied"""
 
     def __post_init__(self) -> None:
         require(
@@ -127,8 +121,6 @@ class ModelConfig:
             len(self.inputs) > 0 and not unknown,
             f"model.inputs is {self.inputs}; give one or more of {', '.join(INPUTS)}",
         )
-        for name, known in (("stem", STEMS), ("head", HEADS)):
-            require(getattr(self, name) in known, f"model.{name} is {getattr(self, name)}; give {' or '.join(known)}")
 
     @property
     def stride_frames(self) -> int:
@@ -140,30 +132,27 @@ class ModelConfig:
 
     @property
     def lookback_frames(self) -> int:
-        """Earlier frames that the inputs compare a frame with."""
-        compared = {"local", "contrast"} & set(self.inputs) or (
-            self.spectral_floor_db is not None and "change" in self.inputs
-        )
-        context = self.context_frames - 1 if compared else 0
+        """Earlier frames that the input channels compare a frame with."""
+        needs_power = "local" in self.inputs or (self.spectral_floor_db is not None and "change" in self.inputs)
+        context = self.context_frames - 1 if needs_power else 0
         return max(context, self.change_frames if "change" in self.inputs else 0)
 
     @property
     def receptive_frames(self) -> int:
         """r: frames one encoder step sees; step k depends on frames [k * s, k * s + r) and nothing else."""
-        receptive, jump = 1 + self.lookback_frames, 1
-        for number, pool in enumerate(self.pool_frames):
-            if number == 0 and self.stem == "stride":
-                receptive += 4 * jump  # 5x5 without padding along time; its stride replaces the pooling
-            else:
-                receptive += 2 * jump + (pool - 1) * jump  # 3x3 likewise, then pooling
+        first, *others = self.pool_frames
+        receptive, jump = 1 + self.lookback_frames + 4, first  # 5x5 without padding along time
+        for pool in others:
+            receptive += 2 * jump + (pool - 1) * jump  # 3x3, then pooling
             jump *= pool
         return receptive
 
     def encoder_features(self, n_mels: int) -> int:
         """d: values per encoder step."""
-        bands = n_mels
-        for number, pool in enumerate(self.pool_mels):
-            bands = -(-bands // pool) if number == 0 and self.stem == "stride" else bands // pool
+        first, *others = self.pool_mels
+        bands = -(-n_mels // first)
+        for pool in others:
+            bands //= pool
         require(bands >= 1, f"model.pool_mels {self.pool_mels} pools {n_mels} mel bands down to none; pool less")
         features = self.channels[-1] * bands
         require(

@@ -21,26 +21,18 @@ class LossConfig:
     """Share of every target spread over all classes"""
     class_weights: bool = True
     """Weigh classes by the inverse of their share in training"""
-    mask_labels: bool = True
-    """Where corpora have different emotions, a clip competes among those of its own corpus alone"""
     targets: typing.Literal["intended", "votes"] = "intended"
     """Train on the actor's intended emotion, or on the listeners' votes where a recording has them (CREMA-D)"""
     teachers: tuple[str, ...] = ()
     """Run folders, of the same protocol, fold and recordings, whose mean answer is learned from as well"""
     teacher_share: float = 0.5
     """Share of the loss that is the teachers'"""
-    teacher_temperature: float = 2.0
-    """Divides the logits of teachers and student where they are compared"""
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
         require(0 <= self.label_smoothing < 1, f"loss.label_smoothing is {self.label_smoothing}; give 0 to below 1")
         require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
         require(0 <= self.teacher_share <= 1, f"loss.teacher_share is {self.teacher_share}; give 0 to 1")
-        require(
-            self.teacher_temperature > 0,
-            f"loss.teacher_temperature is {self.teacher_temperature}; give a number above 0",
-        )
 
 
 @dataclass(frozen=True)

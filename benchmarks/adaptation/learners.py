@@ -67,7 +67,7 @@ class Training:
         # It goes on under its own split, which the leak guard allows for the sake of corrections alone; so does the
         # control, which has none, and a development set that has lent a person to be simulated.
         start = replace(start_of_run(fold.run.path), heard=())
-        ready = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, fold.chain.paste, start)
+        ready = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, start)
         with tempfile.TemporaryDirectory() as folder:
             result = fit(ready.task, ready.train, ready.dev, Path(folder))
             ready.task.model.load_state_dict(model_weights(result.best_checkpoint))

@@ -30,7 +30,8 @@ from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.errors import require
 from crnn.metrics import speaker_interval, uar
-from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.models.cost import count_macs, count_parameters
+from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
 from edge import bundle

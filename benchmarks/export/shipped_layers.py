@@ -4,7 +4,8 @@ import torch
 
 from crnn.config import ModelConfig, from_dict
 from crnn.errors import require
-from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.models.cost import count_macs, count_parameters
+from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_new_keys
 from edge.bundle import Manifest
 

@@ -1,6 +1,5 @@
 """Datasets and loaders: windows of copies to train on, whole clips to evaluate."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,7 +13,6 @@ from crnn.data.corpora import Utterance
 from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.features import LogMel
-from crnn.labels import canonical
 from crnn.offset import pad_clip
 from crnn.run_config import LossConfig, RunConfig
 
@@ -42,19 +40,8 @@ def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: 
     return matrix
 
 
-Paste = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
-"""A clip's window `(frames, n_mels)`, one of neutral speech of the same speaker, a generator -> another window"""
 BatchAugment = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 """`log_mel (batch, n_mels, frames)`, `targets (batch, any number)`, seed -> both again"""
-
-
-def neutral_partners(utterances: Sequence[Utterance]) -> list[list[int]]:
-    """For each utterance, the places of its speaker's other neutral ones."""
-    neutral = defaultdict(list)
-    for place, u in enumerate(utterances):
-        if canonical(u.emotion) == "neutral":
-            neutral[u.speaker].append(place)
-    return [[other for other in neutral[u.speaker] if other != place] for place, u in enumerate(utterances)]
 
 
 def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
@@ -64,21 +51,17 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
 
 
 class TrainClips(Dataset):
-    """One window of one augmented copy per item, cut at random; `paste` may put neutral speech of its speaker in.
+    """One window of one augmented copy per item, cut at random.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
-    epoch, place), so that it is the same in whichever process or resumed run it is made. Neutral speech comes from the
-    training recordings alone.
+    epoch, place), so that it is the same in whichever process or resumed run it is made.
     """
 
-    def __init__(self, copies: AugmentedFeatures, split: Split, config: RunConfig, paste: Paste | None = None) -> None:
+    def __init__(self, copies: AugmentedFeatures, split: Split, config: RunConfig) -> None:
         self._copies = copies
-        self._paste = paste
-        self._partners = neutral_partners(split.train) if paste else []
         self._utterances = split.train
         self.targets = target_matrix(split.train, split.labels, config.loss)
-        mask = label_mask(split.train, split)
-        self.mask = mask if config.loss.mask_labels else torch.ones_like(mask)
+        self.mask = label_mask(split.train, split)
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
         self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._seed = config.seed
@@ -91,11 +74,7 @@ class TrainClips(Dataset):
         clip competes: `mask (n_classes,)` bool."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
-        window = self._window(index, rng)
-        if self._paste is not None and self._partners[index]:
-            partner = int(rng.choice(self._partners[index]))
-            window = self._paste(window, self._window(partner, rng), rng)
-        window = np.array(window.T, dtype=np.float32, order="C")
+        window = np.array(self._window(index, rng).T, dtype=np.float32, order="C")
         return torch.from_numpy(window), self.targets[index], self.mask[index]
 
     def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:

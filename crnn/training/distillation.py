@@ -13,35 +13,38 @@ from crnn.run_config import RunConfig
 from crnn.training.initial_weights import start_of_run
 from crnn.training.task import EmotionTask
 
+TEMPERATURE = 2.0
+"""Divides the logits of teachers and student where they are compared"""
+
 
 class DistillTask(EmotionTask):
     """The training task with teachers: on the same augmented batch, (1 - share) * label loss + share * T^2 *
-    KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share and T:
-    `loss.teacher_share`, `loss.teacher_temperature`)."""
+    KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share:
+    `loss.teacher_share`, T: `TEMPERATURE`)."""
 
     def __init__(self, config: RunConfig, model: CRNN, teachers: list[CRNN], *others) -> None:
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
-        ready = [teacher.eval().to(memory_format=as_ours) for teacher in teachers]
-        for teacher in ready:
-            teacher.encoder.inputs.train()  # without a floor, as the student hears the same batch
-        self._teachers = (nn.ModuleList(ready),)  # in a tuple: not a part of what is trained, averaged and saved
+        frozen = nn.ModuleList(teacher.eval().to(memory_format=as_ours) for teacher in teachers)
+        self._teachers = (frozen,)  # in a tuple, so that it is not a part of what is trained, averaged and saved
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         loss = self.config.loss
-        logits = self.model(log_mel).float()
+        logits = self.model(log_mel, spectral_floor=False).float()
+        teachers = self._teachers[0].to(log_mel.device)
         with torch.no_grad():
-            taught = [self._softened(teacher(log_mel), mask) for teacher in self._teachers[0].to(log_mel.device)]
+            taught = [_softened(teacher(log_mel, spectral_floor=False), mask) for teacher in teachers]
         mean = torch.logsumexp(torch.stack(taught), dim=0) - math.log(len(taught))
-        own = self._softened(logits, mask)
+        own = _softened(logits, mask)
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
-        share, temperature = loss.teacher_share, loss.teacher_temperature
-        return (1 - share) * self.loss(logits, targets, mask) + share * temperature**2 * divergence
+        share = loss.teacher_share
+        return (1 - share) * self.loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
 
-    def _softened(self, logits: Tensor, mask: Tensor) -> Tensor:
-        # Far down and not minus infinity: the divergence of two probabilities of zero would not be a number.
-        closed = logits.float().masked_fill(~mask, -1e4)
-        return torch.log_softmax(closed / self.config.loss.teacher_temperature, dim=-1)
+
+def _softened(logits: Tensor, mask: Tensor) -> Tensor:
+    # Far down and not minus infinity: the divergence of two probabilities of zero would not be a number.
+    closed = logits.float().masked_fill(~mask, -1e4)
+    return torch.log_softmax(closed / TEMPERATURE, dim=-1)
 
 
 def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str]]:

@@ -6,7 +6,7 @@ import torch
 
 from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
-from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, first_copies, label_mask
+from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask
 from crnn.data.protocols import Split
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
@@ -33,15 +33,13 @@ def build_training(
     cache: AudioCache,
     copies: AugmentedFeatures,
     augment: BatchAugment,
-    paste: Paste | None,
     start: Start | None,
 ) -> TrainingParts:
-    """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches,
-    `paste` puts neutral speech into them.
+    """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches.
 
     Raises what `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers` raise.
     """
-    train = TrainClips(copies, split, config, paste)
+    train = TrainClips(copies, split, config)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))

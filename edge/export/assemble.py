@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.models.cost import count_macs, count_parameters
+from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_schema_4_keys
 from crnn.run_config import RunConfig
 from edge import bundle

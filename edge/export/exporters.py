@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from crnn.config import StreamGeometry
 from crnn.data.loaders import EvalClips
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.bundle import ModelFiles

@@ -9,7 +9,7 @@ from typing import Protocol
 from crnn.data import prepare as preparation
 from crnn.data.augmented import Augment, open_augmented
 from crnn.data.corpora import Utterance
-from crnn.data.loaders import BatchAugment, EvalClips, Paste
+from crnn.data.loaders import BatchAugment, EvalClips
 from crnn.data.protocols import protocol_facts
 from crnn.errors import require
 from edge import bundle
@@ -77,7 +77,6 @@ class Chains(Protocol):
 
     copy_settings: dict
     make_copy_augment: Callable[[], Augment]
-    paste: Paste | None
     batch: BatchAugment
 
 
@@ -92,4 +91,4 @@ def open_fine_tune_data(source: Source, chains: Chains, cache: Path | None) -> F
         chains.make_copy_augment,
         cache,
     )
-    return FineTuneData(copies, prepared.split, source.dev, chains.paste, chains.batch)
+    return FineTuneData(copies, prepared.split, source.dev, chains.batch)

@@ -9,7 +9,8 @@ import torch
 from crnn.data.corpora import Utterance
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.errors import require
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge.stream.profile import NEUTRAL, Speakers
 

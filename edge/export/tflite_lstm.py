@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor, nn
 
-from crnn.models.crnn import Head
+from crnn.models.head import Head
 
 IDENTIFIER = b"TFL3"
 BUILTIN = schema.BuiltinOperator

@@ -11,7 +11,8 @@ from torch import nn
 
 from crnn.data.loaders import EvalClips
 from crnn.metrics import summarize
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from edge.bundle import Manifest, ModelFiles, build_recognizer
 from edge.export.exporters import ExportedPair, exporter
 from edge.export.limits import ExportLimits

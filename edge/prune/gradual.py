@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from crnn.data.augmented import AugmentedFeatures
-from crnn.data.loaders import BatchAugment, EvalClips, Paste, TrainClips, eval_loader, train_loader
+from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, eval_loader, train_loader
 from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.metrics import dev_uar
-from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.models.cost import count_macs, count_parameters
+from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss
 from crnn.training.predict import predict
@@ -77,7 +78,6 @@ class FineTuneData:
     copies: AugmentedFeatures
     split: Split
     dev: EvalClips
-    paste: Paste | None
     augment: BatchAugment
 
 
@@ -88,7 +88,7 @@ def describe(model: CRNN, config: RunConfig, share: float, dev: EvalClips) -> St
     return Step(
         share,
         config.model.channels,
-        config.model.lstm_units if config.model.head != "pool" else 0,
+        config.model.lstm_units,
         count_parameters(model),
         count_macs(model, config.features.n_mels, frames),
         dev_uar(logits.softmax(-1), torch.from_numpy(dev.labels)),
@@ -107,7 +107,7 @@ def pruning_steps(
     shares = recipe.shares(share)
     for number, until in enumerate(shares, 1):
         seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number)
-        train = TrainClips(data.copies, data.split, seeded, data.paste)
+        train = TrainClips(data.copies, data.split, seeded)
         drawn = islice(train_loader(train, seeded, 0, 1), SCORED_BATCHES)
         batches = ((log_mel, targets) for log_mel, targets, _ in drawn)  # an exported model chooses among all labels
         importance = CRITERIA[recipe.criterion](smaller, batches, FocalLoss(config.loss.gamma))

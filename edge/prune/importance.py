@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from crnn.models.crnn import CRNN, Head
+from crnn.models.crnn import CRNN
+from crnn.models.head import Head
 from edge.prune.structured import DIRECTIONS, Parts
 
 Batches = Iterable[tuple[Tensor, Tensor]]

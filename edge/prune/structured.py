@@ -79,8 +79,6 @@ def cut(model: CRNN, config: RunConfig, remaining: Parts) -> tuple[CRNN, RunConf
         for name in ("bias_ih", "bias_hh"):
             state[f"head.lstm.{name}_l0{suffix}"] = state[f"head.lstm.{name}_l0{suffix}"][rows]
     seen = [number * settings.lstm_units + own for number, own in enumerate(remaining.units)]
-    if settings.head != "lstm":  # attention and classifier see the steps themselves, after any LSTM states
-        seen.append(len(remaining.units) * settings.lstm_units + steps)
     columns = torch.cat(seen)
     for name in ("head.attention.0.weight", "head.classifier.weight"):
         state[name] = state[name][:, columns]

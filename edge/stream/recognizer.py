@@ -22,7 +22,7 @@ class StreamingRecognizer:
 
     Args:
         encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head gives the
-            logits and after them the pooled vector, in one row (crnn.models.crnn.OpenHead).
+            logits and after them the pooled vector, in one row (crnn.models.head.OpenHead).
         labels: names of the logits, in order.
 
     `profile` may be set at any time: from then on logits and all that follows from them are the person's.

@@ -1,11 +1,11 @@
-"""Level, channel and noise on features: what each changes, and nothing else."""
+"""Level, noise and long-term spectrum on features: what each changes, and nothing else."""
 
 import numpy as np
 import pytest
 import torch
 from sounds import chance, speech
 
-from augment.level import BandShift, Gain, SteadyNoise, StyleMix
+from augment.level import Gain, SteadyNoise, StyleMix
 from crnn.config import FeatureConfig
 from crnn.features import LogMel
 
@@ -16,7 +16,7 @@ def test_gain_on_features_is_gain_on_the_waveform(decibels):
     log_mel = LogMel(config)
     quiet = 0.1 * speech()
     expected = log_mel((quiet * 10 ** (decibels / 20)).astype(np.float32))
-    made = Gain(decibels, decibels, 0.0, config.log_offset)(torch.from_numpy(log_mel(quiet))[None], chance())[0]
+    made = Gain(decibels, decibels, config.log_offset)(torch.from_numpy(log_mel(quiet))[None], chance())[0]
     assert np.abs(made.numpy() - expected).max() < 1e-3
 
 
@@ -30,7 +30,7 @@ def test_style_moves_the_mean_of_bands_and_nothing_else():
 
 def test_steady_noise_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_bands():
     silence = torch.full((400, 64, 50), -30.0)
-    silence[:, 10, 20] = 5.0  # all of the power: what the steady_noise is measured against
+    silence[:, 10, 20] = 5.0  # all of the power: what the noise is measured against
     mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
     made = SteadyNoise(0.75, -30.0, -10.0)(silence, chance())
     heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
@@ -45,7 +45,7 @@ def test_steady_noise_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_b
     assert torch.equal(SteadyNoise(0.0, -30.0, -10.0)(silence, chance()), silence.exp().log())
 
 
-@pytest.mark.parametrize("part", [Gain(-5, 5, 1.0, 1e-6), SteadyNoise(1.0, -35, -5), StyleMix(1.0, 1.0), BandShift(3)])
+@pytest.mark.parametrize("part", [Gain(-5, 5, 1e-6), SteadyNoise(1.0, -35, -5), StyleMix(1.0, 1.0)])
 def test_chance_is_drawn_on_the_processor_wherever_the_batch_lies(part):
     """torch's meta device stands for a GPU: it refuses to be mixed with the processor as one does."""
     assert part(torch.empty(4, 64, 90, device="meta"), chance(0)).device.type == "meta"

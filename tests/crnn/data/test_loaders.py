@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augment.config import AugmentConfig
-from augment.copy_paste import CopyPaste
 from augment.pipeline import chains
 from crnn.config import ModelConfig
 from crnn.data.augmented import open_augmented
@@ -24,7 +23,7 @@ from crnn.data.loaders import (
     target_matrix,
     train_loader,
 )
-from crnn.data.protocols import Split, make_split
+from crnn.data.protocols import make_split
 from crnn.errors import InputError
 from crnn.features import LogMel
 from crnn.models.crnn import CRNN
@@ -99,43 +98,6 @@ def test_an_item_is_the_same_in_whichever_order_or_process_it_is_made(world, cop
     assert one[0].shape == (64, G.frames_for(G.window_steps))
     assert one[0].dtype == torch.float32
     assert any(not torch.equal(one[0], clips[(epoch, 17, 5)][0]) for epoch in range(4, 8))
-
-
-class Numbered:
-    """Two copies of each utterance, every value of which is the utterance's place, plus a half in the second."""
-
-    def __init__(self, utterances):
-        self._places = {u.name: place for place, u in enumerate(utterances)}
-
-    def count(self, name: str) -> int:
-        return 2
-
-    def log_mel(self, name: str, copy: int) -> np.ndarray:
-        return np.full((2 * G.frames_for(G.window_steps), 64), self._places[name] + copy / 2, np.float16)
-
-
-def test_pasted_speech_is_neutral_and_of_the_same_training_speaker():
-    people = [("emodb", "03"), ("ravdess", "03"), ("ravdess", "04"), ("own", "anna")]
-    said = ("neutral", "sad", "neutral", "angry", "neutrality")
-    utterances = tuple(
-        Utterance(Path(f"/x/{speaker}-{n}.wav"), corpus, speaker, None, emotion)
-        for corpus, speaker in people
-        for n, emotion in enumerate(said if speaker != "04" else said[1:2])
-    )
-    labels = tuple(dict.fromkeys(said))
-    split = Split("own-data", 0, labels, utterances, dev=(voted(),), test=())
-    clips = TrainClips(Numbered(utterances), split, CONFIG, CopyPaste(1.0))
-    for index, u in enumerate(utterances):
-        heard = set()
-        for epoch in range(20):
-            window, target, _ = clips[(epoch, 0, index)]
-            heard |= {int(value) for value in window.unique()}
-            assert labels[int(target.argmax())] == u.emotion
-            assert torch.equal(window, clips[(epoch, 0, index)][0])
-            assert len(window.unique()) == (1 if u.speaker_id == "04" else 2)
-        others = [utterances[place] for place in heard - {index}]
-        assert all(o.speaker == u.speaker and o.emotion.startswith("neutral") for o in others)
-        assert len(others) == (0 if u.speaker_id == "04" else 2 if u.emotion.startswith("neutral") else 3)
 
 
 def test_epochs_differ_and_processes_share_the_clips(world, copies):

@@ -18,7 +18,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from crnn.config import ModelConfig
 from crnn.errors import InputError
 from crnn.features import LogMel
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from crnn.synthetic import demo_clip
 from edge import bundle

@@ -8,7 +8,8 @@ from onnx import numpy_helper
 
 from crnn.config import ModelConfig
 from crnn.errors import InputError
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.export.exporters import export_all, exporter

@@ -10,7 +10,8 @@ from crnn.data.corpora import read_corpus
 from crnn.data.loaders import EvalClips
 from crnn.data.protocols import make_split
 from crnn.features import LogMel
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge.bundle import Manifest
 from edge.export import verify

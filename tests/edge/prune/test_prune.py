@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from crnn.config import ModelConfig
 from crnn.errors import InputError
-from crnn.models.crnn import CRNN, count_macs, count_parameters
+from crnn.models.cost import count_macs, count_parameters
+from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss
 from edge.prune.importance import CRITERIA
@@ -18,9 +19,9 @@ from edge.prune.structured import DIRECTIONS, Parts, cut, most_important
 UNITS, CLASSES = 12, 6
 
 
-def make(head: str = "lstm") -> tuple[CRNN, RunConfig]:
+def make() -> tuple[CRNN, RunConfig]:
     torch.manual_seed(0)
-    model_config = ModelConfig(channels=(8, 6, 10, 6), lstm_units=UNITS, attention_units=8, head=head)
+    model_config = ModelConfig(channels=(8, 6, 10, 6), lstm_units=UNITS, attention_units=8)
     config = replace(RunConfig(), model=model_config)
     model = CRNN(config.features, config.model, CLASSES).eval()
     for block in model.encoder.blocks:
@@ -48,18 +49,17 @@ def silence(model: CRNN, remaining: Parts) -> None:
                 getattr(model.head.lstm, f"{name}_l0{suffix}")[cells] = 0
 
 
-@pytest.mark.parametrize("head", ["lstm", "pool", "both"])
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
-def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(head, data):
-    model, config = make(head)
+def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(data):
+    model, config = make()
 
     def some(n: int, size: int | None = None) -> torch.Tensor:
         size = size or data.draw(st.integers(1, n))
         return torch.tensor(sorted(data.draw(st.permutations(range(n)))[:size]))
 
     n_units = data.draw(st.integers(1, UNITS))
-    units = () if head == "pool" else tuple(some(UNITS, n_units) for _ in DIRECTIONS)
+    units = tuple(some(UNITS, n_units) for _ in DIRECTIONS)
     remaining = Parts(tuple(map(some, config.model.channels)), units)
     smaller, smaller_config = cut(model, config, remaining)
     silence(model, remaining)
@@ -67,8 +67,7 @@ def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(h
     x = batches(1)[0][0]
     with torch.no_grad():
         assert torch.allclose(smaller(x), model(x), atol=1e-5)
-    if units:
-        assert smaller.head.lstm.hidden_size == smaller_config.model.lstm_units == n_units
+    assert smaller.head.lstm.hidden_size == smaller_config.model.lstm_units == n_units
 
 
 def test_pruning_reduces_parameters_and_operations_without_masks():

@@ -16,7 +16,8 @@ import torch
 from helpers import ROOT, describe_nobody
 
 from crnn.config import ModelConfig
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge import bundle
 from edge.bundle import PRETRAINED, Bundle, Manifest, ModelFiles

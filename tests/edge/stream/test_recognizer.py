@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crnn.config import StreamGeometry
 from crnn.features import LogMel
-from crnn.models.crnn import CRNN, OpenHead
+from crnn.models.crnn import CRNN
+from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
 from edge.bundle import PRETRAINED, Bundle

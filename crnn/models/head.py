@@ -1,0 +1,51 @@
+"""The head of the CRNN: BiLSTM, attention over time and classifier, over the steps of one window."""
+
+import torch
+from torch import Tensor, nn
+
+from crnn.config import ModelConfig
+
+
+class Head(nn.Module):
+    """`steps (batch, window_steps, d)` -> `logits (batch, n_classes)`.
+
+    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier.
+    """
+
+    def __init__(self, encoder_features: int, config: ModelConfig, n_classes: int) -> None:
+        super().__init__()
+        width = 2 * config.lstm_units
+        self.lstm = nn.LSTM(encoder_features, config.lstm_units, batch_first=True, bidirectional=True)
+        self.attention = nn.Sequential(
+            nn.Linear(width, config.attention_units),
+            nn.Tanh(),
+            nn.Linear(config.attention_units, 1, bias=False),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(width, n_classes)
+
+    def attend(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """The BiLSTM's states `(batch, window_steps, width)` and their weights `(batch, window_steps, 1)`."""
+        states, _ = self.lstm(steps)
+        return states, torch.softmax(self.attention(states), dim=1)
+
+    def pool(self, steps: Tensor) -> Tensor:
+        """The weighted mean of the states, `(batch, width)`: all that the classifier sees."""
+        states, weights = self.attend(steps)
+        return (states * weights).sum(dim=1)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return self.classifier(self.dropout(self.pool(steps)))
+
+
+class OpenHead(nn.Module):
+    """The head as it is exported: `steps` -> `(batch, n_classes + width)`, the logits, then the pooled vector that they
+    were computed from. Personal enrolment works on that vector (`edge.stream.profile`)."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, steps: Tensor) -> Tensor:
+        pooled = self.head.pool(steps)
+        return torch.cat([self.head.classifier(pooled), pooled], dim=-1)
