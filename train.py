@@ -14,7 +14,6 @@ from crnn.cli.interrupt import starting
 if __name__ == "__main__":
     starting()
 
-import argparse
 import contextlib
 import json
 import logging
@@ -45,26 +44,16 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> ArgumentParser:
-    import yaml
-    from jsonargparse import ArgumentParser, get_loader, set_loader, set_parsing_settings
+    from jsonargparse import ArgumentParser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    load_yaml = get_loader("yaml")
-
-    def load(text: str) -> object:
-        values = load_yaml(text)
-        return with_new_keys(values) if isinstance(values, dict) else values
-
-    set_loader("settings", load, (yaml.YAMLError,))
 
     class OneLine(ArgumentParser):
         def error(self, message: str, *_) -> NoReturn:
             """Not two pages of usage."""
             raise InputError(f"{' '.join(str(message).split())} (see {program('train')} --help)")
 
-    parser = OneLine(
-        prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False, parser_mode="settings"
-    )
+    parser = OneLine(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
     parser.add_argument(
         "--config",
         action="config",
@@ -89,20 +78,21 @@ def build_parser() -> ArgumentParser:
 
 
 def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
+    """The command line as arguments, settings and the model to start from. Raises InputError."""
     parser = build_parser()
-    argv = with_shipped_configs(with_new_options(sys.argv[1:] if argv is None else argv))
-    _check_config_files(argv)
     try:
-        args = parser.parse_args(argv)
+        given = parser.parse_args(present_arguments(sys.argv[1:] if argv is None else argv), defaults=False)
     except (TypeError, ValueError) as error:  # the library's own, where a section is given a plain value
         raise error if isinstance(error, InputError) else InputError(f"settings of another kind: {error}") from error
     start = None
-    if args.init:
+    if given.get("init"):
         from edge.export.weights import open_start  # torch
 
-        start = open_start(args.init)
-        parser.set_defaults(start.settings)  # what the user or a --config file says comes first
-        args = parser.parse_args(argv)
+        start = open_start(given.init)
+        parser.set_defaults(start.settings)
+    args = parser.get_defaults()
+    for key, value in given.items():  # options and settings files come before the settings of the start
+        args[key] = value
     try:
         values = parser.instantiate(args)
     except ValueError as error:
@@ -112,26 +102,27 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
     return args, config, default_folders(values.augment), start
 
 
-def with_shipped_configs(argv: list[str]) -> list[str]:
-    """The arguments, with the paths of the configurations that are named after --config."""
-    found = []
-    for before, word in zip(["", *argv], argv, strict=False):
+def present_arguments(argv: list[str]) -> list[str]:
+    """The arguments with old options under their present names, and with settings files found, checked and, where they
+    hold old keys, replaced by their content under present ones."""
+    made = []
+    for before, word in zip(["", *argv], with_new_options(argv), strict=False):
         option, equals, name = word.partition("=")
         if before == "--config":
-            word = find_config(word)
+            word = _settings(word)
         elif option == "--config" and equals:
-            word = f"{option}={find_config(name)}"
-        found.append(word)
-    return found
+            word = f"{option}={_settings(name)}"
+        made.append(word)
+    return made
 
 
-def _check_config_files(argv: list[str]) -> None:
-    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    files.add_argument("--config", action="append", default=[])
-    for name in files.parse_known_args(argv)[0].config:
-        from crnn.files.settings_file import read_settings_file  # PyYAML
+def _settings(name: str) -> str:
+    from crnn.files.settings_file import read_settings_file  # PyYAML
 
-        read_settings_file(Path(name))
+    path = find_config(name)
+    values = read_settings_file(Path(path))
+    present = with_new_keys(values, path)
+    return path if present == values else json.dumps(present)
 
 
 def default_folders(augment: AugmentConfig) -> AugmentConfig:

@@ -15,7 +15,7 @@ from crnn.errors import InputError, require
 from crnn.files.atomic import write_text
 from crnn.files.printable import brief
 from crnn.files.strict import read_json
-from crnn.renamed_keys import with_new_keys
+from crnn.renamed_keys import with_new_keys, with_new_subsets
 from crnn.run_config import RunConfig
 
 SCHEMA = 2
@@ -70,10 +70,10 @@ class RunFolder:
         write_text(self.path / f"{name}.json", json.dumps(values, indent=1) + "\n")
 
     def read(self, name: str) -> dict:
-        """Raises InputError, naming the file, if it is missing or not JSON."""
+        """One of its files; subsets have their present names. Raises InputError if it is missing or not JSON."""
         path = self.path / f"{name}.json"
         require(path.is_file(), f"{path}: no such file; {self.path} is not a finished run folder of train.py")
-        return read_json(path, LARGEST)
+        return with_new_subsets(read_json(path, LARGEST), str(path))
 
     def write_config(self, config: RunConfig, data: dict[str, str], augment: dict) -> None:
         values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}

@@ -1,16 +1,17 @@
-"""Old names of settings: read in run folders, bundles, settings files and options; refused beside the new name."""
+"""Renamed and removed settings: read in run folders, bundles, settings files and options, or refused by name."""
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 import yaml
 
 from augment.config import AugmentConfig
-from crnn.config import StreamGeometry
+from crnn.config import StreamGeometry, from_dict
 from crnn.errors import InputError
-from crnn.renamed_keys import RENAMED, with_new_keys, with_schema_4_keys
+from crnn.renamed_keys import REMOVED, RENAMED, with_new_keys, with_schema_4_keys
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
@@ -54,7 +55,49 @@ def test_there_and_back():
     assert with_new_keys(old) == values
 
 
-def test_a_run_folder_of_the_version_before(tmp_path):
+def test_a_run_folder_as_the_version_before_wrote_it(tmp_path):
+    """Its config.json, every setting at its default, was written by that version's own code."""
+    written = Path(__file__).parent / "training" / "config_of_0.1.json"
+    (tmp_path / "config.json").write_bytes(written.read_bytes())
+    config, data, augment = RunFolder(tmp_path).read_config()
+    assert config == RunConfig()
+    assert data == {"synthetic": "/recordings"}
+    assert from_dict(AugmentConfig, augment) == AugmentConfig()
+    RunFolder(tmp_path).check_same(RunConfig(), dataclasses.asdict(AugmentConfig()))  # so it resumes
+    values = json.loads(written.read_text())
+    old = values["run"] | {"augment": values["augment"]}
+    assert all(value_of(old, name) == default for name, default in REMOVED.items())
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_removed_setting_with_another_value_is_refused_by_name(tmp_path, name):
+    written = json.loads((Path(__file__).parent / "training" / "config_of_0.1.json").read_text())
+    section, key = name.split(".")
+    other = "pool" if isinstance(REMOVED[name], str) else -1 if REMOVED[name] is not True else False
+    (written if section == "augment" else written["run"])[section][key] = other
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    with pytest.raises(InputError, match=rf"config\.json: {name} is {other}"):
+        RunFolder(tmp_path).read_config()
+    assert not field(name)
+
+
+def test_subsets_of_an_older_run(tmp_path):
+    figures = {"dev": {"uar": 0.5}, "probe": {"uar": 0.4}, "counts": {"probe": {"clips": 3}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(figures))
+    read = RunFolder(tmp_path).read("metrics")
+    assert read == {"dev": {"uar": 0.5}, "dev_unseen": {"uar": 0.4}, "counts": {"dev_unseen": {"clips": 3}}}
+
+
+def test_a_removed_setting_in_a_settings_file(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("model:\n  stem: stride\naugment:\n  reverb: false\n")
+    assert parse(["--config", str(path)])[1].model == RunConfig().model
+    path.write_text("augment:\n  reverb: true\n")
+    with pytest.raises(InputError, match=r"settings\.yaml: augment\.reverb is True"):
+        parse([f"--config={path}"])
+
+
+def test_a_run_folder_under_old_names(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_config(RunConfig(), {}, dataclasses.asdict(AugmentConfig()))
     expected = folder.read_config()
