@@ -17,9 +17,12 @@ class CRNN(nn.Module):
         self.encoder = Encoder(features.n_mels, config)
         self.head = Head(config.encoder_features(features.n_mels), config, n_classes)
 
-    def forward(self, log_mel: Tensor, spectral_floor: bool = True) -> Tensor:
-        """`spectral_floor`: see `crnn.models.encoder.InputChannels`."""
-        return self.head(self.encoder(log_mel, spectral_floor))
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self.head(self.encoder(log_mel))
+
+    def training_logits(self, log_mel: Tensor) -> Tensor:
+        """The same without the spectral floor, which is for evaluation and devices."""
+        return self.head(self.encoder.training_steps(log_mel))
 
     def clip_logits(
         self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry, head: nn.Module | None = None

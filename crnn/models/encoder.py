@@ -20,7 +20,7 @@ class InputChannels(nn.Module):
         self.config = config
 
     def forward(self, log_mel: Tensor, spectral_floor: bool = True) -> Tensor:
-        """`spectral_floor`: apply `ModelConfig.spectral_floor_db`. Training passes False: it sees the whole range."""
+        """`spectral_floor`: whether `ModelConfig.spectral_floor_db` applies."""
         lookback = self.config.lookback_frames
         floor_db = self.config.spectral_floor_db if spectral_floor else None
         now = log_mel[..., lookback:]
@@ -99,8 +99,15 @@ class Encoder(nn.Module):
         self.blocks = nn.Sequential(StridedBlock(*first), *(ConvBlock(*shape) for shape in others))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, log_mel: Tensor, spectral_floor: bool = True) -> Tensor:
-        x = self.blocks((self.inputs(log_mel, spectral_floor) - self.band_mean) * self.band_scale)
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self._steps(self.inputs(log_mel))
+
+    def training_steps(self, log_mel: Tensor) -> Tensor:
+        """The same without the spectral floor, which is for evaluation and devices."""
+        return self._steps(self.inputs(log_mel, spectral_floor=False))
+
+    def _steps(self, channels: Tensor) -> Tensor:
+        x = self.blocks((channels - self.band_mean) * self.band_scale)
         return self.dropout(x.permute(0, 3, 1, 2).flatten(2))
 
     @torch.no_grad()

@@ -30,10 +30,10 @@ class DistillTask(EmotionTask):
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         loss = self.config.loss
-        logits = self.model(log_mel, spectral_floor=False).float()
+        logits = self.model.training_logits(log_mel).float()
         teachers = self._teachers[0].to(log_mel.device)
         with torch.no_grad():
-            taught = [_softened(teacher(log_mel, spectral_floor=False), mask) for teacher in teachers]
+            taught = [_softened(teacher.training_logits(log_mel), mask) for teacher in teachers]
         mean = torch.logsumexp(torch.stack(taught), dim=0) - math.log(len(taught))
         own = _softened(logits, mask)
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)

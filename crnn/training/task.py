@@ -77,7 +77,7 @@ class EmotionTask(L.LightningModule):
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """The loss of an augmented batch, a scalar."""
-        return self.loss(self.model(log_mel, spectral_floor=False), targets, mask)
+        return self.loss(self.model.training_logits(log_mel), targets, mask)
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         log_mel, n_samples, labels = batch

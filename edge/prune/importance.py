@@ -45,7 +45,7 @@ def taylor(model: CRNN, batches: Batches, loss: Loss) -> Parts:
     model.eval()  # batch norm and dropout as in use; gradients flow all the same
     norms = [block[1] for block in model.encoder.blocks]
     channels = [torch.zeros_like(norm.weight) for norm in norms]
-    units = [torch.zeros(model.head.lstm.hidden_size) for _ in _directions(model.head)]
+    units = [torch.zeros(model.head.lstm.hidden_size) for _ in DIRECTIONS]
     for log_mel, targets in batches:
         model.zero_grad()
         loss(model(log_mel), targets).backward()
@@ -64,10 +64,6 @@ CRITERIA: dict[str, Callable[[CRNN, Batches, Loss], Parts]] = {
 }
 
 
-def _directions(head: Head) -> tuple[str, ...]:
-    return () if head.kind == "pool" else DIRECTIONS
-
-
 def _reading(head: Head, direction: int, value: Callable[[Tensor], Tensor]) -> Tensor:
     """`value` of the weights that read a direction's units, `(readers, units)`: recurrent, attention, classifier."""
     units = head.lstm.hidden_size
@@ -77,4 +73,4 @@ def _reading(head: Head, direction: int, value: Callable[[Tensor], Tensor]) -> T
 
 
 def _unit_norms(head: Head) -> tuple[Tensor, ...]:
-    return tuple(_reading(head, number, Tensor.detach).norm(dim=0) for number, _ in enumerate(_directions(head)))
+    return tuple(_reading(head, number, Tensor.detach).norm(dim=0) for number, _ in enumerate(DIRECTIONS))

@@ -119,20 +119,6 @@ def test_every_scheme_is_smaller_than_float32_and_gives_the_models_values(files,
             assert np.abs(head.run(window.numpy()) - expected).max() < tolerance, (runtime, scheme)
 
 
-@pytest.mark.skipif("tflite" not in RUNTIMES, reason="needs the tflite extra")
-@pytest.mark.parametrize("kind", ["pool", "both"])
-def test_tflite_heads_of_the_other_kinds(kind, blocks, tmp_path):
-    """No LSTM at all, and one beside the steps, which stays unrolled."""
-    config = RunConfig(model=ModelConfig(channels=(4, 4, 4, 4), lstm_units=8, attention_units=8, head=kind))
-    model = CRNN(config.features, config.model, 6).eval()
-    for _, scheme, _, head in export_all(model, config, ("tflite",), blocks, tmp_path):
-        window = torch.rand(1, config.geometry.window_steps, config.model.encoder_features(config.features.n_mels))
-        with torch.no_grad():
-            expected = OpenHead(model.head)(window).numpy()
-        tolerance = 1e-5 if scheme == "float32" else 0.1
-        assert np.abs(runtimes.load("tflite", head).run(window.numpy()) - expected).max() < tolerance
-
-
 def test_inventory_counts_bytes_and_refuses_what_it_cannot_read(files, tmp_path):
     path = files["onnx", "float32"][1]
     assert bytes_by_type(inventory(path))["float32"] == pytest.approx(path.stat().st_size, rel=0.1)
