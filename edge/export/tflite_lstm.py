@@ -29,10 +29,9 @@ class _Through(nn.Module):
 
 
 def split(module: nn.Module) -> tuple[nn.LSTM, nn.Module] | None:
-    """The LSTM of a head, and the rest of the head as a module of the LSTM's output; None if the head has no LSTM, or
-    also reads the encoder's steps."""
+    """The LSTM of a head, and the rest of the head as a module of the LSTM's output; None if the module has no head."""
     heads = [part for part in module.modules() if isinstance(part, Head)]
-    if len(heads) != 1 or heads[0].kind != "lstm":
+    if len(heads) != 1:
         return None
     after = copy.deepcopy(module)
     for part in after.modules():
