@@ -117,6 +117,19 @@ def test_a_constant_is_no_sound(offset, dbfs):
     assert not listen(EnergyVad(RATE), np.full(RATE, offset, np.float32)).any()
 
 
+@pytest.mark.parametrize(("steps", "floor"), [((20, 45), -47.0), ((20, 45, 70), -74.0)])
+def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_floor(steps, floor):
+    """Each step of 6 dB is movement for 0.1 s: two are 10 %, three 15 %. The lowest level is the first frame's."""
+    vad = EnergyVad(RATE)
+    frame = noise(0.02, 0)
+    frame = (frame - frame.mean()) / frame.std()
+    levels = np.full(100, -40.0)
+    for step in steps:
+        levels[step:] = -74 - levels[step:]  # -34 and -40 in turn
+    vad.update(np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32))
+    assert vad.floor_dbfs == pytest.approx(floor, abs=0.1)
+
+
 def test_reset_gives_the_same_answers_again():
     gate = EnergyVad(RATE)
     signal = np.concatenate([noise(8, -50), noise(1, -30)])
@@ -210,5 +223,7 @@ def test_every_command_takes_the_option_under_its_old_name_too(command):
     required = ["BUNDLE", "--out", "FILE"] if command == "edge.enroll" else ["BUNDLE"]
     for option in ("--vad", "--gate"):
         assert parser.parse_args([*required, option, "energy"]).vad == "energy"
+        with pytest.raises(SystemExit):
+            parser.parse_args([*required, option, "psychic"])
     assert parser.parse_args(required).vad == "auto"
     assert "--vad" in parser.format_help() and "--gate" not in parser.format_help()
