@@ -83,7 +83,7 @@ def test_own_recordings_become_a_bundle_that_answers(tmp_path):
         tmp_path / "mine",
         tmp_path / "out",
         TRAIN_OPTIONS=f"{cache} --optim.epochs 1 --optim.epoch_clips 32 --augment.copies 2",
-        QUANTIZE_OPTIONS=f"{cache} --formats onnx --max-uar-drop 1 --prune 0",
+        QUANTIZE_OPTIONS=f"{cache} --formats onnx --max-uar-drop 1",
     )
     assert (tmp_path / "out" / "bundle" / "bundle.json").is_file()
     assert "  segment  " in printed
