@@ -1,11 +1,11 @@
-"""Look at recordings before anyone trains on them.
+"""Check recordings before training on them.
 
     python -m crnn.check --data folder:PATH [--layout '{emotion}/{speaker}_*']
     python -m crnn.check --data csv:FILE --json
     python -m crnn.check --data ravdess:FOLDER --noise
     python -m crnn.check --data corrections:FOLDER
 
-Exit codes: 0 nothing is wrong (read the warnings all the same); 1 there are problems; 2 bad input.
+Exit codes: 0 no problems (there may be warnings); 1 problems; 2 bad input.
 """
 
 from crnn.cli.interrupt import starting
@@ -42,7 +42,7 @@ from crnn.files.printable import shown
 from crnn.run_config import LAYOUT
 
 SHOWN_LINES, SHOWN_SPEAKERS = 5, 40
-"""Of each kind, in the text; --json gives all"""
+"""Lines of each kind and speakers that the text shows; --json gives all"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,7 +74,7 @@ def default_protocol(corpus: str) -> str:
 
 
 def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool = False) -> dict:
-    """Everything there is to say, as plain values; `problems` and `warnings` hold lines by kind.
+    """The findings, as plain values; `problems` and `warnings` hold lines by kind.
 
     Args:
         noise: also measure how far speech stands above the noise, under "above_noise_db".
@@ -91,7 +91,7 @@ def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool =
         corpus, problems["list"] = scan_corrections(Path(place))
     else:
         corpus = read_corpus(name, Path(place))
-    # What a published corpus leaves out is known; own files that are left out were meant to be heard.
+    # The gaps of a published corpus are known; a file of one's own was meant to be used.
     left_out = problems if name in (OWN, CORRECTIONS) else warnings
     left_out["left out"] = [f"{file}: {why}" for file, why in corpus.skipped.items()]
     sounds, unusable = listen_all(corpus.utterances)
@@ -130,7 +130,7 @@ def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool =
 
 
 def text(found: dict) -> str:
-    """The same for people."""
+    """The findings as text."""
     seconds, silence = found["seconds"], found["silence"]
     wrong = len(found["problems"].get("list", ()))
     lines = [
@@ -160,7 +160,7 @@ def text(found: dict) -> str:
     elif found["problems"].get("split"):
         lines.append("split        not possible, see below")
     else:
-        lines.append("split        none: what was corrected only trains, beside the recordings of a protocol")
+        lines.append("split        none: corrections only train, beside the recordings of a protocol")
     for title in ("problems", "warnings"):
         total = sum(map(len, found[title].values()))
         lines += ["", f"{title}: {total or 'none'}"]

@@ -118,7 +118,7 @@ def own_voices(folder: Path) -> Path:
 
 
 def describe_nobody(folder: Path, width: int, n_classes: int) -> None:
-    """The `speakers.npz` of a bundle whose model has heard nobody: for models that are made, not trained."""
+    """The `speakers.npz` of a bundle whose model was trained on nobody: for models with random weights."""
     spread = {name: np.zeros(n_classes, np.float32) for name in ("neutral_mean", "neutral_between", "neutral_within")}
     spread |= {"center": np.zeros(width, np.float32), "whiten": np.eye(width, dtype=np.float32)}
     np.savez(folder / "speakers.npz", **spread)
@@ -136,5 +136,5 @@ def mounted_disk(at: Path, size: str) -> Iterator[Path]:
     try:
         yield at
     finally:
-        gc.collect()  # a memory-mapped file would keep the disk busy
+        gc.collect()  # a memory-mapped file would occupy the disk
         subprocess.run(["umount", "--lazy", at], check=True)

@@ -32,7 +32,7 @@ WORKSTATION = {
     "synthetic": ["-m", "crnn.synthetic", "/proc/nowhere"],
 }
 MOMENTS = (0.02, 0.05, 0.1, 0.2, 0.4)
-"""s after the first module of this project was imported; before that Python itself is not ready for signals"""
+"""s after the first module of this project was imported; before that Python itself does not handle signals"""
 
 
 @pytest.mark.parametrize("name", COMMANDS | WORKSTATION)
@@ -48,10 +48,10 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(name):
         time.sleep(moment)
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=120)  # the end of standard input may end it, too
-        told = [line for line in errors.splitlines() if not line.startswith("import time:")]
-        finished = process.returncode in (0, 2) and (out or told)  # it was quicker than the signal
-        assert process.returncode == 130 or finished, (moment, process.returncode, told)
-        assert not any("Traceback" in line or "Exception ignored" in line for line in told), (moment, told)
+        messages = [line for line in errors.splitlines() if not line.startswith("import time:")]
+        finished = process.returncode in (0, 2) and (out or messages)  # it was quicker than the signal
+        assert process.returncode == 130 or finished, (moment, process.returncode, messages)
+        assert not any("Traceback" in line or "Exception ignored" in line for line in messages), (moment, messages)
 
 
 @pytest.mark.parametrize("name", ["info", "doctor", "evaluate", "enroll"])

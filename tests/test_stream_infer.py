@@ -136,7 +136,7 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([clip, "--mic"], "is a file; give it or --mic"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
-        ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz can be heard"),
+        ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz are supported"),
     ]
     for arguments, *parts in cases:
         one_clear_line(called(stream_infer.main, *arguments), *parts)

@@ -1,1 +1,1 @@
-"""How every command of this project begins, reports and ends. No torch."""
+"""How every command starts, reports errors and ends; what programs are called; signals. No torch."""

@@ -1,4 +1,4 @@
-"""How every command of this project begins and ends: closed streams, names in no known encoding, Ctrl-C at any moment.
+"""How every command starts and ends: closed streams, undecodable names, Ctrl-C at any moment, errors in one line.
 
 Standard library only. A script uses it like this:
 
@@ -7,14 +7,14 @@ Standard library only. A script uses it like this:
     if __name__ == "__main__":
         starting()  # from here on Ctrl-C ends the process at once, with code 130
 
-    import numpy as np  # whatever is slow to import, or may be interrupted inside C code
+    import numpy as np  # imports that are slow, or that may be interrupted inside C code
     from crnn.cli.command import command, log_to_stderr
 
     @command
     def main(argv: list[str] | None = None) -> int:
         log_to_stderr(logging.INFO)  # in place of logging.basicConfig
         ...
-        interruptible()  # from here on Ctrl-C raises KeyboardInterrupt: there is something to put in order first
+        interruptible()  # from here on Ctrl-C raises KeyboardInterrupt: there is something to clean up
 """
 
 from __future__ import annotations  # the doctor imports this under a Python that is too old, to say so
@@ -34,8 +34,8 @@ from crnn.files.printable import shown
 def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     """Decorate a script's `main`: what it raises becomes one line on standard error and an exit code.
 
-    InputError, OSError, MemoryError: 2. KeyboardInterrupt: 130. A reader of our output who has gone: 0. Standard
-    output that cannot be written, or was closed: 2.
+    InputError, OSError, MemoryError: 2. KeyboardInterrupt: 130. A closed pipe behind our output: 0. Standard output
+    that cannot be written, or was closed: 2.
     """
 
     @functools.wraps(main)
@@ -46,7 +46,7 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
             code = main(argv)
         except InputError as error:
             code = _refused(error)
-        except BrokenPipeError:  # `| head` has seen enough
+        except BrokenPipeError:  # `| head` has read enough
             code = 0
         except KeyboardInterrupt:
             code = INTERRUPTED
@@ -62,7 +62,7 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
 
 
 def log_to_stderr(level: int) -> None:
-    """Log messages as plain lines on standard error, shown harmlessly whatever names they contain."""
+    """Log messages as plain lines on standard error; control characters in them are escaped."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
@@ -81,8 +81,8 @@ def _refused(problem: object) -> int:
 def _streams_ready() -> bool:
     """Make the standard streams safe to write to; False if standard output is closed.
 
-    Their numbers must not go to the next file that is opened, and a character that the terminal does not know must not
-    end the program.
+    The next file that is opened must not get the number of a closed stream, and a character that the terminal cannot
+    show must not end the program.
     """
     for number in (0, 1, 2):
         try:
@@ -98,7 +98,7 @@ def _streams_ready() -> bool:
 
 
 def _flushed() -> bool:
-    """Write out what Python still holds; what cannot be written must not be tried again when the interpreter ends."""
+    """Flush standard output; if that fails, make sure that the interpreter does not try again when it ends."""
     try:
         sys.stdout.flush()
         return True

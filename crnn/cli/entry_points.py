@@ -1,4 +1,4 @@
-"""The installed commands. Ctrl-C is told how to end the process before anything slow is imported."""
+"""The installed commands. Each handles Ctrl-C before it imports anything slow."""
 
 from importlib import import_module
 

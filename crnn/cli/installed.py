@@ -1,6 +1,6 @@
-"""What this installation calls its programs and its extras: a checkout and an installed package differ.
+"""Names of programs and extras as this installation has them: a checkout and an installed package differ.
 
-Standard library only and quick to import: the first thing that a program does is to read its arguments.
+Standard library only, so that a program can read its arguments before it imports anything slow.
 """
 
 import argparse
@@ -27,8 +27,8 @@ def is_checkout() -> bool:
 
 
 def program(module: str) -> str:
-    """How the person who runs this process runs `module`: as a command if this one was started as such, or if there
-    is no checkout to run a script of."""
+    """How to run `module` here: as an installed command if this process was started by one, or if there is no checkout;
+    else as a script."""
     in_checkout, command = PROGRAMS[module]
     return command if not is_checkout() or Path(sys.argv[0]).name.startswith("ser-") else in_checkout
 

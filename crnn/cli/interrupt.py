@@ -1,4 +1,4 @@
-"""Ctrl-C while a command starts. Its own small module: it is in force before anything slow is imported."""
+"""Ctrl-C while a command starts. A small module, so that a script can call it before it imports anything slow."""
 
 from __future__ import annotations  # the doctor imports this under a Python that is too old, to say so
 
@@ -13,8 +13,8 @@ _before_leaving: list = []
 def starting() -> None:
     """From now on Ctrl-C ends this process at once, with code 130. For a program only: a library leaves signals alone.
 
-    An exception would do worse: raised inside the import of an extension module it becomes an ImportError, or is
-    swallowed. Where Ctrl-C is ignored (nohup, a background job) it stays ignored.
+    An exception would not do: inside the import of an extension module it becomes an ImportError, or is lost. Where
+    Ctrl-C is ignored (nohup, a background job) it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
@@ -27,13 +27,13 @@ def interruptible() -> None:
 
 
 def ending() -> None:
-    """The work is done and its exit code stands: Ctrl-C changes nothing any more. Only after `starting`."""
+    """The work is done: from now on Ctrl-C is ignored, so that the exit code stays. Only after `starting`."""
     if signal.getsignal(signal.SIGINT) in (_leave, _interrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def at_leave(step) -> None:
-    """What Ctrl-C still does before it ends the process (`step()`, inside a signal handler)."""
+    """Call `step()`, inside the signal handler, before Ctrl-C ends the process."""
     _before_leaving.append(step)
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: what is open is put in order and no process is left behind."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: it cleans up and leaves no process behind."""
 
 import signal
 import threading
@@ -11,16 +11,16 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Termination:
-    """After `begin`, the first SIGTERM or SIGHUP raises KeyboardInterrupt; a second one ends it all at once."""
+    """After `begin`, the first SIGTERM or SIGHUP raises KeyboardInterrupt; a second one ends the process."""
 
     def __init__(self) -> None:
         self._number = signal.SIGINT
 
     def begin(self) -> None:
-        """There is something to put in order from now on; Ctrl-C raises as well (`crnn.cli.interrupt`).
+        """From now on there is something to clean up; Ctrl-C raises as well (`crnn.cli.interrupt`).
 
-        A signal that is ignored (nohup) or handled already stays so. Only in the main thread of a program, and after
-        its imports: an exception inside the import of an extension module becomes another, or is swallowed.
+        A signal that is ignored (nohup) or handled already stays so. Call it in the main thread of a program, after its
+        imports: an exception inside the import of an extension module is replaced by another, or lost.
         """
         interruptible()
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -34,20 +34,20 @@ class Termination:
 
     @property
     def reason(self) -> str:
-        """What to tell after a KeyboardInterrupt."""
+        """What ended the command, to be reported after a KeyboardInterrupt."""
         return "interrupted" if self._number == signal.SIGINT else f"ended by {self._number.name}"
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as a shell tells it."""
+        """128 + the signal's number, as shells report it."""
         return 128 + self._number
 
 
 @contextmanager
 def starting_workers() -> Iterator[None]:
-    """Around the start of worker processes: a signal waits until they are registered with whoever has to end them.
+    """Delay signals while worker processes start, until the parent can end them.
 
-    The workers inherit a blocked SIGINT and SIGHUP: what a terminal sends to all of its processes the parent answers.
+    The workers inherit a blocked SIGINT and SIGHUP: a terminal sends these to all its processes, the parent answers.
     """
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         yield

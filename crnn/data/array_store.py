@@ -1,4 +1,4 @@
-"""Arrays by name in one memory-mapped file, with an index beside it: what the caches are kept in.
+"""Arrays by name in one memory-mapped file, with an index beside it; the caches are stored in it.
 
 STEM.SUFFIX   the arrays' rows, one after another      STEM.json   name -> where its arrays are, and their hashes
 STEM.lock     held while one process checks and writes
@@ -24,7 +24,7 @@ from crnn.files.atomic import replacing
 log = logging.getLogger(__name__)
 
 Made = list[np.ndarray] | str
-"""What there is of one name: its arrays `(rows, ...)`, or why there are none"""
+"""Of one name: its arrays `(rows, ...)`, or why there are none"""
 Make = Callable[[Sequence[str]], Generator[Made, None, None]]
 """Names -> what there is of each, in their order"""
 Span = tuple[int, int, str]
@@ -33,7 +33,7 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Kind:
-    """How the rows of a store are kept."""
+    """How the rows of a store are written."""
 
     suffix: str
     dtype: str

@@ -14,9 +14,9 @@ AUDIO_SUFFIXES = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".au", ".caf", ".w64",
     ".m4a", ".aac", ".mp4", ".3gp", ".mov", ".webm", ".mkv", ".amr", ".wma",
 )  # fmt: skip
-"""Of files in a folder that are meant to be heard; what they are, their content says"""
+"""Of recordings in a folder; their format is recognized by their content"""
 BLOCK_SECONDS = 0.1
-"""s that are decoded at a time, in training as on the device: so both compute the same samples, bit by bit"""
+"""s decoded at a time, in training as on the device, so that both compute the same samples bit by bit"""
 
 
 class StreamResampler:
@@ -28,14 +28,14 @@ class StreamResampler:
     def __init__(self, rate: int, sample_rate: int) -> None:
         self._stream = None
         self._edge, self._begun = edge_samples(rate), np.zeros(0, dtype=np.float32)
-        self._level: np.float32 | None = None  # at which the audio rests: known once `edge` samples have come
+        self._level: np.float32 | None = None  # at which the audio rests; known after `edge` samples
         if rate != sample_rate:
             import soxr  # loaded only where it is needed: the device may run at the model's own rate
 
             self._stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
 
     def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """`samples (time, channels)` float32 -> `(about time * sample_rate / rate,)`; `last` hands out the tail."""
+        """`samples (time, channels)` float32 -> `(about time * sample_rate / rate,)`; `last` returns the tail."""
         mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
         if self._stream is None:
             return mono
@@ -53,7 +53,7 @@ def block_frames(rate: int) -> int:
 
 
 def waveform_chunks(recording: Recording, resample: StreamResampler) -> Iterator[np.ndarray]:
-    """All of a recording, `(time,)` float32, chunk by chunk. This is what both training and the device hear.
+    """All of a recording, `(time,)` float32, chunk by chunk; training and the device both use this.
 
     Raises what `Recording.blocks` raises.
     """

@@ -1,6 +1,6 @@
 """Augmented features of every recording, computed once: training then never waits for audio.
 
-A *copy* is one augmented version of a recording, kept as log-mel features (float16: the rounding, at most 0.004 at
+A *copy* is one augmented version of a recording, stored as log-mel features (float16: the rounding, at most 0.004 at
 these magnitudes, is far below any augmentation). Which copies a recording has depends on its content, its name and the
 settings alone (those of noise and rooms include what files there are), so folds, seeds and resumed runs share them.
 """

@@ -1,4 +1,4 @@
-"""Decoded, resampled recordings, kept once in a memory-mapped file so that training never waits for decoding."""
+"""Decoded, resampled recordings in one memory-mapped file, so that training never waits for decoding."""
 
 import functools
 import hashlib
@@ -65,7 +65,7 @@ def default_folder() -> Path:
     try:
         return Path(given or Path.home() / ".cache") / "ser"
     except RuntimeError as error:
-        raise InputError("no home folder to keep decoded audio in; give --cache FOLDER or set HOME") from error
+        raise InputError("no home folder for decoded audio; give --cache FOLDER or set HOME") from error
 
 
 def open_cache(utterances: Iterable[Utterance], sample_rate: int, folder: Path | None = None) -> AudioCache:

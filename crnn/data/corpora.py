@@ -1,7 +1,7 @@
 """Readers for emotional-speech corpora as their owners distribute them (or re-encoded as flac, ogg, ...).
 
-A reader walks a folder, understands file names, and returns utterances; it decodes nothing. What it cannot
-understand is reported in `Corpus.skipped`, never dropped without a word.
+A reader walks a folder, parses file names, and returns utterances; it decodes nothing. A file that it cannot parse is
+reported in `Corpus.skipped`.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Utterance:
     part: str | None = None
     """train, dev or test, where the owner of the recordings has divided them"""
     key: str | None = None
-    """What tells it from the corpus's other recordings, where the file name alone does not"""
+    """Unique within the corpus, where the file name alone is not"""
     segment: tuple[float, float | None] | None = None
     """Start and end within the file in seconds; end None: to its end; None: the whole file"""
 
@@ -113,17 +113,17 @@ def read_corpus(name: str, root: Path) -> Corpus:
     )
     copies = _copies(utterances)
     if copies:
-        copy, kept = next(iter(copies.items()))
+        copy, original = next(iter(copies.items()))
         log.warning(
             "%d of %d %s files are identical copies of others and left out (%s is %s)",
-            len(copies), len(utterances), name, copy, kept,
+            len(copies), len(utterances), name, copy, original,
         )  # fmt: skip
         skipped |= dict.fromkeys(map(str, copies), "an identical copy of another file of this name")
     return Corpus(name, tuple(u for u in utterances if u.path not in copies), skipped)
 
 
 def _copies(utterances: list[Utterance]) -> dict[Path, Path]:
-    """File -> the file of the same name, kept, that it equals byte for byte. Raises InputError if they differ."""
+    """File -> the file of the same name that it equals byte for byte. Raises InputError if they differ."""
     named = defaultdict(list)
     for u in utterances:
         named[u.name].append(u.path)

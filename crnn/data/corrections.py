@@ -1,9 +1,9 @@
-"""What a person has corrected of the loop's answers (edge.feedback.store), as recordings to learn from. No torch.
+"""Recordings whose answers a person corrected (edge.feedback.store), as a corpus to train on. No torch.
 
     corrections:FOLDER      FOLDER/corrected/EMOTION/SPEAKER_*.wav, left by python -m edge.page --corrections FOLDER
 
-They are a corpus of their own that is added to whatever a protocol trains on, and to nothing else: they come from one
-or few people in one home, chosen because the model was unsure of them, so no figure about anybody may rest on them.
+They are added to the training recordings of any protocol, and to nothing else: they come from few people in one home
+and were chosen because the model was unsure, so they must not be part of any figure.
 """
 
 import logging
@@ -20,7 +20,7 @@ from crnn.run_config import LAYOUT
 log = logging.getLogger(__name__)
 
 CORRECTIONS = "corrections"
-"""The corpus that they are"""
+"""Name of the corpus"""
 CORRECTED = "corrected"
 """Folder inside the one that the loop was given"""
 
@@ -33,7 +33,7 @@ def read_corrections(folder: Path) -> Corpus:
 
 
 def scan_corrections(folder: Path) -> tuple[Corpus, list[str]]:
-    """The same, with what is wrong as lines in place of an error."""
+    """The same, with everything that is wrong as lines in place of an error."""
     made = Path(folder) / CORRECTED
     require(
         made.is_dir() and any(path.is_file() for path in made.rglob("*")),
@@ -49,14 +49,14 @@ def as_correction(utterance: Utterance) -> Utterance:
 
 
 def learnable(corrections: Iterable[Utterance], labels: Iterable[str]) -> tuple[Utterance, ...]:
-    """Those of an emotion among `labels`; others are told and left out. Raises InputError if none is left."""
+    """Those of an emotion among `labels`; others are logged and left out. Raises InputError if none is left."""
     corrections, labels = list(corrections), tuple(labels)
     others = Counter(u.emotion for u in corrections if u.emotion not in labels)
-    told = ", ".join(f"{count} {emotion}" for emotion, count in sorted(others.items()))
+    counts = ", ".join(f"{count} {emotion}" for emotion, count in sorted(others.items()))
     require(
         sum(others.values()) < len(corrections) or not corrections,
-        f"no correction has an emotion of this protocol: there are {told}, it knows {', '.join(labels)}",
+        f"no correction has an emotion of this protocol: there are {counts}, it knows {', '.join(labels)}",
     )
     if others:
-        log.warning("corrections left out, for this protocol has no such emotion: %s", told)
+        log.warning("corrections left out, for this protocol has no such emotion: %s", counts)
     return tuple(u for u in corrections if u.emotion in labels)

@@ -1,4 +1,4 @@
-"""CREMA-D's tables beside its recordings: who the actors are, and what listeners heard. No torch."""
+"""CREMA-D's tables beside its recordings: the actors' sexes and the listeners' votes. No torch."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ Votes = tuple[tuple[str, float], ...]
 def actor_sexes(root: Path) -> dict[str, str]:
     """Actor -> female or male, from `VideoDemographics.csv`; empty where that is not beside the recordings.
 
-    Raises InputError, naming file and line, if the table is there and cannot be understood.
+    Raises InputError, naming file and line, if the table is there and cannot be read.
     """
     sexes = {}
     rows = _rows(root, "VideoDemographics.csv", ("actorid", "sex"))
@@ -30,10 +30,10 @@ def actor_sexes(root: Path) -> dict[str, str]:
 
 
 def voice_votes(root: Path) -> dict[str, Votes]:
-    """Clip -> votes of the listeners who heard the voice alone (row ids that begin with 1), shares that sum to 1.
+    """Clip -> votes of the listeners of the voice alone (row ids that begin with 1), shares that sum to 1.
 
     `tabulatedVotes.csv` holds the counts; `summaryTable.csv` the majority, used where a clip has no counts.
-    Raises InputError, naming file and line, if a table is there and cannot be understood.
+    Raises InputError, naming file and line, if a table is there and cannot be read.
     """
     votes: dict[str, Votes] = {}
     for _, row in _rows(root, "summaryTable.csv", ("filename", "voicevote")):

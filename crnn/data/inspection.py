@@ -1,4 +1,4 @@
-"""What there is to say about recordings before anyone trains on them: sound, doubles, labels, splits. No torch."""
+"""What `crnn.check` measures: levels, clipping, repeated audio, suspicious labels, possible splits. No torch."""
 
 import logging
 from collections import Counter, defaultdict
@@ -40,7 +40,7 @@ NAMES_REPEAT = 0.2
 
 @dataclass(frozen=True)
 class Sound:
-    """What one recording sounds like."""
+    """What is measured of one recording."""
 
     seconds: float
     rate: int
@@ -57,9 +57,9 @@ class Sound:
     above_noise_db: float
     """dB from its quietest 50 ms frames to those that hold speech"""
     digest: str
-    """Of what training would hear: `crnn.data.audio.audio_hash`"""
+    """`crnn.data.audio.audio_hash` of the samples that training would use"""
     words: np.ndarray
-    """Of the same: `crnn.data.near_copies.words`"""
+    """`crnn.data.near_copies.words` of the same samples"""
 
 
 def listen(utterance: Utterance, reader: ClipReader) -> Sound:

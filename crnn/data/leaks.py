@@ -8,8 +8,8 @@ from crnn.data.splits import LeakError, Split
 
 
 def check_leaks(split: Split, audio_hashes: Mapping[str, str], near: Iterable[NearCopy] = ()) -> list[str]:
-    """Refuse a split whose sets share a speaker (unless it says that it is speaker-dependent), a recording, a near copy
-    of one, or a stretch of one.
+    """Refuse a split whose sets share a speaker (unless the split is declared speaker-dependent), a recording, a near
+    copy of one, or a stretch of one.
 
     `audio_hashes` maps an utterance's name to the hash of its decoded samples; `near`: near copies among the
     utterances (`crnn.data.near_copies`). Returns a line for each pair of names that hold the same audio *within* one
@@ -29,11 +29,11 @@ def check_leaks(split: Split, audio_hashes: Mapping[str, str], near: Iterable[Ne
     # name, name, and what they have in common
     pairs = [(first.setdefault(audio_hashes[u.name], u.name), u.name, "are the same audio") for _, u in members]
     pairs += [(one.name, other.name, "overlap") for one, other in overlapping(u for _, u in members)]
-    told = {frozenset(pair) for *pair, _ in pairs}
+    known = {frozenset(pair) for *pair, _ in pairs}
     pairs += [
         (copy.first, copy.second, f"are one take (their waveforms correlate at {copy.correlation:.2f})")
         for copy in near
-        if {copy.first, copy.second} <= part_of.keys() and frozenset((copy.first, copy.second)) not in told
+        if {copy.first, copy.second} <= part_of.keys() and frozenset((copy.first, copy.second)) not in known
     ]
     for one, other, what in pairs:
         if part_of[one] != part_of[other]:

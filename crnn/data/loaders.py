@@ -20,7 +20,7 @@ from crnn.run_config import LossConfig, RunConfig
 def target_matrix(utterances: Sequence[Utterance], labels: Sequence[str], loss: LossConfig) -> Tensor:
     """Target probabilities `(n, n_classes)` float32: one-hot intended labels, or the listeners' votes.
 
-    Where votes are asked for, recordings of corpora without votes keep their intended label. Raises InputError if no
+    Where votes are asked for, recordings of corpora without votes have their intended label. Raises InputError if no
     recording has votes, or one of a corpus that has them has none inside the label set.
     """
     matrix = torch.zeros(len(utterances), len(labels))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from crnn.errors import require
 
-RESERVED = "uncertain"  # what a decision is called where no emotion is sure enough
+RESERVED = "uncertain"  # the decision where no emotion is sure enough
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none", "null", "nil", "(none)", "(null)"})
 """How programs write that there is no value"""
 TRUTH = frozenset({"true", "false", "yes", "no"})
@@ -57,7 +57,7 @@ def emotion_name(text: str, where: str) -> str:
     """
     name = _name(text, where).lower()
     require(len(name) <= LONGEST, f"{where} {name[:LONGEST]!r}: give up to {LONGEST} printable characters")
-    require(name != RESERVED, f"{where} {name!r}: this word is kept for decisions that are not sure; use another")
+    require(name != RESERVED, f"{where} {name!r}: this word is reserved for decisions that are not sure; use another")
     require(
         any(unicodedata.category(c)[0] == "L" for c in name) and not _is_number(name),
         f"{where} {name!r} is a number or a sign; write the emotion's name",
@@ -133,7 +133,7 @@ def _likenesses(name: str) -> set[tuple[str, ...]]:
     for foreign, plain in TYPED.items():
         typed |= {form.replace(foreign, plain) for form in typed}
     alike = {likeness(form) for form in typed}
-    # Digits keep their order (1-11 and 11-1 are two), and so do initials.
+    # The order of digits (1-11 and 11-1) and of initials counts.
     words = {key for key in alike if len(key) > 1 and all(len(word) > 1 and word.isalpha() for word in key)}
     return alike | {tuple(sorted(key)) for key in words}
 

@@ -13,22 +13,22 @@ import numpy as np
 
 RATE = 4000
 """Hz, of the signal that is compared: every codec keeps what is below 2 kHz"""
-N_FFT, HOP = 512, 40
+N_FFT, STEP = 512, 40
 """Samples at RATE: 128 ms windows every 10 ms, so that a shift of a few ms changes few signs"""
 LAG = 5
-"""Hops between the two spectra whose difference is taken"""
+"""Windows between the two spectra whose difference is taken"""
 BANDS = np.geomspace(180.0, 1900.0, 26)
 """Hz, edges of 25 bands: 24 differences, 24 bits"""
 LOUD_DB = 20.0
 """dB below a recording's loudest window: softer windows are left out, noise decides their signs"""
 COMMON = 40
-"""A word that more recordings than this share tells nothing"""
+"""A word that more recordings than this share is ignored"""
 HITS = 2
 """Words shared at one offset that make a candidate"""
 MIN_CORRELATION = 0.85
 """Of the two waveforms over what they share. Copies have 0.9 and more, other takes 0.4 at most, short generated voices
 0.75"""
-SLACK = 2 * HOP
+SLACK = 2 * STEP
 """Samples at RATE by which the offset that the words give may be wrong"""
 FINE = 4
 """Offsets tried per sample at RATE"""
@@ -60,8 +60,8 @@ def low_band(waveform: np.ndarray, sample_rate: int, lowest: float = 300.0) -> n
 def words(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """`waveform (time,)` -> `(frames,)` int64: 24-bit words of its windows, -1 where a window is too soft."""
     low = low_band(waveform, sample_rate, lowest=100.0)
-    low = np.pad(low, (N_FFT // 2, N_FFT // 2 + HOP))
-    frames = np.lib.stride_tricks.sliding_window_view(low, N_FFT)[::HOP] * np.hanning(N_FFT).astype(np.float32)
+    low = np.pad(low, (N_FFT // 2, N_FFT // 2 + STEP))
+    frames = np.lib.stride_tricks.sliding_window_view(low, N_FFT)[::STEP] * np.hanning(N_FFT).astype(np.float32)
     spectra = np.fft.rfft(frames, axis=1)
     power = np.square(spectra.real) + np.square(spectra.imag)
     edges = np.round(BANDS / RATE * N_FFT).astype(int)
@@ -117,7 +117,7 @@ def correlation(first: np.ndarray, second: np.ndarray, shift: int) -> float:
 
     `shift`: windows by which it is later in the second. 0 where they share less than half of the shorter.
     """
-    offset = shift * HOP
+    offset = shift * STEP
     start, end = max(0, -offset), min(len(first), len(second) - offset)
     if end - start < max(1, MIN_OVERLAP * min(len(first), len(second))):
         return 0.0
@@ -138,7 +138,7 @@ def correlation(first: np.ndarray, second: np.ndarray, shift: int) -> float:
 def near_copies(
     fingerprints: Mapping[str, np.ndarray], waveform: Callable[[str], np.ndarray], sample_rate: int
 ) -> list[NearCopy]:
-    """Near copies among recordings, given their `words` and a way to hear those that are candidates."""
+    """Near copies among recordings, given their `words` and a function that gives the waveform of a candidate."""
     found = []
     for (first, second), shift in sorted(candidates(fingerprints).items()):
         one, other = (low_band(waveform(name), sample_rate) for name in (first, second))

@@ -5,9 +5,9 @@
     audiofolder:PATH  Hugging Face: metadata.csv or metadata.jsonl (file_name, emotion or label, speaker and the
                       optional columns above), or paths as with folder:, both optionally below train, validation, test
 
-A list that cannot be right (an unknown file, an empty cell, a file under two labels, one person spelt in two ways) is
-refused with its row; a file in a folder that cannot be used is reported in `Corpus.skipped`. Names are cleaned
-(`crnn.data.names`), nothing is renamed: the model's classes are the user's own words, in alphabetical order.
+A list with a mistake (an unknown file, an empty cell, a file under two labels, one person spelt in two ways) is refused
+with its row; a file in a folder that cannot be used is reported in `Corpus.skipped`. Names are cleaned
+(`crnn.data.names`) and not translated: the model's classes are the user's own words, in alphabetical order.
 """
 
 import logging
@@ -140,7 +140,7 @@ def _from_paths(root: Path, layout: str, below_splits: bool, skipped: dict[str, 
 def _from_metadata(root: Path, listings: list[Path], problems: list[str], skipped: dict[str, str]) -> list[Entry]:
     folders = [listing.parent for listing in listings]
     for folder in set(folders):
-        require(folders.count(folder) == 1, f"{folder}: holds metadata.csv and metadata.jsonl; keep one of them")
+        require(folders.count(folder) == 1, f"{folder}: holds metadata.csv and metadata.jsonl; remove one of them")
     entries = []
     for listing in listings:
         for entry in _found(listing, "file_name", problems):
@@ -190,7 +190,7 @@ def _require_agreement(rows: list[Row], name: str, other: str) -> None:
             require(
                 [likeness(clean(cell)) for cell in said] == [likeness(clean(cell)) for cell in (one, two)],
                 f"{where}: {name} {one} with {other} {two}, but {' with '.join(said)} in {earlier}; the two columns "
-                "contradict each other: keep the right one",
+                "contradict each other: remove the wrong one",
             )
 
 

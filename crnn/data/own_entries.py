@@ -13,7 +13,7 @@ from crnn.data.names import clean, emotion_name, is_missing, speaker_name, spell
 from crnn.errors import InputError, require
 
 OWN = "own"
-"""The corpus that own recordings are"""
+"""Name of the corpus of own recordings"""
 PARTS = {"train": "train", "training": "train"}
 PARTS |= dict.fromkeys(("validation", "valid", "val", "dev"), "dev")
 PARTS |= dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")

@@ -43,7 +43,7 @@ def own_split(name: str, fold: int, utterances: list[Utterance], speaker_depende
 
 def _by_speaker(name: str, fold: int, utterances: list[Utterance]) -> dict[str, str]:
     """Every fifth speaker tests, in the order of a hash; development speakers are cut from the others. Speakers who are
-    heard in one stretch of a recording (overlapping segments) stay together."""
+    in one stretch of a recording (overlapping segments) stay together."""
     leader = joined(
         {u.speaker_id for u in utterances}, [(a.speaker_id, b.speaker_id) for a, b in overlapping(utterances)]
     )

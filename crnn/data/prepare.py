@@ -34,11 +34,11 @@ class Prepared:
     split: Split
     cache: AudioCache
     skipped: dict[str, str] = field(default_factory=dict)
-    """File -> why it takes no part"""
+    """File -> why it is left out"""
 
 
 def given_folders(entries: list[str]) -> dict[str, str]:
-    """What `--data` was given, by corpus; own recordings keep the kind of their layout.
+    """Values of `--data` by corpus; that of own recordings still names the kind of their layout.
 
     >>> given_folders(["ravdess:/recordings", "csv:mine.csv"])
     {'ravdess': '/recordings', 'own': 'csv:mine.csv'}
@@ -148,7 +148,7 @@ def cached_near_copies(cache: AudioCache, sample_rate: int, folder: Path | None 
     try:
         write_text(file, json.dumps({"digest": _digest(copies), "copies": copies}))
     except OSError as error:
-        log.warning("%s: not kept (%s); near copies are looked for again next time", file, error.strerror)
+        log.warning("%s: not stored (%s); near copies are searched for again next time", file, error.strerror)
     return found
 
 

@@ -1,10 +1,10 @@
-"""Named speaker-independent splits. No torch. The guard that refuses leaks is in `crnn.data.leaks`.
+"""Named speaker-independent splits. No torch. `crnn.data.leaks` refuses splits that leak.
 
 The speaker lists stand in `protocols.json` beside this file, with their sources:
 
 - ``corpus``, ``labels``: the corpus and the label set, in order; ``merge`` renames emotions first;
 - ``test``: the test speakers of each fold; ``dev``, ``train``: likewise where the source names them;
-- ``together``: speakers who are heard in each other's recordings and are never parted;
+- ``together``: speakers of the same recordings, who stay in one set;
 - ``open``: speakers the lists do not name are training or development speakers, not an error;
 - ``folds``: across corpora, the corpora trained on and tested on in each fold;
 - ``shared``: across corpora that differ in emotions, those a held-out corpus is judged on; training keeps all;
@@ -156,8 +156,8 @@ def _with_label_sets(split: Split, shared: list[str]) -> Split:
     labels = tuple(label for label in split.labels if any(label in emotions for emotions in trained.values()))
     judged = {u.corpus: trained.get(u.corpus, set(shared)) for _, members in split.sets() for u in members}
     sets = {corpus: tuple(label for label in labels if label in emotions) for corpus, emotions in judged.items()}
-    kept = {part: tuple(u for u in members if u.emotion in sets[u.corpus]) for part, members in split.sets()}
-    return replace(Split.of(split.protocol, split.fold, labels, kept), label_sets=sets)
+    members = {part: tuple(u for u in found if u.emotion in sets[u.corpus]) for part, found in split.sets()}
+    return replace(Split.of(split.protocol, split.fold, labels, members), label_sets=sets)
 
 
 def _complete(name: str, fold: int, facts: dict, parts: Mapping[str, list[Utterance]]) -> Split:

@@ -1,4 +1,4 @@
-"""A split: which recordings train, develop and test; and who develops where nobody says so. No torch."""
+"""A split: which recordings train, develop and test; and how development speakers are chosen. No torch."""
 
 import hashlib
 from collections import defaultdict
@@ -32,10 +32,10 @@ class Split:
     dev_unseen: tuple[Utterance, ...] = ()
     """Development speakers of held-out corpora: recipes may be chosen on them, epochs and thresholds not"""
     speaker_dependent: bool = False
-    """The same people are heard in all sets: the figures are about them alone"""
+    """The same people are in all sets: the figures are about them alone"""
     dev_of_train: bool = False
-    """Development recordings are other sentences of training speakers, where a corpus has too few speakers; nobody who
-    tests is heard in either"""
+    """Development recordings are other sentences of training speakers, where a corpus has too few speakers; test
+    speakers are in neither"""
     label_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Corpus -> the labels that its clips can have, where corpora differ in them; empty: every corpus has all"""
 
@@ -81,7 +81,7 @@ class Split:
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
     def describe(self, before: Iterable[str] = ()) -> dict:
-        """Plain values for the run folder (`split.json`); `before`: speakers whom the initial weights have heard."""
+        """Plain values for the run folder (`split.json`); `before`: speakers of the initial weights."""
         return {
             "protocol": self.protocol,
             "fold": self.fold,

@@ -44,7 +44,7 @@ def is_lfs_pointer(path: Path) -> bool:
 
 
 def read_text(file: Path) -> str:
-    """The text of a list. Raises InputError, naming the file, if it is none or its encoding cannot be told."""
+    """The text of a list. Raises InputError, naming the file, if it is no text or its encoding cannot be found out."""
     require(not is_lfs_pointer(file), f"{file}: a git-lfs pointer, not the file; run git lfs pull")
     data = file.read_bytes()
     require(
@@ -91,7 +91,7 @@ def column_name(name: str) -> str:
 def csv_rows(file: Path, text: str, problems: list[str], unnamed: bool = False) -> Iterator[Row]:
     """Rows of a csv with a header; a malformed row becomes a line in `problems`.
 
-    A row that ends early has empty cells there: Excel leaves them out. `unnamed`: keep a column without a name (as "").
+    A row that ends early has empty cells there: Excel leaves them out. `unnamed`: also columns without a name (as "").
 
     Raises InputError, naming file and line, if the whole cannot be read.
     """

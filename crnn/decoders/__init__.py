@@ -9,4 +9,4 @@ CONVERT = "if a player plays it, convert it: ffmpeg -i FILE out.wav"
 
 
 class NotDecodable(ValueError):
-    """Why a recording cannot be heard, in one line without its name."""
+    """Why a recording cannot be decoded, in one line without its name."""

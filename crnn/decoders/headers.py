@@ -89,7 +89,7 @@ def _wav(source: _Forward, order: Order) -> Header:
     source.skip(4)
     if source.take(4) != b"WAVE":
         raise NotDecodable("not readable as audio (a RIFF file that is no WAV)")
-    fmt, kept, long_size = b"", b"", None
+    fmt, chunks, long_size = b"", b"", None
     while True:
         head = source.take(8)
         name, size = head[:4], number(head[4:])
@@ -106,7 +106,7 @@ def _wav(source: _Forward, order: Order) -> Header:
         if name == b"ds64" and size >= 16:
             long_size = number(body[8:16])
         if name in (b"fmt ", b"fact"):
-            kept += head + body + b"\0" * (size % 2)
+            chunks += head + body + b"\0" * (size % 2)
     if len(fmt) < 14 or not any(fmt[2:4]):
         raise NotDecodable("not readable as audio (no format, or no channel, in its header)")
     if size == 0xFFFFFFFF and long_size is not None:
@@ -125,7 +125,7 @@ def _wav(source: _Forward, order: Order) -> Header:
         promised=None if unknown(size) else size,
         length=source.at,
         block=(align, number(fmt[18:20])) if codec in BLOCKS else (0, 0),
-        chunks=kept,
+        chunks=chunks,
         ambiguous=codec == PCM and 16 < bits <= 24 and width == 4 and number(fmt[:2]) != EXTENSIBLE,
     )
 

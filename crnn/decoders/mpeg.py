@@ -160,8 +160,8 @@ def _info(data: bytes, at: int) -> _Info:
 
 
 def _true_tag(found: _Scan, first: Frame, length: int) -> list[bytes]:
-    """A first frame that holds no sound but says how many follow. The encoder's own is kept, corrected, where it is
-    of all the frames: it also says which samples the encoder added at the ends."""
+    """A first frame that holds no sound but says how many follow. The encoder's own is used, corrected, where it
+    covers all the frames: it also says which samples the encoder added at the ends."""
     if first.layer != 3:
         return []
     flags = XING_FRAMES | XING_BYTES

@@ -19,7 +19,7 @@ from crnn.decoders.tags import tags_length
 from crnn.errors import InputError, require
 
 MIN_RATE, MAX_RATE = 4000, 192000
-"""Hz; from here on a number is no rate but a mistake, or a trap for whoever allocates for it"""
+"""Hz; a larger or smaller number in a header is a mistake, or an attack on the memory"""
 MAX_CHANNELS = 8
 MAX_SAMPLE = 100.0
 """Full scale is 1. Recorders of float samples leave room above it, but 40 dB are no loudness: integers were stored as
@@ -100,7 +100,7 @@ class Recording:
 
     @property
     def seconds(self) -> float | None:
-        """How long it is; None if only decoding tells."""
+        """s; None if only decoding shows it."""
         return None if self.frames is None else self.frames / self.rate
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
@@ -110,14 +110,14 @@ class Recording:
         that are not finite or far beyond full scale.
         """
         rest = np.zeros((0, self.channels), dtype=np.float32)
-        heard = False
+        any_block = False
         for block in self._decoded(frames):
-            heard = True
+            any_block = True
             rest = np.concatenate([rest, block]) if len(rest) else block
             if len(rest) >= frames:
                 yield rest[:frames]
                 rest = rest[frames:]
-        require(heard, f"{self._path}: holds no samples")
+        require(any_block, f"{self._path}: holds no samples")
         if len(rest):
             yield rest
 
@@ -188,9 +188,9 @@ class _Named:
 
 
 def check_format(what: str, rate: int, channels: int) -> None:
-    """Raises InputError, naming `what`, unless audio of `rate` Hz and so many channels can be heard."""
-    require(MIN_RATE <= rate <= MAX_RATE, f"{what}: {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be heard")
-    require(1 <= channels <= MAX_CHANNELS, f"{what}: {channels} channels; 1 to {MAX_CHANNELS} can be heard")
+    """Raises InputError, naming `what`, unless recordings of `rate` Hz and so many channels are supported."""
+    require(MIN_RATE <= rate <= MAX_RATE, f"{what}: {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz are supported")
+    require(1 <= channels <= MAX_CHANNELS, f"{what}: {channels} channels; 1 to {MAX_CHANNELS} are supported")
 
 
 def _parts(file: BinaryIO, path: Path) -> list[Callable[[], Decoder]]:
@@ -237,7 +237,7 @@ def _mpeg(file: BinaryIO, start: int, stop: int) -> Callable[[], Decoder]:
 
 def _few(parts: list[Callable[[], Decoder]]) -> list[Callable[[], Decoder]]:
     if len(parts) > MAX_PARTS:
-        raise NotDecodable(f"joined of {len(parts)} recordings; at most {MAX_PARTS} are heard")
+        raise NotDecodable(f"joined of {len(parts)} recordings; at most {MAX_PARTS} are supported")
     return parts
 
 

@@ -13,7 +13,7 @@ class Slices(io.RawIOBase):
     """A read-only file made of pieces: literal bytes, or (start, stop) of `file`.
 
     It never raises while it is read, because C code calls it that cannot pass an exception on: the first OSError is
-    kept in `error`, and the data end there.
+    stored in `error`, and the data end there.
     """
 
     def __init__(self, file: BinaryIO, pieces: Sequence[Piece]) -> None:

@@ -14,7 +14,7 @@ from crnn.decoders import CONVERT, NotDecodable
 from crnn.decoders.headers import unknown
 from crnn.decoders.slices import Slices
 
-# libsndfile plays a cut file without a word, but notes it in its log.
+# libsndfile plays a truncated file without an error, but notes it in its log.
 PROMISE = re.compile(r"^\s*(?:data|SSND|Data Size|BODY|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 UNKNOWN_FROM = 0x7F000000
 """Bytes: AIFF files from a pipe"""
@@ -96,7 +96,7 @@ def _quiet() -> Iterator[list[str]]:
     complaints: list[str] = []
     with _stderr, tempfile.TemporaryFile() as caught:
         try:
-            kept = os.dup(2)
+            saved = os.dup(2)
         except OSError:  # a daemon without one
             yield complaints
             return
@@ -104,8 +104,8 @@ def _quiet() -> Iterator[list[str]]:
             os.dup2(caught.fileno(), 2)
             yield complaints
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(saved, 2)
+            os.close(saved)
             if caught.seek(0, io.SEEK_END):
                 caught.seek(0)
                 for line in caught.read().splitlines(keepends=True):

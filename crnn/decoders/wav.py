@@ -18,7 +18,7 @@ IGNORED = 64
 """Bytes behind the samples that are neither a chunk nor a tag"""
 LOOKED_AT = 1 << 16
 SOUND = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"data")
-"""Chunks with sound: left out of what is heard they would be lost silently"""
+"""Chunks with sound: they must not be skipped without an error"""
 
 
 def locate(file: BinaryIO, start: int, stop: int) -> tuple[Header, int, int]:

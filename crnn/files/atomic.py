@@ -29,7 +29,9 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        if error.filename is None or error.filename == str(part):  # write() tells no name; ours would help nobody
+        if error.filename is None or error.filename == str(
+            part
+        ):  # write() names no file, and the temporary name helps nobody
             error.filename, error.filename2 = str(path), None
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Text from outside made fit to be shown: on a terminal, in a log, on a page. Standard library only."""
+"""Text from outside made safe to show: on a terminal, in a log, on a page. Standard library only."""
 
 from __future__ import annotations  # the doctor imports this under a Python that is too old, to say so
 

@@ -1,4 +1,4 @@
-"""Files that others may have written, read in bounded time and memory. Standard library only."""
+"""Files from outside, read in bounded time and memory. Standard library only."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ DIGITS = 20
 def open_regular(path: Path, follow: bool = True) -> int:
     """A descriptor of the regular file `path`, to be closed by the caller; `follow`: through a link as well.
 
-    Raises InputError for anything else, OSError if it cannot be opened. A pipe in its place cannot keep us waiting.
+    Raises InputError for anything else, OSError if it cannot be opened. A pipe in its place does not block.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))

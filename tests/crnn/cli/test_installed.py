@@ -37,5 +37,5 @@ def test_an_installed_package_names_commands():
 
 @pytest.mark.usefixtures("package")
 @pytest.mark.parametrize("text", ["train.py: no such file", "/home/me/train.py is a file", "my-train.py", "train.pyc"])
-def test_somebodys_files_keep_their_names(text):
+def test_names_of_other_files_are_not_changed(text):
     assert renamed(text) == text

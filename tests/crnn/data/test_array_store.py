@@ -129,9 +129,9 @@ def test_only_what_is_damaged_is_decoded_again(clips, tmp_path, caplog):
     file.write_bytes(data)
     with caplog.at_level(logging.INFO):
         open_cache(clips, RATE, tmp_path)
-    told = [r.getMessage() for r in caplog.records]
-    assert any("1 of 6 recordings damaged" in line for line in told)
-    assert any("decoding 1 recordings" in line for line in told)
+    messages = [r.getMessage() for r in caplog.records]
+    assert any("1 of 6 recordings damaged" in line for line in messages)
+    assert any("decoding 1 recordings" in line for line in messages)
 
 
 @settings(deadline=None, max_examples=40)
@@ -228,9 +228,9 @@ def test_a_damaged_read_only_cache_is_refused(clips, tmp_path):
 
 def test_a_full_disk_is_named_and_nothing_is_left(clips, tmp_path):
     with mounted_disk(tmp_path / "disk", "64k") as disk:
-        with pytest.raises(OSError, match="No space left") as told:
+        with pytest.raises(OSError, match="No space left") as raised:
             audio_of(clips, disk)
-        assert str(told.value.filename).endswith(".f32")
+        assert str(raised.value.filename).endswith(".f32")
         assert {path.suffix for path in disk.iterdir()} == {".lock"}
 
 
@@ -246,7 +246,7 @@ def test_augmentation_that_gives_nan_is_named(clips, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become an unknown user")
-def test_a_user_without_a_home_is_told_to_name_a_folder():
+def test_a_user_without_a_home_has_to_name_a_folder():
     code = "import os; from crnn.data import cache; os.setuid(12345); cache.default_folder()"
     without = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_CACHE_HOME")}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=without, capture_output=True, text=True)

@@ -72,7 +72,7 @@ def test_they_train_and_judge_nobody():
     assert split.corpora == (CORRECTIONS, "synthetic")
 
 
-def test_emotions_that_the_protocol_lacks_are_left_out_and_told(caplog):
+def test_emotions_that_the_protocol_lacks_are_left_out_and_logged(caplog):
     split = make_split("synthetic-demo", 0, [*studio(), *home(2), *home(3, "bored")])
     assert sum(u.corpus == CORRECTIONS for u in split.train) == 2
     assert "no such emotion: 3 bored" in caplog.text
@@ -117,9 +117,9 @@ def test_they_go_with_every_protocol(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory, voices) -> Path:
+def my_corrections(tmp_path_factory, voices) -> Path:
     """Six SYNTHETIC clips of a voice that trains, cut so that they are other recordings, as if they were corrected."""
-    folder = tmp_path_factory.mktemp("kept")
+    folder = tmp_path_factory.mktemp("corrections")
     for number, path in enumerate(sorted(voices.glob("Actor_05/*.wav"))[:6]):
         samples, rate = soundfile.read(path)
         emotion = ("angry", "sad")[number % 2]
@@ -129,24 +129,25 @@ def kept(tmp_path_factory, voices) -> Path:
     return folder
 
 
-def test_they_are_looked_at_like_other_recordings(kept):
-    found = check(f"corrections:{kept}", "", None, 0)
+def test_they_are_checked_like_other_recordings(my_corrections):
+    found = check(f"corrections:{my_corrections}", "", None, 0)
     assert (found["usable"], found["emotions"], found["split"]) == (6, {"angry": 3, "sad": 3}, None)
     assert found["problems"] == {}
-    assert "none: what was corrected only trains" in text(found)
+    assert "none: corrections only train" in text(found)
 
 
-def training(voices, kept, cache, out, *more) -> list:
+def training(voices, my_corrections, cache, out, *more) -> list:
     return [
-        *("train.py", *SMALL, "--data", f"synthetic:{voices}", f"corrections:{kept}", "--cache", cache, "--out", out),
+        *("train.py", *SMALL, "--data", f"synthetic:{voices}", f"corrections:{my_corrections}"),
+        *("--cache", cache, "--out", out),
         *("--optim.epochs", "1", *more),
     ]
 
 
-def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, kept, cache, tmp_path):
+def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, my_corrections, cache, tmp_path):
     """train.py with corrections, from the run in use; once more from there; and its bundle."""
     first, second = tmp_path / "first", tmp_path / "second"
-    done = script(*training(voices, kept, cache, first, "--init", small_run, "--json"))
+    done = script(*training(voices, my_corrections, cache, first, "--init", small_run, "--json"))
     assert done.returncode == 0, done.stderr[-2000:]
     metrics, before = json.loads(done.stdout), json.loads((small_run / "metrics.json").read_text())
     assert metrics["corpus"] == "corrections+synthetic"
@@ -157,7 +158,7 @@ def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, kept, ca
     assert "corrections:me" in split["heard"]["train"]
     assert sum(name.startswith("corrections/") for name in split["clips"]["train"]) == 6
 
-    again = script(*training(voices, kept, cache, second, "--init", first))
+    again = script(*training(voices, my_corrections, cache, second, "--init", first))
     assert again.returncode == 0, again.stderr[-2000:]
     made = make_bundle(first, tmp_path / "bundle", cache, "--formats", "onnx", "--prune", "0")
     assert made.returncode == 0, made.stderr[-2000:]
@@ -166,15 +167,15 @@ def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, kept, ca
     assert '"me' not in manifest, "nobody's name leaves with a bundle"
 
 
-def test_another_split_is_still_refused(voices, small_run, kept, cache, tmp_path):
+def test_another_split_is_still_refused(voices, small_run, my_corrections, cache, tmp_path):
     fewer = shutil.copytree(voices, tmp_path / "fewer")
     next(fewer.glob("Actor_05/*")).unlink()
-    refused = script(*training(fewer, kept, cache, tmp_path / "out", "--init", small_run))
+    refused = script(*training(fewer, my_corrections, cache, tmp_path / "out", "--init", small_run))
     one_clear_line(refused, "it has heard synthetic:", "go on under its own protocol, fold and recordings")
 
 
-def test_a_recording_of_a_judge_among_them_is_refused(voices, small_run, kept, cache, tmp_path):
-    leaking = shutil.copytree(kept, tmp_path / "kept")
+def test_a_recording_of_a_judge_among_them_is_refused(voices, small_run, my_corrections, cache, tmp_path):
+    leaking = shutil.copytree(my_corrections, tmp_path / "leaking")
     shutil.copy(next(voices.glob("Actor_01/*")), leaking / "corrected" / "sad" / f"me_{NAMES[20]}.wav")
     refused = script(*training(voices, leaking, cache, tmp_path / "out", "--init", small_run))
     one_clear_line(refused, "refusing to train", "are the same audio")

@@ -125,7 +125,7 @@ def test_corpora_take_their_share_of_an_epoch(counts, balance, n_items, epoch):
     drawn = np.bincount(groups[items], minlength=len(counts))
     shares = np.array(counts, dtype=float) ** (1 - balance)
     assert np.abs(drawn - n_items * shares / shares.sum()).max() <= len(counts)
-    for group, count in enumerate(counts):  # nothing is repeated before everything has been heard
+    for group, count in enumerate(counts):  # nothing is repeated before everything has been drawn
         times = np.bincount(items, minlength=len(groups))[groups == group]
         assert times.max() - times.min() <= 1, (count, times)
 

@@ -96,12 +96,12 @@ def test_they_are_looked_for_once_and_again_when_the_answer_is_damaged(voices, t
     _, audio = open_corpus("synthetic", str(voices), LAYOUT, RATE, tmp_path)
     one, other, *_ = audio.clips
     believable = json.dumps({"digest": "0" * 64, "copies": [[one, other, 0.9]]})
-    for damage in (None, "keep", "[[1, 2, 3]]", '[["a", "b", 0.9]]', believable, "{}", "[" * 100_000, "\0\0"):
+    for damage in (None, "intact", "[[1, 2, 3]]", '[["a", "b", 0.9]]', believable, "{}", "[" * 100_000, "\0\0"):
         caplog.clear()
-        if damage not in (None, "keep"):
+        if damage not in (None, "intact"):
             next(tmp_path.glob("near-*.json")).write_text(damage)
         assert cached_near_copies(audio, RATE, tmp_path) == []
-        assert ("looking for near copies" in caplog.text) == (damage != "keep")
+        assert ("looking for near copies" in caplog.text) == (damage != "intact")
 
 
 def test_the_guard_names_a_near_copy_in_two_sets_and_reports_one_within_a_set(voices):

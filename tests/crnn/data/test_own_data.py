@@ -170,7 +170,7 @@ BAD = {
         "line 4: .*a.wav is listed twice as joy and as fear, first in .*line 2",
     ),
     "listed twice": (f"{HEAD}a.wav,joy,anna\na.wav,joy,anna\n", "line 3: .*a.wav is listed twice, first in .*line 2"),
-    "kept word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain': this word is kept"),
+    "reserved word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain': this word is reserved"),
     "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", 'line 2: 4 cells below a header of 3 \\(path,emotion,speaker\\)'),
     "unknown split": ("path,emotion,speaker,split\na.wav,joy,anna,trian\n", "line 2: split 'trian' is none of"),
     "split in some rows": (
@@ -217,7 +217,7 @@ def test_lists_that_are_not_text_or_not_json(tmp_path):
         "line 3: not a JSON object",
     ]
     write(tmp_path, "file_name,label,speaker\n", "metadata.csv")
-    with pytest.raises(InputError, match=r"metadata.csv and metadata.jsonl; keep one"):
+    with pytest.raises(InputError, match=r"metadata.csv and metadata.jsonl; remove one"):
         read_own(f"audiofolder:{tmp_path}", LAYOUT)
 
 

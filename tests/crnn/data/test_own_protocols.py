@@ -57,7 +57,7 @@ def test_recordings_that_cannot_be_parted_say_what_to_do(utterances, fold, messa
             make_split("own-data", attempt, utterances)
 
 
-def test_the_owners_split_is_kept_and_its_leaks_are_found():
+def test_the_owners_split_is_used_and_its_leaks_are_found():
     given_split = people(4, part="train") + people(2, part="dev", first=4) + people(2, part="test", first=6)
     split = make_split("own-data", 0, given_split)
     assert [split.speakers(part) for part in ("dev", "test")] == [("s4", "s5"), ("s6", "s7")]

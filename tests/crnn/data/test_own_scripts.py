@@ -45,9 +45,9 @@ def test_from_a_list_to_a_stream(own, tmp_path, cache):
     assert json.loads(manifest)["labels"] == labels
     assert json.loads(manifest)["provenance"]["corpora_heard"] == ["own"]
     assert "voice1" not in manifest, "nobody's name leaves with a bundle"
-    heard = script("stream_infer.py", bundle, moved / rows[0][0], "--json")
-    assert heard.returncode == 0, heard.stderr
-    (segment,) = [e for e in map(json.loads, heard.stdout.splitlines()) if e["type"] == "segment"]
+    recognized = script("stream_infer.py", bundle, moved / rows[0][0], "--json")
+    assert recognized.returncode == 0, recognized.stderr
+    (segment,) = [e for e in map(json.loads, recognized.stdout.splitlines()) if e["type"] == "segment"]
     assert set(segment["probs"]) == set(labels)
 
 
@@ -78,7 +78,7 @@ def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
 
 def test_the_same_audio_on_two_sides_is_refused(own, tmp_path, cache):
     folder = shutil.copytree(own, tmp_path / "mine")
-    for speaker in range(2, 7):  # whoever tests, training or development hears this
+    for speaker in range(2, 7):  # whoever tests, training or development gets this
         shutil.copy(folder / "angry/voice1_00.wav", folder / f"angry/voice{speaker}_99.wav")
     result = script("train.py", *arguments(f"folder:{folder}", tmp_path / "run", cache))
     one_clear_line(result, "refusing to train", "voice1_00.wav", "are the same audio")

@@ -131,7 +131,7 @@ def test_iemocap_parts_no_session_and_merges_excited():
     assert {u.emotion for u in split.train} == {"happy"}
 
 
-def test_hash_tells_who_is_where_and_not_in_which_folder():
+def test_the_hash_depends_on_the_sets_and_not_on_the_folder():
     utterances = people("ravdess-luna5")
     moved = [replace(u, path=Path("/elsewhere") / f"{u.path.stem}.flac") for u in utterances]
     assert make_split("ravdess-luna5", 0, moved).hash == make_split("ravdess-luna5", 0, utterances).hash

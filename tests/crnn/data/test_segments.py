@@ -22,7 +22,7 @@ RATE = 16000
 
 @pytest.fixture
 def long_file(tmp_path) -> Path:
-    """Ten seconds whose samples tell where they are."""
+    """Ten seconds whose samples are their position."""
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 10 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "long.wav", noise, RATE, subtype="FLOAT")
     return tmp_path / "long.wav"

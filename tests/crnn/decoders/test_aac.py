@@ -26,7 +26,7 @@ def m4a(samples: np.ndarray, rate: int, path, container: str = "mp4") -> None:
 
 @pytest.mark.parametrize("container", ["mp4", "adts", "matroska"])
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_aac_is_heard_like_the_rest(tmp_path, container, rate):
+def test_aac_is_decoded_like_the_rest(tmp_path, container, rate):
     x = voice(2, rate)
     m4a(x, rate, tmp_path / "a.wav", container)
     waveform = read_audio(tmp_path / "a.wav", RATE)

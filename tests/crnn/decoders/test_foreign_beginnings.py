@@ -47,7 +47,7 @@ def layer2(frames: int) -> bytes:
     return made
 
 
-def test_layer_2_whose_length_can_only_be_guessed_is_heard_whole(tmp_path, capfd):
+def test_layer_2_whose_length_can_only_be_guessed_is_decoded_whole(tmp_path, capfd):
     path = tmp_path / "a.mp2"
     path.write_bytes(layer2(60))
     samples, rate = decode(path)
@@ -64,7 +64,7 @@ def test_formats_whose_cuts_go_unnoticed_are_to_be_converted(tmp_path, container
     refused(path, "convert it: ffmpeg")
 
 
-def test_what_follows_a_w64_file_is_not_heard_as_samples(tmp_path):
+def test_what_follows_a_w64_file_is_not_decoded_as_samples(tmp_path):
     path = tmp_path / "a.w64"
     data = encoded(voice(), format="W64", subtype="PCM_16")
     path.write_bytes(data + data)

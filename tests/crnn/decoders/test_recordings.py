@@ -1,4 +1,4 @@
-"""Recordings of every kind are heard to their real end, alike in training and on the device, or refused in one line."""
+"""Recordings of every kind are decoded to their end, alike in training and on the device, or refused in one line."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ ONE_CHANNEL = {"GSM610", "G721_32"}
 
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 1), (44100, 2), (48000, 1)])
-def test_training_and_device_hear_the_same_samples(tmp_path, container, subtype, rate, channels):
+def test_training_and_device_get_the_same_samples(tmp_path, container, subtype, rate, channels):
     if subtype in ONE_CHANNEL:
         channels = 1
     if (container, subtype) == ("OGG", "OPUS") and rate == 44100:
@@ -66,7 +66,7 @@ def read_at_once(path) -> tuple[np.ndarray, int]:
 
 @pytest.mark.parametrize("rate", [16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT", "AVERAGE"])
-def test_mp3_without_its_length_is_heard_whole(tmp_path, capfd, rate, mode):
+def test_mp3_without_its_length_is_decoded_whole(tmp_path, capfd, rate, mode):
     data = mp3(voice(3, rate), rate, mode)
     (tmp_path / "with.mp3").write_bytes(data)
     (tmp_path / "without.mp3").write_bytes(without_tag(data))
@@ -95,7 +95,7 @@ def test_untagged_mp3_cut_within_a_frame_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("between", [b"", id3v1(), id3v2(), ape(), id3v1() + id3v2(), bytes(777), ape() + id3v1()])
-def test_joined_mp3_files_are_heard_whole(tmp_path, capfd, between):
+def test_joined_mp3_files_are_decoded_whole(tmp_path, capfd, between):
     first, second = mp3(voice(2, seed=1)), mp3(voice(1, seed=2))
     path = tmp_path / "joined.mp3"
     path.write_bytes(id3v2() + first + between + second + id3v1())
@@ -126,7 +126,7 @@ def test_mp3_with_foreign_bytes_in_it_is_refused(tmp_path):
     refused(path, "damaged .* are no MPEG audio")
 
 
-def test_mp3_that_begins_within_a_frame_is_heard(tmp_path, capfd):
+def test_mp3_that_begins_within_a_frame_is_decoded(tmp_path, capfd):
     data = without_tag(mp3(voice(2)))
     path = tmp_path / "a.mp3"
     path.write_bytes(data[100:])
@@ -144,7 +144,7 @@ def test_mp3_inside_a_wav_file(tmp_path):
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-def test_ogg_streams_one_after_the_other_are_heard_whole(tmp_path, subtype):
+def test_ogg_streams_one_after_the_other_are_decoded_whole(tmp_path, subtype):
     path = tmp_path / "a.ogg"
     parts = [encoded(voice(s, seed=seed), format="OGG", subtype=subtype) for seed, s in enumerate((1, 2, 0.5))]
     path.write_bytes(b"".join(parts))
@@ -187,7 +187,7 @@ def test_ogg_cut_between_pages_or_without_one_is_refused(tmp_path):
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
 @pytest.mark.parametrize("seconds", [0.01, 1.0, 1.3])
-def test_flac_from_a_pipe_is_heard_whole(tmp_path, subtype, seconds):
+def test_flac_from_a_pipe_is_decoded_whole(tmp_path, subtype, seconds):
     whole = encoded(voice(seconds), format="FLAC", subtype=subtype)
     for name, data in {"whole": whole, "pipe": without_length(whole), "tag": id3v2() + whole + id3v1()}.items():
         (tmp_path / name).write_bytes(data)
@@ -202,13 +202,13 @@ def test_flac_that_was_cut_is_refused(tmp_path_factory, share, known):
     refused(path, "truncated")
 
 
-def test_joined_flac_files_are_heard_whole(tmp_path):
+def test_joined_flac_files_are_decoded_whole(tmp_path):
     path = tmp_path / "a.flac"
     path.write_bytes(encoded(voice(1), format="FLAC") + without_length(encoded(voice(0.5, seed=1), format="FLAC")))
     assert len(read_audio(path, RATE)) == 1.5 * RATE
 
 
-def test_check_tells_of_every_kind_without_a_crash(tmp_path, capsys):
+def test_check_reports_every_kind_without_a_crash(tmp_path, capsys):
     folder = tmp_path / "angry"
     folder.mkdir()
     for number, (container, subtype) in enumerate(KINDS):

@@ -1,4 +1,4 @@
-"""Headers that are wrong, names that lie, samples that are none: heard whole, or refused in one line."""
+"""Headers that are wrong, names that lie, samples that are none: decoded whole, or refused in one line."""
 
 import os
 
@@ -127,7 +127,7 @@ def test_absurd_floats_are_refused(tmp_path, container, subtype, rate, channels,
     refused(tmp_path / "a", part)
 
 
-def test_floats_above_full_scale_are_heard_as_they_are(tmp_path):
+def test_floats_above_full_scale_are_decoded_as_they_are(tmp_path):
     x = 20 * voice(1)
     soundfile.write(tmp_path / "a.wav", x, RATE, subtype="FLOAT")
     assert np.array_equal(read_audio(tmp_path / "a.wav", RATE), x[:, 0])
@@ -161,7 +161,7 @@ def test_places_that_are_no_recordings(tmp_path):
     refused(tmp_path / "a.raw", "raw audio has no header; pipe it")
 
 
-def test_a_link_and_a_name_in_latin_1_are_heard(tmp_path):
+def test_a_link_and_a_name_in_latin_1_are_decoded(tmp_path):
     real = os.fsencode(tmp_path) + b"/stimme\xfc.wav"
     with open(real, "wb") as file:  # noqa: PTH123
         file.write(wav(voice(1)))

@@ -251,7 +251,7 @@ def test_raw_floats_that_are_no_samples_are_refused(value):
     ("rate", "channels"), [(0, 1), (100_000_000_000, 1), (16000, 0), (16000, 1_000_000_000_000), (3999, 1)]
 )
 def test_a_format_that_nobody_records_is_refused(rate, channels):
-    with pytest.raises(InputError, match="standard input: .* can be heard"):
+    with pytest.raises(InputError, match="standard input: .* are supported"):
         list(sources.from_raw(io.BytesIO(bytes(100)), rate, channels, 16000))
 
 
