@@ -38,6 +38,7 @@ def functionals(
             rows.append(smile.process_signal(at_level(waveform) if same_level else waveform, sample_rate).to_numpy()[0])
             if number % 1000 == 0:
                 log.info("%s of %s: %d of %d clips", name, corpus, number, len(names))
+        file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as out:
             np.save(out, np.nan_to_num(np.stack(rows).astype(np.float32)))
     return dict(zip(names, np.load(file), strict=True))

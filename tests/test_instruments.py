@@ -1,0 +1,181 @@
+"""Every instrument of benchmarks/ runs on a small trained run: what it writes has the figures it names."""
+
+import argparse
+import shutil
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy import across_corpora, baselines, robustness, within_corpus
+from benchmarks.accuracy.conditions import gain
+from benchmarks.accuracy.functionals import functionals
+from benchmarks.adaptation import enrolment
+from benchmarks.device import false_alarms, live_label, nonspeech, stages
+from benchmarks.export import compression
+from benchmarks.harness import corpora, jobs, plots, recipes, train_runs
+from benchmarks.harness.jobs import Job
+from benchmarks.harness.results import rows_of
+from crnn.data import prepare as preparation
+from edge.bundle import PRETRAINED, Bundle
+from edge.enroll.fit import Strength
+from edge.export.trained import load_trained
+from edge.stream.live_label import SmoothingConfig
+
+
+@pytest.fixture
+def job(small_run, tmp_path, monkeypatch) -> Job:
+    """A finished run in a folder of its own: instruments store their evaluation there."""
+    made = Job("small", "synthetic-demo", 0, 0)
+    for module in (jobs, within_corpus, across_corpora):
+        monkeypatch.setattr(module, "RUNS", tmp_path)
+    shutil.copytree(small_run, tmp_path / made.name)
+    monkeypatch.setattr(recipes, "jobs", lambda *_: [made])
+    monkeypatch.setattr(corpora, "sexes", lambda names: {})
+    return made
+
+
+@pytest.fixture
+def prepared(job) -> preparation.Prepared:
+    trained = load_trained(job.folder)
+    return preparation.prepare(trained.config, trained.data)
+
+
+def run(instrument, monkeypatch, *arguments) -> None:
+    monkeypatch.setattr(sys, "argv", [instrument.__file__, *map(str, arguments)])
+    instrument.main()
+
+
+def test_within_a_corpus_every_scheme_and_mode_is_a_row_and_the_folds_are_pooled(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(within_corpus, "RESULTS", tmp_path)
+    monkeypatch.setattr(within_corpus, "SCHEMES", ("float32",))
+    run(within_corpus, monkeypatch, "--protocols", job.protocol)
+    rows = rows_of(tmp_path / "accuracy.json")
+    wanted = {(scheme, mode) for scheme in within_corpus.SCHEMES for mode in within_corpus.MODES}
+    assert {(row["scheme"], row["mode"]) for row in rows} == wanted
+    assert all(0 <= row["uar"] <= 1 and row["n_clips"] > 0 for row in rows)
+    within_corpus.pool(job.recipe, job.protocol)
+    if recipes.n_folds(job.protocol) == 1:
+        assert len(rows_of(tmp_path / "accuracy_pooled.json")) == len(wanted)
+        assert len(rows_of(tmp_path / "confidence.json")) == 1
+
+
+def test_across_corpora_each_tested_corpus_has_figures_and_is_evaluated_once(job, monkeypatch):
+    figures = across_corpora.evaluated(job)
+    assert set(figures) == {"synthetic"}
+    assert set(within_corpus.KEYS) <= figures["synthetic"].keys()
+    monkeypatch.setattr(across_corpora, "load_trained", None)
+    assert across_corpora.evaluated(job) == figures
+
+
+def test_robustness_states_what_each_condition_costs(job, tmp_path, monkeypatch, voices):
+    monkeypatch.setenv("SER_DATA", str(voices))
+    clean = ("clean", ""), lambda waveform, rng: waveform
+    monkeypatch.setattr(robustness, "conditions", lambda _: dict([clean, (("gain", "-30 dB"), gain(-30))]))
+    out = tmp_path / "robustness.json"
+    for _ in range(2):  # the second time nothing is measured again
+        run(robustness, monkeypatch, "--protocol", job.protocol, "--out", out)
+    rows = rows_of(out)
+    assert [(row["condition"], row["uar_clean"] - row["uar_lost"] == row["uar"]) for row in rows] == [
+        ("clean", True),
+        ("gain", True),
+    ]
+    assert rows[0]["uar_lost"] == 0
+
+
+def test_the_baseline_is_chosen_on_development_speakers(job, tmp_path, monkeypatch):
+    data = load_trained(job.folder).data
+
+    def loudness(cache, corpus, name, sample_rate, same_level):
+        return {clip: np.array([np.std(cache.waveform(clip)), np.max(cache.waveform(clip))]) for clip in cache.clips}
+
+    monkeypatch.setattr(baselines, "functionals", loudness)
+    monkeypatch.setattr(corpora, "folders", lambda protocol, fold: data)
+    out = tmp_path / "baselines.json"
+    baselines.run_fold(job.protocol, 0, "eGeMAPSv02", out)
+    (row,) = rows_of(out)
+    assert row["C"] in baselines.C_VALUES
+    assert 0 <= row["uar"] <= 1
+
+
+def test_functionals_are_computed_once_for_each_clip_of_a_corpus(tmp_path, monkeypatch):
+    pytest.importorskip("opensmile", reason="needs opensmile")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32) / 10
+    cache = SimpleNamespace(clips={"a/1": 0, "b/1": 0}, hashes={"a/1": "x", "b/1": "y"}, waveform=lambda name: noise)
+    made = functionals(cache, "a", "eGeMAPSv02", 16000)
+    assert made["a/1"].shape == (88,)
+    assert np.isfinite(made["a/1"]).all()
+    cache.waveform = None
+    assert np.array_equal(functionals(cache, "a", "eGeMAPSv02", 16000)["a/1"], made["a/1"])
+
+
+def test_enrolment_judges_on_clips_that_were_not_enrolled(job, prepared):
+    material = enrolment.material(job, "test")
+    voice = material.voices[0]
+    for enrolled, judged in enrolment.draws_of(material, voice, "neutral", 1, 2):
+        assert len(enrolled) == 1
+        assert not set(enrolled) & set(judged)
+        assert set(material.voices[judged]) == {voice}
+    tally = enrolment.Tally()
+    enrolment.judge(material, "neutral", 1, 2, Strength(), tally)
+    row = tally.row()
+    assert row["n_speakers"] + row["n_speakers_too_few_clips"] == len({u.speaker for u in prepared.split.test})
+    assert 0 <= row["uar"] <= 1
+
+
+def test_the_live_label_changes_less_with_smoothing(prepared, bundle_path):
+    recognizer = Bundle.open(bundle_path).recognizer("onnx")
+    free, calm = (
+        live_label.live_label(recognizer, prepared, "test", smoothing)
+        for smoothing in (SmoothingConfig(0.0, 0.0), SmoothingConfig(1.0, 0.3))
+    )
+    assert free["minutes"] > 0
+    assert calm["changes_per_minute"] <= free["changes_per_minute"]
+
+
+def test_false_alarms_are_counted_on_the_loop(monkeypatch):
+    monkeypatch.setattr(nonspeech, "SESSION_SECONDS", 6)
+    args = argparse.Namespace(bundle=PRETRAINED, split="dev", hours=6 / 3600, seed=0)
+    made = false_alarms.measure("white noise", ["energy"], args)
+    assert made["energy"]["hours"] == pytest.approx(6 / 3600, abs=1e-4)
+    assert made["energy"]["alarms"] <= made["energy"]["segments"]
+
+
+def test_the_stages_of_an_interval_add_up(tmp_path, monkeypatch):
+    out = tmp_path / "stages.json"
+    run(stages, monkeypatch, "--rounds", 3, "--out", out)
+    of_onnx = {row["part"]: row for row in rows_of(out, system="onnx")}
+    assert set(of_onnx) == {*stages.PARTS, "python", "interval"}
+    assert of_onnx["interval"]["share"] == 1
+    assert {row["part"] for row in rows_of(out, system="recomputed")} == set(stages.PARTS)
+
+
+def test_compression_measures_the_schemes_of_a_runtime(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(compression, "REGISTRY", {"onnx": compression.REGISTRY["onnx"]})
+    monkeypatch.setattr(compression, "ROUNDS", 1)
+    export_all, two = compression.export_all, ("float32", "static_int8")
+    monkeypatch.setattr(compression, "export_all", lambda *made: [each for each in export_all(*made) if each[1] in two])
+    rows = compression.measure(small_run, [], tmp_path)
+    assert {row["scheme"] for row in rows} == set(two)
+    float32 = next(row for row in rows if row["scheme"] == "float32")
+    assert (float32["flip_rate"], float32["ms_ratio"], float32["interval_ratio"]) == (0, 1, 1)
+    assert all(0 < row["model_bytes"] < row["bytes"] for row in rows)
+
+
+def test_runs_are_trained_only_where_they_are_not_finished(job, monkeypatch, capsys):
+    def none(*_, **__):
+        raise AssertionError("a finished run is trained again")
+
+    monkeypatch.setattr(jobs.subprocess, "run", none)
+    run(train_runs, monkeypatch, "--protocols", job.protocol)
+    assert job.name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("figure", [plots.coverage, plots.speakers, plots.robustness])
+def test_figures_are_drawn_from_the_result_files(figure):
+    axes = figure().axes
+    assert axes
+    assert all(len(each.lines) or len(each.patches) for each in axes)
+    assert np.all(np.isfinite([each.get_xlim() for each in axes]))
