@@ -16,7 +16,7 @@ DEV := $(VENV)/.dev$(subst $(comma),-,$(if $(EXTRAS),$(comma)$(EXTRAS)))
 
 demo: $(VENV)/.device
 	$(BIN)/python stream_infer.py edge/pretrained/synthetic_voice.flac
-	@echo "A SYNTHETIC voice: it shows the shipped model at work, not how well it hears people. Try your own recording:"
+	@echo "A SYNTHETIC voice: it shows the shipped model at work, not how accurate it is. Try your own recording:"
 	@echo "    $(BIN)/python stream_infer.py recording.wav"
 
 demo-train: $(VENV)/.train

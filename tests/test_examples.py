@@ -87,3 +87,21 @@ def test_own_recordings_become_a_bundle_that_answers(tmp_path):
     )
     assert (tmp_path / "out" / "bundle" / "bundle.json").is_file()
     assert "  segment  " in printed
+
+
+def test_the_readme_shows_what_the_demo_prints():
+    """With the VAD of a plain install; numbers may differ in the last digit between processors."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = [line for line in page.splitlines() if "  segment  " in line]
+    printed = script("stream_infer.py", CLIP, "--vad", "energy").stdout.splitlines()
+
+    def words(line: str) -> list[str]:
+        return [word for word in line.split() if not word.replace(".", "").isdigit()]
+
+    def numbers(line: str) -> list[float]:
+        return [float(word) for word in line.split() if word.replace(".", "").isdigit()]
+
+    assert len(shown) == 3
+    for ours, theirs in zip(shown, printed, strict=False):
+        assert words(ours) == words(theirs)
+        assert numbers(ours) == pytest.approx(numbers(theirs), abs=0.011)
