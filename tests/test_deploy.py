@@ -1,6 +1,6 @@
-"""The installer says what it would do and does nothing it does not say; the service is one that systemd accepts.
+"""The installer prints its commands and runs no others; systemd accepts the service.
 
-What they do on a booted Debian, and on an emulated Raspberry Pi, is in docs/raspberry-pi.md: no test can boot one.
+docs/raspberry-pi.md describes trials on a booted Debian and an emulated Raspberry Pi, which no test can boot.
 """
 
 import configparser
@@ -25,7 +25,7 @@ def install(home: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @needs_debian
-def test_a_dry_run_names_every_step_and_leaves_nothing(tmp_path):
+def test_a_dry_run_prints_every_step_and_changes_nothing(tmp_path):
     result = install(tmp_path, "--dry-run", "--allow-root", "--no-service")
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -37,7 +37,7 @@ def test_a_dry_run_names_every_step_and_leaves_nothing(tmp_path):
 
 @needs_debian
 @pytest.mark.skipif(not shutil.which("systemctl"), reason="needs systemd")
-def test_the_network_is_given_only_where_it_is_asked_for(tmp_path):
+def test_the_network_is_allowed_only_on_request(tmp_path):
     drop_in = f"{tmp_path}/.config/systemd/user/ser-listen.service.d/network.conf"
     without = install(tmp_path, "--dry-run", "--allow-root").stdout
     assert f"rm -f {drop_in}" in without
@@ -59,7 +59,7 @@ def test_an_unknown_option_is_refused(tmp_path):
     assert result.stderr == "error: unknown option --dryrun; see --help\n"
 
 
-def test_what_the_package_is_built_from_is_copied():
+def test_the_sources_of_the_package_are_copied():
     line = next(line for line in INSTALL.read_text().splitlines() if line.startswith("SOURCES=("))
     sources = line.removeprefix("SOURCES=(").removesuffix(")").split()
     assert all((ROOT / source).exists() for source in sources)
@@ -73,7 +73,7 @@ def test_what_the_package_is_built_from_is_copied():
 
 @needs_systemd
 def test_systemd_accepts_the_unit(tmp_path):
-    """With another program in ExecStart: ours is not installed here, and systemd would say that first."""
+    """With another program in ExecStart, because ours is not installed here."""
     unit = tmp_path / UNIT.name
     program = "%h/.local/share/ser/venv/bin/ser-stream"
     text = UNIT.read_text()
@@ -85,21 +85,21 @@ def test_systemd_accepts_the_unit(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_unit_has_no_network_and_the_drop_in_gives_it_back():
+def test_the_unit_has_no_network_and_the_drop_in_allows_it():
     unit, drop_in = (configparser.ConfigParser(strict=False, interpolation=None) for _ in range(2))
     for parser in (unit, drop_in):
         parser.optionxform = str
     unit.read(UNIT)
     drop_in.read(UNIT.with_name("network.conf"))
     assert unit["Service"]["PrivateNetwork"] == "yes"
-    assert unit["Service"]["PrivateUsers"] == "yes"  # without it a user unit silently has none of the sandbox
+    assert unit["Service"]["PrivateUsers"] == "yes"  # a user unit ignores the sandbox without it
     assert unit["Service"]["RestrictAddressFamilies"] == "AF_UNIX"
     assert drop_in["Service"]["PrivateNetwork"] == "no"
     assert set(drop_in["Service"]["RestrictAddressFamilies"].split()) == {"AF_UNIX", "AF_INET", "AF_INET6"}
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
-def test_shellcheck_has_nothing_to_say():
+def test_shellcheck_finds_nothing():
     scripts = [INSTALL, *(ROOT / "benchmarks").rglob("*.sh")]
     result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

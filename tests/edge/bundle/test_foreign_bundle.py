@@ -1,4 +1,4 @@
-"""A bundle from elsewhere, its hashes right: whatever its files hold, one line refuses it, and soon."""
+"""A malicious bundle with correct hashes is refused in one line and in limited time."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def seal(folder) -> None:
-    """Right hashes for whatever is there."""
+    """Write the correct hashes of all files into the manifest."""
     (folder / "bundle.json").rename(folder.parent / "bundle.json")
     files = list_files(folder)
     (folder.parent / "bundle.json").rename(folder / "bundle.json")
@@ -43,7 +43,7 @@ def refused(folder, runtime: str, part: str) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_a_copy_is_tried_once_in_a_process_of_its_own_and_then_runs(folder, monkeypatch):
+def test_a_copy_is_tried_once_in_a_child_process_and_then_runs(folder, monkeypatch):
     assert Bundle.open(folder).recognizer("onnx").labels
     monkeypatch.setattr(proof.subprocess, "run", None)
     assert Bundle.open(folder).recognizer("onnx").labels, "not tried again"
@@ -69,7 +69,7 @@ def negative(model) -> None:
 
 
 def doubled(model) -> None:
-    """Known operators alone, and 2**30 times the memory."""
+    """A model of known operators that needs 2**30 times the memory."""
     names = ["steps", *(f"d{n}" for n in range(30))]
     made = [helper.make_node("Concat", [a, a], [b], axis=1) for a, b in pairwise(names)]
     made += [helper.make_node("ReduceSum", [names[-1]], ["sum"]), helper.make_node("Add", ["steps", "sum"], ["more"])]
@@ -131,7 +131,7 @@ def branches(model) -> None:
         (of_any_size, "head.float32.onnx"),
     ],
 )
-def test_an_onnx_file_that_no_export_makes(folder, change, part):
+def test_an_onnx_file_that_no_export_makes_is_refused(folder, change, part):
     model = onnx.load(folder / HEAD)
     change(model)
     (folder / HEAD).write_bytes(model.SerializeToString())
@@ -140,14 +140,14 @@ def test_an_onnx_file_that_no_export_makes(folder, change, part):
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xff" * 100, b"TFL3" * 10, b"\x08\x00\x00\x00TFL3" + b"\xff" * 64])
-def test_files_that_are_no_models(folder, data):
+def test_files_that_are_no_models_are_refused(folder, data):
     for name, runtime in ((HEAD, "onnx"), (TFLITE, "tflite")):
         (folder / name).write_bytes(data)
         seal(folder)
         refused(folder, runtime, name)
 
 
-def test_a_tflite_operator_of_its_own_or_unknown():
+def test_a_custom_or_unknown_tflite_operator_is_refused():
     data = bytearray((SOUND / TFLITE).read_bytes())
     tflite_check.check(bytes(data))
     codes = tflite_check._vector(bytes(data), tflite_check._follow(bytes(data), 0), tflite_check.OPERATOR_CODES)
@@ -168,7 +168,7 @@ CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import edge.bu
         ("p.require(False, 'wrong\\x1b')", r"bundle: wrong\\x1b; not run$"),
     ],
 )
-def test_what_a_runtime_does_to_the_child(folder, monkeypatch, what, part):
+def test_faults_of_a_runtime_in_the_child_are_reported(folder, monkeypatch, what, part):
     code = f"{CHILD}import os; p.CPU_SECONDS = 1; b.Bundle.proved = lambda *_, **__: {what}; sys.exit(p.main())"
     monkeypatch.setattr(proof, "PROGRAM", code)
     monkeypatch.setattr(proof, "_passed", set())
@@ -211,7 +211,7 @@ def header(text: str) -> bytes:
         ({"a.npy": npy(np.array([np.nan]))}, "NaN or infinite"),
     ],
 )
-def test_arrays_that_no_export_writes(tmp_path, files, part):
+def test_arrays_that_no_export_writes_are_refused(tmp_path, files, part):
     path = tmp_path / "a.npz"
     path.write_bytes(npz(files))
     with pytest.raises(InputError, match=part) as caught:
@@ -219,7 +219,7 @@ def test_arrays_that_no_export_writes(tmp_path, files, part):
     assert str(caught.value).isprintable()
 
 
-def test_sound_arrays_of_another_machine_are_read(tmp_path):
+def test_valid_arrays_of_another_machine_are_read(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.savez_compressed(tmp_path / "a.npz", big=values.astype(">f4"), turned=np.asfortranarray(values), text=["é"])
     arrays = read_arrays(tmp_path / "a.npz")
@@ -267,7 +267,7 @@ def test_no_link_leads_out_of_a_bundle(folder, tmp_path, name):
         (lambda v: v["files"]["golden.npz"].update(sha256=None), "give a value of type str"),
     ],
 )
-def test_a_manifest_of_other_kinds(folder, change, part):
+def test_a_manifest_with_wrong_values_is_refused(folder, change, part):
     edit_json(folder / "bundle.json", change)
     with pytest.raises(InputError, match=part) as caught:
         Bundle.open(folder)
@@ -281,7 +281,7 @@ def test_a_manifest_of_other_kinds(folder, change, part):
         '{"schema": ' + "9" * 5000 + "}", '{"schema": 4, "provenance": ' + "[" * 100 + "]" * 100 + "}", " " * 2_000_000,
     ],
 )  # fmt: skip
-def test_a_manifest_that_is_no_plain_json(folder, text):
+def test_a_manifest_that_is_not_plain_json_is_refused(folder, text):
     (folder / "bundle.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"bundle\.json: "):
         Bundle.open(folder)
@@ -291,7 +291,7 @@ def test_a_manifest_that_is_no_plain_json(folder, text):
     "provenance",
     [{"tensors": []}, {"n_params": "x"}, {"pruning_steps": 3}, {"trained_model": {"dev": 1}}, {"made_with": []}],
 )
-def test_a_provenance_of_another_kind_is_one_line(folder, provenance, capsys):
+def test_a_provenance_of_another_type_is_refused_in_one_line(folder, provenance, capsys):
     from edge.bundle.__main__ import main
 
     edit_json(folder / "bundle.json", lambda v: v.update(provenance=provenance, models={"hailo": v["models"]["onnx"]}))
@@ -301,7 +301,7 @@ def test_a_provenance_of_another_kind_is_one_line(folder, provenance, capsys):
     assert "provenance" in captured.err
 
 
-def test_a_provenance_cannot_steer_the_terminal(folder, capsys):
+def test_a_provenance_cannot_control_the_terminal(folder, capsys):
     from edge.bundle.__main__ import main
 
     hostile = {"corpus": "\x1b]0;title\x07", "protocol": "\u202ex"}

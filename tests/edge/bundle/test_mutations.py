@@ -1,6 +1,6 @@
-"""A bundle whose files are wrong, each way on purpose, with hashes that are right: loading it must refuse.
+"""Bundles with one deliberate fault each and correct hashes: loading must refuse them.
 
-What hashes find is in test_bundle.py; what the gate finds before a bundle is written, in test_verify.py.
+test_reader.py tests the hashes, test_verify.py the checks before a bundle is written.
 """
 
 import shutil
@@ -35,7 +35,7 @@ LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
 
 def make_model(seed: int, **changes) -> CRNN:
-    """Untrained, but normalized, and as loud as a trained one."""
+    """Untrained but normalized, with logits as large as those of a trained model."""
     torch.manual_seed(seed)
     model = CRNN(CONFIG.features, replace(CONFIG.model, **changes), len(LABELS)).eval()
     model.encoder.learn_bands([torch.from_numpy(LogMel(CONFIG.features)(demo_clip()))])
@@ -46,7 +46,7 @@ def make_model(seed: int, **changes) -> CRNN:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """An int8 bundle with nothing wrong."""
+    """An int8 bundle without a fault."""
     folder, scratch = tmp_path_factory.mktemp("sound"), tmp_path_factory.mktemp("files")
     log_mel = LogMel(CONFIG.features)(demo_clip())[None]
     frames = CONFIG.geometry.block_frames
@@ -104,7 +104,7 @@ def head_of_another_width(folder) -> None:
 
 
 def head_of_eight_bits(folder) -> None:
-    """As before version 4 of the layout: right on ARM and with VNNI, cut off sums on other x86 processors."""
+    """As before version 4 of the layout: correct on ARM and with VNNI, saturated sums on other x86 processors."""
     steps = torch.zeros(1, CONFIG.geometry.window_steps, make_model(0).head.lstm.input_size)
     part = Part("head", OpenHead(make_model(0).head), steps, "steps", "logits_and_pooled")
     export_onnx.export(part, folder / "float32.onnx")
@@ -165,13 +165,13 @@ def test_a_wrong_bundle_is_refused(case, copy):
         Bundle.open(copy).recognizer("onnx")
 
 
-def test_the_gate_knows_weights_of_eight_bits(copy):
+def test_verification_finds_weights_of_eight_bits(copy):
     assert export_onnx.saturating(copy / HEAD) == export_onnx.saturating(copy / ENCODER) == []
     head_of_eight_bits(copy)
     assert export_onnx.saturating(copy / HEAD)
 
 
-def test_hashing_again_alone_changes_nothing(copy):
+def test_new_hashes_alone_change_nothing(copy):
     hash_again(copy)
     Bundle.open(copy).recognizer("onnx")
 

@@ -1,4 +1,4 @@
-"""What ships: two bundles that open and stream without torch, their model card, and the clip of the demonstration."""
+"""The shipped files: two bundles that stream without torch, their model card, and the clip of the demonstration."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_both_bundles_hold_the_same_model():
     assert np.abs(np.array(decided[0]) - np.array(decided[1])).max() < 0.1
 
 
-def test_the_model_card_says_where_it_comes_from_and_what_it_is_not_for():
+def test_the_model_card_names_the_origin_and_the_forbidden_uses():
     card = (FOLDER / "MODEL_CARD.md").read_text()
     for part in (
         "CC BY-NC-SA 4.0",
@@ -49,16 +49,16 @@ def test_the_model_card_says_where_it_comes_from_and_what_it_is_not_for():
     assert "not measured" not in card
 
 
-def test_the_demonstrations_clip_is_this_projects_own():
+def test_the_clip_of_the_demonstration_is_generated():
     stored, rate = soundfile.read(CLIP, dtype="float32")
     assert rate == 16000
     assert np.abs(stored - demo_clip()).max() < 1e-3
 
 
-def test_a_recording_alone_is_heard_by_the_shipped_model():
+def test_without_a_bundle_the_shipped_model_is_used():
     named = script("stream_infer.py", FOLDER / "int8", CLIP, "--json")
     alone = script("stream_infer.py", CLIP, "--json", cwd=ROOT)
     assert alone.returncode == 0, alone.stderr
     assert alone.stdout == named.stdout
-    told = [json.loads(line) for line in alone.stdout.splitlines()]
-    assert any(line["type"] == "segment" and line["probs"] for line in told)
+    events = [json.loads(line) for line in alone.stdout.splitlines()]
+    assert any(line["type"] == "segment" and line["probs"] for line in events)

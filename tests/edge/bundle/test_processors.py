@@ -1,4 +1,4 @@
-"""The bundles that ship give the same answers on every processor: this machine's, x86 without VNNI, the Pi's cores."""
+"""The shipped bundles give the same answers on this machine, on x86 without VNNI and on the Pi's cores."""
 
 import os
 import sys
@@ -25,12 +25,12 @@ CASES = [
     *((name, "int8", runtime) for name in WANTED for runtime in REGISTRY),
     *((name, "float32", runtime) for name in ("Haswell (QEMU)", "cortex-a72 (QEMU)") for runtime in REGISTRY),
 ]
-"""float32 files have no sums that could be cut off: one processor of each kind will do"""
+"""float32 sums cannot saturate, so one processor of each kind suffices"""
 
 
 @pytest.fixture(scope="module")
 def here():
-    """`here(bundle, runtime)`: what this machine answers."""
+    """`here(bundle, runtime)`: the answers of this machine."""
     made = {}
 
     def answers(bundle: str, runtime: str) -> list[dict]:
@@ -43,7 +43,7 @@ def here():
 
 @pytest.mark.parametrize(("name", "bundle", "runtime"), CASES)
 def test_every_processor_gives_the_same_answers(name, bundle, runtime, here):
-    """The golden values hold there, or `stream` would fail; then every decision and segment of the clip."""
+    """The golden values hold there (or `stream` fails), and every decision and segment of the clip is the same."""
     processor = next((found for found in emulated(ARM64) if found.name == name), None)
     if not installed(runtime):
         pytest.skip(f"needs {runtime}")
@@ -55,7 +55,7 @@ def test_every_processor_gives_the_same_answers(name, bundle, runtime, here):
     assert found["max_abs_diff"] <= LIMIT
 
 
-def test_the_transcript_is_of_the_bundles_that_ship():
+def test_the_transcript_belongs_to_the_shipped_bundles():
     transcript = (ROOT / "docs" / "arm64-transcript.txt").read_text(encoding="utf-8")
     for name, identity in identities().items():
         assert f"bundle {name}: {identity}" in transcript, "make it again: benchmarks/device/arm64.sh"

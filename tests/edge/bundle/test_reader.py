@@ -1,4 +1,4 @@
-"""A bundle that was changed, cut, mixed up or made by a newer version is refused, and what is wrong is named."""
+"""A bundle that was changed, cut, mixed up or made by a newer version is refused with the reason."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def edit(folder, change) -> None:
     edit_json(folder / "bundle.json", change)
 
 
-def test_a_sound_bundle_loads_and_says_where_it_comes_from(bundle_path):
+def test_a_valid_bundle_loads_and_names_its_origin(bundle_path):
     bundle = Bundle.open(bundle_path)
     provenance = bundle.manifest.provenance
     assert provenance["synthetic"] is True
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named(copy):
         (lambda v: v["decision"].update(temperature=1e300), "give a finite number above 0, 0.001 to 1000"),
     ],
 )
-def test_a_manifest_that_lies_is_refused(copy, change, part):
+def test_a_wrong_manifest_is_refused(copy, change, part):
     edit(copy, change)
     with pytest.raises(InputError, match=part):
         Bundle.open(copy)
@@ -93,13 +93,13 @@ def test_a_manifest_that_lies_is_refused(copy, change, part):
         (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
     ],
 )
-def test_the_golden_waveform_finds_what_hashes_cannot(copy, change, part):
+def test_the_golden_waveform_finds_faults_that_hashes_do_not(copy, change, part):
     edit(copy, change)
     with pytest.raises(InputError, match=part):
         Bundle.open(copy).recognizer("onnx")
 
 
-def test_a_runtime_of_a_newer_version_is_passed_over(copy):
+def test_a_runtime_of_a_newer_version_is_skipped(copy):
     edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]} | v["models"]))
     assert Bundle.open(copy).default_runtime() == "onnx"
     edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]}))
@@ -108,7 +108,7 @@ def test_a_runtime_of_a_newer_version_is_passed_over(copy):
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "golden.npz"])
-def test_a_file_that_may_not_be_read_is_named(copy, name, monkeypatch):
+def test_an_unreadable_file_is_named(copy, name, monkeypatch):
     opened = os.open
 
     def refuse(path, *arguments, **options):
@@ -116,7 +116,7 @@ def test_a_file_that_may_not_be_read_is_named(copy, name, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return opened(path, *arguments, **options)
 
-    monkeypatch.setattr(os, "open", refuse)  # the rights of a file do not bind root
+    monkeypatch.setattr(os, "open", refuse)  # root may read any file
     with pytest.raises(InputError, match=rf"{name}: cannot be read \(Permission denied\)"):
         Bundle.open(copy)
 
@@ -133,7 +133,7 @@ def test_other_golden_logits_are_refused(copy):
         Bundle.open(copy).recognizer("onnx")
 
 
-def test_not_a_bundle(tmp_path):
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a bundle"):
         Bundle.open(tmp_path)
     for text in ("{", "[" * 100_000):
@@ -142,7 +142,7 @@ def test_not_a_bundle(tmp_path):
             Bundle.open(tmp_path)
 
 
-def test_new_folder_appears_whole_or_not_at_all(tmp_path):
+def test_a_new_folder_is_complete_or_absent(tmp_path):
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out") as part:
         (part / "file").write_text("half")
         raise ZeroDivisionError
@@ -154,7 +154,7 @@ def test_new_folder_appears_whole_or_not_at_all(tmp_path):
         pass
 
 
-def test_new_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_a_new_folder_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     done = []
     rename, fsync = Path.rename, os.fsync
     monkeypatch.setattr(Path, "rename", lambda self, target: done.append("renamed") or rename(self, target))

@@ -1,4 +1,4 @@
-"""Nothing reports to anybody: ONNX Runtime, which would, leaves no trace of its reporter."""
+"""No telemetry: ONNX Runtime writes none of its telemetry files."""
 
 import os
 import subprocess

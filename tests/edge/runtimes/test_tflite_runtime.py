@@ -1,4 +1,4 @@
-"""The .tflite files under tflite-runtime 2.14, the last of its name, still found on many devices.
+"""The .tflite files under tflite-runtime 2.14, the last release, still installed on many devices.
 
 It needs NumPy 1, so it lives in an environment of its own, made once in the cache folder (~/.cache/ser):
 
@@ -38,7 +38,7 @@ needs_extra = pytest.mark.skipif(not tflite_extra(), reason="needs the tflite ex
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The Python of that environment."""
+    """The Python of an environment with tflite-runtime."""
     folder = Path.home() / ".cache" / "ser" / f"tflite-runtime-{VERSION}"
     found = folder / "bin" / "python"
     if not found.is_file():
@@ -64,14 +64,14 @@ def opened(python: Path, path: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("name", ["int8", "float32"])
-def test_what_ships_gives_its_golden_logits(name, python):
+def test_shipped_files_give_their_golden_logits(name, python):
     result = opened(python, PRETRAINED.parent / name)
     assert result.returncode == 0, result.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model loud enough to tell right from wrong, its files, and where they are."""
+    """A model with large logits, so that faults are visible, and its files."""
     torch.manual_seed(0)
     model = CRNN(CONFIG.features, CONFIG.model, 6).eval()
     model.head.classifier.weight.data *= torch.linspace(1, 20, 6)[:, None]
@@ -80,7 +80,7 @@ def files(tmp_path_factory):
 
 
 def sealed(folder: Path, model: CRNN, encoder: Path, head: Path, scheme: str) -> Path:
-    """A bundle of two files, its golden values made under the runtime that is here."""
+    """A bundle of two files with golden values of the installed runtime."""
     folder.mkdir()
     for path in (encoder, head):
         shutil.copy(path, folder)
@@ -102,7 +102,7 @@ def test_every_scheme_gives_what_litert_gives(scheme, files, python, tmp_path):
 
 @needs_extra
 def test_per_channel_fully_connected_weights_are_refused_there(files, python, tmp_path):
-    """Right on LiteRT, silently wrong on tflite-runtime 2.14: the golden values tell."""
+    """Correct on LiteRT, silently wrong on tflite-runtime 2.14: the golden values find it."""
     from ai_edge_quantizer.qtyping import QuantGranularity
 
     from edge.export import tflite_export as export_tflite

@@ -54,7 +54,7 @@ def test_a_broker_with_the_right_certificate_is_connected_to(certificate, start_
 
 def test_an_unknown_authority(certificate, start_broker, connect, caplog):  # noqa: F811
     running = speaks_tls(start_broker, certificate("broker", *HERE))
-    connect(running, name="doubtful", ca_file=f"{certificate('stranger')}.pem")
+    connect(running, name="doubtful", ca_file=f"{certificate('unknown')}.pem")
     logged(caplog, "from an unknown authority")
     assert "--mqtt-ca" in caplog.text
     assert not [topic for topic in running.retained() if "doubtful" in topic]

@@ -1,4 +1,4 @@
-"""`python -m edge.bundle`: the contract of a bundle, without torch, its hashes checked."""
+"""`python -m edge.bundle` prints the properties of a bundle, without torch, and checks its hashes."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def info(*arguments) -> subprocess.CompletedProcess:
     )
 
 
-def test_text_names_what_an_engineer_asks_for(bundle_path):
+def test_text_names_files_shapes_and_figures(bundle_path):
     result = info(bundle_path)
     assert result.returncode == 0, result.stderr
     manifest = Bundle.open(bundle_path).manifest
@@ -57,8 +57,8 @@ def test_a_damaged_bundle_is_refused_in_one_line(bundle_path, tmp_path):
     one_clear_line(info(tmp_path / "nothing"), "not a bundle")
 
 
-def test_files_that_a_runtime_refuses_are_told_apart_from_a_bad_bundle(bundle_path, tmp_path):
-    """The hashes are right, the labels are not those the golden values were made with."""
+def test_files_that_a_runtime_refuses_differ_from_a_bad_bundle(bundle_path, tmp_path):
+    """The hashes are correct, but the labels differ from those of the golden values."""
     copy = shutil.copytree(bundle_path, tmp_path / "b")
     edit_json(copy / "bundle.json", lambda v: v["labels"].reverse())
     result = info(copy)
@@ -66,7 +66,7 @@ def test_files_that_a_runtime_refuses_are_told_apart_from_a_bad_bundle(bundle_pa
     assert "refused" in result.stdout
 
 
-def test_a_runtime_that_is_not_here_is_said_so(bundle_path, tmp_path):
+def test_a_runtime_that_is_not_installed_is_reported(bundle_path, tmp_path):
     copy = shutil.copytree(bundle_path, tmp_path / "b")
     edit_json(
         copy / "bundle.json",
