@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EmotionModel", "Recognition", "open_model"]
 
-# ONNX Runtime's wheels report to Microsoft unless they are told not to before they are first imported (seen in 1.31.1,
-# see its Privacy.md). Nothing here reports to anybody.
+# ONNX Runtime's wheels send usage data to Microsoft unless this is set before their first import (seen in 1.31.1, see
+# its Privacy.md). Nothing here sends data to anybody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 

@@ -1,4 +1,4 @@
-"""Removes channels from the encoder and units from the LSTM: the tensors shrink, and no mask remains."""
+"""Removes channels from the encoder and units from the LSTM: the tensors become smaller, and no mask remains."""
 
 from dataclasses import dataclass, replace
 
