@@ -73,6 +73,15 @@ def test_it_is_never_sure_of_steady_noise_however_it_begins(dbfs, seed, start):
     assert Voice.SURE not in answers(EnergyVad(RATE), np.clip(sound, -1, 1))
 
 
+def test_low_rumble_that_swells_is_no_evidence_of_a_voice():
+    """It is above the noise floor, but its level is not the one that is watched for movement."""
+    time = np.arange(6 * RATE) / RATE
+    rumble = 0.1 * np.sin(2 * np.pi * 25 * time) * (0.1 + np.abs(np.cos(2 * np.pi * time)))
+    given = answers(EnergyVad(RATE), noise(6, -45) + rumble.astype(np.float32))
+    assert (given == Voice.PERHAPS).mean() > 0.3
+    assert Voice.SURE not in given
+
+
 def test_evidence_of_a_voice_does_not_outlast_a_pause():
     gate = EnergyVad(RATE)
     assert Voice.SURE in answers(gate, np.concatenate([noise(3, -80), syllables(2, -20)]))
