@@ -17,12 +17,12 @@ from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
 from crnn.data.protocols import Split, make_split
 from crnn.data.segments import ClipReader
+from crnn.decoders.pcm import FULL_SCALE
 from crnn.errors import InputError
 from crnn.labels import canonical
 
 log = logging.getLogger(__name__)
 
-FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
 """Of the samples at full scale: more is a fault of the recording and not its loudest syllable"""
 SILENT_DBFS = -56.0

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FULL_SCALE = 0.999
+"""Magnitude from which a sample, as a device or a file gives it, counts as clipped: 32767 of 16 bits is 0.99997"""
+
 
 @dataclass(frozen=True)
 class SampleFormat:

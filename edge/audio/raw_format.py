@@ -31,8 +31,9 @@ UNLIKE, UNLIKE_DB = 2.0, 3.0
 neither"""
 DISTINCT = 64
 """Different values: a square wave has few"""
-FULL_SCALE, CLIPPED = 0.9999, 0.1
-"""A sample at full scale, and the share of them from which on a recording was too loud"""
+LAST_STEP, CLIPPED = 0.9999, 0.1
+"""Magnitude of the last steps of a 16-bit converter, and the share of such samples from which a recording was clipped.
+Narrower than `crnn.decoders.pcm.FULL_SCALE`: bytes read in a wrong format take every value below full scale as well"""
 AS_UNIFORM = 0.5
 """Level from which on noise is as loud as bytes that mean nothing (0.58)"""
 LOUD = 0.8
@@ -171,7 +172,7 @@ def _suspected_widths(stored: SampleFormat, piece: bytes, channels: int) -> set[
     for channel in samples.T:
         if _is_dense(channel) and _flatness_db(channel) > WHITE_DB:
             found |= {width for width in widths if width <= stored.width or _level(channel) > AS_UNIFORM}
-        clipped = np.mean(np.abs(channel) >= FULL_SCALE)
+        clipped = np.mean(np.abs(channel) >= LAST_STEP)
         if stored.width > 1 and _level(channel) > LOUD and clipped < CLIPPED and len(np.unique(channel)) > DISTINCT:
             found |= {1}
         if _is_mixed(channel):

@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from crnn.decoders.pcm import FULL_SCALE
 from edge.audio.events import AudioEvent, AudioEventKind
-
-FULL_SCALE = 0.999
-"""Magnitude from which a sample counts as clipped: a 16-bit 32767 is 0.99997"""
 
 WINDOW_SECONDS, SETTLING_SECONDS = 4.0, 1.0
 """s that a rate is measured over; s before that, in which drivers hand out what they have stored"""

@@ -1,1 +1,1 @@
-"""The listening loop: utterances, the events they give, and the way from a source to the sinks."""
+"""The listening loop: where speech begins and ends, what it is reported as, and one interface over all of it."""

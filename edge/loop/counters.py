@@ -1,4 +1,4 @@
-"""What has been heard so far, counted."""
+"""Counters of a run of the listening loop."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from edge.stream.results import Segment
 
 PROBLEMS = {AudioEventKind.LOST, AudioEventKind.NOT_FOUND, AudioEventKind.ZEROS, AudioEventKind.CLIPPED}
 WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.STOPPED}
-"""What ends a problem. An overrun is neither: it is over when it is told"""
+"""What ends a problem. An overrun is neither: it is over by the time it is reported"""
 
 
 @dataclass
@@ -18,8 +18,9 @@ class Tally:
     seconds_processed: float = 0.0
     """Audio time of the last event, less what is missing, s"""
     seconds_missing: float = 0.0
-    """Audio time that gaps took, s"""
+    """Audio time in gaps, s"""
     results: int = 0
+    """Intervals reported, warm-ups included"""
     segments: int = 0
     overruns: int = 0
     openings: int = 0

@@ -1,4 +1,4 @@
-"""What the listening loop tells: results per hop, a segment per utterance, and what happens to the audio.
+"""What the listening loop reports: a result per interval, a segment per utterance, and what happens to the audio.
 
 Everything that leaves the loop is one of these three; every sink (terminal, file, MQTT ...) takes all of them.
 """
@@ -15,15 +15,15 @@ from edge.stream.results import Segment, StreamResult
 
 @dataclass(frozen=True)
 class Recording:
-    """A segment with its sound: for edge.feedback alone, where somebody asked for it; no other sink sees one."""
+    """A segment with its samples: for edge.feedback alone, where somebody asked for it; no other sink gets one."""
 
     segment: Segment
     samples: np.ndarray
-    """`(time,)` int16: all that was heard of it, from the pre-roll to the end of the hold"""
+    """`(time,)` int16: from the pre-roll to the end of the hold"""
     sample_rate: int
     """Hz"""
     when: datetime
-    """When it was told, by the wall clock"""
+    """Wall-clock time of the report"""
 
 
 Event = StreamResult | Segment | AudioEvent
@@ -36,4 +36,4 @@ class Sink(Protocol):
         """`seconds`: audio time at which the event became known."""
 
     def close(self) -> None:
-        """Hand out what is held back; called once."""
+        """Write what is buffered; called once."""

@@ -1,4 +1,4 @@
-"""The listening loop: what a source gives goes to the recognizer, and what that tells goes to the sinks."""
+"""The listening loop: chunks of a source go to the recognizer, its results to a sink."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ from edge.stream.results import Segment
 def listen(
     source: Iterable[np.ndarray | AudioEvent], recognizer: UtteranceRecognizer, sink: Sink, stop: Stop | None = None
 ) -> Tally:
-    """Hear `source` to its end, or until `stop`; whatever is being said then is still decided.
+    """Process `source` to its end, or until `stop`; an utterance that is open then is still decided.
 
     `source` gives chunks `(time,)` float32, mono, at the bundle's rate, and audio events in their places among them.
     An event with a gap ends the utterance and moves the clock. Every event goes to `sink` with the audio time, s, at
@@ -26,7 +26,7 @@ def listen(
     tally = Tally()
     latest = 0.0
 
-    def tell(events: Iterable[Event]) -> None:
+    def report(events: Iterable[Event]) -> None:
         nonlocal latest
         for event in events:
             at = event.end_seconds if isinstance(event, Segment) else getattr(event, "seconds", recognizer.seconds)
@@ -34,15 +34,15 @@ def listen(
             tally.update(latest, event)
             sink.write(latest, event)
 
-    for heard in source:
-        if isinstance(heard, AudioEvent):
-            if heard.gap_seconds:
-                tell(recognizer.gap(heard.gap_seconds))
-            tell([heard])
+    for item in source:
+        if isinstance(item, AudioEvent):
+            if item.gap_seconds:
+                report(recognizer.gap(item.gap_seconds))
+            report([item])
         else:
-            tell(recognizer.push(heard))
+            report(recognizer.push(item))
         if stop:
             break
-    tell(recognizer.flush())
-    tell([AudioEvent(AudioEventKind.STOPPED, "stopped" if stop else "the audio has ended")])
+    report(recognizer.flush())
+    report([AudioEvent(AudioEventKind.STOPPED, "stopped" if stop else "the audio has ended")])
     return tally

@@ -27,7 +27,7 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.decision import UNCERTAIN, decide, probabilities
+from edge.stream.decision import UNCERTAIN, decide_mean
 from edge.stream.results import Segment, State, StreamResult, Verdict
 
 ANSWERED = (None, Verdict.UNCERTAIN)
@@ -111,12 +111,12 @@ class EmotionModel:
             f"  runtime  {self.runtime}, {self.scheme}"
         )
 
-    def utterances(self, keep: Callable[[Segment, np.ndarray], None] | None = None) -> UtteranceRecognizer:
-        """The model as the live loop uses it (`edge.loop.listening.listen`); `keep` as in `UtteranceRecognizer`.
+    def utterances(self, record: Callable[[Segment, np.ndarray], None] | None = None) -> UtteranceRecognizer:
+        """The model as the live loop uses it (`edge.loop.listening.listen`); `record` as in `UtteranceRecognizer`.
 
         All that a model gives out share one stream: use one at a time.
         """
-        return UtteranceRecognizer(self._recognizer, make_vad(self.vad, self.sample_rate), keep=keep)
+        return UtteranceRecognizer(self._recognizer, make_vad(self.vad, self.sample_rate), record=record)
 
     def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:
         """Recognize a whole recording.
@@ -146,13 +146,12 @@ class EmotionModel:
             longest = max(segments, key=lambda s: s.end_seconds - s.start_seconds, default=None)
             verdict = longest.verdict if longest else Verdict.NO_SPEECH
             return Recognition(None, verdict, 0.0, {}, segments, seconds)
-        decision = self._recognizer.decision
-        probs = probabilities(summary.logits / summary.decisions, decision.temperature)
-        emotion, confidence = decide(probs, self.labels, decision)
-        named = {name: float(p) for name, p in zip(self.labels, probs, strict=True)}
+        emotion, confidence, probs = decide_mean(
+            summary.logits, summary.decisions, self.labels, self._recognizer.decision
+        )
         if emotion == UNCERTAIN:
-            return Recognition(None, Verdict.UNCERTAIN, confidence, named, segments, seconds)
-        return Recognition(emotion, None, confidence, named, segments, seconds)
+            return Recognition(None, Verdict.UNCERTAIN, confidence, probs, segments, seconds)
+        return Recognition(emotion, None, confidence, probs, segments, seconds)
 
 
 def open_model(

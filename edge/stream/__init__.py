@@ -1,1 +1,1 @@
-"""Samples in, answers out: the exact stream and what it decides. NumPy and one runtime."""
+"""The exact stream: samples in, logits out, and how they become an answer. NumPy and one runtime."""

@@ -1,4 +1,4 @@
-"""From logits to something a person can use: calibrated probabilities, a label, and the courage to abstain."""
+"""From logits to an answer: calibrated probabilities, an emotion, or "uncertain"."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from crnn.errors import require
 
 UNCERTAIN = "uncertain"
 TEMPERATURES = (1e-3, 1e3)
-"""Beyond them the softmax overflows, or says nothing"""
+"""Outside this range the softmax overflows, or is uniform"""
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,16 @@ def decide(probs: np.ndarray, labels: tuple[str, ...], config: DecisionConfig) -
     top = int(probs.argmax())
     confidence = float(probs[top])
     return (labels[top] if confidence >= config.min_confidence else UNCERTAIN), confidence
+
+
+def decide_mean(
+    logit_sum: np.ndarray, decisions: int, labels: tuple[str, ...], config: DecisionConfig
+) -> tuple[str, float, dict[str, float]]:
+    """The answer over several decisions, from the sum of their logits `(n_classes,)` float64 and their number.
+
+    Returns the top emotion or "uncertain", its probability, and emotion -> probability. Whole-clip evaluation, the
+    segments of the listening loop and the answer for a recording are all decided by this mean.
+    """
+    probs = probabilities(logit_sum / decisions, config.temperature)
+    emotion, confidence = decide(probs, labels, config)
+    return emotion, confidence, {name: float(p) for name, p in zip(labels, probs, strict=True)}

@@ -1,4 +1,4 @@
-"""The live label: what is shown while someone speaks, smoothed so that it does not flicker."""
+"""The live label: shown while someone speaks, smoothed so that it does not flicker."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from edge.stream.decision import UNCERTAIN, DecisionConfig, probabilities
 
 @dataclass(frozen=True)
 class SmoothingConfig:
-    """How calm the live label is. Segments are not smoothed: they are the mean over their decisions."""
+    """How strongly the live label is smoothed. Segments are not: they are the mean over their decisions."""
 
     half_life_seconds: float = 0.25
-    """s after which a decision counts half in the running mean of the logits; 0: every decision stands alone"""
+    """s after which a decision has half its weight in the running mean of the logits; 0: no smoothing"""
     margin: float = 0.2
-    """Probability by which another emotion must lead before it is shown; and share of the threshold of "uncertain"
-    that the shown one must fall below it before it goes; 0 to 1"""
+    """Probability by which another emotion must lead before it is shown; also the share by which the shown emotion must
+    fall below the threshold of "uncertain" before it is replaced; 0 to 1"""
 
     def __post_init__(self) -> None:
         require(
@@ -26,10 +26,10 @@ class SmoothingConfig:
 
 
 class LiveLabel:
-    """Logits in, one per hop; out comes what to show.
+    """Takes the logits of every decision of an utterance; gives the label to show.
 
-    The logits `z_k` are smoothed, `s_k = a s_(k-1) + (1 - a) z_k` with `a = 0.5 ** (hop / half life)` and `s_0 = z_0`,
-    and calibrated. The label changes only to an emotion whose probability leads by the margin.
+    The logits `z_k` are smoothed, `s_k = a s_(k-1) + (1 - a) z_k` with `a = 0.5 ** (interval / half life)` and
+    `s_0 = z_0`, and calibrated. The label changes only to an emotion whose probability leads by the margin.
 
     Args:
         labels: names of the logits, in order.
@@ -42,19 +42,21 @@ class LiveLabel:
     ) -> None:
         self._labels, self._decision, self._margin = labels, decision, config.margin
         half_life = config.half_life_seconds
-        self._keep = 0.5 ** (interval_seconds / half_life) if half_life else 0.0
+        self._old_share = 0.5 ** (interval_seconds / half_life) if half_life else 0.0
         self.reset()
 
     def reset(self) -> None:
+        """Begin another utterance."""
         self._smooth: np.ndarray | None = None
         self._top = 0
         self._sure = False
 
     def update(self, logits: np.ndarray) -> tuple[np.ndarray, str, float]:
         """`logits (n_classes,)` -> smoothed, calibrated `probs (n_classes,)`, the emotion to show or "uncertain", and
-        that emotion's probability."""
+        the probability of that emotion."""
         first = self._smooth is None
-        self._smooth = logits.astype(np.float64) if first else self._keep * self._smooth + (1 - self._keep) * logits
+        old = self._old_share
+        self._smooth = logits.astype(np.float64) if first else old * self._smooth + (1 - old) * logits
         probs = probabilities(self._smooth, self._decision.temperature)
         best = int(probs.argmax())
         if first or probs[best] - probs[self._top] > self._margin:

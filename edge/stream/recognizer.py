@@ -1,8 +1,8 @@
-"""The exact stream: samples in, one result per hop out, equal to recomputing every window from its samples.
+"""The exact stream: samples in, logits once per interval, equal to recomputing every window from its own samples.
 
-The encoder sees only new frames (and the few its receptive field needs); its steps are kept for one window; the head
-runs over them at every hop. All buffers are allocated once. Whether anyone speaks is not asked here: see
-`edge.loop.utterances`.
+The encoder is given new frames only, and the few that its receptive field needs before them; its steps are stored for
+one window; the head runs over them once per interval. All buffers are allocated once. Whether someone speaks is decided
+in `edge.loop.utterances`, what the logits mean in `edge.stream.decision`.
 """
 
 import numpy as np
@@ -12,20 +12,21 @@ from crnn.features import LogMel
 from crnn.offset import rest_level
 from edge.audio.level import moving_power, power_dbfs
 from edge.runtimes import Model
-from edge.stream.decision import DecisionConfig, decide, probabilities
+from edge.stream.decision import DecisionConfig
 from edge.stream.profile import Profile
-from edge.stream.results import State, StreamResult
+from edge.stream.results import State, WindowResult
 
 
 class StreamingRecognizer:
-    """Push samples, get a result per hop; `flush` at the end of the audio, `reset` before the next.
+    """`push` samples and get a result per interval; `flush` at the end of the audio, `reset` before the next.
 
     Args:
-        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head gives the
-            logits and after them the pooled vector, in one row (crnn.models.head.OpenHead).
+        encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head's output is
+            one row: the logits, then the pooled vector (crnn.models.head.OpenHead).
         labels: names of the logits, in order.
+        decision: of the bundle; not used here, but by everything that turns the logits into an answer.
 
-    `profile` may be set at any time: from then on logits and all that follows from them are the person's.
+    `profile` may be set at any time: from then on the logits are adapted to that person.
     """
 
     def __init__(
@@ -55,20 +56,20 @@ class StreamingRecognizer:
 
     @property
     def pooled_width(self) -> int:
-        """Of the pooled vector."""
+        """Width of the pooled vector."""
         return self._head.contract.output_shape[-1] - len(self.labels)
 
     def reset(self) -> None:
-        """Forget everything heard: before the first sample there was silence, at the level of the first frame."""
-        self._n_samples = self._hops = 0
+        """Begin another stream: before its first sample there was silence, at the level of the first frame."""
+        self._n_samples = self._intervals = 0
         self._filled, self._needed = self.geometry.lead_samples, self.geometry.first_samples
         self._ended = False
 
-    def push(self, samples: np.ndarray) -> list[StreamResult]:
-        """Hear `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
+    def push(self, samples: np.ndarray) -> list[WindowResult]:
+        """Process `samples (time,)`, float32 mono in [-1, 1] at the bundle's rate, any number of them.
 
-        Returns the results of the hops they complete. Raises ValueError for another shape, and RuntimeError after
-        `flush`.
+        Returns the results of the intervals that they complete. Raises ValueError for another shape, and RuntimeError
+        after `flush`.
         """
         samples = np.asarray(samples, dtype=np.float32)
         if samples.ndim != 1:
@@ -83,7 +84,7 @@ class StreamingRecognizer:
             self._filled += taken
             at += taken
             if self._filled == self._needed:
-                results.append(self._hop())
+                results.append(self._complete_interval())
         self._n_samples += len(samples)
         newest = samples[-len(self._recent) :]
         if len(newest):
@@ -91,42 +92,38 @@ class StreamingRecognizer:
             self._recent[-len(newest) :] = newest
         return results
 
-    def flush(self) -> list[StreamResult]:
-        """End the stream: silence completes the last hop, and the first window of a clip shorter than one. It stands
-        at the level of the last frame (`crnn.offset`).
+    def flush(self) -> list[WindowResult]:
+        """End the stream: silence completes the last interval, and the first window of a clip shorter than one. Its
+        level is that of the last frame (`crnn.offset`).
 
-        Every sample pushed is then inside a result; a stream that heard nothing gives none.
+        Every sample pushed is then inside a result; a stream without samples gives none.
         """
         missing = self.geometry.padding(self._n_samples)[1] if self._n_samples else 0
         results = self.push(np.full(missing, rest_level(self._recent[-self._n_samples or None :])))
         self._ended = True
         return results
 
-    def _hop(self) -> StreamResult:
+    def _complete_interval(self) -> WindowResult:
         g = self.geometry
-        if self._hops == 0:
+        if self._intervals == 0:
             self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
-        new_frames = g.block_frames if self._hops == 0 else g.interval_frames
+        new_frames = g.block_frames if self._intervals == 0 else g.interval_frames
         self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
         self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
         self._steps[:, : -g.interval_steps] = self._steps[:, g.interval_steps :]
         self._steps[:, -g.interval_steps :] = self._encoder.run(self._frames)
 
-        shared = g.n_fft - g.hop_length  # samples that the next hop's first frame begins with
-        heard = self._block[g.lead_samples if self._hops == 0 else shared : self._filled]
-        level = power_dbfs(float(moving_power(heard[None])[0]))
-        samples = g.first_samples - g.lead_samples + self._hops * g.interval_samples
-        seconds = samples / self.features.sample_rate
-        warm = self._hops + 1 >= g.window_intervals
+        shared = g.n_fft - g.hop_length  # samples that the next interval's first frame begins with
+        new = self._block[g.lead_samples if self._intervals == 0 else shared : self._filled]
+        level = power_dbfs(float(moving_power(new[None])[0]))
+        seconds = (g.first_samples - g.lead_samples + self._intervals * g.interval_samples) / self.features.sample_rate
         self._block[:shared] = self._block[self._filled - shared : self._filled]
         self._filled, self._needed = shared, shared + g.interval_samples
-        self._hops += 1
-        if not warm:
-            return StreamResult(seconds, State.WARMING_UP, level, None, None, None, None)
-        made = self._head.run(self._steps)[0]
-        logits, pooled = made[: len(self.labels)], made[len(self.labels) :]
+        self._intervals += 1
+        if self._intervals < g.window_intervals:
+            return WindowResult(seconds, State.WARMING_UP, level)
+        output = self._head.run(self._steps)[0]
+        logits, pooled = output[: len(self.labels)], output[len(self.labels) :]
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
-        probs = probabilities(logits, self.decision.temperature)
-        emotion, confidence = decide(probs, self.labels, self.decision)
-        return StreamResult(seconds, State.DECIDING, level, logits, probs, emotion, confidence, pooled)
+        return WindowResult(seconds, State.DECIDING, level, logits, pooled)

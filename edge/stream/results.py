@@ -1,9 +1,54 @@
-"""What the recognizer answers: a result per decision, a segment per utterance."""
+"""Results: logits per interval from the stream; a label per interval and a segment per utterance from the loop."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+
+
+class State(StrEnum):
+    """Of an interval."""
+
+    WARMING_UP = "warming up"
+    """Less than one window has been processed: no decision yet"""
+    DECIDING = "deciding"
+    """A decision over the last window"""
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What the exact stream computes once per interval (`edge.stream.recognizer`)."""
+
+    seconds: float
+    """Audio time at the end of the interval, s since the first sample of the stream"""
+    state: State
+    level_dbfs: float
+    """Level of the interval's new samples without their mean, dB relative to full scale"""
+    logits: np.ndarray | None = None
+    """`(n_classes,)` float32; None while warming up"""
+    pooled: np.ndarray | None = None
+    """The head's pooled vector of the window, `(width,)` float32; None while warming up"""
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """A `WindowResult` as the listening loop reports it: at its place in the audio, with the label to show."""
+
+    seconds: float
+    """Audio time at the end of the interval, s since the first sample"""
+    state: State
+    level_dbfs: float
+    """Level of the interval's new samples without their mean, dB relative to full scale"""
+    logits: np.ndarray | None
+    """`(n_classes,)` float32, of the window alone; None while warming up"""
+    probs: np.ndarray | None
+    """`(n_classes,)` float32, smoothed and calibrated (`edge.stream.live_label`); None while warming up"""
+    emotion: str | None
+    """The emotion to show, "uncertain", or "noise" where the VAD is not sure of a voice; None while warming up"""
+    confidence: float | None
+    """Probability of the emotion to show; None while warming up"""
+    pooled: np.ndarray | None = None
+    """The head's pooled vector of the window, `(width,)` float32; None while warming up"""
 
 
 class Verdict(StrEnum):
@@ -33,33 +78,3 @@ class Segment:
     """Calibrated probability of the top emotion, 0 to 1; 0 where nothing was decided"""
     probs: dict[str, float]
     """Emotion -> calibrated probability over the utterance; empty where nothing was decided"""
-
-
-class State(StrEnum):
-    """What a hop is."""
-
-    WARMING_UP = "warming up"
-    """Less than one window has been heard: no decision yet"""
-    DECIDING = "deciding"
-    """A decision over the last window"""
-
-
-@dataclass(frozen=True)
-class StreamResult:
-    """What one hop gave."""
-
-    seconds: float
-    """Audio time at the end of the hop, s since the first sample"""
-    state: State
-    level_dbfs: float
-    """Level of the hop's new samples without their mean, dB relative to full scale"""
-    logits: np.ndarray | None
-    """`(n_classes,)` float32; None while warming up"""
-    probs: np.ndarray | None
-    """`(n_classes,)` float32, calibrated; None while warming up"""
-    emotion: str | None
-    """Top emotion or "uncertain"; None while warming up"""
-    confidence: float | None
-    """Probability of the top emotion; None while warming up"""
-    pooled: np.ndarray | None = None
-    """What the head gathered from the window, `(width,)` float32; None while warming up"""

@@ -9,6 +9,7 @@ from helpers import ROOT, script
 
 from crnn.synthetic import demo_clip
 from edge.bundle import PRETRAINED, Bundle
+from edge.stream.decision import probabilities
 
 FOLDER = PRETRAINED.parent
 CLIP = FOLDER / "synthetic_voice.flac"
@@ -31,8 +32,9 @@ def test_both_bundles_hold_the_same_model():
     decided = []
     for name in ("int8", "float32"):
         recognizer = Bundle.open(FOLDER / name).recognizer("onnx")
-        decided.append([r.probs for r in recognizer.push(waveform) + recognizer.flush() if r.probs is not None])
-    assert np.abs(np.array(decided[0]) - np.array(decided[1])).max() < 0.1
+        logits = [r.logits for r in recognizer.push(waveform) + recognizer.flush() if r.logits is not None]
+        decided.append(probabilities(np.array(logits), recognizer.decision.temperature))
+    assert np.abs(decided[0] - decided[1]).max() < 0.1
 
 
 def test_the_model_card_names_the_origin_and_the_forbidden_uses():

@@ -79,7 +79,7 @@ class Nowhere:
 def test_each_segment_comes_with_its_sound(recognizer, voice, size):
     results: list[tuple[Segment, np.ndarray]] = []
     loop = UtteranceRecognizer(
-        recognizer, make_vad("energy", RATE), keep=lambda segment, sound: results.append((segment, sound.copy()))
+        recognizer, make_vad("energy", RATE), record=lambda segment, sound: results.append((segment, sound.copy()))
     )
     audio = np.concatenate([voice, np.zeros(RATE, np.float32), voice])
     segments = [
@@ -106,7 +106,7 @@ def test_a_long_utterance_is_stored_in_consecutive_pieces(recognizer, voice):
         recognizer,
         make_vad("energy", RATE),
         UtteranceSettings(max_segment_seconds=4.0, hold_seconds=5.0),
-        keep=lambda segment, sound: pieces.append(sound.copy()),
+        record=lambda segment, sound: pieces.append(sound.copy()),
     )
     loop.push(voice)
     loop.flush()
@@ -120,7 +120,7 @@ def test_no_sound_is_buffered_without_a_recorder(recognizer, voice):
     def grown(record) -> int:
         tracemalloc.start()
         try:
-            loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=record)
+            loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), record=record)
             loop.push(voice)
             return tracemalloc.get_traced_memory()[0]
         finally:
@@ -131,7 +131,7 @@ def test_no_sound_is_buffered_without_a_recorder(recognizer, voice):
 
 
 def test_a_minute_of_talk_needs_no_more_than_a_word(recognizer, voice):
-    loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=lambda segment, sound: None)
+    loop = UtteranceRecognizer(recognizer, make_vad("energy", RATE), record=lambda segment, sound: None)
     loop.push(voice)
     tracemalloc.start()
     try:
@@ -146,7 +146,7 @@ def test_a_minute_of_talk_needs_no_more_than_a_word(recognizer, voice):
 @pytest.mark.parametrize("live", [False, True])
 def test_the_loop_fills_the_folder(recognizer, voice, folder, recorder, live):
     record = recorder(live)
-    utterances = UtteranceRecognizer(recognizer, make_vad("energy", RATE), keep=record)
+    utterances = UtteranceRecognizer(recognizer, make_vad("energy", RATE), record=record)
     listen([voice], utterances, Nowhere())
     record.close()
     ((item,), _) = folder.scan()  # the others are too short

@@ -11,7 +11,7 @@ from edge.stream.decision import UNCERTAIN, DecisionConfig, decide, probabilitie
 from edge.stream.live_label import LiveLabel, SmoothingConfig
 
 LABELS = ("neutral", "happy", "sad", "angry")
-HOP = 0.25
+INTERVAL = 0.25
 configs = st.builds(SmoothingConfig, half_life_seconds=st.floats(0, 3), margin=st.floats(0, 0.5))
 
 
@@ -20,7 +20,7 @@ def logits(n_classes: int):
 
 
 def shown(labels, values, config, decision=None) -> list[str]:
-    live = LiveLabel(labels, decision or DecisionConfig(), HOP, config)
+    live = LiveLabel(labels, decision or DecisionConfig(), INTERVAL, config)
     return [live.update(row)[1] for row in values]
 
 
@@ -47,7 +47,7 @@ def test_where_the_raw_label_stands_still_so_does_it(values, config, top):
 @settings(max_examples=200, deadline=None)
 @given(values=logits(4), config=configs)
 def test_a_new_emotion_leads_the_old_one_by_the_margin(values, config):
-    live = LiveLabel(LABELS, DecisionConfig(), HOP, config)
+    live = LiveLabel(LABELS, DecisionConfig(), INTERVAL, config)
     before = None
     for row in values:
         probs, emotion, confidence = live.update(row)
@@ -71,10 +71,11 @@ def test_a_clear_change_arrives(values, config, top):
 @given(values=logits(4), threshold=st.floats(0, 0.9), temperature=st.floats(0.3, 3))
 def test_switched_off_it_is_the_decision_itself(values, threshold, temperature):
     decision = DecisionConfig(temperature, threshold)
-    live = LiveLabel(LABELS, decision, HOP, SmoothingConfig(0.0, 0.0))
+    live = LiveLabel(LABELS, decision, INTERVAL, SmoothingConfig(0.0, 0.0))
     for row in values:
         probs, emotion, confidence = live.update(row)
         assert np.allclose(probs, probabilities(row, temperature), atol=1e-6)
+        assert probs.sum() == pytest.approx(1, abs=1e-5)
         if np.sort(probs)[-1] - np.sort(probs)[-2] > 1e-5 and abs(probs.max() - threshold) > 1e-5:
             assert (emotion, confidence) == decide(probs, LABELS, decision)
 
@@ -83,14 +84,14 @@ def test_uncertain_comes_and_goes_with_a_margin():
     def row(probability: float) -> np.ndarray:
         return np.log(np.float32([probability, 1 - probability]))
 
-    live = LiveLabel(("a", "b"), DecisionConfig(1.0, 0.7), HOP, SmoothingConfig(0.0, 0.1))
+    live = LiveLabel(("a", "b"), DecisionConfig(1.0, 0.7), INTERVAL, SmoothingConfig(0.0, 0.1))
     told = [live.update(row(p))[1] for p in (0.65, 0.72, 0.65, 0.64, 0.61, 0.65, 0.71)]
     assert told == [UNCERTAIN, "a", "a", "a", UNCERTAIN, UNCERTAIN, "a"]
 
 
 def test_reset_forgets():
     values = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    live = LiveLabel(LABELS, DecisionConfig(), HOP, SmoothingConfig())
+    live = LiveLabel(LABELS, DecisionConfig(), INTERVAL, SmoothingConfig())
     first = [live.update(row) for row in values]
     live.reset()
     for (probs, *told), row in zip(first, values, strict=True):

@@ -82,7 +82,6 @@ def check(recognizer, waveform, chunk) -> None:
     assert len(decided) == len(expected)
     for result, logits in zip(decided, expected, strict=True):
         assert np.abs(np.concatenate([result.logits, result.pooled]) - logits).max() <= TOLERANCE
-        assert result.probs.sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -101,7 +100,7 @@ def test_stream_equals_recomputing_for_any_length_and_chunk(recognizer, n_sample
 
 
 def test_stream_equals_the_trained_model_over_the_whole_window():
-    """The encoder on hop-sized blocks against one pass of the torch model over all the window's frames."""
+    """The encoder on blocks of an interval against one pass of the torch model over all the window's frames."""
     config = RunConfig()
     torch.manual_seed(0)
     model = CRNN(config.features, config.model, 8).eval()

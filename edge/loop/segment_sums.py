@@ -1,0 +1,86 @@
+"""Sums over one segment of an utterance, and the segment that follows from them: its answer, or why there is none."""
+
+import numpy as np
+
+from edge.audio.level import moving_power, power_dbfs
+from edge.audio.speech_evidence import Voice
+from edge.loop.settings import UtteranceSettings
+from edge.stream.decision import UNCERTAIN, DecisionConfig, decide_mean
+from edge.stream.results import Segment, Verdict
+
+MIXED_FULL_SCALE = 32700 / 32768
+"""Magnitude from which a sample counts as clipped here, after channels were averaged and the rate was converted, which
+may lower a clipped sample; as a device or file gives it: `crnn.decoders.pcm.FULL_SCALE`"""
+
+
+class SegmentSums:
+    """Memory does not grow with the length of the segment. Positions are samples since the first of the audio.
+
+    Args:
+        rate: Hz.
+    """
+
+    def __init__(self, rate: int, settings: UtteranceSettings) -> None:
+        self._rate, self._settings = rate, settings
+        self.clear(0)
+
+    def clear(self, start: int) -> None:
+        """Begin the next segment, at position `start`."""
+        self.start = start
+        self._first_voice = self._last_voice = start
+        self._voice_samples = self._clipped = self._decisions = 0
+        self._sure = False
+        self._energy = 0.0
+        self._logits: np.ndarray | float = 0.0
+
+    @property
+    def has_voice(self) -> bool:
+        """Whether any frame had a voice in it."""
+        return self._voice_samples > 0
+
+    def add_frames(self, frames: np.ndarray, voices: list[Voice], position: int) -> None:
+        """Add `frames (n, samples)` that begin at `position`, with the VAD's answer for each."""
+        spoken = np.flatnonzero(voices)
+        if not len(spoken):
+            return
+        size = frames.shape[1]
+        if not self.has_voice:
+            self._first_voice = position + int(spoken[0]) * size
+        self._last_voice = position + int(spoken[-1] + 1) * size
+        self._sure = self._sure or Voice.SURE in voices
+        voice = frames[spoken]
+        self._voice_samples += voice.size
+        self._clipped += int(np.count_nonzero(np.abs(voice) >= MIXED_FULL_SCALE))
+        for power in moving_power(voice).tolist():  # one by one: the sum must not depend on how many come at once
+            self._energy += power * size
+
+    def add_decision(self, logits: np.ndarray) -> None:
+        """Add the exact logits `(n_classes,)` of one decision."""
+        self._logits = self._logits + logits.astype(np.float64)
+        self._decisions += 1
+
+    def segment(self, labels: tuple[str, ...], decision: DecisionConfig) -> Segment:
+        """The segment: from its first to its last frame with a voice, decided by the mean of its logits."""
+        emotion, confidence, probs = decide_mean(self._logits, self._decisions, labels, decision)
+        verdict = self._verdict(emotion)
+        return Segment(
+            start_seconds=self._first_voice / self._rate,
+            end_seconds=self._last_voice / self._rate,
+            emotion=emotion if verdict is None else None,
+            verdict=verdict,
+            confidence=confidence,
+            probs=probs,
+        )
+
+    def _verdict(self, emotion: str) -> Verdict | None:
+        """Why to abstain: what is wrong with the audio comes before what is wrong with the answer."""
+        s = self._settings
+        if self._voice_samples < s.min_voice_seconds * self._rate:
+            return Verdict.TOO_SHORT
+        if self._clipped > s.max_clipped * self._voice_samples:
+            return Verdict.CLIPPED
+        if power_dbfs(self._energy / self._voice_samples) < s.min_level_dbfs:
+            return Verdict.TOO_QUIET
+        if not self._sure:
+            return Verdict.NOISE
+        return Verdict.UNCERTAIN if emotion == UNCERTAIN else None
