@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--channel",
         type=int,
         metavar="N",
-        help="microphone channel to hear, from 1 (default: the mean of two)",
+        help="microphone channel to use, from 1 (default: the mean of two)",
     )
     source.add_argument("--list-devices", action="store_true", help="list the microphones and end")
     source.add_argument("--rate", type=int, default=16000, help="Hz, of standard input (default: 16000)")
@@ -95,29 +95,33 @@ def build_parser() -> argparse.ArgumentParser:
         help="a table of many recordings, a row for each segment; run it again to continue",
     )
     out.add_argument("--decisions", action="store_true", help="also every decision, four a second while someone speaks")
-    out.add_argument("--no-hops", action="store_true", help=argparse.SUPPRESS)  # the default now; one version longer
+    out.add_argument("--no-hops", action="store_true", help=argparse.SUPPRESS)  # the default; for one more version
     out.add_argument("--view", action="store_true", help="a live view instead of lines (view extra)")
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
     out.add_argument("--log-decisions", action="store_true", help="and every decision")
     out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
     limits = StoreLimits()
-    kept = parser.add_argument_group("sound of what it is least sure of, to be corrected (else none is ever stored)")
-    kept.add_argument("--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.page corrects")
-    kept.add_argument(
+    feedback = parser.add_argument_group(
+        "sound of what it is least sure of, to be corrected (else none is ever stored)"
+    )
+    feedback.add_argument(
+        "--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.page corrects"
+    )
+    feedback.add_argument(
         "--keep-unsure-max",
         type=int,
         default=limits.number,
         metavar="N",
         help=f"recordings at a time; the surest goes first (default: {limits.number})",
     )
-    kept.add_argument(
+    feedback.add_argument(
         "--keep-unsure-days",
         type=float,
         default=limits.days,
         metavar="DAYS",
         help=f"then a recording goes (default: {limits.days:g})",
     )
-    kept.add_argument(
+    feedback.add_argument(
         "--keep-unsure-mb",
         type=float,
         default=limits.megabytes,
@@ -136,7 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--mqtt-discovery",
         default="homeassistant",
         metavar="PREFIX",
-        help="where Home Assistant looks for devices; empty: it is not told of this one (default: homeassistant)",
+        help="where Home Assistant looks for devices; empty: this one is not announced (default: homeassistant)",
     )
     return parser
 
@@ -157,9 +161,9 @@ def source_and_stop(
 
 def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
     limits = StoreLimits(args.keep_unsure_max, args.keep_unsure_days, args.keep_unsure_mb)
-    keeper = Recorder(RecordingStore(args.keep_unsure), limits, bundle, rate, live=args.mic)
+    recorder = Recorder(RecordingStore(args.keep_unsure), limits, bundle, rate, live=args.mic)
     log.info("the sound of what is least sure is stored in %s: at most %d recordings", args.keep_unsure, limits.number)
-    return keeper
+    return recorder
 
 
 def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
@@ -200,10 +204,11 @@ def devices(as_lines: bool) -> str:
     return "".join(lines) or "no microphone found\n"
 
 
-def summary(heard: Tally) -> str:
+def summary(counts: Tally) -> str:
     return (
-        f"heard {heard.seconds_processed:.1f} s ({heard.seconds_missing:.1f} s missing): {heard.results} decisions and "
-        f"warm-ups, {heard.segments} segments, {heard.overruns} overruns, {heard.reconnects} reconnections"
+        f"processed {counts.seconds_processed:.1f} s ({counts.seconds_missing:.1f} s missing): "
+        f"{counts.results} decisions and warm-ups, {counts.segments} segments, {counts.overruns} overruns, "
+        f"{counts.reconnects} reconnections"
     )
 
 
@@ -218,19 +223,19 @@ def run(args: argparse.Namespace) -> int:
     if args.csv is not None:
         return write_table(args, model, names.recordings)
     with ExitStack() as stack:
-        keeper = None
+        recorder = None
         if args.keep_unsure is not None:
             identity = model.bundle.manifest.identity
-            keeper = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
-        utterances = model.utterances(keeper)
+            recorder = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
+        utterances = model.utterances(recorder)
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
         sinks = stack.enter_context(closing(open_sinks(args, model.labels)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)
-        heard = listen(source, utterances, sinks, stop)
+        counts = listen(source, utterances, sinks, stop)
     if args.mic:
-        log.info("%s", summary(heard))
+        log.info("%s", summary(counts))
     return 0
 
 

@@ -36,24 +36,16 @@ class Padding:
 
 
 def trim(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Without the silence before and after speech; the loudest 20 ms decide what silence is."""
-    power, speech = speech_frames(waveform, sample_rate)
-    if len(power) < 2:
-        return waveform
-    size = round(FRAME_SECONDS * sample_rate)
-    heard = np.flatnonzero(speech)
-    if not len(heard):
-        return waveform
-    margin = round(MARGIN_SECONDS * sample_rate)
-    return waveform[max(0, heard[0] * size - margin) : (heard[-1] + 1) * size + margin]
-
-
-def speech_frames(waveform: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean square of every whole 20 ms `(n,)` float64, and which of them are speech `(n,)` bool."""
+    """Without the silence before and after speech: frames `THRESHOLD_DB` below the loudest 20 ms of the whole clip. The
+    device, which cannot know the rest of a clip, detects speech above its noise floor (`edge.audio.vad`)."""
     size = round(FRAME_SECONDS * sample_rate)
     frames = waveform[: len(waveform) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    return power, power > power.max(initial=0) * 10 ** (THRESHOLD_DB / 10)
+    loud = np.flatnonzero(power > power.max(initial=0) * 10 ** (THRESHOLD_DB / 10))
+    if len(power) < 2 or not len(loud):
+        return waveform
+    margin = round(MARGIN_SECONDS * sample_rate)
+    return waveform[max(0, loud[0] * size - margin) : (loud[-1] + 1) * size + margin]
 
 
 def place(waveform: np.ndarray, rng: np.random.Generator, min_samples: int) -> np.ndarray:

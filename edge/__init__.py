@@ -1,8 +1,10 @@
-"""Everything that runs on a device, and everything that makes what it runs.
+"""Recognition on the device, and the tools that make a trained model ready for it.
 
-Device half, lower rooms first (standard library, NumPy and one runtime): runtimes, audio, stream, bundle, loop,
-sinks, enroll, doctor, feedback, page; `preflight` checks extras and paths.
-Workstation half (may use torch): prune, export, evaluate. `pretrained/` holds the bundles that ship.
+Device half (standard library, NumPy and one runtime; no torch), in the order in which samples pass through it:
+audio/ (microphone, files, voice activity), stream/ (the exact stream and its decisions), loop/ (utterances and events),
+sinks/ (terminal, file, MQTT). Around it: runtimes/, bundle/, enroll/, doctor/, feedback/, page/, preflight.py.
+Workstation half (may use torch): prune/, export/, evaluate/.
+pretrained/ holds the bundles that ship.
 """
 
 import os
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EmotionModel", "Recognition", "open_model"]
 
-# ONNX Runtime's wheels send usage data to Microsoft unless this is set before their first import (seen in 1.31.1, see
-# its Privacy.md). Nothing here sends data to anybody.
+# ONNX Runtime's wheels send telemetry to Microsoft unless this is set before they are first imported (seen in 1.31.1,
+# see its Privacy.md). This project sends no telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str):
-    """The public names, loaded when they are asked for: importing a part of the package must stay cheap."""
+    """The public names, loaded on first use: importing a part of the package must be fast."""
     if name in __all__:
         from edge.loop import recognition
 

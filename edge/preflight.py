@@ -1,4 +1,4 @@
-"""What can be known before the work starts: whether an optional package is there, whether a file can be written."""
+"""Checks before the work starts: is an optional package installed, can a file be written?"""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from crnn.errors import InputError, require
 
 @contextmanager
 def needed(what: str, extra: str) -> Iterator[None]:
-    """Around an import: where it fails, InputError says what `what` needs and which extra, or extras, to install."""
+    """Around an import: if it fails, raises InputError that says what `what` needs and which extras to install."""
     try:
         yield
     except ImportError as error:
@@ -23,7 +23,7 @@ def check_writable(path: Path, what: str) -> None:
     require(not path.is_dir(), f"{what}: is a folder; name a file in it")
     require(path.parent.is_dir(), f"{what}: no such folder {path.parent}")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):  # rights alone do not tell: the disk may be full or read-only
+        with tempfile.TemporaryFile(dir=path.parent):  # permissions are not enough: the disk may be full or read-only
             pass
     except OSError as error:
         raise InputError(f"{what}: cannot be written ({error.strerror})") from error

@@ -206,7 +206,7 @@ def test_the_figure_of_the_stream_shows_its_true_numbers():
         f"{g.interval_frames} new frames",
         f"{g.block_frames - g.interval_frames} frames of context",
         f"{g.interval_steps} new steps",
-        f"{g.window_steps - g.interval_steps} kept steps",
+        f"{g.window_steps - g.interval_steps} stored steps",
         f"{g.window_steps} steps",
     ):
         assert text in figure, f"the figure does not say {text!r}"

@@ -13,11 +13,11 @@ RATE = 16000
 FRAME = 320
 CALM = SmoothingConfig(0.0, 0.0)
 LONG = 60.0
-"""s; longer than any scene here, so that an utterance is told as one segment"""
+"""s; longer than any scene here, so that an utterance is one segment"""
 
 
-class Ear:
-    """The real recognizer; what it is given is written down, stream by stream."""
+class StreamSpy:
+    """The real recognizer; stores the samples it is given, stream by stream."""
 
     def __init__(self, recognizer) -> None:
         self._recognizer = recognizer
@@ -34,12 +34,12 @@ class Ear:
         self.streams[-1].append(samples.copy())
         return self._recognizer.push(samples)
 
-    def heard(self) -> list[np.ndarray]:
+    def received(self) -> list[np.ndarray]:
         return [np.concatenate(stream) for stream in self.streams]
 
 
 def silence(seconds: float, seed: int = 0) -> np.ndarray:
-    """A quiet room, unlike itself everywhere, so that every sample can be told from every other."""
+    """A quiet room, unlike itself everywhere, so that every sample differs from every other."""
     return (3e-4 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))).astype(np.float32)
 
 
@@ -57,14 +57,14 @@ def scene(*parts: tuple[str, float]) -> np.ndarray:
 
 def run(loop: UtteranceRecognizer, audio: np.ndarray, chunk: int) -> list[StreamResult | Segment]:
     loop.reset()
-    told = []
+    events = []
     for at in range(0, len(audio), chunk):
-        told += loop.push(audio[at : at + chunk])
-    return told + loop.flush()
+        events += loop.push(audio[at : at + chunk])
+    return events + loop.flush()
 
 
-def split(told: list) -> tuple[list[StreamResult], list[Segment]]:
-    return [t for t in told if isinstance(t, StreamResult)], [t for t in told if isinstance(t, Segment)]
+def split(events: list) -> tuple[list[StreamResult], list[Segment]]:
+    return [t for t in events if isinstance(t, StreamResult)], [t for t in events if isinstance(t, Segment)]
 
 
 def make(recognizer, **changes) -> UtteranceRecognizer:
@@ -77,16 +77,16 @@ DAY = scene(
 
 
 def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
-    ear = Ear(recognizer)
-    hops, segments = split(run(make(ear, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
+    spy = StreamSpy(recognizer)
+    results, segments = split(run(make(spy, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
     place = at = 0
-    for heard, segment in zip(ear.heard(), segments, strict=True):
-        place = find(audio, heard, place)
+    for received, segment in zip(spy.received(), segments, strict=True):
+        place = find(audio, received, place)
         recognizer.reset()
-        fresh = recognizer.push(heard) + recognizer.flush()
-        end = (place + len(heard)) / RATE
+        fresh = recognizer.push(received) + recognizer.flush()
+        end = (place + len(received)) / RATE
         logits = []
-        for ours, theirs in zip(hops[at : at + len(fresh)], fresh, strict=True):
+        for ours, theirs in zip(results[at : at + len(fresh)], fresh, strict=True):
             assert ours.seconds == pytest.approx(min(place / RATE + theirs.seconds, end))
             assert ours.state is theirs.state
             if theirs.logits is not None:
@@ -95,12 +95,12 @@ def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
                 assert np.abs(ours.probs - probs).max() <= 1e-5
                 logits.append(theirs.logits)
         at += len(fresh)
-        place += len(heard)
+        place += len(received)
         probs = probabilities(np.mean(logits, axis=0), recognizer.decision.temperature)
         assert list(segment.probs.values()) == pytest.approx(probs.tolist(), abs=1e-5)
         if segment.verdict is None and np.diff(np.sort(probs)[-2:]) > 1e-4:
             assert segment.emotion == decide(probs, recognizer.labels, recognizer.decision)[0]
-    assert at == len(hops), "no hop result outside an utterance"
+    assert at == len(results), "no result result outside an utterance"
     return segments
 
 
@@ -109,4 +109,4 @@ def find(audio: np.ndarray, part: np.ndarray, start: int) -> int:
     for at in range(start, len(audio) - len(part) + 1):
         if audio[at] == part[0] and np.array_equal(audio[at : at + len(part)], part):
             return at
-    raise AssertionError("what was heard is not one stretch of the audio after the one before")
+    raise AssertionError("the samples received are not one stretch of the audio after the one before")

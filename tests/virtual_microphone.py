@@ -91,7 +91,7 @@ class Listener:
     def event(self, kind: AudioEventKind) -> AudioEvent:
         return self.until(lambda item: isinstance(item, AudioEvent) and item.kind is kind)
 
-    def hear(self, seconds: float) -> np.ndarray:
+    def listen(self, seconds: float) -> np.ndarray:
         """The next samples, so many or a few more."""
         begin = len(self.items)
         self.until(lambda _: len(samples_of(self.items[begin:])) >= seconds * RATE)
@@ -138,11 +138,11 @@ def gone(pid: int) -> bool:
         return True
 
 
-def heard_well(listener: Listener, house: House, seconds: float = 1.0) -> None:
+def captured_well(listener: Listener, house: House, seconds: float = 1.0) -> None:
     """What is played now is what is captured."""
     played = chirp(seconds)
     begin = len(listener.items)
     player = house.play(played)
     listener.until(lambda _: player.poll() is not None)
-    listener.hear(1.0)
+    listener.listen(1.0)
     assert place(played, samples_of(listener.items[begin:]))[1] > 0.99

@@ -1,9 +1,9 @@
-"""What runs in the capture process: find a device, open it with PyAudio, hand its samples to standard output.
+"""The capture process: finds a device, opens it with PyAudio and writes its samples to standard output.
 
-PortAudio has a process of its own because it cannot be trusted with ours: while a PulseAudio server hangs, or after an
-unplugged USB device (portaudio#1037), closing a stream never returns, a broken ALSA configuration ends the process in
-the allocator, and devices that come later are seen only after a new start. A process can always be killed, and what
-PortAudio writes to standard error stays in it. Standard library and PyAudio only: it must stay small and quick.
+PortAudio runs in a process of its own because it can hang or crash: while a PulseAudio server hangs, or after a USB
+device was unplugged (portaudio#1037), closing a stream never returns; a broken ALSA configuration aborts in the
+allocator; devices that are connected later are found only after a restart. A process can always be killed, and what
+PortAudio writes to standard error stays in it. Standard library and PyAudio only, so that it is small and starts fast.
 """
 
 import dataclasses
@@ -23,16 +23,15 @@ BLOCK_SECONDS = 0.1
 OTHER_RATES = (48000, 44100, 16000, 32000, 96000, 22050, 8000)
 """Hz, tried where a device does not open with the rate that it reports"""
 OTHER_CHANNELS = (1, 2, 4, 6, 8, 3, 5, 7)
-"""Likewise: arrays of microphones often open with all of their channels alone"""
+"""Likewise: arrays of microphones often open only with all of their channels"""
 MAX_CHANNELS = max(OTHER_CHANNELS)
 BAD_CHANNELS, BAD_RATE = -9998, -9997
 """PortAudio's paInvalidChannelCount and paInvalidSampleRate"""
 HEADER = struct.Struct("<cQdI")
 """Of each record: kind, frames lost before it, monotonic s of its last frame, bytes that follow"""
 DEVICES, FOUND, AUDIO, FAILED = b"L", b"D", b"A", b"F"
-"""Kinds of record: JSON list of devices; JSON device, before it is opened and, where rate or channels are others than
-these, after; interleaved float32 frames; JSON {"message",
-"fatal"}"""
+"""Kinds of record: JSON list of devices; JSON device, before it is opened and again after if rate or channels
+differ; interleaved float32 frames; JSON {"message", "fatal"}"""
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class Device:
     """An input device, as its driver describes it."""
 
     index: int
-    """Its place in today's list: it changes when devices come and go"""
+    """In the current list: it changes when devices are connected or removed"""
     name: str
     rate: int
     """Hz, its own"""
     channels: int
-    """At most; a mixer such as "pulse" promises more than anybody has"""
+    """At most; a mixer such as "pulse" reports more than any device has"""
     default: bool
-    """Whether the system takes it when none is named"""
+    """Whether the system uses it when none is named"""
 
     @property
     def lasting_name(self) -> str:
@@ -62,8 +61,8 @@ class Device:
 def find(devices: list[Device], wanted: str | None, again: str | None = None) -> Device:
     """The device with this index or name, else the first with this text in its name; the system's without any.
 
-    `again` is the lasting name of what was found before: then no other will do, whatever its index is now.
-    Raises LookupError, with a line for a person.
+    `again` is the lasting name of the device that was found before: then only this device is returned, whatever its
+    index is now. Raises LookupError with one line for the user.
     """
     if again is not None:
         found = [device for device in devices if device.lasting_name == again]
@@ -84,7 +83,7 @@ def find(devices: list[Device], wanted: str | None, again: str | None = None) ->
 
 
 def input_devices(audio) -> list[Device]:
-    """What `audio`, a PyAudio, knows. The list is as old as `audio`."""
+    """The input devices of `audio`, a PyAudio: those that were connected when it was made."""
     try:
         default = audio.get_default_input_device_info()["index"]
     except OSError:  # there is none
@@ -98,7 +97,7 @@ def input_devices(audio) -> list[Device]:
 
 
 def channel_counts(device: Device, channel: int | None) -> list[int]:
-    """Numbers of channels to open `device` with, the best first. At least `channel`, the one that is to be heard.
+    """Numbers of channels to open `device` with, the best first. At least `channel`, the chosen one.
 
     Stereo before mono: a driver that mixes two channels would hide that one of them is inverted.
 
@@ -109,20 +108,20 @@ def channel_counts(device: Device, channel: int | None) -> list[int]:
     """
     most = device.channels
     least = 1 if channel is None else channel
-    # To choose one takes the channels as they are, unless there are so many that nobody has them.
+    # A chosen channel needs the device's own count, unless that is more than any device has.
     wanted = [min(2, most), 1, most] if channel is None else [most if most <= MAX_CHANNELS else max(2, channel)]
     return [n for n in dict.fromkeys([*wanted, *OTHER_CHANNELS]) if n >= least]
 
 
 def open_stream(audio, device: Device, channel: int | None, ring_seconds: float, formats) -> tuple:
-    """Open `device` with the first rate and number of channels that its driver takes.
+    """Open `device` with the first rate and number of channels that its driver accepts.
 
     Args:
         audio: a PyAudio.
         formats: the module `pyaudio`, for its constants.
 
-    Returns the stream, its ring, and the device as it was opened. Raises OSError if nothing is taken, or at once where
-    neither rate nor channels are at fault.
+    Returns the stream, its ring, and the device as it was opened. Raises OSError if none is accepted, or at once for an
+    error that concerns neither rate nor channels.
     """
     refused = None
     for channels in channel_counts(device, channel):
@@ -130,7 +129,7 @@ def open_stream(audio, device: Device, channel: int | None, ring_seconds: float,
             block_frames = round(rate * BLOCK_SECONDS)
             ring = SampleRing(max(2, round(ring_seconds / BLOCK_SECONDS)), block_frames, 4 * channels)
             try:
-                # float32 loses nothing of any format, and spares the dither that would hide digital silence.
+                # float32 represents every format exactly, and without the dither that would hide digital silence.
                 stream = audio.open(
                     rate,
                     channels,
@@ -156,21 +155,21 @@ class Callback:
 
     def __init__(self, ring: SampleRing, rate: int, overflow: int, go_on: int) -> None:
         self._ring, self._rate, self._overflow, self._result = ring, rate, overflow, (None, go_on)
-        self._heard: float | None = None
+        self._last_call: float | None = None
 
     def __call__(self, data: bytes, n_frames: int, timing: dict, status: int) -> tuple[None, int]:
         now = time.monotonic()
         lost = 0
-        if status & self._overflow and self._heard is not None:
-            # PortAudio says that it lost samples, not how many: what the clock says, and at least one.
-            lost = max(1, round((now - self._heard) * self._rate) - n_frames)
-        self._heard = now
+        if status & self._overflow and self._last_call is not None:
+            # PortAudio reports that it lost samples, not how many: count them by the clock, at least one.
+            lost = max(1, round((now - self._last_call) * self._rate) - n_frames)
+        self._last_call = now
         self._ring.write(data, now, lost)
         return self._result
 
 
 class Writer:
-    """Records to the process that listens; ends this process when nobody does."""
+    """Writes records to the parent process; ends this process when the parent has gone."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -202,7 +201,7 @@ def record(request: dict, write: Writer) -> None:
     try:
         device = find(devices, request["device"], request["again"])
     except LookupError as error:
-        # A name never seen is a slip of the pen; one that was there before will come back.
+        # A name that was never found is a mistake of the user; a device that was there before may come back.
         return write.json(FAILED, {"message": error.args[0], "fatal": not request["known"]})
     channel = request["channel"]
     if channel is not None and channel > device.channels:
@@ -223,11 +222,11 @@ def record(request: dict, write: Writer) -> None:
 
 def main(request: str) -> None:
     """The process: one JSON request, records on standard output until the device or standard input ends."""
-    # Whatever the libraries print goes to standard error; standard output is for records.
+    # Output of the libraries goes to standard error; standard output is for records.
     write = Writer(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    # The listener holds our standard input: when it is gone, however it went, so are we. A thread of its own, because
-    # the main one may hang in PortAudio.
+    # The parent holds our standard input: when it ends, for whatever reason, so does this process. In a thread, because
+    # the main thread may hang in PortAudio.
     threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
     record(json.loads(request), write)
     os._exit(0)  # closing PortAudio may hang, and the kernel closes the device anyway

@@ -1,4 +1,4 @@
-"""The capture process seen from outside: start it, read what it says, end it. For Linux and macOS."""
+"""Starts the capture process, reads its records and ends it. For Linux and macOS."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ from edge.audio.capture import FAILED, HEADER
 
 log = logging.getLogger(__name__)
 
-# The search path is ours, as multiprocessing hands it on: the process finds what we found.
+# The process gets our search path, as with multiprocessing, so that it imports the same packages.
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edge.audio.capture import main; main(sys.argv[2])"
 )
 
 
 class Record(NamedTuple):
-    """What the capture process says (see `edge.audio.capture`)."""
+    """One record of the capture process (see `edge.audio.capture`)."""
 
     kind: bytes
     lost: int
@@ -30,10 +30,10 @@ class Record(NamedTuple):
 
 
 class CaptureProcess:
-    """PortAudio at arm's length: it can always be killed."""
+    """A running capture process; it can always be killed."""
 
     def __init__(self, **request) -> None:
-        # What ALSA and JACK write on standard error while PortAudio tries every device means nothing to a user.
+        # ALSA and JACK write warnings that mean nothing to a user while PortAudio tries every device.
         noise = None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", PROGRAM, json.dumps(sys.path), json.dumps(request)],
@@ -41,7 +41,7 @@ class CaptureProcess:
             stdout=subprocess.PIPE,
             stderr=noise,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is ours to handle
+            start_new_session=True,  # Ctrl-C is handled by this process
         )
         self._poll = select.poll()
         self._poll.register(self._process.stdout, select.POLLIN)
@@ -50,7 +50,7 @@ class CaptureProcess:
     def read(self, timeout: float) -> Record | None:
         """The next record, or None if there is none within `timeout` s.
 
-        Raises InputError where trying again is of no use, OSError where the device or the process has failed.
+        Raises InputError where another try cannot succeed, OSError where the device or the process has failed.
         """
         deadline = time.monotonic() + timeout
         while (record := self._parsed()) is None:
@@ -59,7 +59,7 @@ class CaptureProcess:
                 return None
             data = self._process.stdout.read(65536)
             if not data:
-                raise OSError(f"the capture process ended ({self._status()}); log at DEBUG to see what it says")
+                raise OSError(f"the capture process ended ({self._status()}); log at DEBUG to see its messages")
             self._data += data
         if record.kind == FAILED:
             failure = json.loads(record.payload)
@@ -85,15 +85,15 @@ class CaptureProcess:
         return f"status {code}" if code >= 0 else signal.Signals(-code).name
 
     def kill(self) -> None:
-        """End it, now. Safe from another thread and from a signal handler: `read` then raises OSError."""
+        """End it at once. Safe from another thread and from a signal handler: `read` then raises OSError."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it and clean up behind it."""
+        """End it and close its pipes."""
         self.kill()
         self._process.stdin.close()
         self._process.stdout.close()
         try:
             self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:  # stuck in the kernel's driver: it goes when the driver lets it
+        except subprocess.TimeoutExpired:  # blocked in a kernel driver: it ends when the driver returns
             log.warning("the capture process %d does not end", self._process.pid)

@@ -1,4 +1,4 @@
-"""Voice activity by the level alone: what stands out of the room's own noise, and moves as speech does."""
+"""Voice activity by the level alone: above the noise of the room, and rising and falling as speech does."""
 
 from collections import deque
 
@@ -9,65 +9,47 @@ from edge.audio.level import moving_power, power_dbfs, ratio
 from edge.audio.speech_evidence import Evidence, Voice
 
 FRAME_SECONDS = 0.02
-
-
 SUBWINDOWS = 10
 """The noise floor is the quietest of so many stretches of time"""
-
-
 STEADY_SUBWINDOWS = 4
-"""So many of them in a row without movement are the room at once"""
-
-
+"""So many of them in a row without movement become the noise floor at once"""
 SMOOTHING = 0.8
-"""Share of the old value in the smoothed power that the floor is taken from: about 0.1 s"""
-
-
+"""Share of the old value in the smoothed power that the noise floor is taken from: about 0.1 s"""
 REACH_SECONDS = 0.00025
 """Between the samples whose difference is taken: it flattens the spectra of fans and voices below 2 kHz"""
-
-
 LAG_SECONDS = 0.1
 """Levels so far apart are compared: half a syllable"""
-
-
 MOVED_DB = 3.0
-"""By so much the level has moved in that time"""
-
-
+"""Change of level in that time that counts as movement, dB"""
 MOVING = 0.15
-"""Share of frames in movement from which on the gate is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
+"""Share of frames with movement from which the VAD is sure of a voice. Speech has 0.3 to 0.8, in noise 10 dB below it
 0.2 to 0.6; white, pink and brown noise, hum and fans have 0.00 to 0.01, chords and a clock's tick up to 0.14
 (development half of benchmarks/device/false_alarms.py)"""
-
-
 LEAST_SECONDS = 1.0
-"""s that this share is taken of at least"""
-
-
+"""Shortest time, s, over which this share is taken"""
 QUIETEST = 1e-9
-"""Power of differences below which all is the same"""
+"""Power of differences below which the level does not move"""
 
 
 class EnergyVad:
-    """Yes from `open_db` above the noise floor on, no from below `close_db` above it.
+    """A voice begins at `open_db` above the noise floor and ends below `close_db` above it.
 
-    The floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001). Before the
-    first sample there was silence, so that a recording that begins in the middle of a word loses none of it; any other
-    room opens the gate until it is learned.
+    The noise floor is the smallest smoothed level of the last `floor_seconds` (minimum statistics, Martin 2001). Before
+    the first sample it is digital silence, so that a recording that begins in the middle of a word is detected from its
+    first sample; the noise of a room counts as a voice until the noise floor has followed it.
 
-    The level of speech rises and falls several times a second, that of a fan does not. Where it does, the gate is sure
-    of a voice; where it has not for 0.4 `floor_seconds`, the sound becomes the floor at once, however loud it is. This
-    level is that of differences between near samples, which low rumble hardly affects. A rise counts as evidence only
-    together with a fall, so that a noise that is switched on is no voice.
+    The level of speech rises and falls several times a second, that of a fan does not. Where it does, the VAD is sure
+    of a voice; where it has not for 0.4 `floor_seconds`, the sound becomes the noise floor at once, however loud it is.
+    Movement is measured on differences between near samples, which low rumble hardly affects. A rise counts as evidence
+    only together with a fall, so that a noise that is switched on is no voice.
 
     Args:
         sample_rate: Hz.
-        open_db, close_db: dB above the floor; close_db <= open_db.
-        min_dbfs: the level, dB relative to full scale, below which nothing is a voice, however quiet the room.
-        max_floor_dbfs: the floor is taken to be above this only where the sound was steady: loud talk without a pause
-            is no noise.
-        floor_seconds: s the floor is looked for in.
+        open_db, close_db: dB above the noise floor; close_db <= open_db.
+        min_dbfs: level, dB relative to full scale, below which nothing is a voice, however quiet the room.
+        max_floor_dbfs: the noise floor is above this only where the sound was steady: loud talk without a pause is no
+            noise.
+        floor_seconds: s over which the noise floor is taken.
         frame_seconds: s, length of a frame.
     """
 
@@ -120,11 +102,13 @@ class EnergyVad:
     def update(self, frames: np.ndarray) -> list[Voice]:
         steps = frames[:, self._reach :] - frames[:, : -self._reach]
         step_powers = np.einsum("ij,ij->i", steps, steps) / steps.shape[1]
-        return [self._hear(*powers) for powers in zip(moving_power(frames).tolist(), step_powers.tolist(), strict=True)]
+        return [
+            self._classify(*powers) for powers in zip(moving_power(frames).tolist(), step_powers.tolist(), strict=True)
+        ]
 
-    def _hear(self, power: float, steps: float) -> Voice:
+    def _classify(self, power: float, steps: float) -> Voice:
         """One frame, by its power and that of its differences. Plain numbers: small arrays would cost more."""
-        # Samples beyond all bounds would make the smoothed power infinite, or NaN, for ever.
+        # Without a limit, samples far above full scale would make the smoothed power infinite, or NaN, for ever.
         self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * min(1.0, power)
         if self._frames % self._subwindow_frames == 0:
             self._lowest.append(self._smooth)
@@ -148,7 +132,7 @@ class EnergyVad:
         return Voice.SURE if sure else Voice.PERHAPS
 
     def _learn_if_steady(self) -> None:
-        """At the end of a subwindow: what was before a steady stretch is forgotten."""
+        """At the end of a subwindow: after a steady stretch the noise floor is taken from that stretch alone."""
         if sum(self._moves) < MOVING * STEADY_SUBWINDOWS * self._subwindow_frames:
             recent = list(self._lowest)[-STEADY_SUBWINDOWS:]
             self._lowest.extend([min(recent)] * (SUBWINDOWS - STEADY_SUBWINDOWS) + recent)

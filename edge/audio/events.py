@@ -1,18 +1,18 @@
-"""What can happen to the audio, as one event."""
+"""Events: what can happen to the audio."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class AudioEventKind(StrEnum):
-    """What can happen to the audio."""
+    """Kind of an event."""
 
     OPENED = "opened"
     """A device is open and gives samples"""
     LOST = "lost"
-    """The device is gone, or gave no samples for too long; it is tried again"""
+    """The device has disappeared, or gave no samples for too long; it is opened again"""
     NOT_FOUND = "not found"
-    """A try to open the device failed; there will be another"""
+    """The device could not be opened; another try follows"""
     OVERRUN = "overrun"
     """Samples were lost because the consumer or the machine was too slow"""
     ZEROS = "zeros"
@@ -20,7 +20,7 @@ class AudioEventKind(StrEnum):
     CLIPPED = "clipped"
     """Input at full scale: turn the microphone down"""
     CHANNEL = "channel"
-    """Not all of the device's channels are heard, and why"""
+    """Not all of the device's channels are used, and why"""
     RECOVERED = "recovered"
     """Zeros or clipping have ended"""
     STOPPED = "stopped"
@@ -33,6 +33,6 @@ class AudioEvent:
 
     kind: AudioEventKind
     message: str
-    """One line for a person"""
+    """One line for the user"""
     gap_seconds: float = 0.0
     """Audio time that is missing before the next sample, s: the stream cannot go on across it"""

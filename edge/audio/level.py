@@ -16,7 +16,7 @@ def moving_power(frames: np.ndarray) -> np.ndarray:
 
 
 def ratio(db: float) -> float:
-    """Of powers.
+    """Ratio of two powers whose levels differ by `db`.
 
     >>> ratio(20.0)
     100.0

@@ -1,6 +1,6 @@
-"""A microphone that heals: samples and events until it is closed, whatever happens to the device.
+"""A microphone that reconnects: samples and events until it is closed, whatever happens to the device.
 
-PortAudio runs in a process of its own (`edge.audio.capture` says why), which is started, watched, ended and restarted.
+PortAudio runs in a process of its own (see `edge.audio.capture`), which is started, monitored and restarted here.
 """
 
 import json
@@ -13,34 +13,32 @@ import numpy as np
 from crnn.errors import InputError, require
 from edge.audio.capture import AUDIO, DEVICES, FOUND, Device
 from edge.audio.capture_process import CaptureProcess, Record
-from edge.audio.channels import Channels
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.audio.signal_monitor import RateMonitor, SignalMonitor, sound, usual_rate
-from edge.audio.sources import StreamResampler
+from edge.audio.input_chain import InputChain
 from edge.preflight import needed
 
 POLL_SECONDS = 0.2
-"""How long nobody looks whether the microphone was closed"""
+"""s between two checks whether the microphone was closed"""
 
 
 @dataclass(frozen=True)
 class MicrophoneConfig:
-    """How patient the microphone is."""
+    """Times and limits of a microphone."""
 
     ring_seconds: float = 10.0
-    """s of audio kept for a consumer that is late; older samples are lost, and told"""
+    """s of audio buffered for a consumer that is late; older samples are lost, and their number is reported"""
     stall_seconds: float = 5.0
-    """s without samples after which the device counts as lost"""
+    """s without samples after which the device is lost"""
     open_seconds: float = 15.0
-    """s after which an audio system that does not answer counts as a failed try"""
+    """s without an answer of the audio system after which a try has failed"""
     zeros_seconds: float = 5.0
-    """s of nothing but zeros that are told"""
+    """s of a constant signal that are reported"""
     clip_share: float = 0.01
-    """Share of a second's samples at full scale that is told, 0 to 1"""
+    """Share of a second's samples at full scale that is reported, 0 to 1"""
     first_delay_seconds: float = 0.5
     """s: the longest wait after the first failed try; it doubles with each"""
     max_delay_seconds: float = 30.0
-    """s: the longest wait between tries, ever"""
+    """s: the longest wait between tries"""
     retries: int | None = None
     """Failed tries in a row after the first before giving up; None: never"""
 
@@ -76,18 +74,18 @@ def list_devices(timeout: float = 15.0) -> list[Device]:
 class Microphone:
     """Iterate over it: `np.ndarray` chunks `(time,)`, float32, mono, at `sample_rate`, and `AudioEvent`s, in order.
 
-    The device is opened at its own rate, in stereo, mono, or with what it takes (`edge.audio.capture`,
-    `edge.audio.channels`); one that delivers another rate than it was opened with is heard at that rate from then on.
+    The device is opened at its own rate, in stereo, mono, or as it can be opened (`edge.audio.capture`,
+    `edge.audio.channels`). If it delivers another rate than it was opened with, that rate is used from then on.
 
-    The iteration goes on until `close()`: a device that is unplugged, stalls or whose server dies is LOST, tried again
-    with growing, random delays (NOT_FOUND for each failed try), found again by name under whatever index, and OPENED.
-    `gap_seconds` of OPENED (the time that passed) and of OVERRUN (the samples lost, counted) is the audio missing
-    between the samples before and after the event.
+    The iteration goes on until `close()`. If the device is unplugged or stalls, or its server ends, this
+    reports LOST, tries again with growing, random delays (NOT_FOUND for each failed try), finds the device by its name,
+    whatever its index, and reports OPENED. `gap_seconds` of OPENED (the time that passed) and of OVERRUN (the number of
+    lost samples) is the audio missing between the samples before and after the event.
 
     Args:
         sample_rate: Hz, of what is yielded.
         device: index, name or part of the name; None: the system's.
-        channel: the one that is heard, from 1; None: of two their mean, of more the first that works.
+        channel: the one to use, from 1; None: of two their mean, of more the first with a signal.
 
     Iterating raises InputError if at first there is no such device, if PyAudio is missing, or after `config.retries`.
     """
@@ -105,7 +103,7 @@ class Microphone:
         self._delivered: dict[str, int] = {}  # lasting name -> Hz, of devices that deliver another rate than they say
         self._sample_rate, self._device, self._config = sample_rate, device, config or MicrophoneConfig()
         self._known, self._again = False, None  # whether there was such a device, and its lasting name
-        self._heard_until: float | None = None  # monotonic s of the last sample
+        self._last_sample: float | None = None  # monotonic s of the last sample
         self._capture: CaptureProcess | None = None
         self._closed = False
 
@@ -163,7 +161,7 @@ class Microphone:
                     self._end_capture()
                     yield AudioEvent(AudioEventKind.NOT_FOUND, str(failure))
         except OSError as error:
-            raise InputError(f"microphone given up after {config.retries + 1} tries: {error}") from error
+            raise InputError(f"microphone: gave up after {config.retries + 1} tries: {error}") from error
         device, first = opened
         yield self._opened_event(device, first)
         return opened
@@ -197,42 +195,46 @@ class Microphone:
 
     def _opened_event(self, device: Device, first: Record) -> AudioEvent:
         gap = 0.0
-        if self._heard_until is not None:
+        if self._last_sample is not None:
             began = first.seconds - len(first.payload) / (4 * device.channels * device.rate)
-            gap = max(0.0, began - self._heard_until)
+            gap = max(0.0, began - self._last_sample)
         message = f"{device.name}: {device.rate} Hz, {device.channels} channel(s)"
         return AudioEvent(AudioEventKind.OPENED, message, gap)
 
     def _listen(self, device: Device, record: Record | None) -> Iterator[np.ndarray | AudioEvent]:
-        """Samples and what happens to them until the device is lost or the microphone closed."""
+        """Samples and events until the device is lost or the microphone is closed."""
         config = self._config
-        path = _Path(device, self._sample_rate, self._channel, config)
+        chain = self._chain(device)
         lost = None
         while record is not None:
             if record.kind != AUDIO:
                 raise RuntimeError(f"audio was expected, not {record.kind!r}")
             if record.lost:  # the stream ends here and another begins
-                yield from path.end()
-                gap = record.lost / path.rate
+                yield from chain.end()
+                gap = record.lost / chain.rate
                 yield AudioEvent(AudioEventKind.OVERRUN, f"{gap:.2f} s of audio lost: this machine is too slow", gap)
             frames = np.frombuffer(record.payload, dtype=np.float32).reshape(-1, device.channels)
-            self._heard_until = record.seconds
-            yield from path.hear(frames)
+            self._last_sample = record.seconds
+            yield from chain.process(frames)
             try:
-                delivered = path.check_rate(len(frames) + record.lost, record.seconds)
+                delivered = chain.check_rate(len(frames) + record.lost, record.seconds)
                 if delivered is not None:
-                    yield from path.end()
-                    message = f"{device.name}: opened at {path.rate} Hz, delivers {delivered}: heard as {delivered} Hz"
+                    yield from chain.end()
+                    message = f"{device.name}: opened at {chain.rate} Hz, delivers {delivered}: used at {delivered} Hz"
                     self._delivered[device.lasting_name] = delivered
-                    path = _Path(replace(device, rate=delivered), self._sample_rate, self._channel, config)
+                    chain = self._chain(replace(device, rate=delivered))
                     yield AudioEvent(AudioEventKind.OPENED, message)
                 record = self._next(config.stall_seconds, f"{device.name}: no samples for {config.stall_seconds:g} s")
             except OSError as error:
                 lost, record = error, None
-        yield from path.end()
+        yield from chain.end()
         self._end_capture()
         if lost is not None:
             yield AudioEvent(AudioEventKind.LOST, str(lost))
+
+    def _chain(self, device: Device) -> InputChain:
+        config = self._config
+        return InputChain(device, self._sample_rate, self._channel, config.zeros_seconds, config.clip_share)
 
     def _next(self, seconds: float, otherwise: str) -> Record | None:
         """The next record; None once closed. Raises OSError, saying `otherwise`, if there is none for `seconds`."""
@@ -257,42 +259,3 @@ class Microphone:
         if self._capture is not None:
             self._capture.close()
             self._capture = None
-
-
-class _Path:
-    """From a device's blocks to samples: what is heard of them, and whether they are what they should be."""
-
-    def __init__(self, device: Device, sample_rate: int, channel: int | None, config: MicrophoneConfig) -> None:
-        self.rate, self._name, self._sample_rate = device.rate, device.name, sample_rate
-        self._channels = Channels(device.channels, device.rate, channel)
-        self._watch = SignalMonitor(device.rate, config.zeros_seconds, config.clip_share)
-        self._watch_all = device.channels <= 2 and channel is None
-        self._rate_watch = RateMonitor(device.rate)
-        self._resample = StreamResampler(device.rate, sample_rate)
-
-    def hear(self, frames: np.ndarray) -> Iterator[np.ndarray | AudioEvent]:
-        """`frames (time, channels)`, as the driver gives them."""
-        heard, told = self._channels(frames)
-        yield from nonempty(self._resample(sound(heard)))
-        yield from told + self._watch.update(frames if self._watch_all else heard)
-
-    def end(self) -> list[np.ndarray]:
-        """What the resampler holds back; another stream may begin."""
-        rest = self._resample(np.zeros((0, 1), dtype=np.float32), last=True)
-        self._resample = StreamResampler(self.rate, self._sample_rate)
-        return nonempty(rest)
-
-    def check_rate(self, n_frames: int, seconds: float) -> int | None:
-        """The rate, Hz, that the device delivers, where it is another usual one. Raises OSError where it is none."""
-        measured = self._rate_watch.update(n_frames, seconds)
-        if measured is None:
-            return None
-        delivered = usual_rate(measured)
-        if delivered is None:
-            raise OSError(f"{self._name}: opened at {self.rate} Hz, but {measured:.0f} samples come in a second")
-        return delivered
-
-
-def nonempty(samples: np.ndarray) -> list[np.ndarray]:
-    """A resampler starts by keeping what it is given; nobody wants to hear of nothing."""
-    return [samples] if len(samples) else []

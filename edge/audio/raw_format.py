@@ -1,8 +1,8 @@
-"""Whether bytes that claim to be raw samples can be any: somebody pipes a file, a text, or another sample format.
+"""Checks that raw bytes on standard input can be samples, and not a file, a text, or samples of another format.
 
-What is wrongly read looks like loud white noise, and is answered like it. It is refused only if it cannot be a
-recording: it is text or a known kind of file; every value occurs equally often; or it looks like no recording, but
-very much like one when it is read in another format.
+Bytes read in a wrong format look like loud white noise and would get an answer. They are refused only if they cannot be
+a recording: they are text or a known kind of file; every value occurs equally often; or they do not look like a
+recording in their own format, but do in another.
 """
 
 import numpy as np
@@ -13,15 +13,15 @@ from crnn.decoders.recording import MAX_SAMPLE
 from crnn.errors import require
 
 CHECKED_SECONDS = 0.5
-"""s that are looked at together"""
+"""s of one piece that is checked as a whole"""
 ENOUGH = 8
-"""Such pieces with sound in them, none of which is refused: it is a recording"""
+"""Number of pieces with sound in them to check; if none is refused, it is a recording"""
 FEWEST = 1024
-"""Samples; fewer say nothing"""
+"""Samples; fewer are not enough for a check"""
 TEXT_SHARE = 0.9
-"""Of the bytes"""
+"""Share of bytes that are letters, from which it is text"""
 SMALL_SHARE, BLANK_SHARE = 0.25, 0.05
-"""Of small letters, and of spaces and ends of lines, in a text at least; noise about a level has not both"""
+"""Least shares of small letters, and of spaces and line ends, in a text; noise about a level does not have both"""
 WHITE_DB = -4.0
 """Spectral flatness, dB, from which on samples look like white noise"""
 DENSE = 0.1
@@ -46,8 +46,8 @@ WINDOW = 256
 """Samples of a Fourier transform"""
 
 
-class Plausible:
-    """Hears the first seconds of a stream, piece by piece; `look` raises InputError if they are no such samples.
+class RawFormatCheck:
+    """Takes the first seconds of a stream, piece by piece; `add` raises InputError if they cannot be such samples.
 
     Args:
         what: the stream's name, for messages.
@@ -58,7 +58,7 @@ class Plausible:
         self._size = max(FEWEST, int(rate * CHECKED_SECONDS)) * stored.width * channels
         self._held, self._pieces, self._first = b"", 0, True
 
-    def look(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Take the next bytes of the stream, from its first byte on."""
         if self._pieces >= ENOUGH:
             return
@@ -68,7 +68,7 @@ class Plausible:
             self._check(piece)
 
     def end(self) -> None:
-        """The stream has ended: look at what is left of a short one."""
+        """The stream has ended: check a stream shorter than one piece."""
         if not self._pieces and self._held:
             self._check(self._held)
 

@@ -1,4 +1,4 @@
-"""Between the audio callback and its reader: a bounded ring that never hides a loss."""
+"""A bounded ring between the audio callback and its reader that counts every loss."""
 
 import threading
 from typing import NamedTuple
@@ -10,19 +10,19 @@ class Block(NamedTuple):
     lost: int
     """Frames that are missing before the first one of this block"""
     seconds: float
-    """Monotonic clock when the last frame was heard, s"""
+    """Monotonic clock at the last frame, s"""
     data: bytes
     """Whole frames, as they were written"""
 
 
 class SampleRing:
-    """Blocks of frames from one writer to one reader, in order; where the reader is late the oldest are overwritten.
+    """Blocks of frames from one writer to one reader, in order; if the reader is late the oldest are overwritten.
 
-    Overwriting the oldest keeps the audio fresh, and puts every loss right before the next block that is read: there
-    it is counted, to the frame. The memory is allocated once.
+    So the newest audio is never lost, and every loss lies right before the next block that is read, where it is counted
+    to the frame. The memory is allocated once.
 
     Args:
-        n_blocks: blocks held; block_frames: frames in the largest; frame_bytes: bytes per frame.
+        n_blocks: blocks stored; block_frames: frames in the largest; frame_bytes: bytes per frame.
 
     >>> ring = SampleRing(n_blocks=2, block_frames=1, frame_bytes=1)
     >>> ring.write(b"abc", seconds=0.0)
@@ -41,7 +41,7 @@ class SampleRing:
         self._changed = threading.Condition()
 
     def write(self, data: bytes, seconds: float, lost: int = 0) -> None:
-        """Take whole frames, the last of them heard at `seconds`; `lost` frames are missing before them. Never waits
+        """Add whole frames, the last of them captured at `seconds`; `lost` frames are missing before them. Never waits
         for the reader."""
         with self._changed:
             self._position += lost

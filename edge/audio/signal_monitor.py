@@ -1,4 +1,4 @@
-"""Is what the microphone gives worth hearing? Nothing but zeros, input at full scale, and what is no sound at all."""
+"""Monitors the input of a microphone: zeros, clipping, a wrong rate, and values that are no samples."""
 
 import numpy as np
 
@@ -6,53 +6,54 @@ from crnn.decoders.pcm import FULL_SCALE
 from edge.audio.events import AudioEvent, AudioEventKind
 
 WINDOW_SECONDS, SETTLING_SECONDS = 4.0, 1.0
-"""s that a rate is measured over; s before that, in which drivers hand out what they have stored"""
+"""s over which a rate is measured; s before that, in which drivers deliver what they have buffered"""
 RATE_TOLERANCE = 0.04
-"""Share by which a rate may be off: 44100 and 48000 Hz differ by 8 %, a quartz by 0.01 %"""
+"""Share by which a rate may differ: 44100 and 48000 Hz differ by 8 %, a quartz by 0.01 %"""
 USUAL_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 """Hz"""
 
 
 class SignalMonitor:
-    """Hears every block as the device gives it, before anything is done to it; tells what begins and ends.
+    """Takes every block as the device gives it and reports when zeros or clipping begin and end.
 
     Args:
         rate: Hz.
-        zeros_seconds: a line that is dead for so long is told.
-        clip_share: share of one second's samples at full scale that is told, 0 to 1; it has ended below half of it.
+        zeros_seconds: s of a constant signal that are reported.
+        clip_share: share of one second's samples at full scale that is reported, 0 to 1; below half of it clipping has
+            ended.
     """
 
     def __init__(self, rate: int, zeros_seconds: float, clip_share: float) -> None:
         self._rate, self._zeros_seconds, self._clip_share = rate, zeros_seconds, clip_share
-        self._dead_frames, self._dead = 0, False
+        self._constant_frames, self._constant = 0, False
         self._last: np.ndarray | None = None  # the frame before
         self._frames = self._full = 0  # in this second
         self._clipped = False
 
     def update(self, frames: np.ndarray) -> list[AudioEvent]:
-        """`frames (time, channels)` float32 -> what has begun or ended with them. One dead channel is no fault."""
+        """`frames (time, channels)` float32 -> what begins or ends in them. One constant channel alone is no fault."""
         if not len(frames):
             return []
         return self._zeros(frames) + self._clipping(frames)
 
     def _zeros(self, frames: np.ndarray) -> list[AudioEvent]:
-        # A dead line is constant: mostly, not always, zero.
+        # A line without a signal is constant: mostly, not always, zero.
         before = self._last if self._last is not None and self._last.shape[1] == frames.shape[1] else frames[:1]
         changes = np.flatnonzero((frames != np.concatenate([before, frames[:-1]])).any(axis=1))
         self._last = frames[-1:].copy()
         if len(changes):
-            ended, self._dead, self._dead_frames = self._dead, False, len(frames) - int(changes[-1])
+            ended, self._constant, self._constant_frames = self._constant, False, len(frames) - int(changes[-1])
             return [AudioEvent(AudioEventKind.RECOVERED, "there is a signal again")] if ended else []
-        self._dead_frames += len(frames)
-        if self._dead or self._dead_frames < self._zeros_seconds * self._rate:
+        self._constant_frames += len(frames)
+        if self._constant or self._constant_frames < self._zeros_seconds * self._rate:
             return []
-        self._dead = True
+        self._constant = True
         message = f"nothing but zeros for {self._zeros_seconds:g} s: muted, or the wrong input"
         return [AudioEvent(AudioEventKind.ZEROS, message)]
 
     def _clipping(self, frames: np.ndarray) -> list[AudioEvent]:
         self._frames += len(frames)
-        # Of the worst channel; what is no number is not below full scale either.
+        # Of the worst channel; NaN counts as clipped, hence the negation.
         self._full += int((~(np.abs(frames) < FULL_SCALE)).sum(axis=0).max())
         if self._frames < self._rate:
             return []
@@ -71,7 +72,7 @@ class SignalMonitor:
 class RateMonitor:
     """Counts samples against the clock: does a device deliver the rate that it was opened with?
 
-    Told once two windows in a row agree on another rate: one alone may be a machine that was busy.
+    A wrong rate is reported once two windows in a row agree on it: in one alone the machine may have been busy.
     """
 
     def __init__(self, rate: int) -> None:
@@ -79,7 +80,7 @@ class RateMonitor:
         self._begin: float | None = None  # of this window, s
         self._settled = False
         self._frames = 0
-        self._before: float | None = None  # what the window before has measured, where that was wrong
+        self._before: float | None = None  # measured by the window before, where that was wrong
 
     def update(self, n_frames: int, seconds: float) -> float | None:
         """Count `n_frames`, the lost ones included, of which the last came at `seconds` by a monotonic clock.
@@ -113,6 +114,6 @@ def usual_rate(measured: float) -> int | None:
     return nearest if abs(measured / nearest - 1) < RATE_TOLERANCE / 2 else None
 
 
-def sound(frames: np.ndarray) -> np.ndarray:
-    """Whatever a driver gives, as samples: within [-1, 1], and 0 for what is no number."""
+def as_samples(frames: np.ndarray) -> np.ndarray:
+    """Values from a driver as samples: within [-1, 1], and 0 for NaN."""
     return np.clip(np.nan_to_num(frames, nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)

@@ -21,29 +21,28 @@ emotional speech in noise it missed less than version 6 (docs/decisions.md)"""
 SAMPLE_RATE = 16000
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
-"""The end of the frame before, which the model wants in front of each frame"""
-
-
+"""The end of the frame before, which the model needs in front of each frame"""
 SURE_PROBABILITY = 0.85
-"""Of a voice, from which on a frame is evidence. On the development half of false_alarms.json 0.75, 0.8, 0.85
-and 0.9 gave 0.57, 0.38, 0.19 and 0 false emotions per hour at 1.4, 1.7, 2.1 and 3.6 % of utterances missed"""
+"""Probability of a voice from which a frame is evidence. On the development half of
+benchmarks/device/false_alarms.py 0.75, 0.8, 0.85 and 0.9 gave 0.57, 0.38, 0.19 and 0 false emotions per hour
+at 1.4, 1.7, 2.1 and 3.6 % of utterances missed"""
 SURE_SECONDS = 0.25
-"""s at that probability or above, within the last seconds, from which on the gate is sure of a voice"""
+"""s at that probability or above, within the last seconds, from which the VAD is sure of a voice"""
 AWAKE_SECONDS = 1.0
-"""s that the network goes on after the level has fallen"""
+"""s for which the network goes on after the level has fallen"""
 
 
 class SileroVad:
-    """Yes from probability `open_probability` on, no from below `close_probability`; sure where it is often high.
+    """A voice begins at `open_probability` and ends below `close_probability`; sure where it is often high.
 
-    The network costs more than the recognizer, so it sleeps while the level stays within a few dB of the room's own
-    noise, and wakes when something stands out.
+    The network costs more than the recognizer, so it does not run while the level stays within a few dB of the noise
+    of the room.
 
     Args:
-        sample_rate: Hz; the model hears 16000.
+        sample_rate: Hz; the model needs 16000.
         open_probability, close_probability: of a voice in the frame, 0 to 1. The package's own 0.5 and 0.35 miss
             more of soft speech.
-        wake_db: dB above the room's noise from which on the network listens.
+        wake_db: dB above the noise floor from which the network runs.
 
     Raises InputError for another rate, and where ONNX Runtime or the model file is not installed.
     """
@@ -58,7 +57,7 @@ class SileroVad:
         close_probability: float = 0.15,
         wake_db: float = 4.0,
     ) -> None:
-        require(sample_rate == SAMPLE_RATE, f"the silero gate hears {SAMPLE_RATE} Hz, not {sample_rate}; use energy")
+        require(sample_rate == SAMPLE_RATE, f"the silero VAD needs {SAMPLE_RATE} Hz, not {sample_rate}; use energy")
         require(
             0 < close_probability <= open_probability < 1,
             f"close_probability {close_probability} and open_probability {open_probability} must satisfy "
@@ -66,7 +65,7 @@ class SileroVad:
         )
         require(
             available(sample_rate),
-            f"the silero gate is not installed: {install('vad')} (needs no torch), or use energy",
+            f"the silero VAD is not installed: {install('vad')} (needs no torch), or use energy",
         )
         from edge.runtimes import onnx
 
@@ -89,15 +88,17 @@ class SileroVad:
         self._begun = self._voice = False
 
     def update(self, frames: np.ndarray) -> list[Voice]:
-        return [self._hear(frame, bool(loud)) for frame, loud in zip(frames, self._level.update(frames), strict=True)]
+        return [
+            self._classify(frame, bool(loud)) for frame, loud in zip(frames, self._level.update(frames), strict=True)
+        ]
 
-    def _hear(self, frame: np.ndarray, loud: bool) -> Voice:
+    def _classify(self, frame: np.ndarray, loud: bool) -> Voice:
         # A constant offset must not change the answer, nor click where the first frame has nothing before it.
         self._input[0, :CONTEXT_SAMPLES] = self._input[0, FRAME_SAMPLES:] if self._begun else rest_level(frame)
         self._begun = True
         self._input[0, CONTEXT_SAMPLES:] = frame
         self._awake = self._awake_frames if loud else max(0, self._awake - 1)
-        # Asleep it keeps its state: with a fresh one it took more of the notes of a melody for a voice.
+        # The state is not reset while it is asleep: with a fresh state it took more notes of a melody for a voice.
         probability = self._probability() if self._awake else 0.0
         self._voice = probability >= (self._close if self._voice else self._open)
         self._evidence.add(int(probability >= SURE_PROBABILITY), self._voice)
@@ -112,7 +113,7 @@ class SileroVad:
 
 
 def available(sample_rate: int) -> bool:
-    """Whether the gate can be made here, for this rate."""
+    """Whether the VAD can run here, at this rate."""
     return sample_rate == SAMPLE_RATE and find_spec("onnxruntime") is not None and model_file() is not None
 
 

@@ -15,7 +15,7 @@ from crnn.decoders.headers import parse
 from crnn.decoders.pcm import FORMATS, SampleFormat
 from crnn.decoders.recording import MAX_RATE, MAX_SAMPLE, Recording, check_format
 from crnn.errors import InputError, require
-from edge.audio.raw_format import Plausible
+from edge.audio.raw_format import RawFormatCheck
 from edge.preflight import needed
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ __all__ = ["MAX_RATE", "Descriptor", "StreamResampler", "check_format", "from_fi
 
 CHUNK_SECONDS = audio.BLOCK_SECONDS
 POLL_SECONDS = 0.2
-"""How long nobody looks whether the loop is to stop"""
+"""s between two checks whether the loop is to stop"""
 HEADERS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b".snd", b"dns.")
-"""What can be read forwards: WAV and AU"""
+"""Beginnings of files that can be read from a pipe: WAV and AU"""
 
 
 class Readable(Protocol):
-    """Where raw bytes come from."""
+    """A source of raw bytes."""
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, as soon as there are any; none at the end."""
@@ -46,7 +46,7 @@ class StreamResampler(audio.StreamResampler):
 
 
 def from_file(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """A recording, decoded chunk by chunk in bounded memory: bit by bit what training reads of it.
+    """A recording, decoded chunk by chunk in bounded memory: exactly the samples that training reads.
 
     Raises InputError, naming the file, if it is missing, empty, truncated, damaged, not audio, not finite, or of a rate
     or channel count that no recording of speech has.
@@ -65,7 +65,7 @@ def _need_soundfile() -> None:
 
 
 class Descriptor:
-    """A file descriptor whose reader can be stopped while it waits: the interpreter resumes a read that a signal broke.
+    """A file descriptor whose reader can be stopped while it waits: the interpreter resumes a read after a signal.
 
     Args:
         stop: once it is true, the data has ended.
@@ -99,7 +99,7 @@ def from_raw(
     head = _exactly(stream, 4)
     promised = None
     if head in HEADERS:
-        source = _Pushed(head, stream)
+        source = _Prefixed(head, stream)
         try:
             header = parse(source.read)
         except NotDecodable as error:
@@ -107,21 +107,21 @@ def from_raw(
             return
         require(
             header.format is not None and not header.ambiguous,
-            f"{what}: is a WAV or AU file of a format that cannot be heard from a pipe (codec {header.codec}); "
+            f"{what}: is a WAV or AU file of a format that cannot be read from a pipe (codec {header.codec}); "
             "name the file",
         )
         rate, channels, stored, promised = header.rate, header.channels, header.format, header.promised
     else:
         stored = FORMATS[sample_format]
-        source = _Pushed(head, stream)
+        source = _Prefixed(head, stream)
     check_format(what, rate, channels)
     resample = StreamResampler(rate, sample_rate)
-    plausible = None if head in HEADERS else Plausible(what, stored, rate, channels)
-    heard = 0
-    for samples in _frames(source, stored, rate, channels, promised, plausible, stop):
-        heard += len(samples)
+    check = None if head in HEADERS else RawFormatCheck(what, stored, rate, channels)
+    n_samples = 0
+    for samples in _frames(source, stored, rate, channels, promised, check, stop):
+        n_samples += len(samples)
         yield resample(samples)
-    require(heard > 0 or bool(stop), f"{what}: no samples; expected raw {stored.name} audio")
+    require(n_samples > 0 or bool(stop), f"{what}: no samples; expected raw {stored.name} audio")
     yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
 
 
@@ -131,7 +131,7 @@ def _frames(
     rate: int,
     channels: int,
     promised: int | None,
-    plausible: Plausible | None,
+    check: RawFormatCheck | None,
     stop: "Stop | None",
 ) -> Iterator[np.ndarray]:
     """`(time, channels)` float32, as the bytes come in."""
@@ -140,8 +140,8 @@ def _frames(
     rest, left = b"", promised
     while data := source.read(size if left is None else min(size, left)):
         left = None if left is None else left - len(data)
-        if plausible:
-            plausible.look(data)
+        if check:
+            check.add(data)
         data = rest + data
         whole = len(data) // frame * frame
         rest = data[whole:]
@@ -153,8 +153,8 @@ def _frames(
             yield samples
     if stop:
         return
-    if plausible:
-        plausible.end()
+    if check:
+        check.end()
     require(not left, f"standard input: truncated ({left} bytes are missing that its header promises)")
     require(
         not rest or promised is not None,
@@ -162,8 +162,8 @@ def _frames(
     )
 
 
-class _Pushed:
-    """Bytes that have been read already, and then the stream that they came from."""
+class _Prefixed:
+    """Bytes that were read already, followed by the rest of their stream."""
 
     def __init__(self, first: bytes, stream: Readable) -> None:
         self._first, self._stream = first, stream

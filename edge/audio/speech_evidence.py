@@ -1,26 +1,26 @@
-"""What a gate has heard that only a voice does, over the last seconds; it opens before it can know."""
+"""Evidence of a voice over the last seconds: a VAD must answer before it can be sure."""
 
 from collections import deque
 from enum import IntEnum
 
 WINDOW_SECONDS = 3.0
-"""s in which evidence is counted: the length of the model's window"""
+"""s over which evidence is counted: the length of the model's window"""
 PAUSE_SECONDS = 0.5
-"""s without a voice after which it is forgotten: what comes then may be something else"""
+"""s without a voice after which it is cleared: what follows may be another sound"""
 
 
 class Voice(IntEnum):
-    """A gate's answer for one frame; false where there is no voice."""
+    """Answer of a VAD for one frame; false where there is no voice."""
 
     NO = 0
     PERHAPS = 1
-    """Loud or likely enough to be heard; it may be noise"""
+    """Loud or likely enough to be processed; it may be noise"""
     SURE = 2
-    """And what was heard in the last seconds was a voice"""
+    """And the sound of the last seconds was a voice"""
 
 
 class Evidence:
-    """Counts of frames that speak for a voice, of two kinds, +1 and -1.
+    """Counts of frames that are evidence of a voice, of two kinds, +1 and -1.
 
     Args:
         frame_seconds: s, length of a frame.
@@ -40,7 +40,7 @@ class Evidence:
         return len(self._values)
 
     def add(self, value: int, voice: bool) -> None:
-        """One frame: +1, -1, or 0 for none; and whether the gate is open to it."""
+        """One frame: +1, -1, or 0 for none; and whether it has a voice in it."""
         self._quiet = 0 if voice else self._quiet + 1
         if self._quiet >= self._pause_frames:
             self.clear()

@@ -1,4 +1,4 @@
-"""A wish to end the loop, which also wakes a source that waits."""
+"""A request to end the loop, which also wakes a source that waits."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """Becomes true once someone wants the loop to end; `also` is what wakes a source that waits."""
+    """True once the end of the loop was requested; `also` is called then, to wake a source that waits."""
 
     def __init__(self, also: Callable[[], None] | None = None) -> None:
         self._also, self._wanted = also, False
@@ -15,7 +15,7 @@ class Stop:
         return self._wanted
 
     def __call__(self, *_) -> None:
-        """Ask for it. A second time, for whatever does not listen: raises KeyboardInterrupt."""
+        """Request the end. The second time, in case the first had no effect: raises KeyboardInterrupt."""
         if self._wanted:
             raise KeyboardInterrupt
         self._wanted = True
@@ -25,7 +25,7 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """While this lasts, Ctrl-C and SIGTERM ask for the end and do not break off what is being computed."""
+    """In this context, Ctrl-C and SIGTERM request the end and do not interrupt a computation."""
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

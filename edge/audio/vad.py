@@ -1,8 +1,8 @@
-"""Is anyone speaking? Vads listen in short frames and answer with hysteresis; `edge.loop.utterances` does the rest.
+"""Voice activity detection: does a short frame hold a voice? `edge.loop.utterances` makes utterances of the answers.
 
-Two kinds, by name: `energy` compares the level with the room's own noise and costs almost nothing; it tells a voice
-from steady noise, but not from a dog. `silero` is the small neural network of silero-vad under ONNX Runtime, which
-tells a voice from most other sounds. `auto` is silero where it is installed, else energy.
+Two kinds, by name: `energy` compares the level with the noise of the room and costs almost nothing; it separates a
+voice from steady noise, but not from a barking dog. `silero` is the small neural network of silero-vad under ONNX
+Runtime, which separates a voice from most other sounds. `auto` is silero where it is installed, else energy.
 """
 
 import argparse
@@ -17,26 +17,24 @@ from edge.audio.speech_evidence import Voice
 
 
 class Vad(Protocol):
-    """Hears frame after frame of `frame_samples` samples."""
+    """Classifies frame after frame of `frame_samples` samples."""
 
     frame_samples: int
 
     name: str
 
     def update(self, frames: np.ndarray) -> list[Voice]:
-        """Hear `frames (n, frame_samples)` float32, one after the other; returns whether there is a voice in each.
+        """Classify `frames (n, frame_samples)` float32, one after the other: whether there is a voice in each.
 
         The answers do not depend on how many come at once.
         """
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Begin another recording."""
 
 
 def _silero(sample_rate: int) -> Vad:
-    from edge.audio.silero_vad import (
-        SileroVad,  # only for those who ask: it needs ONNX Runtime and a package of its own
-    )
+    from edge.audio.silero_vad import SileroVad  # on demand: it needs ONNX Runtime and another package
 
     return SileroVad(sample_rate)
 
@@ -63,7 +61,7 @@ def add_vad_option(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(name: str, sample_rate: int) -> str:
-    """`name`, or the gate that is taken for "auto" here."""
+    """`name`, or the name of the VAD that "auto" stands for here."""
     if name != DEFAULT:
         return name
     from edge.audio import silero_vad as silero
@@ -72,9 +70,9 @@ def chosen(name: str, sample_rate: int) -> str:
 
 
 def make_vad(name: str, sample_rate: int) -> Vad:
-    """The gate `name` for audio at `sample_rate` Hz; its own `name` says which was taken for `auto`.
+    """The VAD `name` for audio at `sample_rate` Hz; its own `name` says what `auto` stands for.
 
-    Raises InputError for an unknown name, and where what the gate needs is not installed, naming what to install.
+    Raises InputError for an unknown name, and where a package it needs is not installed, naming what to install.
     """
-    require(name in VADS, f"unknown gate {name}; known: {', '.join(VADS)}")
+    require(name in VADS, f"unknown VAD {name}; known: {', '.join(VADS)}")
     return VADS[name](sample_rate)

@@ -1,4 +1,4 @@
-"""What the names on the command line are: a bundle, recordings, or something else that is said to be what it is."""
+"""Which names on the command line are a bundle and which are recordings; anything else is refused by what it is."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Names:
-    """The names, told apart."""
+    """The names on the command line."""
 
     bundle: Path
     recordings: list[str]
@@ -20,7 +20,7 @@ class Names:
 
 
 def sort_names(names: list[str], microphone: bool, many: bool) -> Names:
-    """Tell the bundle, which comes first if there is one, from the recordings.
+    """Separate the bundle, which comes first if there is one, from the recordings.
 
     Args:
         microphone: it is the source, so no recording is named.

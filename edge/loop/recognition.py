@@ -33,12 +33,12 @@ from edge.stream.results import Segment, State, StreamResult, Verdict
 ANSWERED = (None, Verdict.UNCERTAIN)
 """Verdicts of segments whose sound is good enough for an answer"""
 MAX_PEAK = 8.0
-"""Of floats that are samples in [-1, 1]; what is far above is on another scale, such as that of 16-bit integers"""
+"""Largest magnitude of float samples in [-1, 1]; larger ones have another scale, such as that of 16-bit integers"""
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """What a model makes of one recording.
+    """The answer of a model for one recording.
 
     `segments` are the answer: one for each utterance, as the live loop gives them. The other fields summarize: they
     come from the mean of the exact logits over all decisions of all segments whose sound is good enough (verdict None
@@ -67,7 +67,7 @@ class Recognition:
 
 
 class EmotionModel:
-    """A bundle that is loaded and has given its golden values; `open_model` makes one. One recording at a time."""
+    """A bundle that is loaded and whose golden values were checked; `open_model` makes one. One recording at a time."""
 
     def __init__(self, bundle: Bundle, runtime: str | None, threads: int, vad: str, profile: Path | None) -> None:
         self.bundle = bundle
@@ -83,7 +83,7 @@ class EmotionModel:
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of the sound that the network hears."""
+        """Hz, of the input of the network."""
         return self._recognizer.features.sample_rate
 
     @property
@@ -93,7 +93,7 @@ class EmotionModel:
 
     @property
     def window_seconds(self) -> float:
-        """s of sound that one decision looks at."""
+        """s of audio under one decision."""
         g = self._recognizer.geometry
         return (g.window_samples - g.lead_samples) / self.sample_rate
 
@@ -114,7 +114,7 @@ class EmotionModel:
     def utterances(self, record: Callable[[Segment, np.ndarray], None] | None = None) -> UtteranceRecognizer:
         """The model as the live loop uses it (`edge.loop.listening.listen`); `record` as in `UtteranceRecognizer`.
 
-        All that a model gives out share one stream: use one at a time.
+        All recognizers of a model share one stream: use one at a time.
         """
         return UtteranceRecognizer(self._recognizer, make_vad(self.vad, self.sample_rate), record=record)
 
@@ -126,7 +126,7 @@ class EmotionModel:
                 int32.
             sample_rate: Hz of the samples; a file has its own.
 
-        Raises InputError, in one line that names the file or value, for whatever cannot be heard as speech: no such
+        Raises InputError, in one line that names the file or value, for input that cannot be processed: no such
         file, no audio, no samples, NaN, floats on another scale, samples without a rate.
         """
         if isinstance(audio, str | os.PathLike):
@@ -199,7 +199,7 @@ def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterato
 
 
 def _scale(samples: np.ndarray) -> float:
-    """What brings samples to [-1, 1]."""
+    """Factor that brings samples to [-1, 1]."""
     if samples.dtype in (np.int16, np.int32):
         return 1 / 2.0 ** (8 * samples.dtype.itemsize - 1)
     if not np.issubdtype(samples.dtype, np.floating):
@@ -212,7 +212,7 @@ def _scale(samples: np.ndarray) -> float:
 
 @dataclass
 class _Summary:
-    """A sink: the segments, and the sum of the exact logits of those that are good enough."""
+    """A sink: collects the segments and sums the exact logits of those whose sound is good enough."""
 
     segments: list[Segment] = field(default_factory=list)
     logits: np.ndarray | float = 0.0
@@ -222,7 +222,7 @@ class _Summary:
 
     def write(self, seconds: float, event: Event) -> None:
         if isinstance(event, StreamResult):
-            if event.state is State.WARMING_UP:  # a new utterance: what is left over belongs to no segment
+            if event.state is State.WARMING_UP:  # a new utterance: what is left belongs to no segment
                 self._pending.clear()
             else:
                 self._pending.append(event.logits.astype(np.float64))
@@ -234,4 +234,4 @@ class _Summary:
             self._pending.clear()
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""

@@ -74,9 +74,9 @@ class Garbage:
 def test_garbage_from_a_driver_becomes_samples(monkeypatch):
     pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
     monkeypatch.setattr(microphone, "CaptureProcess", Garbage)
-    heard = iter(microphone.Microphone(16000))
-    next(heard)  # opened
-    assert [set(next(heard).tolist()) for _ in range(5)] == [{0.0}, {1.0}, {-1.0}, {1.0}, {0.5}]
+    received = iter(microphone.Microphone(16000))
+    next(received)  # opened
+    assert [set(next(received).tolist()) for _ in range(5)] == [{0.0}, {1.0}, {-1.0}, {1.0}, {0.5}]
 
 
 def test_a_package_that_the_microphone_lacks_is_named(monkeypatch):
@@ -231,7 +231,7 @@ def until_lost(monkeypatch, records: list[Record], channel: int | None = None) -
 
 
 @pytest.mark.parametrize("channel", [None, 1, 4])
-def test_an_array_is_heard_as_it_was_opened(monkeypatch, channel):
+def test_an_array_is_read_as_it_was_opened(monkeypatch, channel):
     frames = np.zeros((16000, 6), dtype=np.float32)
     frames[:, [0, 3]] = np.random.default_rng(0).uniform(-0.5, 0.5, (16000, 2))
     blocks = [Record(AUDIO, 0, n / 10, frames[n * 1600 : (n + 1) * 1600].tobytes()) for n in range(10)]
@@ -242,7 +242,7 @@ def test_an_array_is_heard_as_it_was_opened(monkeypatch, channel):
 
 
 @pytest.mark.parametrize(("opened", "delivered"), [(48000, 16000), (16000, 48000), (44100, 48000)])
-def test_a_device_that_delivers_another_rate_is_heard_at_that(monkeypatch, opened, delivered):
+def test_a_device_that_delivers_another_rate_is_read_at_that_rate(monkeypatch, opened, delivered):
     seconds, block = 14, opened // 10
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(seconds * delivered) / delivered).astype(np.float32)
     blocks = [
@@ -251,12 +251,12 @@ def test_a_device_that_delivers_another_rate_is_heard_at_that(monkeypatch, opene
     ]
     samples, events = until_lost(monkeypatch, [found(array(opened, 1)), *blocks])
     assert [event.kind.value for event in events] == ["opened", "opened", "lost"]
-    assert events[1].message == f"array: opened at {opened} Hz, delivers {delivered}: heard as {delivered} Hz"
+    assert events[1].message == f"array: opened at {opened} Hz, delivers {delivered}: used at {delivered} Hz"
     last = samples[-16000:]
     assert np.argmax(np.abs(np.fft.rfft(last * np.hanning(16000)))) == pytest.approx(440, abs=1)
 
 
-def test_a_rate_that_nothing_has_is_told_and_the_device_opened_again(monkeypatch):
+def test_an_impossible_rate_is_reported_and_the_device_opened_again(monkeypatch):
     block = np.zeros(4800, dtype=np.float32)
     blocks = [Record(AUDIO, 0, n * 4800 / 40000, block.tobytes()) for n in range(200)]
     _, events = until_lost(monkeypatch, [found(array(48000, 1)), *blocks])

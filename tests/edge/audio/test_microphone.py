@@ -14,8 +14,8 @@ from virtual_microphone import (
     OPENED,
     RATE,
     capture_processes,
+    captured_well,
     chirp,
-    heard_well,
     place,
     samples_of,
 )
@@ -39,13 +39,13 @@ def test_captures_what_is_played(house, listen, rate, channels):
     parts = [chirp(1.0), 0.5 * chirp(1.0)[::-1]][:channels]
     player = house.play(np.stack(parts, axis=1))
     listener.until(lambda _: player.poll() is not None)
-    listener.hear(1.0)
-    heard = samples_of(listener.items)
-    assert heard.dtype == np.float32
+    listener.listen(1.0)
+    received = samples_of(listener.items)
+    assert received.dtype == np.float32
     expected = np.mean(parts, axis=0)
-    at, fit = place(expected, heard)
+    at, fit = place(expected, received)
     assert fit > 0.99
-    assert np.std(heard[at : at + RATE]) == pytest.approx(np.std(expected), rel=0.05)
+    assert np.std(received[at : at + RATE]) == pytest.approx(np.std(expected), rel=0.05)
 
 
 def test_devices_are_listed(house):
@@ -87,7 +87,7 @@ def test_a_device_that_cannot_be_opened_yet_is_tried_again(house, listen):
         assert "kitchen" in listener.event(NOT_FOUND).message
     house.plug()
     assert listener.event(OPENED).gap_seconds == 0
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
 def test_tries_end_where_a_limit_was_given(house, listen):
@@ -95,7 +95,7 @@ def test_tries_end_where_a_limit_was_given(house, listen):
     house.start()
     house.unplug()
     listener = listen("kitchen", MicrophoneConfig(retries=2, first_delay_seconds=0.1, stall_seconds=2.0))
-    with pytest.raises(InputError, match="given up after 3 tries: kitchen"):
+    with pytest.raises(InputError, match="gave up after 3 tries: kitchen"):
         listener.event(OPENED)
     assert [item.kind for item in listener.items] == [NOT_FOUND] * 3
 
@@ -107,7 +107,7 @@ def test_an_unplugged_device_comes_back_under_another_index(house, listen):
     began = time.monotonic()
     listener = listen(str(before))
     listener.event(OPENED)
-    listener.hear(0.5)
+    listener.listen(0.5)
     house.name()
     house.unplug()
     unplugged = time.monotonic()
@@ -122,14 +122,14 @@ def test_an_unplugged_device_comes_back_under_another_index(house, listen):
     audio = len(samples_of(listener.items)) / RATE + opened.gap_seconds
     assert plugged - unplugged <= opened.gap_seconds
     assert audio <= time.monotonic() - began  # no audio is counted twice
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
 def test_a_server_that_dies_comes_back(house, listen):
     house.start()
     listener = listen()
     listener.event(OPENED)
-    listener.hear(0.5)
+    listener.listen(0.5)
     house.stop()
     died = time.monotonic()
     listener.event(LOST)
@@ -137,21 +137,21 @@ def test_a_server_that_dies_comes_back(house, listen):
     restarted = time.monotonic()
     house.start(48000, 2)
     assert listener.event(OPENED).gap_seconds >= restarted - died
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
 def test_a_server_that_hangs_is_a_stall(house, listen):
     house.start()
     listener = listen()
     listener.event(OPENED)
-    listener.hear(0.5)
+    listener.listen(0.5)
     house.server.send_signal(signal.SIGSTOP)
     assert listener.event(LOST).message == "pulse: no samples for 2 s"
     with pytest.raises(InputError, match="the audio system does not answer within 1 s"):
         list_devices(timeout=1.0)
     house.server.send_signal(signal.SIGCONT)
     assert listener.event(OPENED).gap_seconds > IMPATIENT.stall_seconds
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
 def test_a_suspended_device_is_a_stall(house, listen):
@@ -163,7 +163,7 @@ def test_a_suspended_device_is_a_stall(house, listen):
     assert listener.event(NOT_FOUND).message == "pulse: no samples for 2 s"
     house.pactl("suspend-sink", "speaker", "0")
     assert listener.event(OPENED).gap_seconds > 2 * IMPATIENT.stall_seconds
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
 def test_a_capture_process_that_dies_is_replaced(house, listen):
@@ -174,10 +174,10 @@ def test_a_capture_process_that_dies_is_replaced(house, listen):
     os.kill(pid, signal.SIGSEGV)
     assert "SIGSEGV" in listener.event(LOST).message
     listener.event(OPENED)
-    heard_well(listener, house)
+    captured_well(listener, house)
 
 
-def test_zeros_are_told(house, listen):
+def test_zeros_are_reported(house, listen):
     house.start()
     listener = listen()
     listener.event(OPENED)
@@ -188,7 +188,7 @@ def test_zeros_are_told(house, listen):
     listener.event(AudioEventKind.ZEROS)
 
 
-def test_an_inverted_channel_is_told_and_the_other_is_heard(house, listen):
+def test_an_inverted_channel_is_reported_and_the_other_is_used(house, listen):
     house.start(RATE, 2)
     listener = listen()
     listener.event(OPENED)
@@ -196,11 +196,11 @@ def test_an_inverted_channel_is_told_and_the_other_is_heard(house, listen):
     player = house.play(np.stack([played, -played], axis=1))
     assert "inverted" in listener.event(AudioEventKind.CHANNEL).message
     listener.until(lambda _: player.poll() is not None)
-    listener.hear(1.0)
+    listener.listen(1.0)
     assert place(played[RATE:], samples_of(listener.items))[1] > 0.99
 
 
-def test_clipping_is_told(house, listen):
+def test_clipping_is_reported(house, listen):
     house.start()
     listener = listen()
     listener.event(OPENED)
@@ -211,22 +211,22 @@ def test_clipping_is_told(house, listen):
     player.wait()
 
 
-def test_a_late_consumer_is_told_how_much_it_missed(house, listen):
+def test_a_late_consumer_gets_the_number_of_lost_samples(house, listen):
     house.start()
     listener = listen("pulse", MicrophoneConfig(ring_seconds=1.0))
     listener.event(OPENED)
     played = np.random.default_rng(0).uniform(-0.5, 0.5, 12 * RATE).astype(np.float32)
     player = house.play(played)
     listener.until(lambda item: isinstance(item, np.ndarray) and item.any())
-    listener.hear(1.0)
+    listener.listen(1.0)
     time.sleep(4.0)
     overrun = listener.event(AudioEventKind.OVERRUN)
     assert overrun.gap_seconds > 1.0
     before = samples_of(listener.items)[-RATE // 2 :]
-    after = listener.hear(0.5)[: RATE // 2]
+    after = listener.listen(0.5)[: RATE // 2]
     player.kill()
     player.wait()
     (start, fit), (end, fit_after) = place(before, played), place(after, played)
     assert min(fit, fit_after) > 0.9
     missing = end - (start + len(before))
-    assert overrun.gap_seconds * RATE == pytest.approx(missing, abs=0.02 * RATE)  # a hop has 0.28 s
+    assert overrun.gap_seconds * RATE == pytest.approx(missing, abs=0.02 * RATE)

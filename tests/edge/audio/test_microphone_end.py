@@ -100,11 +100,11 @@ def test_no_capture_process_outlives_its_listener(house):
     house.start()
     code = (
         "from edge.audio.microphone import Microphone\n"
-        f"for item in Microphone({RATE}, 'pulse'): print('heard', flush=True)"
+        f"for item in Microphone({RATE}, 'pulse'): print('received', flush=True)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout.readline() == "heard\n"
+        assert process.stdout.readline() == "received\n"
         (pid,) = capture_processes(process.pid)
     finally:
         process.kill()
@@ -121,9 +121,9 @@ def test_memory_does_not_grow(house, listen):
     def resident_kb() -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
 
-    listener.hear(1.0)
+    listener.listen(1.0)
     before = resident_kb()
-    listener.hear(3.0)
+    listener.listen(3.0)
     assert resident_kb() - before < 1024
 
 

@@ -20,19 +20,19 @@ def noise(seconds: float, dbfs: float, exponent: float = 0.0, seed: int = 0) -> 
     return (made / made.std() * 10 ** (dbfs / 20)).astype(np.float32)
 
 
-def emotions(told: list) -> set[str | None]:
-    """Shown by hops that decide, or told by segments."""
-    hops, segments = split(told)
-    return {hop.emotion for hop in hops if hop.logits is not None} | {s.emotion for s in segments}
+def emotions(events: list) -> set[str | None]:
+    """Shown by results that decide, or answered by segments."""
+    results, segments = split(events)
+    return {result.emotion for result in results if result.logits is not None} | {s.emotion for s in segments}
 
 
-def answered(told: list) -> list[Segment]:
-    return [s for s in split(told)[1] if s.verdict is None]
+def answered(events: list) -> list[Segment]:
+    return [s for s in split(events)[1] if s.verdict is None]
 
 
-def check_no_emotion(told: list) -> None:
-    assert emotions(told) <= {None, Verdict.NOISE.value}
-    assert all(segment.verdict not in (None, Verdict.UNCERTAIN) for segment in split(told)[1])
+def check_no_emotion(events: list) -> None:
+    assert emotions(events) <= {None, Verdict.NOISE.value}
+    assert all(segment.verdict not in (None, Verdict.UNCERTAIN) for segment in split(events)[1])
 
 
 @settings(max_examples=15, deadline=None)
@@ -44,7 +44,7 @@ def check_no_emotion(told: list) -> None:
 )
 @example(exponent=1.0, dbfs=-46.7, quiet=0.0, seed=0)  # a quiet room, at the start
 @example(exponent=0.0, dbfs=-22.0, quiet=0.0, seed=0)
-def test_steady_noise_is_told_no_emotion(recognizer, exponent, dbfs, quiet, seed):
+def test_steady_noise_gets_no_emotion(recognizer, exponent, dbfs, quiet, seed):
     sound = noise(quiet + 9, dbfs, exponent, seed)
     sound[: round(quiet * RATE)] *= 1e-3
     check_no_emotion(run(make(recognizer), np.clip(sound, -1, 1), CHUNK))
@@ -52,7 +52,7 @@ def test_steady_noise_is_told_no_emotion(recognizer, exponent, dbfs, quiet, seed
 
 @pytest.mark.parametrize("hertz", [50, 60])
 @pytest.mark.parametrize("dbfs", [-50, -20])
-def test_hum_is_told_no_emotion(recognizer, hertz, dbfs):
+def test_hum_gets_no_emotion(recognizer, hertz, dbfs):
     time = np.arange(12 * RATE) / RATE
     hum = sum(np.sin(2 * np.pi * k * hertz * time + k) / k for k in range(1, 9))
     check_no_emotion(run(make(recognizer), (hum * 10 ** (dbfs / 20)).astype(np.float32), CHUNK))
@@ -60,10 +60,10 @@ def test_hum_is_told_no_emotion(recognizer, hertz, dbfs):
 
 @pytest.mark.parametrize("dbfs", [-22, -15])
 def test_minutes_of_loud_noise_wake_it_once_at_most(recognizer, dbfs):
-    told = run(make(recognizer), noise(180, dbfs), CHUNK)
-    check_no_emotion(told)
-    assert len(split(told)[1]) <= 2
-    assert max((hop.seconds for hop in split(told)[0]), default=0) < 5, "then no model runs"
+    events = run(make(recognizer), noise(180, dbfs), CHUNK)
+    check_no_emotion(events)
+    assert len(split(events)[1]) <= 2
+    assert max((result.seconds for result in split(events)[0]), default=0) < 5, "then no model runs"
 
 
 @settings(max_examples=10, deadline=None)
@@ -82,25 +82,25 @@ def test_a_voice_in_that_noise_is_answered_however_early_it_begins(recognizer, e
 def test_a_fan_that_is_switched_on_between_two_utterances_is_no_third(recognizer):
     sound = scene(("quiet", 2), ("voice", 2), ("quiet", 20), ("voice", 2), ("quiet", 3))
     sound[8 * RATE : 20 * RATE] += noise(12, -35, 0.5)
-    told = run(make(recognizer), sound, CHUNK)
-    assert [round(s.start_seconds) for s in answered(told)] == [2, 24]
-    assert all(h.emotion in (None, Verdict.NOISE.value) for h in split(told)[0] if 8 < h.seconds < 20)
+    events = run(make(recognizer), sound, CHUNK)
+    assert [round(s.start_seconds) for s in answered(events)] == [2, 24]
+    assert all(h.emotion in (None, Verdict.NOISE.value) for h in split(events)[0] if 8 < h.seconds < 20)
 
 
 def test_a_voice_that_begins_after_a_fan_in_one_utterance_is_answered_from_then_on(recognizer):
     sound = scene(("quiet", 2), ("voice", 5), ("quiet", 2))
     sound[RATE : 8 * RATE] += noise(7, -40)
-    told = run(make(recognizer), sound, CHUNK)
-    assert answered(told)
-    last = [h for h in split(told)[0] if h.logits is not None and h.seconds < 7]
+    events = run(make(recognizer), sound, CHUNK)
+    assert answered(events)
+    last = [h for h in split(events)[0] if h.logits is not None and h.seconds < 7]
     assert last[-1].emotion in recognizer.labels
 
 
 class Doubtful:
-    """A gate that hears a voice all the time and is never sure of it."""
+    """A VAD that detects a voice all the time and is never sure of it."""
 
-    def __init__(self, gate) -> None:
-        self._vad, self.frame_samples = gate, gate.frame_samples
+    def __init__(self, vad) -> None:
+        self._vad, self.frame_samples = vad, vad.frame_samples
 
     def reset(self) -> None:
         self._vad.reset()
@@ -109,13 +109,13 @@ class Doubtful:
         return [min(answer, 1) for answer in self._vad.update(frames)]
 
 
-def test_what_the_gate_was_never_sure_of_keeps_its_probabilities(recognizer):
+def test_probabilities_do_not_depend_on_whether_the_vad_is_sure(recognizer):
     loop = make(recognizer)
-    told = run(loop, voice(4), CHUNK)
+    events = run(loop, voice(4), CHUNK)
     doubted = run(UtteranceRecognizer(recognizer, Doubtful(loop._vad)), voice(4), CHUNK)
-    assert answered(told)
+    assert answered(events)
     check_no_emotion(doubted)
-    for sure, unsure in zip(told, doubted, strict=True):
+    for sure, unsure in zip(events, doubted, strict=True):
         if isinstance(sure, StreamResult):
             assert np.array_equal(sure.logits, unsure.logits) if sure.logits is not None else unsure.logits is None
         else:
@@ -123,7 +123,7 @@ def test_what_the_gate_was_never_sure_of_keeps_its_probabilities(recognizer):
 
 
 @pytest.mark.parametrize("chunk", [1, 64, 320, 5000, 10**6])
-def test_what_hops_are_shown_as_does_not_depend_on_the_chunks(recognizer, chunk):
+def test_the_label_shown_does_not_depend_on_the_chunks(recognizer, chunk):
     sound = scene(("quiet", 0.5), ("voice", 3.3), ("quiet", 0.5))
     sound[: 5 * RATE] += noise(len(sound) / RATE, -40)[: 5 * RATE]
     loop = make(recognizer)

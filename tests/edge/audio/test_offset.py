@@ -1,4 +1,4 @@
-"""A constant offset changes no answer: features, readers, the exact stream, gates, levels and the whole loop."""
+"""A constant offset changes no answer: features, readers, the exact stream, VADs, levels and the whole loop."""
 
 import numpy as np
 import pytest
@@ -47,10 +47,10 @@ def decisions(recognizer, samples: np.ndarray, chunk: int = 1600) -> np.ndarray:
     return np.stack([r.logits for r in results + recognizer.flush() if r.logits is not None])
 
 
-def segments(recognizer, samples: np.ndarray, gate: str) -> list[Segment]:
-    loop = UtteranceRecognizer(recognizer, make_vad(gate, RATE))
-    told = [t for at in range(0, len(samples), 1600) for t in loop.push(samples[at : at + 1600])]
-    return [t for t in told + loop.flush() if isinstance(t, Segment)]
+def segments(recognizer, samples: np.ndarray, vad: str) -> list[Segment]:
+    loop = UtteranceRecognizer(recognizer, make_vad(vad, RATE))
+    events = [t for at in range(0, len(samples), 1600) for t in loop.push(samples[at : at + 1600])]
+    return [t for t in events + loop.flush() if isinstance(t, Segment)]
 
 
 def alike(found: list[Segment], expected: list[Segment]) -> None:
@@ -71,21 +71,21 @@ def test_the_rest_level_moves_with_an_offset_and_not_with_silence_at_that_level(
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-def test_features_of_a_padded_clip_do_not_hear_an_offset(offset):
+def test_features_of_a_padded_clip_do_not_depend_on_an_offset(offset):
     log_mel, clip = LogMel(FeatureConfig()), speech()
-    heard = log_mel(pad_clip(off(clip, offset), G))
-    assert np.abs(heard - log_mel(pad_clip(clip, G))).max() < 1e-4
-    assert np.abs(heard[:, : G.lead_frames - 4] - np.log(1e-6)).max() < 1e-4, "the lead is silence"
+    given = log_mel(pad_clip(off(clip, offset), G))
+    assert np.abs(given - log_mel(pad_clip(clip, G))).max() < 1e-4
+    assert np.abs(given[:, : G.lead_frames - 4] - np.log(1e-6)).max() < 1e-4, "the lead is silence"
 
 
-def test_features_that_hear_an_offset_are_not_trained():
+def test_features_that_depend_on_an_offset_are_refused():
     with pytest.raises(InputError, match=r"f_min is 10.0; give at least 20 Hz \(sample_rate / n_fft\)"):
         RunConfig(features=FeatureConfig(f_min=10.0))
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("chunk", [160, 1600, 10**9])
-def test_the_exact_stream_does_not_hear_an_offset(recognizer, offset, chunk):
+def test_the_exact_stream_does_not_depend_on_an_offset(recognizer, offset, chunk):
     clip = speech()
     expected = decisions(recognizer, clip)
     assert np.abs(decisions(recognizer, off(clip, offset), chunk) - expected).max() < 1e-3
@@ -93,23 +93,23 @@ def test_the_exact_stream_does_not_hear_an_offset(recognizer, offset, chunk):
     assert np.abs(decisions(recognizer, off(short, offset), chunk) - decisions(recognizer, short)).max() < 1e-3
 
 
-def test_the_level_of_a_hop_is_that_of_the_sound(recognizer):
+def test_the_level_of_an_interval_is_that_of_the_sound(recognizer):
     recognizer.reset()
     quiet = (1e-3 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
     levels = [r.level_dbfs for r in recognizer.push(off(quiet, 0.1))]
     assert levels == pytest.approx([-60.0] * len(levels), abs=0.5)
 
 
-@pytest.mark.parametrize("gate", ["energy", "silero"])
+@pytest.mark.parametrize("vad", ["energy", "silero"])
 @pytest.mark.parametrize("offset", OFFSETS[:-1])
-def test_the_loop_answers_as_without_an_offset(recognizer, gate, offset):
-    if gate == "silero" and model_file() is None:
+def test_the_loop_answers_as_without_an_offset(recognizer, vad, offset):
+    if vad == "silero" and model_file() is None:
         pytest.skip("needs the vad extra: make test EXTRAS=vad")
     room = (1e-3 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
     audio = np.concatenate([speech(1), room, 0.5 * speech(2), room])
-    expected = segments(recognizer, audio, gate)
+    expected = segments(recognizer, audio, vad)
     assert any(s.probs for s in expected)
-    alike(segments(recognizer, off(audio, offset), gate), expected)
+    alike(segments(recognizer, off(audio, offset), vad), expected)
 
 
 def test_after_an_offset_has_appeared_or_settled_in_the_pause_the_answers_are_the_same(recognizer):
@@ -133,8 +133,8 @@ def test_readers_make_no_click_of_an_offset(tmp_path, rate, offset):
         soundfile.write(tmp_path / f"{name}.wav", samples, rate, subtype="FLOAT")
     still, moved = (read_audio(tmp_path / f"{name}.wav", RATE) for name in ("still", "off"))
     assert np.abs(moved - offset - still).max() < 1e-4
-    heard = np.concatenate(list(from_file(tmp_path / "off.wav", RATE)))
-    assert heard == pytest.approx(moved, abs=1e-5)
+    given = np.concatenate(list(from_file(tmp_path / "off.wav", RATE)))
+    assert given == pytest.approx(moved, abs=1e-5)
     resample, pieces = StreamResampler(rate, RATE), np.array_split(off(sound, offset)[:, None], 97)
     parts = [resample(piece, last=number == 96) for number, piece in enumerate(pieces)]
     assert np.concatenate(parts) == pytest.approx(moved, abs=1e-5)

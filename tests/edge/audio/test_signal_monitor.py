@@ -1,4 +1,4 @@
-"""Zeros and clipping: told once when they begin and once when they end, for any block size."""
+"""Zeros and clipping: reported once when they begin and once when they end, for any block size."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ def noise(seconds: float, channels: int = 1, level: float = 0.1) -> np.ndarray:
 
 
 def kinds(frames: np.ndarray, block: int = 100) -> list[tuple[AudioEventKind, float]]:
-    """Each event's kind, and the second by which it was told."""
+    """Each event's kind, and the second by which it was reported."""
     watch = SignalMonitor(RATE, zeros_seconds=2.0, clip_share=0.01)
-    told = []
+    reported = []
     for at in range(0, len(frames), block):
-        told += [(event.kind, (at + block) / RATE) for event in watch.update(frames[at : at + block])]
-    return told
+        reported += [(event.kind, (at + block) / RATE) for event in watch.update(frames[at : at + block])]
+    return reported
 
 
 @given(st.integers(1, 400), st.integers(1, 2))
@@ -30,10 +30,10 @@ def test_speech_level_noise_is_no_fault(block, channels):
 
 
 @pytest.mark.parametrize("value", [0.0, -1 / 32768], ids=["zero", "a constant"])
-def test_a_dead_line_is_told_and_so_is_its_end(value):
+def test_a_constant_signal_is_reported_and_so_is_its_end(value):
     dead = np.full((5000, 2), value, dtype=np.float32)
-    told = kinds(np.concatenate([noise(1, 2), dead, noise(2, 2), dead[:1900], noise(1, 2)]))
-    assert told == [(AudioEventKind.ZEROS, 3.0), (AudioEventKind.RECOVERED, 6.1)]
+    reported = kinds(np.concatenate([noise(1, 2), dead, noise(2, 2), dead[:1900], noise(1, 2)]))
+    assert reported == [(AudioEventKind.ZEROS, 3.0), (AudioEventKind.RECOVERED, 6.1)]
 
 
 def test_one_dead_channel_of_two_is_no_fault():
@@ -43,15 +43,15 @@ def test_one_dead_channel_of_two_is_no_fault():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_clipping_of_one_channel_is_told_and_so_is_its_end(channels):
+def test_clipping_of_one_channel_is_reported_and_so_is_its_end(channels):
     loud = noise(3, channels)
     loud[:, -1] = np.clip(40 * loud[:, -1], -1, 32767 / 32768)
-    told = kinds(np.concatenate([noise(2, channels), loud, noise(3, channels)]))
-    assert told == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 6.0)]
+    reported = kinds(np.concatenate([noise(2, channels), loud, noise(3, channels)]))
+    assert reported == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 6.0)]
 
 
 @pytest.mark.parametrize("garbage", [1e20, np.inf, np.nan])
-def test_garbage_from_a_driver_is_told_and_so_is_its_end(garbage):
+def test_garbage_from_a_driver_is_reported_and_so_is_its_end(garbage):
     frames = noise(6)
     frames[2500:2600] = garbage
     assert kinds(frames) == [(AudioEventKind.CLIPPED, 3.0), (AudioEventKind.RECOVERED, 4.0)]
@@ -64,14 +64,14 @@ def test_a_few_peaks_are_no_clipping():
 
 
 def measured(rates: list[float], opened: int, block: int, jitter: float = 0.0) -> list[tuple[float, float]]:
-    """A device that delivers each of `rates` for 20 s: when something was told, s, and what."""
-    rng, watch, now, told = np.random.default_rng(0), RateMonitor(opened), 0.0, []
+    """A device that delivers each of `rates` for 20 s: when something was reported, s, and what."""
+    rng, watch, now, reported = np.random.default_rng(0), RateMonitor(opened), 0.0, []
     for rate in rates:
         for _ in range(round(20 * rate / block)):
             now += block / rate
             wrong = watch.update(block, 1000 + now + rng.uniform(0, jitter))
-            told += [] if wrong is None else [(now, wrong)]
-    return told
+            reported += [] if wrong is None else [(now, wrong)]
+    return reported
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.05])
@@ -89,11 +89,11 @@ def test_another_rate_is_measured_within_ten_seconds(opened, delivered, jitter):
 
 
 def test_a_machine_that_was_busy_once_is_no_fault():
-    watch, told = RateMonitor(16000), []
+    watch, reported = RateMonitor(16000), []
     for number in range(400):
         late = 2.5 if 100 <= number < 125 else 0.0  # blocks that come together once the machine has time
-        told.append(watch.update(1600, max(number * 0.1, 12.5) if late else number * 0.1))
-    assert set(told) == {None}
+        reported.append(watch.update(1600, max(number * 0.1, 12.5) if late else number * 0.1))
+    assert set(reported) == {None}
 
 
 def test_what_is_no_usual_rate_is_not_taken_for_one():

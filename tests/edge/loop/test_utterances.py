@@ -12,7 +12,7 @@ from utterance_scenes import (
     FRAME,
     LONG,
     RATE,
-    Ear,
+    StreamSpy,
     check_exact,
     find,
     make,
@@ -45,9 +45,9 @@ def test_an_utterance_is_a_clip_in_a_fresh_stream(recognizer, chunk):
 @example(parts=[(1.0, 4.0), (0.5, 4.0), (0.5, 4.0), (0.5, 2.0)], chunk=1600)  # one utterance of over 15 s
 def test_an_utterance_is_a_clip_whatever_is_said_in_whatever_chunks(recognizer, parts, chunk):
     audio = scene(*[part for quiet, loud in parts for part in (("quiet", quiet), ("voice", loud))], ("quiet", 0.3))
-    ear = Ear(recognizer)
-    told = split(run(make(ear, max_segment_seconds=LONG), audio, chunk))[1]
-    segments = [s for s in told if s.verdict is not Verdict.NO_SPEECH]
+    spy = StreamSpy(recognizer)
+    events = split(run(make(spy, max_segment_seconds=LONG), audio, chunk))[1]
+    segments = [s for s in events if s.verdict is not Verdict.NO_SPEECH]
     if segments:
         assert check_exact(recognizer, audio, chunk) == segments
 
@@ -61,24 +61,24 @@ def test_events_do_not_depend_on_the_chunks(recognizer, chunk):
 
 @pytest.mark.parametrize("pre_roll", [0.0, 0.3, 1.0])
 def test_from_pre_roll_to_the_end_of_the_hold_nothing_is_lost(recognizer, pre_roll):
-    ear = Ear(recognizer)
-    loop = make(ear, pre_roll_seconds=pre_roll)
+    spy = StreamSpy(recognizer)
+    loop = make(spy, pre_roll_seconds=pre_roll)
     run(loop, DAY, 1000)
     place = 0
-    for heard, onset, end in zip(ear.heard(), (2.0, 5.8), (3.3, 11.1), strict=True):
-        place = find(DAY, heard, place)
+    for received, onset, end in zip(spy.received(), (2.0, 5.8), (3.3, 11.1), strict=True):
+        place = find(DAY, received, place)
         assert place <= (onset - pre_roll) * RATE + FRAME
         assert place >= (onset - pre_roll) * RATE - 2 * FRAME
-        assert place + len(heard) >= (end + loop.settings.hold_seconds) * RATE - 2 * FRAME
-        assert place + len(heard) <= (end + loop.settings.hold_seconds) * RATE + 2 * FRAME
-        place += len(heard)
+        assert place + len(received) >= (end + loop.settings.hold_seconds) * RATE - 2 * FRAME
+        assert place + len(received) <= (end + loop.settings.hold_seconds) * RATE + 2 * FRAME
+        place += len(received)
 
 
-def test_a_recording_that_begins_in_a_word_and_ends_in_one_is_heard_whole(recognizer):
-    ear = Ear(recognizer)
+def test_a_recording_that_begins_and_ends_in_a_word_is_processed_whole(recognizer):
+    spy = StreamSpy(recognizer)
     audio = voice(2.345678)
-    _, (segment,) = split(run(make(ear), audio, 777))
-    assert np.array_equal(ear.heard()[0], audio)
+    _, (segment,) = split(run(make(spy), audio, 777))
+    assert np.array_equal(spy.received()[0], audio)
     assert segment.verdict is None
     assert segment.start_seconds == 0
 
@@ -90,30 +90,29 @@ def test_a_pause_shorter_than_the_hold_is_part_of_the_utterance(recognizer):
 
 
 def test_silence_runs_no_model(recognizer):
-    ear = Ear(recognizer)
-    loop = make(ear)
+    spy = StreamSpy(recognizer)
+    loop = make(spy)
     assert loop.push(silence(60)) == []
-    assert ear.streams == []
+    assert spy.streams == []
 
 
 def test_long_talk_gives_a_segment_every_so_often_and_the_stream_goes_on(recognizer):
-    ear = Ear(recognizer)
+    spy = StreamSpy(recognizer)
     audio = scene(("quiet", 1), ("voice", 23), ("quiet", 3))
-    hops, segments = split(run(make(ear, max_segment_seconds=5, pre_roll_seconds=0), audio, 1600))
-    assert len(ear.streams) == 1
+    results, segments = split(run(make(spy, max_segment_seconds=5, pre_roll_seconds=0), audio, 1600))
+    assert len(spy.streams) == 1
     assert len(segments) == 5
     assert segments[0].start_seconds == pytest.approx(1, abs=0.03)
     assert segments[-1].end_seconds == pytest.approx(24, abs=0.03)
     for before, after in zip(segments, segments[1:], strict=False):
         assert after.start_seconds == pytest.approx(before.end_seconds, abs=0.03)
         assert after.end_seconds - after.start_seconds <= 5.03
-    decided = [h for h in hops if h.logits is not None]
-    assert len(decided) == len(hops) - recognizer.geometry.window_intervals + 1
+    decided = [h for h in results if h.logits is not None]
+    assert len(decided) == len(results) - recognizer.geometry.window_intervals + 1
     recognizer.reset()
-    fresh = [r.logits for r in recognizer.push(ear.heard()[0]) + recognizer.flush() if r.logits is not None]
+    fresh = [r.logits for r in recognizer.push(spy.received()[0]) + recognizer.flush() if r.logits is not None]
     assert np.abs(np.array(fresh) - np.array([h.logits for h in decided])).max() <= 1e-5
-    told = np.array([list(s.probs.values()) for s in segments])
-    assert np.isfinite(told).all()
+    assert all(np.isfinite(list(s.probs.values())).all() for s in segments)
 
 
 def test_what_follows_a_cut_without_a_voice_is_no_segment(recognizer):
@@ -123,30 +122,30 @@ def test_what_follows_a_cut_without_a_voice_is_no_segment(recognizer):
 
 
 def test_a_gap_ends_the_utterance_and_moves_the_clock(recognizer):
-    ear = Ear(recognizer)
-    loop = make(ear)
+    spy = StreamSpy(recognizer)
+    loop = make(spy)
     before = scene(("quiet", 1), ("voice", 1.5))
-    told = loop.push(before) + loop.gap(10)
-    assert isinstance(told[-1], Segment)
-    assert told[-1].end_seconds == pytest.approx(2.5, abs=0.03)
+    events = loop.push(before) + loop.gap(10)
+    assert isinstance(events[-1], Segment)
+    assert events[-1].end_seconds == pytest.approx(2.5, abs=0.03)
     assert not loop.open
     after = scene(("quiet", 0.2), ("voice", 1.5))
-    hops, (segment,) = split(loop.push(after) + loop.flush())
+    results, (segment,) = split(loop.push(after) + loop.flush())
     assert segment.start_seconds == pytest.approx(12.7, abs=0.03)
-    assert hops[0].seconds > 12.5
-    assert np.array_equal(ear.heard()[1], after), "nothing from before the gap is spliced to what comes after"
+    assert results[0].seconds > 12.5
+    assert np.array_equal(spy.received()[1], after), "nothing from before the gap is spliced to what comes after"
     with pytest.raises(ValueError, match="a gap of -1"):
         loop.gap(-1)
 
 
 def test_times_never_go_back(recognizer):
-    told = run(make(recognizer, hold_seconds=0.1), DAY, 1600)
-    times = [t.seconds for t in told if isinstance(t, StreamResult)]
+    events = run(make(recognizer, hold_seconds=0.1), DAY, 1600)
+    times = [t.seconds for t in events if isinstance(t, StreamResult)]
     assert times == sorted(times)
     assert times[-1] <= len(DAY) / RATE
 
 
-def test_an_input_without_samples_tells_nothing(recognizer):
+def test_an_input_without_samples_gives_no_result(recognizer):
     assert run(make(recognizer), np.zeros(0, np.float32), 100) == []
 
 

@@ -16,10 +16,10 @@ def verdict_of(recognizer, audio: np.ndarray, **changes) -> Segment:
 
 def test_every_verdict_has_its_cause(recognizer):
     good = scene(("quiet", 1), ("voice", 1.5), ("quiet", 1))
-    told = verdict_of(recognizer, good)
-    assert told.verdict is None
-    assert told.emotion == max(told.probs, key=told.probs.get)
-    assert told.confidence == max(told.probs.values())
+    segment = verdict_of(recognizer, good)
+    assert segment.verdict is None
+    assert segment.emotion == max(segment.probs, key=segment.probs.get)
+    assert segment.confidence == max(segment.probs.values())
 
     assert verdict_of(recognizer, scene(("quiet", 1), ("voice", 0.3), ("quiet", 1))).verdict is Verdict.TOO_SHORT
     assert verdict_of(recognizer, good, min_voice_seconds=2.0).verdict is Verdict.TOO_SHORT
@@ -36,12 +36,12 @@ def test_below_the_threshold_of_the_bundle_it_is_uncertain(recognizer):
     was = recognizer.decision
     try:
         recognizer.decision = DecisionConfig(was.temperature, min(sure.confidence + 0.01, 0.999))
-        told = verdict_of(recognizer, audio)
+        segment = verdict_of(recognizer, audio)
     finally:
         recognizer.decision = was
-    assert told.verdict is Verdict.UNCERTAIN
-    assert told.confidence == pytest.approx(sure.confidence)
-    assert told.probs == pytest.approx(sure.probs)
+    assert segment.verdict is Verdict.UNCERTAIN
+    assert segment.confidence == pytest.approx(sure.confidence)
+    assert segment.probs == pytest.approx(sure.probs)
 
 
 def test_a_few_clipped_samples_are_no_reason_to_abstain(recognizer):
@@ -56,11 +56,11 @@ def test_a_click_is_no_speech(recognizer):
     assert verdict_of(recognizer, audio).verdict is Verdict.NO_SPEECH
 
 
-def test_a_ticking_clock_does_not_hold_the_gate_open(recognizer):
+def test_a_ticking_clock_does_not_extend_an_utterance(recognizer):
     audio = scene(("quiet", 1), ("voice", 1.5), ("quiet", 6))
     for tick in range(45_000, len(audio) - 400, 8_000):
         audio[tick : tick + 400] += 0.3 * np.float32(np.sign(np.sin(np.arange(400))))
     loop = make(recognizer)
-    told = loop.push(audio)
-    assert isinstance(told[-1], Segment)
+    events = loop.push(audio)
+    assert isinstance(events[-1], Segment)
     assert not loop.open

@@ -85,8 +85,8 @@ def test_uncertain_comes_and_goes_with_a_margin():
         return np.log(np.float32([probability, 1 - probability]))
 
     live = LiveLabel(("a", "b"), DecisionConfig(1.0, 0.7), INTERVAL, SmoothingConfig(0.0, 0.1))
-    told = [live.update(row(p))[1] for p in (0.65, 0.72, 0.65, 0.64, 0.61, 0.65, 0.71)]
-    assert told == [UNCERTAIN, "a", "a", "a", UNCERTAIN, UNCERTAIN, "a"]
+    shown_labels = [live.update(row(p))[1] for p in (0.65, 0.72, 0.65, 0.64, 0.61, 0.65, 0.71)]
+    assert shown_labels == [UNCERTAIN, "a", "a", "a", UNCERTAIN, UNCERTAIN, "a"]
 
 
 def test_reset_forgets():
@@ -94,10 +94,10 @@ def test_reset_forgets():
     live = LiveLabel(LABELS, DecisionConfig(), INTERVAL, SmoothingConfig())
     first = [live.update(row) for row in values]
     live.reset()
-    for (probs, *told), row in zip(first, values, strict=True):
+    for (probs, *shown_labels), row in zip(first, values, strict=True):
         again, *same = live.update(row)
         assert np.array_equal(probs, again)
-        assert told == same
+        assert shown_labels == same
 
 
 def test_bad_settings_are_refused():

@@ -160,9 +160,11 @@ def test_logits_are_an_affine_function_of_the_pooled_vector_beside_them(bundle_p
     bundle = Bundle.open(bundle_path)
     for runtime in filter(runtimes.installed, bundle.manifest.models):
         recognizer = bundle.recognizer(runtime)
-        heard = [r for seed in range(4) for r in stream(recognizer, voice(200_000, seed), 1600) if r.logits is not None]
-        logits, pooled = np.stack([r.logits for r in heard]), np.stack([r.pooled for r in heard])
-        assert pooled.shape == (len(heard), recognizer.pooled_width)
+        results = [
+            r for seed in range(4) for r in stream(recognizer, voice(200_000, seed), 1600) if r.logits is not None
+        ]
+        logits, pooled = np.stack([r.logits for r in results]), np.stack([r.pooled for r in results])
+        assert pooled.shape == (len(results), recognizer.pooled_width)
         seen = np.column_stack([pooled, np.ones(len(pooled))]).astype(np.float64)
         assert len(seen) > 3 * seen.shape[1]
         rest = logits - seen @ np.linalg.lstsq(seen, logits, rcond=None)[0]
