@@ -1,4 +1,4 @@
-"""The pictures in docs/page.md: every tab of the real page in a real Chromium, with the clip that ships.
+"""The pictures in docs/page.md: every tab of the real page in a real Chromium, with the shipped clip.
 
 python -m benchmarks.harness.page_pictures        needs the ui extra, playwright and chromium
 """
@@ -46,16 +46,16 @@ def correct(page: Page) -> None:
     page.wait_for_selector("#ser-correct-note:has-text('1 corrected')")
 
 
-def keep(folder: Path) -> Path:
-    """What the loop keeps of the clip, heard whole and in parts."""
-    kept = folder / "kept"
+def stored_by_the_loop(folder: Path) -> Path:
+    """A folder with the recordings that the loop stores of the clip and of two parts of it."""
+    stored = folder / "stored"
     samples, rate = soundfile.read(CLIP)
     for number, seconds in enumerate((4.0, 5.5, len(samples) / rate)):
         part = folder / f"part{number}.wav"
         soundfile.write(part, samples[: round(seconds * rate)], rate, subtype="PCM_16")
-        command = [sys.executable, "stream_infer.py", part, "--keep-unsure", kept]
+        command = [sys.executable, "stream_infer.py", part, "--vad", "energy", "--keep-unsure", stored]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return kept
+    return stored
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
             "--vad",
             "energy",
             "--corrections",
-            keep(Path(folder)),
+            stored_by_the_loop(Path(folder)),
         ]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
