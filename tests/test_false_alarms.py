@@ -16,13 +16,13 @@ def segment(start: float, end: float, verdict: Verdict | None) -> Segment:
     return Segment(start, end, None if verdict else "angry", verdict, 0.9, {"angry": 0.9, "sad": 0.1})
 
 
-def hop(emotion: str | None) -> StreamResult:
+def result(emotion: str | None) -> StreamResult:
     return StreamResult(1.0, State.DECIDING, -20.0, None, None, emotion, 0.9)
 
 
 def test_a_false_emotion_is_a_segment_with_one():
     events = [segment(0, 1, None), *(segment(0, 1, verdict) for verdict in Verdict)]
-    events += [hop("angry"), hop("uncertain"), hop("noise"), hop(None)]
+    events += [result("angry"), result("uncertain"), result("noise"), result(None)]
     made = alarms([(HOUR, events), (HOUR, [segment(0, 1, None)])])
     assert (made["hours"], made["alarms"], made["alarms_per_hour"]) == (0.5, 2, 4.0)
     assert made["intervals_with_emotion"] == 1

@@ -131,7 +131,7 @@ class Played:
     whole: np.ndarray
     stream: np.ndarray
     decisions: np.ndarray
-    """Of every hop that decides"""
+    """Of every decision"""
     owner: np.ndarray
     """Clip of each decision"""
 

@@ -42,7 +42,7 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
     n_chunks = max(1, round(hours * 3600 / CHUNK_SECONDS))
     early = min(n_chunks // 4, round(3600 / CHUNK_SECONDS))
     first = g.first_samples - g.lead_samples
-    pushed = hops = decisions = misplaced = most_waiting = 0
+    pushed = intervals = decisions = misplaced = most_waiting = 0
     early_mb, by_hour = 0.0, []
     start = time.perf_counter()
     for number, samples in enumerate(endless(audio, chunk)):
@@ -52,18 +52,18 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
             by_hour.append(round(rss_mb("VmRSS"), 2))  # steps that end are an allocator's, a slope is a leak
         last = number == n_chunks
         for result in recognizer.flush() if last else recognizer.push(samples):
-            misplaced += result.seconds != (first + hops * g.interval_samples) / RATE
+            misplaced += result.seconds != (first + intervals * g.interval_samples) / RATE
             decisions += result.logits is not None and bool(np.isfinite(result.logits).all())
-            hops += 1
+            intervals += 1
         if last:
             break
         pushed += chunk
-        most_waiting = max(most_waiting, pushed - (first + (hops - 1) * g.interval_samples)) if hops else 0
-    covered = first + (hops - 1) * g.interval_samples
+        most_waiting = max(most_waiting, pushed - (first + (intervals - 1) * g.interval_samples)) if intervals else 0
+    covered = first + (intervals - 1) * g.interval_samples
     return {
         "hours": pushed / RATE / 3600,
         "intervals_expected": g.n_intervals(pushed),
-        "intervals": hops,
+        "intervals": intervals,
         "decisions": int(decisions),
         "misplaced": int(misplaced),
         "drift_s": (covered - pushed - g.padding(pushed)[1]) / RATE,
@@ -84,7 +84,7 @@ class Repeats:
         self._seconds = round_seconds
         self._model: list[tuple[float, StreamResult | Segment]] = []
         self._round = self._at = 0
-        self.rounds = self.hops = self.segments = self.missing = self.misplaced = self.different = 0
+        self.rounds = self.intervals = self.segments = self.missing = self.misplaced = self.different = 0
 
     def write(self, seconds: float, event: Event) -> None:
         if isinstance(event, AudioEvent):
@@ -94,7 +94,7 @@ class Repeats:
         if number != self._round:
             self._end_round()
             self._round, self._at = number, 0
-        self.hops += isinstance(event, StreamResult)
+        self.intervals += isinstance(event, StreamResult)
         self.segments += isinstance(event, Segment)
         if number == 1:
             self._model.append((began, event))

@@ -39,7 +39,7 @@ class Ours:
 
 
 class OursStream:
-    """The exact stream alone, deciding at every hop whatever it hears: what recomputing is held against."""
+    """The exact stream alone, deciding in every interval, speech or not: what recomputing is compared with."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from edge.bundle import Bundle
@@ -53,7 +53,7 @@ class OursStream:
 
 
 class Windows(ABC):
-    """A system that computes every window from its own samples: the last window of the audio, at every hop."""
+    """A system that computes every window from its own samples: the last window of the audio, in every interval."""
 
     def __init__(self, geometry) -> None:
         self.interval_samples, self.window_samples = (
@@ -178,7 +178,7 @@ def endless(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def play(system, audio: np.ndarray, seconds: float, budget_s: float) -> tuple[list[float], float]:
-    """Latencies (s) hop by hop, and CPU-seconds per second of audio; over `seconds` of it, or for `budget_s` s."""
+    """Latency (s) of each interval, and CPU-seconds per second of audio; over `seconds` of it, or for `budget_s` s."""
     latencies, cpu, heard, end = [], 0.0, 0.0, time.perf_counter() + budget_s
     for samples in endless(audio, system.interval_samples):
         cpu -= time.process_time()

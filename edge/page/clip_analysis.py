@@ -111,7 +111,7 @@ class _Listening:
     steps: list[np.ndarray] = field(default_factory=list)
     """Of the utterance, per interval `(interval_steps, d)`"""
     first_decision: int = 0
-    """Hop of the utterance from which on decisions belong to the next segment"""
+    """Interval of the utterance from which on decisions belong to the next segment"""
     begun: float = 0.0
     """s, where the utterance's stream begins"""
 

@@ -1,7 +1,7 @@
 """Publishes the last segment and the state of the audio to an MQTT broker, for home automation.
 
 Topics, all retained: PREFIX/NAME/state (the last segment), PREFIX/NAME/audio (the last audio event and the counters),
-PREFIX/NAME/availability (online or offline; the last will sets offline if the device dies). Hop results are not sent.
+PREFIX/NAME/availability (online or offline; the last will sets offline if the device dies). Decisions are not sent.
 """
 
 import logging
