@@ -51,13 +51,14 @@ def describe(bundle: Bundle) -> dict:
 def _runtime(bundle: Bundle, name: str) -> dict:
     """The files of one runtime; if it is installed, also their inputs and outputs and the result of the replay."""
     files = bundle.manifest.model_files(name)
-    made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": {}, "state": ""}
+    contracts: dict[str, dict] = {}
+    made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": contracts, "state": ""}
     if not runtimes.installed(name):
         return made | {"state": "not installed here"}
     try:
         bundle.recognizer(name)  # first, because it tries a bundle from elsewhere in a child process
         for file in (files.encoder, files.head):
-            made["contracts"][file] = asdict(runtimes.load(name, bundle.path / file).contract)
+            contracts[file] = asdict(runtimes.load(name, bundle.path / file).contract)
     except InputError as error:
         return made | {"state": f"refused: {error}"}
     return made | {"state": "golden values given"}

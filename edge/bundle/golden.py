@@ -6,6 +6,7 @@ every processor: their sums fit into the 16 bits in which x86 processors without
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +50,12 @@ def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np
     """The outputs for `samples` (int16): log_mel of the first interval, logits and pooled vector of every decision."""
     g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
-    decisions = [result for result in recognizer.push(scaled) if result.logits is not None]
+    results = recognizer.push(scaled)
     recognizer.reset()
     return {
         "log_mel": LogMel(recognizer.features)(np.pad(scaled, (g.lead_samples, 0))[: g.first_samples])[:, -FRAMES:],
-        "logits": np.stack([result.logits for result in decisions]),
-        "pooled": np.stack([result.pooled for result in decisions]),
+        "logits": np.stack([result.logits for result in results if result.logits is not None]),
+        "pooled": np.stack([result.pooled for result in results if result.pooled is not None]),
     }
 
 
@@ -64,7 +65,7 @@ def write(
     """Write `golden.npz`: the waveform, and the outputs of the float32 model and of each runtime in `made`."""
     samples = waveform(float32.features, float32.geometry)
     reference = replay(float32, samples)
-    values = {"waveform": samples, "labels": np.array(labels), "log_mel": reference["log_mel"]}
+    values: dict[str, Any] = {"waveform": samples, "labels": np.array(labels), "log_mel": reference["log_mel"]}
     for name, found in [("float32", reference), *((name, replay(files, samples)) for name, files in made.items())]:
         values |= {f"{name}_{what}": found[what] for what in ("logits", "pooled")}
     np.savez_compressed(folder / GOLDEN, **values)

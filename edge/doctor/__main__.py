@@ -56,7 +56,8 @@ def diagnose(bundle: Path | None = None, microphone: bool = True, root: Path = P
     """Examine this machine (kernel and device files below `root`) with a bundle (None: the shipped int8 model)."""
     machine = read_machine(root)
     findings = [check_python(machine), *check_system(machine), *check_power(machine)]
-    tests, devices = [], []
+    tests: list[SelfTest] = []
+    devices: list[dict] = []
     if findings[0].state is State.OK:
         findings.append(check_numpy())
         if findings[-1].state is State.OK:

@@ -41,7 +41,7 @@ def check_runtimes(machine: Machine, bundle: Bundle) -> tuple[list[Finding], lis
     from edge import runtimes
 
     tried, tests = [], []
-    have = {name: runtimes.package(name) for name in bundle.manifest.models if runtimes.package(name)}
+    have = {name: package for name in bundle.manifest.models if (package := runtimes.package(name))}
     if not have:
         return [no_runtime(machine, tuple(bundle.manifest.models))], []
     for name, package in have.items():

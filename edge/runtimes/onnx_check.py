@@ -29,6 +29,9 @@ NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types of protobuf"""
 
+Value = int | memoryview
+"""Of a protobuf field"""
+
 
 def check(data: bytes) -> None:
     """Raises ValueError that names what is not allowed in the ONNX file `data`."""
@@ -51,7 +54,7 @@ def check(data: bytes) -> None:
         _demand(number != 15, "sparse constants")
 
 
-def _check_node(node: memoryview) -> None:
+def _check_node(node: Value) -> None:
     domain, operator = (_text(_first(node, number)) for number in (7, 4))
     known = OPERATORS.get("" if domain == "ai.onnx" else domain, ())
     _demand(operator in known, f"the operator {f'{domain}.' if domain else ''}{operator}")
@@ -68,8 +71,8 @@ def _check_node(node: memoryview) -> None:
                         )
 
 
-def _check_tensor(tensor: memoryview) -> None:
-    sizes = []
+def _check_tensor(tensor: Value) -> None:
+    sizes: list[int] = []
     for number, value in _fields(tensor):
         _demand(number != 13 and (number != 14 or value == 0), "a constant whose data lie outside the file")
         if number == 1:
@@ -78,12 +81,14 @@ def _check_tensor(tensor: memoryview) -> None:
             _demand(value in NUMBERS, f"a constant of data type {value}")
         _demand(len(sizes) <= 8, "a constant of more than 8 dimensions")
     count = math.prod(sizes)  # a negative size reads as an enormous one
-    _demand(count <= len(tensor), f"a constant of {count} values in {len(tensor)} bytes")
+    size = len(_message(tensor))
+    _demand(count <= size, f"a constant of {count} values in {size} bytes")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(message: Value) -> Iterator[tuple[int, Value]]:
     """Field number and value of every field of a protobuf message. Raises ValueError where it is damaged."""
-    at = 0
+    data, at = _message(message), 0
+    value: Value
     while at < len(data):
         key, at = _varint(data, at)
         number, wire = key >> 3, key & 7
@@ -97,6 +102,12 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             value, at = data[at : at + size], at + size
             _demand(wire in (BYTES, FIXED64, FIXED32) and at <= len(data), "a damaged message")
         yield number, value
+
+
+def _message(value: Value) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a damaged message")
+    return value
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -122,19 +133,17 @@ def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-def _first(message: int | memoryview, number: int) -> int | memoryview:
+def _first(message: Value, number: int) -> Value:
     """The last value of a field, as protobuf reads it; empty if there is none."""
-    _demand(isinstance(message, memoryview), "a damaged message")
-    found = memoryview(b"")
+    found: Value = memoryview(b"")
     for field, value in _fields(message):
         if field == number:
             found = value
     return found
 
 
-def _text(value: int | memoryview) -> str:
-    _demand(isinstance(value, memoryview), "a damaged message")
-    return bytes(value).decode("utf-8")  # UnicodeDecodeError is a ValueError
+def _text(value: Value) -> str:
+    return bytes(_message(value)).decode("utf-8")  # UnicodeDecodeError is a ValueError
 
 
 def _demand(condition: bool, problem: str) -> None:

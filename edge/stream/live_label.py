@@ -54,9 +54,9 @@ class LiveLabel:
     def update(self, logits: np.ndarray) -> tuple[np.ndarray, str, float]:
         """`logits (n_classes,)` -> smoothed, calibrated `probs (n_classes,)`, the emotion to show or "uncertain", and
         the probability of that emotion."""
-        first = self._smooth is None
-        old = self._old_share
-        self._smooth = logits.astype(np.float64) if first else old * self._smooth + (1 - old) * logits
+        before, now, old = self._smooth, logits.astype(np.float64), self._old_share
+        first = before is None
+        self._smooth = now if before is None else old * before + (1 - old) * logits
         probs = probabilities(self._smooth, self._decision.temperature)
         best = int(probs.argmax())
         if first or probs[best] - probs[self._top] > self._margin:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn.errors import require
+from crnn.errors import InputError, require
 from crnn.files.atomic import replacing
 from crnn.files.npz import read_arrays
 from crnn.files.strict import parse_json, read_bounded
@@ -142,12 +142,11 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     sentences = values["sentences"]
     sound = (
         values["labels"] == list(labels)
-        and weights is not None
-        and bias is not None
         and isinstance(sentences, dict)
         and all(name in labels and type(count) is int and 0 < count < 10**6 for name, count in sentences.items())
     )
-    require(sound, damaged)
+    if not sound or weights is None or bias is None:
+        raise InputError(damaged)
     return Profile(bundle, tuple(labels), sentences, weights, bias)
 
 
