@@ -187,12 +187,12 @@ def test_a_plot_path_that_cannot_be_written_is_refused(small_run, tmp_path):
 
 @pytest.mark.parametrize("missing", ["torch"])
 @pytest.mark.parametrize(
-    ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate", [str(PRETRAINED)])]
+    ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate.__main__", [str(PRETRAINED)])]
 )
 def test_a_missing_package_is_named(missing, module, arguments):
     code = f"import sys; sys.modules[{missing!r}] = None; from {module} import main; sys.exit(main({arguments!r}))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    one_clear_line(result, f"{module.removeprefix('edge.')}", f"needs {missing}: pip install -e '.[train")
+    one_clear_line(result, module.removesuffix(".__main__"), f"needs {missing}: pip install -e '.[train")
 
 
 def test_a_size_in_two_words_is_refused(small_run, tmp_path):
