@@ -78,6 +78,11 @@ def shipped(installed, tmp_path) -> Path:
     return Path(found)
 
 
+def test_type_checkers_see_the_annotations(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"{package}/py.typed" for package in ("crnn", "edge", "augment")} <= set(names)
+
+
 def test_a_recording_is_recognized_from_another_folder(installed, shipped, tmp_path):
     shutil.copy(shipped / "synthetic_voice.flac", tmp_path / "clip.flac")
     result = run(installed / "ser-stream", shipped / "float32", "clip.flac", cwd=tmp_path)
