@@ -139,6 +139,20 @@ def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_floor(steps, 
     assert vad.floor_dbfs == pytest.approx(floor, abs=0.1)
 
 
+def test_the_floor_is_the_lowest_level_of_ten_stretches_of_half_a_second():
+    """A sound that moves all the time, so that it is never learned at once, and one dip, in the frames 300 to 319."""
+    vad = EnergyVad(RATE)
+    frame = noise(0.02, 0)
+    frame = (frame - frame.mean()) / frame.std()
+    levels = np.where(np.arange(551) // 10 % 2, -34.0, -40.0)
+    levels[300:320] = -60
+    frames = np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32)
+    vad.update(frames[:550])
+    assert vad.floor_dbfs == pytest.approx(-53, abs=1), "25 frames a stretch: the dip is in the oldest of the ten"
+    vad.update(frames[550:])
+    assert vad.floor_dbfs == pytest.approx(-40, abs=2)
+
+
 def test_reset_gives_the_same_answers_again():
     vad = EnergyVad(RATE)
     signal = np.concatenate([noise(8, -50), noise(1, -30)])
