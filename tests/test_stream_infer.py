@@ -136,11 +136,12 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([clip, "--mic"], "is a file; give it or --mic"),
         ([bundle_path, clip, "--runtime", "openvino"], "no files for openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads is 0"),
-        ([bundle_path, "-", "--rate", "0"], "0 Hz; 4000 to 192000 Hz"),
     ]
     for arguments, *parts in cases:
         one_clear_line(called(stream_infer.main, *arguments), *parts)
     one_clear_line(script("stream_infer.py", bundle_path, "-", env=environment, input=""), "no samples")
+    no_rate = script("stream_infer.py", bundle_path, "-", "--rate", "0", env=environment, input="")
+    one_clear_line(no_rate, "0 Hz; 4000 to 192000 Hz")
 
 
 def test_a_damaged_bundle_gives_one_clear_line(bundle_path, clip, environment, tmp_path):
