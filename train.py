@@ -30,7 +30,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, find_config, install, program
 from crnn.cli.termination import Termination
 from crnn.data.protocols import SPEAKER_DEPENDENT
-from crnn.errors import InputError, require
+from crnn.errors import InputError
 from crnn.files.typed import require_finite
 from crnn.renamed_keys import with_new_keys, with_new_options
 from crnn.run_config import RunConfig
@@ -40,7 +40,12 @@ from edge.preflight import needed
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
+    from augment.pipeline import Chains
+    from crnn.data.augmented import AugmentedFeatures
+    from crnn.data.prepare import Prepared
     from crnn.training.initial_weights import Start
+
+log = logging.getLogger("train")
 
 
 def build_parser() -> ArgumentParser:
@@ -151,111 +156,62 @@ def run(
 
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
-    import torch
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn.data.augmented import open_augmented
-    from crnn.data.loaders import EvalClips, eval_loader, label_mask
-    from crnn.metrics import summarize
-    from crnn.models.cost import count_macs, count_parameters
-    from crnn.training.checkpoint import model_weights
+    from crnn.training.evaluation import evaluate
     from crnn.training.fit import fit
-    from crnn.training.losses import masked_logits
-    from crnn.training.predict import predict
-    from crnn.training.report import counts, write_report
+    from crnn.training.report import write_report
     from crnn.training.run_folder import RunFolder
-    from crnn.training.setup import build_training
+    from crnn.training.setup import build_training, log_model
 
     ends.begin()
-    log = logging.getLogger("train")
-    geometry = config.geometry
-    folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     first = rank_zero_only.rank == 0
+    folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     if first:
-        folder.claim()
-    if folder.exists() and first:
-        require(args.resume, f"{folder.path}: holds a run already; add --resume to continue it, or give another --out")
-        folder.check_same(config, asdict(augment))
-        folder.tidy()
+        folder.open_for(config, asdict(augment), args.resume)
     if folder.finished():
-        metrics = folder.read("metrics")
-        require(
-            not args.test or "test" in metrics or not folder.read("split")["speakers"].get("test"),
-            f"{folder.path} was finished with --test false, so its test fold is unread: say --test false again to see "
-            "its figures, or make a bundle of it and hear its test clips (python -m edge.evaluate)",
-        )
+        metrics = folder.finished_metrics(args.test)
         log.info("%s is finished", folder.path)
         return metrics if first else None
 
     cache_folder = Path(args.cache) if args.cache else None
     prepared = preparation.prepare(config, data, cache_folder)
-    split, cache = prepared.split, prepared.cache
     if folder.exists():
-        folder.check_split(split)
-    features = config.features
-    try:
-        chain = chains(augment, features.sample_rate, geometry.window_samples, features.log_offset)
-    except (OSError, ValueError) as error:
-        raise InputError(str(error)) from error
-    try:
-        copies = open_augmented(
-            cache, split.corpora, features, chain.copy_settings, chain.make_copy_augment, cache_folder
-        )
-    except OSError as error:
-        raise InputError(str(error)) from error
-    ready = build_training(config, split, cache, copies, chain.batch, start)
-    model = ready.task.model
-    macs = count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps))
-    log.info(
-        "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
-        "receptive field %d frames",
-        count_parameters(model),
-        macs / 1e6,
-        geometry.window_samples,
-        geometry.window_steps,
-        geometry.stride_frames,
-        geometry.receptive_frames,
-    )
+        folder.check_split(prepared.split)
+    copies, chain = open_copies(config, augment, prepared, cache_folder)
+    parts = build_training(config, prepared.split, prepared.cache, copies, chain.batch, start)
+    log_model(parts.task.model, config)
     if first and not folder.exists():
-        folder.write("split", split.describe(ready.before))
+        folder.write("split", prepared.split.describe(parts.before))
         folder.write_config(config, data, asdict(augment))
 
-    result = fit(ready.task, ready.train, ready.dev, folder.checkpoints, resume=args.resume)
+    result = fit(parts.task, parts.train, parts.dev, folder.checkpoints, resume=args.resume)
     if not first:
         return None
-
-    model.load_state_dict(model_weights(result.best_checkpoint))
-    metrics = {
-        "protocol": config.protocol,
-        "split_hash": split.hash,
-        "corpus": "+".join(split.corpora),
-        "speaker_dependent": split.speaker_dependent,
-        "fold": config.fold,
-        "seed": config.seed,
-        "n_params": count_parameters(model),
-        "macs_per_window": macs,
-        "training": {
-            "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],
-            "seconds_per_epoch": result.seconds_per_epoch,
-            "utterances_per_second": result.utterances_per_second,
-            "data_wait_share": result.data_wait_share,
-        },
-        "history": result.history,
-        "skipped": prepared.skipped,
-        "counts": counts(split),
-        "made": made,
-    }
-    for part, members in split.sets():
-        if part == "train" or not members or (part == "test" and not args.test):
-            continue
-        clips = ready.dev if part == "dev" else EvalClips(cache, members, split.labels, config)
-        logits = torch.from_numpy(predict(model, config, eval_loader(clips, config))).double()
-        probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
-        metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+    metrics = evaluate(config, prepared, parts, result, args.test) | {"made": made}
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished
     log.info("report: %s", folder.report)
     return metrics
+
+
+def open_copies(
+    config: RunConfig, augment: AugmentConfig, prepared: Prepared, cache_folder: Path | None
+) -> tuple[AugmentedFeatures, Chains]:
+    """The augmented copies of the recordings, and the chains that make them. Raises InputError."""
+    from crnn.data.augmented import open_augmented
+
+    features = config.features
+    try:
+        chain = chains(augment, features.sample_rate, config.geometry.window_samples, features.log_offset)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from error
+    settings = chain.copy_settings, chain.make_copy_augment
+    try:
+        copies = open_augmented(prepared.cache, prepared.split.corpora, features, *settings, cache_folder)
+    except OSError as error:
+        raise InputError(str(error)) from error
+    return copies, chain
 
 
 def text(metrics: dict) -> str:

@@ -1,4 +1,4 @@
-"""Take the steady noise of a recording away, so that how far speech stands above it tells nothing."""
+"""Subtract the steady noise of a recording, so that its distance to the speech reveals nothing."""
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -21,8 +21,8 @@ class Denoise:
     """Spectral subtraction (Boll 1979; over-subtracted, with a spectral floor: Berouti et al. 1979).
 
     One room and one microphone give a corpus one level of noise, so whoever speaks louder stands further above it. In
-    CREMA-D angry speech is 27 dB above it and sad speech 11: a model that compares bands with each other is told the
-    level after all, and in a studio, 60 dB above the noise, it hears everybody angry.
+    CREMA-D angry speech is 27 dB above it and sad speech 11: a model that compares bands with each other sees the
+    level after all, and in a studio, 60 dB above the noise, it calls everybody angry.
 
     Args:
         p: share of clips, 0 to 1.
@@ -43,7 +43,7 @@ class Denoise:
             return waveform
         quiet = recorded[np.argsort(level[recorded])[: max(1, round(QUIET_SHARE * len(recorded)))]]
         noise = power[:, quiet].mean(axis=1, keepdims=True)
-        heard = np.maximum(uniform_filter(power, SMOOTHING), np.finfo(power.dtype).tiny)
-        gain = np.sqrt(np.maximum(1 - OVERSUBTRACTION * noise / heard, LEAST_GAIN**2))
+        smoothed = np.maximum(uniform_filter(power, SMOOTHING), np.finfo(power.dtype).tiny)
+        gain = np.sqrt(np.maximum(1 - OVERSUBTRACTION * noise / smoothed, LEAST_GAIN**2))
         _, cleaned = istft(spectrum * gain, nperseg=self._size, scaling="psd")
         return cleaned[: len(waveform)].astype(np.float32)

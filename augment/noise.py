@@ -83,7 +83,7 @@ def at_level_of(waveform: np.ndarray, changed: np.ndarray) -> np.ndarray:
 
 
 def audio_files(folder: Path, exclude: Sequence[str], what: str) -> list[Path]:
-    """Audio files below `folder`, less those that match a pattern of `exclude` (kept for robustness tests).
+    """Audio files below `folder`, less those that match a pattern of `exclude` (reserved for robustness tests).
 
     Files that cannot be decoded (empty, git-lfs pointers, macOS's ._ files, links to nothing) are left out and named in
     the log. Raises FileNotFoundError if none is left.
@@ -91,16 +91,16 @@ def audio_files(folder: Path, exclude: Sequence[str], what: str) -> list[Path]:
     found = sorted(f for f in Path(folder).rglob("*") if f.suffix.lower() in SUFFIXES) if folder else []
     wanted = [f for f in found if not any(fnmatch(str(f.relative_to(folder)), pattern) for pattern in exclude)]
     reasons = {f: "hidden" if _is_hidden(f, Path(folder)) else _fault(f) for f in wanted if not f.is_dir()}
-    kept = [f for f, reason in reasons.items() if reason is None]
+    usable = [f for f, reason in reasons.items() if reason is None]
     faulty = [f"{f}: {reason}" for f, reason in reasons.items() if reason is not None]
-    if not kept:
+    if not usable:
         raise FileNotFoundError(
             f"{folder or '(no folder given)'}: no {what} recordings{f' ({faulty[0]})' if faulty else ''}; set "
             f"--augment.{what}_dir, or switch it off with --augment.{what} false"
         )
     if faulty:
         log.warning("%d of %d %s files left out: %s", len(faulty), len(reasons), what, "; ".join(faulty[:5]))
-    return kept
+    return usable
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
@@ -126,12 +126,12 @@ def _decoding_fault(file: Path, size: int, changed_ns: int) -> str | None:
     try:
         with soundfile.SoundFile(file) as sound:
             length = round(CHECKED_SECONDS * sound.samplerate)
-            heard = [sound.read(length, dtype="float32")]
+            samples = [sound.read(length, dtype="float32")]
             if sound.frames > 2 * length:
                 sound.seek(sound.frames - length)
-                heard.append(sound.read(length, dtype="float32"))
+                samples.append(sound.read(length, dtype="float32"))
     except (soundfile.LibsndfileError, RuntimeError) as error:
         return f"not readable as audio ({str(error).splitlines()[0]})"
-    if not len(heard[0]) or not len(heard[-1]):
+    if not len(samples[0]) or not len(samples[-1]):
         return "holds no samples, or is truncated"
-    return None if all(np.isfinite(part).all() for part in heard) else "holds NaN or infinite samples"
+    return None if all(np.isfinite(part).all() for part in samples) else "holds NaN or infinite samples"

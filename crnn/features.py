@@ -43,8 +43,8 @@ class LogMel:
     """Log-mel features of a waveform.
 
     The transform runs in float64: in float32 the rounding of a loud band shows in a silent one, and one call
-    would no longer equal any chunking of it. Most of a filterbank is zeros: it is kept as a few groups of neighbouring
-    bands, each with the frequencies they cover and no others. One instance serves one thread.
+    would no longer equal any chunking of it. Most of a filterbank is zeros, so it is stored as a few groups of
+    neighbouring bands, each with the frequencies that they cover. One instance serves one thread.
 
     >>> LogMel(FeatureConfig())(np.zeros(16000, dtype=np.float32)).shape
     (64, 77)

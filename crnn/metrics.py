@@ -76,7 +76,7 @@ def wa(confusion: np.ndarray) -> float:
 
 def chance(part: dict) -> float:
     """UAR of a guess: one in as many as there are classes that occur in `part`, which `summarize` makes (or are known,
-    where a bundle has kept no more of it)."""
+    where a bundle holds no more of it)."""
     return 1 / max(len(part.get("recall") or part["labels"]), 1)
 
 

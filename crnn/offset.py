@@ -1,7 +1,7 @@
 """A constant offset (DC) of the converter, and why it does not change an answer. NumPy alone.
 
 Inside a frame the features do not see a constant: a periodic Hann window confines it to the first two bins of the
-transform, and no band begins below those (`crnn.run_config`). What would be heard is a step at the edges: between the
+transform, and no band begins below those (`crnn.run_config`). What would show is a step at the edges: between the
 recording and the samples that stand for silence before and after it, and at the ends of a resampler. So silence stands
 at the level at which the recording itself rests, not at zero. Nothing is subtracted from the recording and nothing is
 tracked; x + c gives the features of x, and any chunking gives the same samples.
@@ -12,7 +12,7 @@ import numpy as np
 from crnn.config import StreamGeometry
 
 EDGE_SECONDS = 0.05
-"""s of a recording's beginning that tell a resampler where it rests"""
+"""s of a recording's beginning from which a resampler takes its rest level"""
 
 
 def edge_samples(rate: int) -> int:

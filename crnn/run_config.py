@@ -137,7 +137,7 @@ class RunConfig:
         require(
             self.features.f_min >= bin_hz,
             f"features.f_min is {self.features.f_min}; give at least {bin_hz:g} Hz (sample_rate / n_fft): "
-            "a band that begins lower hears the constant offset of a converter",
+            "a band that begins lower contains the constant offset of a converter",
         )
 
     @property

@@ -198,7 +198,7 @@ def test_a_run_folder_of_other_kinds(tmp_path, text):
 )
 def test_a_split_of_another_kind(tmp_path, values):
     (tmp_path / "split.json").write_text(json.dumps(values))
-    for read in (RunFolder.labels, RunFolder.heard, RunFolder.split_hash):
+    for read in (RunFolder.labels, RunFolder.trained_on, RunFolder.split_hash):
         with pytest.raises(InputError, match=r"split\.json"):
             read(RunFolder(tmp_path))
 

@@ -66,7 +66,7 @@ class Training:
         config = fine_tuned(fold.trained.config, self._settings)
         # It goes on under its own split, which the leak guard allows for the sake of corrections alone; so does the
         # control, which has none, and a development set that has lent a person to be simulated.
-        start = replace(start_of_run(fold.run.path), heard=())
+        start = replace(start_of_run(fold.run.path), trained_on=())
         ready = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, start)
         with tempfile.TemporaryDirectory() as folder:
             result = fit(ready.task, ready.train, ready.dev, Path(folder))

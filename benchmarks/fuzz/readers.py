@@ -147,7 +147,7 @@ def _run_config(folder: Path, data: bytes) -> None:
 def _run_split(folder: Path, data: bytes) -> None:
     (folder / "split.json").write_bytes(data)
     run = RunFolder(folder)
-    run.heard(), run.labels(), run.split_hash()
+    run.trained_on(), run.labels(), run.split_hash()
 
 
 def _settings(folder: Path, data: bytes) -> None:

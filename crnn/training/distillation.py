@@ -1,4 +1,4 @@
-"""Learning from teachers too: trained models that hear the same augmented batches (Hinton et al. 2015)."""
+"""Distillation: learning from the answers of trained models, teachers, to the same batches (Hinton et al. 2015)."""
 
 import math
 from pathlib import Path
@@ -48,14 +48,14 @@ def _softened(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str]]:
-    """The models of `loss.teachers`, and whom they have heard.
+    """The models of `loss.teachers`, and on whom they were trained.
 
     A teacher was trained on the student's training speakers and chosen by the student's development speakers; so it
     brings nothing of a test speaker, nor of a development speaker that the student would not have had.
 
-    Raises InputError, naming the run, if it is no finished run of this very split, or hears other features or windows.
+    Raises InputError, naming the run, if it is no finished run of this very split, or takes other features or windows.
     """
-    models, heard = [], []
+    models, trained_on = [], []
     for name in config.loss.teachers:
         run = Path(name)
         require(run.is_dir(), f"--loss.teachers {name}: no such folder; give runs of train.py")
@@ -63,16 +63,16 @@ def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str
         require(
             teacher.split_hash == split.original_hash,
             f"--loss.teachers {name}: trained under split {teacher.split_hash}, this run's is {split.original_hash}; "
-            "a teacher needs the same protocol, fold and recordings, or it may have heard who is judged here",
+            "a teacher needs the same protocol, fold and recordings, or it may have been trained on who is tested here",
         )
         geometry = RunConfig(features=teacher.features, model=teacher.model, window=teacher.window).geometry
         require(
             (teacher.features, geometry) == (config.features, config.geometry),
-            f"--loss.teachers {name}: it hears other features, or a window of other length than this run's; train it "
+            f"--loss.teachers {name}: it takes other features, or a window of other length than this run's; train it "
             "with the same --features, --window, strides and inputs",
         )
         model = CRNN(teacher.features, teacher.model, len(teacher.labels))
         model.load_state_dict(teacher.weights)
         models.append(model)
-        heard += teacher.heard
-    return models, heard
+        trained_on += teacher.trained_on
+    return models, trained_on

@@ -107,7 +107,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: None = None) -> None:
         """Raises OSError, naming `path`; what was there before is then still there."""
-        content = io.BytesIO()  # torch would tell a full disk by a RuntimeError
+        content = io.BytesIO()  # torch reports a full disk as a RuntimeError
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with replacing(Path(path)) as file:
@@ -160,7 +160,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     last = folder / LAST if resume and (folder / LAST).is_file() else None
     loader = train_loader(train, config, trainer.global_rank, trainer.world_size)
     if last is not None:
-        # Lightning makes the first iterator before it tells the sampler the epoch: a resumed epoch would repeat the
+        # Lightning makes the first iterator before it sets the epoch of the sampler: a resumed epoch would repeat the
         # order of epoch 0.
         loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
     try:

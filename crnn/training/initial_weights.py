@@ -1,4 +1,4 @@
-"""Start from a trained model's weights, if it has heard nothing that this run is judged on."""
+"""Start from a trained model's weights, if it was not trained on anybody whom this run develops or tests on."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
 EVERYONE = "*"
-"""In place of a speaker: every speaker of that corpus has been heard, as far as anyone can tell"""
+"""In place of a speaker: every speaker of that corpus may have been in training"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Start:
     model: ModelConfig
     window: WindowConfig
     weights: dict[str, Tensor]
-    heard: tuple[str, ...]
+    trained_on: tuple[str, ...]
     """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
     split_hash: str = ""
     """Of the split it was trained under, corrections left out; empty where that is not known"""
@@ -48,9 +48,9 @@ class Start:
 
 
 def start_of_run(run: Path) -> Start:
-    """A run folder. Raises InputError if it is unfinished or does not say whom it has heard."""
+    """A run folder. Raises InputError if it is unfinished or does not say on whom it was trained."""
     folder = RunFolder(run)
-    labels, heard = folder.labels(), tuple(folder.heard())
+    labels, trained_on = folder.labels(), tuple(folder.trained_on())
     config, _, _ = folder.read_config()
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
     weights = model_weights(folder.best_checkpoint)
@@ -64,41 +64,48 @@ def start_of_run(run: Path) -> Start:
         f"{folder.best_checkpoint}: holds NaN or infinite weights; train it again",
     )
     return Start(
-        str(run), labels, config.features, config.model, config.window, weights, heard, split_hash=folder.split_hash()
+        str(run),
+        labels,
+        config.features,
+        config.model,
+        config.window,
+        weights,
+        trained_on,
+        split_hash=folder.split_hash(),
     )
 
 
 def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
     """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
-    "anger" is "angry"), rows without a namesake stay as they are. Returns whom those weights have heard.
+    "anger" is "angry"), rows without a namesake stay as they are. Returns on whom those weights were trained.
 
     Raises InputError if `config` describes another model, LeakError if the start was trained, or its epoch chosen, on a
     speaker whom `split` uses to develop or test.
     """
-    refuse_heard(start, split)
+    refuse_trained_on(start, split)
     refuse_other_settings(start, config)
     weights, ours = dict(start.weights), model.state_dict()
     for name in ("head.classifier.weight", "head.classifier.bias"):
         weights[name] = _by_label(ours[name], weights[name], split.labels, start.labels)
     model.load_state_dict(weights)
-    return list(start.heard)
+    return list(start.trained_on)
 
 
-def refuse_heard(start: Start, split: Split) -> None:
-    """Raises LeakError that names whom `start` has heard among those who develop or test, or a recording that is named
-    as the recordings of a corpus it has heard are, whatever own data calls it.
+def refuse_trained_on(start: Start, split: Split) -> None:
+    """Raises LeakError, naming the speakers, if `start` was trained on any who develop or test here; or naming the
+    recording, if one has a file name of a corpus that `start` was trained on, whatever own data calls it.
 
-    To learn from corrections a model may go on under the very split it was trained under: who developed it develops it
-    again, who tests is as unheard as before.
+    To learn from corrections a model may continue under exactly the split it was trained under: its development
+    speakers stay the same, and its test speakers are still unseen.
     """
     if CORRECTIONS in split.corpora and start.split_hash == split.original_hash:
         return
-    heard = set(start.heard)
-    corpora = sorted({speaker.split(":")[0] for speaker in heard} & set(READERS))
+    known_before = set(start.trained_on)
+    corpora = sorted({speaker.split(":")[0] for speaker in known_before} & set(READERS))
     parsers = {corpus: READERS[corpus](Path("/nonexistent")) for corpus in corpora}
     for part in ("dev", "test", "dev_unseen"):
         members = getattr(split, part)
-        known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & heard
+        known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & known_before
         if known:
             named = ", ".join(sorted(known)[:5]).replace(f":{EVERYONE}", "")
             # A bundle names corpora alone, so that nobody's name leaves with it.
@@ -108,13 +115,15 @@ def refuse_heard(start: Start, split: Split) -> None:
             if CORRECTIONS in split.corpora:
                 own = f"{start.split_hash or 'unknown'}, not {split.original_hash}"
                 hint += f"; or go on under its own protocol, fold and recordings (split {own})"
-            raise LeakError(f"--init {start.name}: it has heard {named}, who are {part} here; use another run{hint}")
+            raise LeakError(
+                f"--init {start.name}: it was trained on {named}, who are {part} here; use another run{hint}"
+            )
         for u in members:
             for corpus, parse in parsers.items():
-                if u.corpus not in READERS and _says(parse, u, corpus) & heard:
+                if u.corpus not in READERS and _says(parse, u, corpus) & known_before:
                     raise LeakError(
-                        f"--init {start.name}: it has heard {corpus}, and {u.path} ({part}) has a name of that corpus; "
-                        "leave such recordings out, or use another run"
+                        f"--init {start.name}: it was trained on {corpus}, and {u.path} ({part}) has a name of "
+                        "that corpus; leave such recordings out, or use another run"
                     )
 
 

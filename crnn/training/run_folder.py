@@ -60,6 +60,24 @@ class RunFolder:
             f"{self.path}: is neither empty nor a run of train.py; nothing is written there, give another --out",
         )
 
+    def open_for(self, config: RunConfig, augment: dict, resume: bool) -> None:
+        """Claim the folder for a run with these settings, or continue the run in it. Raises InputError."""
+        self.claim()
+        if self.exists():
+            require(resume, f"{self.path}: holds a run already; add --resume to continue it, or give another --out")
+            self.check_same(config, augment)
+            self.tidy()
+
+    def finished_metrics(self, test: bool) -> dict:
+        """The metrics of a finished run. Raises InputError if `test` asks for the figures of an unread test fold."""
+        metrics = self.read("metrics")
+        require(
+            not test or "test" in metrics or not self.read("split")["speakers"].get("test"),
+            f"{self.path} was finished with --test false, so its test fold is unread: say --test false again to see "
+            "its figures, or make a bundle of it and evaluate its test clips (python -m edge.evaluate)",
+        )
+        return metrics
+
     def tidy(self) -> None:
         """Remove what a process that was killed has left half-written."""
         for folder in (self.path, self.checkpoints):
@@ -117,13 +135,13 @@ class RunFolder:
             + "; give the same ones or another --out",
         )
 
-    def heard(self) -> list[str]:
+    def trained_on(self) -> list[str]:
         """Every speaker ("corpus:speaker") that the weights have learned from or been chosen by, those of the runs
         before this one included. Raises InputError if the run does not say."""
         heard = self.read("split").get("heard")
         require(
             isinstance(heard, dict) and all(_is_texts(speakers) for speakers in heard.values()),
-            f"{self.path / 'split.json'}: does not say whom the run has heard; train again",
+            f"{self.path / 'split.json'}: does not say on whom the run was trained; train again",
         )
         return sorted({speaker for speakers in heard.values() for speaker in speakers})
 

@@ -1,5 +1,6 @@
-"""Everything a fit needs, made ready from a split, its recordings and their copies."""
+"""Everything a fit needs, built from a split, its recordings and their augmented copies."""
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -8,12 +9,15 @@ from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask
 from crnn.data.protocols import Split
+from crnn.models.cost import count_macs, count_parameters
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, open_teachers
 from crnn.training.initial_weights import Start, start_from
 from crnn.training.losses import balanced_class_weights
 from crnn.training.task import EmotionTask
+
+log = logging.getLogger("train")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class TrainingParts:
     train: TrainClips
     dev: EvalClips
     before: list[str]
-    """Speakers whom the initial weights, or the teachers, have heard"""
+    """Speakers on whom the initial weights, or the teachers, were trained"""
 
 
 def build_training(
@@ -51,6 +55,21 @@ def build_training(
     weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
     if config.loss.teachers:
-        teachers, heard = open_teachers(config, split)
-        return TrainingParts(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *heard}))
+        teachers, before_them = open_teachers(config, split)
+        return TrainingParts(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *before_them}))
     return TrainingParts(EmotionTask(config, model, *others), train, dev, before)
+
+
+def log_model(model: CRNN, config: RunConfig) -> None:
+    """One line: what the model costs and what it sees."""
+    geometry = config.geometry
+    log.info(
+        "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
+        "receptive field %d frames",
+        count_parameters(model),
+        count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps)) / 1e6,
+        geometry.window_samples,
+        geometry.window_steps,
+        geometry.stride_frames,
+        geometry.receptive_frames,
+    )

@@ -97,5 +97,5 @@ def load_trained(folder: RunFolder) -> Trained:
         raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
     for name, value in model.state_dict().items():
         require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
-    corpora = frozenset(speaker.split(":")[0] for speaker in folder.heard())
+    corpora = frozenset(speaker.split(":")[0] for speaker in folder.trained_on())
     return Trained(folder.path, config, data, augment, metrics, corpora, model.eval())

@@ -171,7 +171,7 @@ def test_another_split_is_still_refused(voices, small_run, my_corrections, cache
     fewer = shutil.copytree(voices, tmp_path / "fewer")
     next(fewer.glob("Actor_05/*")).unlink()
     refused = script(*training(fewer, my_corrections, cache, tmp_path / "out", "--init", small_run))
-    one_clear_line(refused, "it has heard synthetic:", "go on under its own protocol, fold and recordings")
+    one_clear_line(refused, "it was trained on synthetic:", "go on under its own protocol, fold and recordings")
 
 
 def test_a_recording_of_a_judge_among_them_is_refused(voices, small_run, my_corrections, cache, tmp_path):

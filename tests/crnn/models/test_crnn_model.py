@@ -142,14 +142,14 @@ def test_nothing_far_below_the_floor_is_seen():
     floored, open_ended = InputChannels(ModelConfig(spectral_floor_db=-25)).eval(), InputChannels(ModelConfig()).eval()
     voice = torch.full((1, N_MELS, 80), -18.0)
     voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
-    hiss = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
-    assert (open_ended(hiss) - open_ended(voice)).abs().max() > 1
-    assert (floored(hiss) - floored(voice)).abs().max() < 0.1
-    assert torch.equal(floored(hiss, spectral_floor=False), open_ended(hiss)), "training sees the whole range"
+    noisy = torch.log(voice.exp() + math.exp(-4.0) * 10**-4.5)  # 45 dB below them
+    assert (open_ended(noisy) - open_ended(voice)).abs().max() > 1
+    assert (floored(noisy) - floored(voice)).abs().max() < 0.1
+    assert torch.equal(floored(noisy, spectral_floor=False), open_ended(noisy)), "training sees the whole range"
 
 
 def test_a_steady_sound_does_not_change_while_its_floor_moves():
-    """The floor falls with the power of the last frames; `change` must not hear that in a band that stays as it is."""
+    """The floor falls with the power of the last frames; `change` must not show it in a band that stays as it is."""
     log_mel = torch.full((1, N_MELS, 160), -9.0)
     log_mel[:, 0, :80] = 2.0
     inputs = InputChannels(ModelConfig(inputs=("change",), spectral_floor_db=-25)).eval()(log_mel)

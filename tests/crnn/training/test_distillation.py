@@ -1,4 +1,4 @@
-"""Teachers: what is minimized, that they only teach, and that none has heard a judge."""
+"""Teachers: what is minimized, that teachers are not trained, and that none was trained on who is tested."""
 
 import copy
 import json
@@ -104,7 +104,7 @@ def test_a_teacher_is_neither_trained_nor_saved():
 
 
 def test_train_py_learns_from_teachers_of_the_same_split(small_run, voices, cache, tmp_path):
-    """The student may be another model, as long as it hears the same windows."""
+    """The student may be another model, as long as it takes the same windows."""
     out = tmp_path / "taught"
     done = script(
         *("train.py", *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out),
@@ -113,7 +113,7 @@ def test_train_py_learns_from_teachers_of_the_same_split(small_run, voices, cach
     )
     assert done.returncode == 0, done.stderr
     assert RunFolder(out).read_config()[0].loss.teachers == (str(small_run), str(small_run))
-    assert RunFolder(out).read("split")["heard"]["before"] == RunFolder(small_run).heard()
+    assert RunFolder(out).read("split")["heard"]["before"] == RunFolder(small_run).trained_on()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Starting from a run or a bundle: weights by name, classes by emotion, and nobody who has heard the wrong people."""
+"""Starting from a run or a bundle: weights by name, classes by emotion, and no training on the wrong people."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from crnn.errors import InputError
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
-from crnn.training.initial_weights import Start, refuse_heard, start_from, start_of_run
+from crnn.training.initial_weights import Start, refuse_trained_on, start_from, start_of_run
 from crnn.training.run_folder import RunFolder
 from edge.export.trained import load_trained
 from edge.export.weights import open_start
@@ -51,7 +51,7 @@ def test_a_run_that_has_heard_a_judge_is_refused(run, voices, cache, tmp_path):
         *("train.py", *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out"),
         *("--optim.epochs", "1", "--init", run),
     )
-    one_clear_line(again, str(run), "it has heard synthetic:", "who are dev here")
+    one_clear_line(again, str(run), "it was trained on synthetic:", "who are dev here")
     assert not (tmp_path / "out").exists()
 
 
@@ -109,32 +109,34 @@ def judged(part: str, *utterances: Utterance) -> Split:
     return replace(Split("any", 0, ("angry", "sad"), (), (), ()), **{part: utterances})
 
 
-def start_that_heard(*heard: str) -> Start:
+def start_trained_on(*heard: str) -> Start:
     config = RunConfig()
     return Start("X", ("angry",), config.features, config.model, config.window, {}, heard)
 
 
 @pytest.mark.parametrize("part", ["dev", "test", "dev_unseen"])
-def test_whoever_has_been_heard_may_not_judge(part):
+def test_whoever_was_trained_on_may_not_be_tested(part):
     actor = Utterance(Path("/r/03-01-05-01-01-01-07.wav"), "ravdess", "07", None, "angry")
     for heard in ("ravdess:07", "ravdess:*"):
-        with pytest.raises(LeakError, match=f"--init X: it has heard ravdess.*{part}"):
-            refuse_heard(start_that_heard(heard), judged(part, actor))
-    refuse_heard(start_that_heard("ravdess:08", "emodb:*"), judged(part, actor))
-    refuse_heard(start_that_heard("ravdess:*"), judged("train", actor))
+        with pytest.raises(LeakError, match=f"--init X: it was trained on ravdess.*{part}"):
+            refuse_trained_on(start_trained_on(heard), judged(part, actor))
+    refuse_trained_on(start_trained_on("ravdess:08", "emodb:*"), judged(part, actor))
+    refuse_trained_on(start_trained_on("ravdess:*"), judged("train", actor))
 
 
-def test_a_corpus_that_was_heard_is_known_by_its_file_names():
+def test_a_corpus_that_was_trained_on_is_known_by_its_file_names():
     """Published recordings laid out as somebody's own."""
     mine = Utterance(Path("/m/angry/03-01-05-01-01-01-07.wav"), "own", "somebody", None, "angry", key="angry/x")
     for heard in ("ravdess:*", "ravdess:07"):
-        with pytest.raises(LeakError, match="it has heard ravdess, and /m/angry/03-01-05-01-01-01-07.wav .test. has a"):
-            refuse_heard(start_that_heard(heard), judged("test", mine))
-    refuse_heard(start_that_heard("ravdess:08", "emodb:*", "crema_d:*"), judged("test", mine))
+        with pytest.raises(
+            LeakError, match="it was trained on ravdess, and /m/angry/03-01-05-01-01-01-07.wav .test. has a"
+        ):
+            refuse_trained_on(start_trained_on(heard), judged("test", mine))
+    refuse_trained_on(start_trained_on("ravdess:08", "emodb:*", "crema_d:*"), judged("test", mine))
     ordinary = Utterance(Path("/m/angry/anna_01.wav"), "own", "anna", None, "angry")
-    refuse_heard(start_that_heard("ravdess:*", "emodb:*", "crema_d:*"), judged("test", ordinary))
-    with pytest.raises(LeakError, match="it has heard own"):
-        refuse_heard(start_that_heard("own:*"), judged("test", ordinary))
+    refuse_trained_on(start_trained_on("ravdess:*", "emodb:*", "crema_d:*"), judged("test", ordinary))
+    with pytest.raises(LeakError, match="it was trained on own"):
+        refuse_trained_on(start_trained_on("own:*"), judged("test", ordinary))
 
 
 def test_the_shipped_model_may_not_be_tested_on_what_it_has_heard(recordings, cache, tmp_path):
@@ -142,7 +144,7 @@ def test_the_shipped_model_may_not_be_tested_on_what_it_has_heard(recordings, ca
         *("train.py", "--init", "pretrained", "--protocol", "emodb-loso", "--data", f"emodb:{recordings / 'emodb'}"),
         *("--augment.noise", "false", "--augment.room", "false", "--cache", cache, "--out", tmp_path / "out"),
     )
-    one_clear_line(result, "--init pretrained: it has heard emodb, who are dev here")
+    one_clear_line(result, "--init pretrained: it was trained on emodb, who are dev here")
     assert not (tmp_path / "out").exists()
 
 
@@ -173,6 +175,6 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
         shutil.copy(path, target)
     layout = ["--layout", "{emotion}/{speaker}/*", "--data", f"folder:{disguised}"]
     one_clear_line(
-        script("train.py", *settings, *layout, "--out", tmp_path / "no"), "it has heard synthetic, and", "name"
+        script("train.py", *settings, *layout, "--out", tmp_path / "no"), "it was trained on synthetic, and", "name"
     )
     assert not (tmp_path / "no").exists()

@@ -125,7 +125,7 @@ BROKEN = {
     ),
     "speakers unknown": (
         lambda run: edit_json(run / "split.json", lambda v: v.pop("heard")),
-        ["split.json", "does not say whom the run has heard"],
+        ["split.json", "does not say on whom the run was trained"],
     ),
     "a label set per corpus": (
         lambda run: edit_config(run, lambda v: v["run"].update(protocol="cross-all-labels")),

@@ -75,7 +75,7 @@ def test_a_bundle_gives_back_every_weight_of_its_model(model_config, tmp_path):
     config = RunConfig(model=model_config)
     model = settled(config, 2)
     start = open_start(str(exported(model, config, tmp_path / "b")))
-    assert (start.labels, start.model, start.window, start.heard) == (
+    assert (start.labels, start.model, start.window, start.trained_on) == (
         ("angry", "sad"), model_config, config.window, ("emodb:*",),
     )  # fmt: skip
     again = CRNN(config.features, config.model, 2).eval()
@@ -92,7 +92,7 @@ def model_of(start: Start) -> CRNN:
 
 def test_training_can_start_from_the_shipped_bundle():
     start = open_start("pretrained")
-    assert start.heard == ("crema_d:*", "emodb:*", "ravdess:*")
+    assert start.trained_on == ("crema_d:*", "emodb:*", "ravdess:*")
     assert start.settings["model.channels"] == (16, 24, 32, 48)
     assert start.settings["window.window_seconds"] == 3.0
 

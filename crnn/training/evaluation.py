@@ -1,0 +1,51 @@
+"""The figures of a finished fit: of its best checkpoint, on development and test speakers."""
+
+import torch
+
+from crnn.data.loaders import EvalClips, eval_loader, label_mask
+from crnn.data.prepare import Prepared
+from crnn.metrics import summarize
+from crnn.models.cost import count_macs, count_parameters
+from crnn.run_config import RunConfig
+from crnn.training.checkpoint import model_weights
+from crnn.training.fit import FitResult
+from crnn.training.losses import masked_logits
+from crnn.training.predict import predict
+from crnn.training.report import counts
+from crnn.training.setup import TrainingParts
+
+
+def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result: FitResult, test: bool) -> dict:
+    """The content of `metrics.json`, but where it comes from. The test fold is read only if `test`.
+
+    Loads the weights of the best checkpoint into the model of `parts`.
+    """
+    split, model, geometry = prepared.split, parts.task.model, config.geometry
+    model.load_state_dict(model_weights(result.best_checkpoint))
+    metrics = {
+        "protocol": config.protocol,
+        "split_hash": split.hash,
+        "corpus": "+".join(split.corpora),
+        "speaker_dependent": split.speaker_dependent,
+        "fold": config.fold,
+        "seed": config.seed,
+        "n_params": count_parameters(model),
+        "macs_per_window": count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps)),
+        "training": {
+            "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],
+            "seconds_per_epoch": result.seconds_per_epoch,
+            "utterances_per_second": result.utterances_per_second,
+            "data_wait_share": result.data_wait_share,
+        },
+        "history": result.history,
+        "skipped": prepared.skipped,
+        "counts": counts(split),
+    }
+    for part, members in split.sets():
+        if part == "train" or not members or (part == "test" and not test):
+            continue
+        clips = parts.dev if part == "dev" else EvalClips(prepared.cache, members, split.labels, config)
+        logits = torch.from_numpy(predict(model, config, eval_loader(clips, config))).double()
+        probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
+        metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+    return metrics
