@@ -25,7 +25,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def fold(small_run, tmp_path_factory):
-    """The people are voices that train: what is equal here does not depend on who is heard."""
+    """The people are training speakers: what is equal here does not depend on who speaks."""
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     patch.setattr(homes, "RUNS", tmp_path_factory.mktemp("runs"))
@@ -58,13 +58,13 @@ def test_it_learns_bit_by_bit_as_train_py_does(fold, small_run, voices, cache, t
 
 
 def test_pool_and_judged_share_no_sentence(fold):
-    heard = set()
+    pooled = set()
     for person in fold.people:
         sentences = [{u.sentence for u in part} for part in (person.pool, person.judged)]
         assert not sentences[0] & sentences[1]
         assert {u.speaker for u in (*person.pool, *person.judged)} == {person.voice}
-        heard |= sentences[0]
-    assert len(heard) == 2, "not the same sentence is heard of everybody"
+        pooled |= sentences[0]
+    assert len(pooled) == 2, "the pools are not all of the same sentence"
 
 
 def test_the_least_certain_come_first_and_random_ones_do_not(fold):

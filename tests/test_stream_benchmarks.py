@@ -99,22 +99,22 @@ def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_m
 
 
 class Forgetful(UtteranceRecognizer):
-    """Loses every `every`-th event, or tells it late."""
+    """Loses every `every`-th event, or reports it late."""
 
     def __init__(self, *parts, lose: int = 0, late: int = 0) -> None:
         super().__init__(*parts)
-        self._told, self._lose, self._late = 0, lose, late
+        self._count, self._lose, self._late = 0, lose, late
 
     def push(self, samples):
-        told = []
+        events = []
         for event in super().push(samples):
-            self._told += 1
-            if self._lose and self._told % self._lose == 0:
+            self._count += 1
+            if self._lose and self._count % self._lose == 0:
                 continue
-            if self._late and self._told % self._late == 0 and hasattr(event, "seconds"):
+            if self._late and self._count % self._late == 0 and hasattr(event, "seconds"):
                 event = replace(event, seconds=event.seconds + 0.25)
-            told.append(event)
-        return told
+            events.append(event)
+        return events
 
 
 def test_the_soak_of_the_loop_names_lost_and_late_events():

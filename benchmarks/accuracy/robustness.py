@@ -75,7 +75,7 @@ def main() -> None:
         if (name, level) in done:
             clean = done[name, level]["uar_clean"]
             continue
-        figures = pooled([heard(trained, prepared, condition) for trained, prepared in folds])
+        figures = pooled([confusion(trained, prepared, condition) for trained, prepared in folds])
         clean = figures["uar"] if clean is None else clean  # the first condition is none at all
         row = run | {
             "corpus": corpora.titles(folds[0][0].data),
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def heard(trained: Trained, prepared: preparation.Prepared, condition: Condition) -> dict[str, list]:
+def confusion(trained: Trained, prepared: preparation.Prepared, condition: Condition) -> dict[str, list]:
     """Confusion matrix of every test speaker under the condition."""
     split = prepared.split
     clips = EvalClips(Spoiled(prepared.cache, condition), split.test, split.labels, trained.config)

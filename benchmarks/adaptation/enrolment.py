@@ -1,10 +1,10 @@
-"""What a personal profile changes: UAR of speakers whom training has not heard, without and with their own sentences.
+"""What a personal profile changes: UAR of new speakers, without and with their own sentences.
 
     SER_DATA=FOLDER python -m benchmarks.adaptation.enrolment --set dev         what method and strengths were chosen on
     SER_DATA=FOLDER python -m benchmarks.adaptation.enrolment --set test        read once
 
-Two settings: within a corpus (ravdess-luna5, all folds) and across corpora (cross-leave-one-out: a stranger at a
-stranger's microphone; its development speakers are dev_unseen). For every speaker, sentences are drawn at random many
+Two settings: within a corpus (ravdess-luna5, all folds) and across corpora (cross-leave-one-out: new speakers at other
+microphones; its development speakers are dev_unseen). For every speaker, sentences are drawn at random many
 times: neutral ones alone, or so many of every emotion; the profile made from them is judged on all the speaker's other
 clips. Speakers with too few clips are left out, of both figures. Intervals are over speakers. Needs finished runs; rows
 go to benchmarks/results/enrolment.json.
@@ -38,7 +38,7 @@ KEY = ("protocol", "corpus", "set", "recipe", "seed", "kind", "clips_per_class")
 
 @dataclass(frozen=True)
 class Material:
-    """Clips of one fold's development or test speakers, as the trained model hears them."""
+    """Clips of one fold's development or test speakers, under the trained model."""
 
     corpus: str
     split_hash: str
@@ -59,14 +59,14 @@ def material(job: Job, part: str) -> Material:
     split = prepared.split
     job.folder.check_split(split)
 
-    def hear(utterances: list) -> tuple[EvalClips, np.ndarray, np.ndarray]:
+    def process(utterances: list) -> tuple[EvalClips, np.ndarray, np.ndarray]:
         clips = EvalClips(prepared.cache, utterances, split.labels, trained.config)
         return clips, *clip_means(trained.model, trained.config, clips)
 
-    clips, logits, pooled = hear(some_of_each(split.train))
+    clips, logits, pooled = process(some_of_each(split.train))
     spread = describe(logits, pooled, clips.labels, np.array([u.speaker for u in clips.utterances]), split.labels)
     across = job.protocol == recipes.CROSS
-    clips, logits, pooled = hear(list(split.test if part == "test" else split.dev_unseen if across else split.dev))
+    clips, logits, pooled = process(list(split.test if part == "test" else split.dev_unseen if across else split.dev))
     tested = clips.utterances[0].corpus
     return Material(
         corpora.title(data[tested]),
@@ -121,9 +121,9 @@ def draws_of(m: Material, voice: str, kind: str, n: int, n_draws: int) -> Iterat
 
 def judge(m: Material, kind: str, n: int, n_draws: int, strength: Strength, tally: Tally) -> None:
     for voice in sorted(set(m.voices)):
-        heard = False
+        enough = False
         for enrolled, judged in draws_of(m, voice, kind, n, n_draws):
-            heard = True
+            enough = True
             emotions = [m.labels[c] for c in m.truth[enrolled]]
             profile = make_profile("", m.labels, m.spread, m.logits[enrolled], m.pooled[enrolled], emotions, strength)
             before, after = m.logits[judged], profile.adapt(m.logits[judged], m.pooled[judged])
@@ -131,7 +131,7 @@ def judge(m: Material, kind: str, n: int, n_draws: int, strength: Strength, tall
             for matrix, logits in zip(both, (before, after), strict=True):
                 np.add.at(matrix, (m.truth[judged], logits.argmax(axis=1)), 1)
             tally.by_speaker.setdefault(voice, []).append(both)
-        if not heard:
+        if not enough:
             tally.too_few.add(voice)
 
 

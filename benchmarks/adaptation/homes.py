@@ -1,7 +1,7 @@
-"""People at home, simulated: speakers whom a run has not heard, what its loop hears of them, and what is judged.
+"""Simulated users at home: speakers not in a run's training, the clips its loop processes, and those that are judged.
 
-For every speaker one sentence of RAVDESS is the pool, which the loop hears, and the other is judged; which of the two
-changes from speaker to speaker.
+For every speaker one sentence of RAVDESS is the pool, which the loop processes, and the other is judged; which of the
+two changes from speaker to speaker.
 """
 
 import os
@@ -36,7 +36,7 @@ UNCERTAINTY, RANDOM, ALL, NONE = "uncertainty", "random", "all", "none"
 
 @dataclass(frozen=True)
 class Person:
-    """One simulated user: a pool the loop has heard, and what is judged."""
+    """One simulated user: a pool that the loop has processed, and what is judged."""
 
     voice: str
     pool: tuple[Utterance, ...]
@@ -73,11 +73,11 @@ def people_of(utterances: Iterable[Utterance]) -> Iterator[Person]:
     for number, voice in enumerate(sorted({u.speaker for u in utterances})):
         clips = sorted((u for u in utterances if u.speaker == voice), key=lambda u: u.name)
         sentences = sorted({u.sentence for u in clips})
-        heard = sentences[number % len(sentences)]
+        pooled = sentences[number % len(sentences)]
         yield Person(
             voice,
-            tuple(u for u in clips if u.sentence == heard),
-            tuple(u for u in clips if u.sentence != heard),
+            tuple(u for u in clips if u.sentence == pooled),
+            tuple(u for u in clips if u.sentence != pooled),
         )
 
 

@@ -74,7 +74,7 @@ def measure(which: str | tuple[str, float | None], vads: list[str], args: argpar
 
 
 def events_of(recognizer: StreamingRecognizer, vad: str, audio: np.ndarray) -> list[StreamResult | Segment]:
-    """All that a loop tells that starts with `audio (time,)` and ends with it."""
+    """All events of a loop that starts with `audio (time,)` and ends with it."""
     loop = UtteranceRecognizer(recognizer, make_vad(vad, nonspeech.RATE))
     events = [event for at in range(0, len(audio), CHUNK) for event in loop.push(audio[at : at + CHUNK])]
     return events + loop.flush()

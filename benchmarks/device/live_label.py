@@ -86,7 +86,7 @@ def live_label(
     recognizer: StreamingRecognizer, prepared: Prepared, part: str, smoothing: SmoothingConfig
 ) -> dict[str, float]:
     """Someone speaks without a pause and changes emotion after every fourth clip or so: changes of the shown label per
-    minute, and its share right. The bundle has heard these speakers: the two are for comparing settings alone."""
+    minute, and its share right. The bundle was trained on these speakers: the two only compare settings."""
     loop = UtteranceRecognizer(recognizer, AlwaysOpen(), UtteranceSettings(smoothing=smoothing))
     rng = np.random.default_rng(0)
     changes, right = 0, []
@@ -97,8 +97,8 @@ def live_label(
             own = [u for u in getattr(prepared.split, part) if (u.speaker, u.emotion) == (speaker, emotion)]
             for u in (own[i] for i in rng.permutation(len(own))[:4]):
                 wave = prepared.cache.waveform(u.name)
-                told = loop.push(wave[speech(wave)])
-                fresh = [r.emotion for r in told if isinstance(r, StreamResult) and r.emotion]
+                events = loop.push(wave[speech(wave)])
+                fresh = [r.emotion for r in events if isinstance(r, StreamResult) and r.emotion]
                 shown += fresh
                 right += [answer == emotion for answer in fresh]
         changes += sum(a != b for a, b in zip(shown, shown[1:], strict=False))

@@ -1,4 +1,4 @@
-"""Sounds without a voice, as a device at home hears them: noise, hum, fans, music, knocks, and recordings.
+"""Sounds without a voice, as they occur at home: noise, hum, fans, music, knocks, and recordings.
 
 A session is five minutes of one sound in a quiet room, in stretches with pauses between. The seed decides
 all; recordings are divided between the two splits by the hash of their file name, longer ones in the middle.
@@ -88,9 +88,9 @@ def drums(rng: np.random.Generator, n: int) -> np.ndarray:
     bass = np.sin(2 * np.pi * 55 * strike) * np.exp(-strike / 0.08)
     out = np.zeros(n + len(strike))
     for number, at in enumerate(range(0, n, beat)):
-        hiss = np.diff(rng.standard_normal(len(strike) + 1))
-        snare = 0.4 * hiss * np.exp(-strike / 0.06)
-        hat = 0.1 * hiss * np.exp(-strike / 0.02)
+        rattle = np.diff(rng.standard_normal(len(strike) + 1))
+        snare = 0.4 * rattle * np.exp(-strike / 0.06)
+        hat = 0.1 * rattle * np.exp(-strike / 0.02)
         out[at : at + len(strike)] += (bass, hat, snare, hat)[number % 4] * rng.uniform(0.6, 1)
     return out[:n]
 

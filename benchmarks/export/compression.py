@@ -185,15 +185,15 @@ def drop_interval(ours: dict, theirs: dict) -> list[float] | None:
 def speeds(recognizers: list) -> list[dict]:
     """Median cost of each, in rounds that take them in turn: what else runs here then slows all of them alike."""
     rounds = [[verify.cost(recognizer, repeats=1) for recognizer in recognizers] for _ in range(ROUNDS)]
-    rate, hop = recognizers[0].features.sample_rate, recognizers[0].geometry.interval_samples
+    rate, interval = recognizers[0].features.sample_rate, recognizers[0].geometry.interval_samples
     made = []
     for number in range(len(recognizers)):
-        windows, hops = zip(*(timed[number] for timed in rounds), strict=True)
+        windows, intervals = zip(*(timed[number] for timed in rounds), strict=True)
         made.append(
             {
                 "ms_per_window": 1000 * statistics.median(windows),
-                "ms_per_interval": 1000 * statistics.median(hops),
-                "rtf": statistics.median(hops) * rate / hop,
+                "ms_per_interval": 1000 * statistics.median(intervals),
+                "rtf": statistics.median(intervals) * rate / interval,
                 "ms_ratio": statistics.median(timed[number][0] / timed[0][0] for timed in rounds),
                 "interval_ratio": statistics.median(timed[number][1] / timed[0][1] for timed in rounds),
             }
@@ -202,11 +202,11 @@ def speeds(recognizers: list) -> list[dict]:
 
 
 def memory(folder: Path) -> float:
-    """Most resident memory of a process that opens the bundle and hears 10 s, MB."""
+    """Most resident memory of a process that opens the bundle and processes 10 s, MB."""
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, "-c", MEMORY, str(folder)]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return int(told) / 1024
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return int(printed) / 1024
 
 
 def draw(rows: list[dict]) -> None:

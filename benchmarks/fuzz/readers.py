@@ -109,8 +109,8 @@ def _profile(folder: Path, data: bytes) -> None:
 
 
 def _sidecar(folder: Path, data: bytes) -> None:
-    told = parse_sidecar(data, NAME)
-    assert parse_sidecar(as_json(told, NAME), NAME) == told, "a sidecar is not what it was"
+    made = parse_sidecar(data, NAME)
+    assert parse_sidecar(as_json(made, NAME), NAME) == made, "a sidecar is not what it was"
 
 
 def _kept(folder: Path, names: list[tuple[bytes, int]]) -> None:
