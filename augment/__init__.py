@@ -1,1 +1,1 @@
-"""What happens to speech on its way to training. Imports neither `crnn` nor `edge`."""
+"""Augmentation of training recordings. Imports neither `crnn` nor `edge`."""

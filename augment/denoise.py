@@ -1,4 +1,4 @@
-"""Subtract the steady noise of a recording, so that its distance to the speech reveals nothing."""
+"""Subtract the steady noise of a recording, so that the signal-to-noise ratio does not reveal how loud speech was."""
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -6,23 +6,23 @@ from scipy.signal import istft, stft
 
 WINDOW_SECONDS = 0.032
 QUIET_SHARE = 0.15
-"""Share of the frames, the quietest, that are taken to hold noise alone"""
+"""Share of the frames, the quietest, that are treated as noise alone"""
 DIGITAL_SILENCE = 1e-10
 """Mean square below which a frame holds no recording at all"""
 OVERSUBTRACTION = 4.0
 SMOOTHING = (5, 5)
-"""Bins and frames over which power is averaged before it is compared with the noise: single peaks of noise would stay,
-and sing"""
+"""Bins and frames over which power is averaged before it is compared with the noise; otherwise single peaks of noise
+remain, as musical noise"""
 LEAST_GAIN = 0.01
-"""Amplitude left of what is noise alone (-40 dB)"""
+"""Remaining amplitude of noise alone (-40 dB)"""
 
 
 class Denoise:
     """Spectral subtraction (Boll 1979; over-subtracted, with a spectral floor: Berouti et al. 1979).
 
-    One room and one microphone give a corpus one level of noise, so whoever speaks louder stands further above it. In
-    CREMA-D angry speech is 27 dB above it and sad speech 11: a model that compares bands with each other sees the
-    level after all, and in a studio, 60 dB above the noise, it calls everybody angry.
+    A corpus from one room and one microphone has one noise level, so louder speech has a higher signal-to-noise ratio.
+    In CREMA-D it is 27 dB for angry speech and 11 dB for sad speech. A model that compares bands with each other can
+    learn this ratio in place of emotion; in a studio recording, at 60 dB, it then answers angry.
 
     Args:
         p: share of clips, 0 to 1.

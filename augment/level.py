@@ -1,4 +1,4 @@
-"""Level, noise and long-term spectrum, changed on log-mel features, where it costs almost nothing."""
+"""Augmentation of log-mel features, at little cost: level, steady noise and long-term spectrum."""
 
 import torch
 from torch import Tensor
@@ -7,8 +7,8 @@ from torch import Tensor
 class Gain:
     """Make each clip louder or softer by a drawn gain.
 
-    The power is scaled and the offset of the features is added again, so quiet bands sink into it as they do on the
-    device: the result equals the features of the scaled waveform.
+    The power is scaled before the offset of the features is added, so the result equals the features of the scaled
+    waveform.
 
     Args:
         min_db, max_db: dB, range of the gain.
@@ -31,8 +31,8 @@ class Gain:
 class SteadyNoise:
     """Add a steady noise to each clip, at a drawn level relative to its mean power and with a drawn spectral tilt.
 
-    What noise hides differs between rooms and gains. Where a corpus was recorded at one gain it hides more of soft
-    speech, so the noise reveals the level. Drawn anew for every clip, it reveals nothing.
+    Noise masks more of soft speech than of loud speech. If a corpus was recorded at one gain, the masked part reveals
+    the level of the speech. A noise level that is drawn for every clip removes this relation.
 
     Args:
         p: share of clips, 0 to 1.
@@ -65,7 +65,8 @@ class SteadyNoise:
 class StyleMix:
     """Give each clip part of the long-term spectrum of another clip of the batch (after MixStyle, Zhou et al. 2021).
 
-    Microphone, room and corpus show in the mean of each band over a clip; emotion shows mostly in how the bands move.
+    The mean of each band over a clip depends on microphone, room and corpus; emotion mostly affects how the bands
+    change over time.
 
     Args:
         p: share of clips.

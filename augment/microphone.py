@@ -1,4 +1,4 @@
-"""Other microphones and lines, by audiomentations: an equalizer, and now and then band limits or clipping."""
+"""Other microphones and lines, by audiomentations: an equalizer, sometimes band limits or clipping."""
 
 import audiomentations
 import numpy as np
@@ -7,9 +7,9 @@ from augment.noise import Transform, at_level_of
 
 
 class Microphone:
-    """With probability `p` a random seven-band equalizer; on some also a low-cut, a high-cut, clipped peaks.
+    """With probability `p` a random seven-band equalizer; in some of these also a low-cut, a high-cut or clipped peaks.
 
-    The level is restored, as for rooms: how loud speech is, is another augmentation's question.
+    The level of the input is restored, because `Gain` alone changes levels.
     """
 
     def __init__(self, p: float, sample_rate: int) -> None:

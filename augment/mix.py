@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018): a clip, its target, and a share of another's."""
+"""Mixup (Zhang et al. 2018): blends of two clips and of their targets."""
 
 import torch
 from torch import Tensor

@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 LFS_POINTER = b"version https://git-lfs"
 CHECKED_SECONDS = 1.0
-"""Of a file that is decoded before training, at its beginning and at its end"""
+"""s, length of the beginning and of the end of each file that are decoded before training"""
 
 
 class UnreadableSoundError(OSError):
-    """A noise or room file could not be used when it was drawn. One line that names it."""
+    """A noise or room file could not be used when it was drawn. The message is one line that names it."""
 
 
 class Transform:
-    """One audiomentations transform, applied with probability `p`, whose chance comes from the generator given."""
+    """One audiomentations transform; it draws from the given generator, also whether it is applied."""
 
     def __init__(self, transform: audiomentations.core.transforms_interface.BaseWaveformTransform, sample_rate: int):
         self._transform = transform
@@ -36,7 +36,7 @@ class Transform:
         with seeded(rng):
             try:
                 made = self._transform(waveform, self._sample_rate)
-            except Exception as error:  # whatever the decoders beneath raise, it is about the file that was drawn
+            except Exception as error:  # decoders raise many types; all are about the drawn file
                 raise UnreadableSoundError(
                     f"{self._drawn()}: cannot be read as audio ({error or repr(error)})"
                 ) from error
@@ -62,9 +62,9 @@ def background_noise(
 
 
 class Room:
-    """Convolution with a drawn room impulse response, at the level of the input.
+    """Convolution with a drawn room impulse response; the output has the level of the input.
 
-    audiomentations scales its result to a peak of 0.5; level carries emotion, so the input's is restored.
+    audiomentations scales its result to a peak of 0.5. The level of the input is restored, because it carries emotion.
     """
 
     def __init__(self, files: Sequence[Path], p: float, sample_rate: int) -> None:
@@ -77,13 +77,13 @@ class Room:
 
 
 def at_level_of(waveform: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """`changed (time,)` at the root mean square of `waveform`; `waveform` itself where nothing is left of it."""
+    """`changed (time,)` at the root mean square of `waveform`; `waveform` itself if `changed` is silent."""
     level, new_level = (float(np.sqrt(np.mean(np.square(x)))) for x in (waveform, changed))
     return changed * np.float32(level / new_level) if new_level > 0 else waveform
 
 
 def audio_files(folder: Path, exclude: Sequence[str], what: str) -> list[Path]:
-    """Audio files below `folder`, less those that match a pattern of `exclude` (reserved for robustness tests).
+    """Audio files below `folder`, without those that match a pattern of `exclude` (reserved for robustness tests).
 
     Files that cannot be decoded (empty, git-lfs pointers, macOS's ._ files, links to nothing) are left out and named in
     the log. Raises FileNotFoundError if none is left.
@@ -108,7 +108,7 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 
 
 def _fault(file: Path) -> str | None:
-    """Why a file cannot be drawn from, as far as its first and last second show; None where it can."""
+    """Why a file cannot be used, judged by its first and last second; None if it can."""
     if not file.is_file():
         return "a link to nothing"
     facts = file.stat()
@@ -117,7 +117,7 @@ def _fault(file: Path) -> str | None:
 
 @cache
 def _decoding_fault(file: Path, size: int, changed_ns: int) -> str | None:
-    """The same for one state of the file: the chain asks for its files more than once."""
+    """The same, cached for one state of the file, because the chain lists its files more than once."""
     if size == 0:
         return "empty"
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""What is around speech: how much silence, and how silent it is."""
+"""The length and the level of the background around speech."""
 
 import numpy as np
 
@@ -11,11 +11,11 @@ MARGIN_SECONDS = 0.1
 class Padding:
     """Cut the silence around speech, and put speech at a drawn place into a longer stretch of faint background noise.
 
-    Corpora differ in how much silence they leave around a sentence and in how silent it is; neither says anything about
-    emotion, and a model that learns either is lost in the next corpus.
+    Corpora differ in the length and the level of the silence around a sentence. Neither depends on emotion, and a model
+    that learns either fails on other corpora.
 
     Args:
-        min_samples: length of what is made, where the speech itself is not longer.
+        min_samples: length of the result, unless the speech is longer.
         min_background_db, max_background_db: level of that noise, drawn between them, dB relative to the speech. Its
             spectrum falls with frequency by a drawn slope between white and brown.
     """
@@ -36,8 +36,10 @@ class Padding:
 
 
 def trim(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Without the silence before and after speech: frames `THRESHOLD_DB` below the loudest 20 ms of the whole clip. The
-    device, which cannot know the rest of a clip, detects speech above its noise floor (`edge.audio.vad`)."""
+    """Without the silence before and after speech: frames `THRESHOLD_DB` below the loudest 20 ms of the whole clip.
+
+    The device does not have the whole clip; it detects speech above its noise floor (`edge.audio.vad`).
+    """
     size = round(FRAME_SECONDS * sample_rate)
     frames = waveform[: len(waveform) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
@@ -49,7 +51,7 @@ def trim(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def place(waveform: np.ndarray, rng: np.random.Generator, min_samples: int) -> np.ndarray:
-    """A waveform shorter than `min_samples`, among zeros at a drawn place."""
+    """Pad a waveform shorter than `min_samples` with zeros, at a drawn place; longer ones are returned unchanged."""
     spare = min_samples - len(waveform)
     if spare <= 0:
         return waveform

@@ -1,8 +1,8 @@
 """The two chains of augmentation that a configuration describes.
 
 `CopyAugment` changes waveforms. It makes a few *augmented copies* of each recording, computed once and stored as
-features (`crnn.data.augmented`). `batch_augment` changes batches of features in every training step, where it costs
-almost nothing: level, long-term spectrum, steady noise, mixup and masks.
+features (`crnn.data.augmented`). `batch_augment` changes batches of features in every training step, at little
+cost: level, long-term spectrum, steady noise, mixup and masks.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BatchAugment = Callable[["Tensor", "Tensor", int], tuple["Tensor", "Tensor"]]
-"""`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both again"""
+"""`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both, augmented"""
 COPY_SETTINGS = ("copies", "denoise", "speed", "padding", "room", "noise", "microphone")
 COPY_RANGES = ("min_background", "max_background", "min_snr", "max_snr")
-"""How the names of the settings begin that decide what a copy is"""
+"""Prefixes of the settings that decide what a copy is"""
 
 
 @dataclass(frozen=True)
 class Chains:
-    """What training needs of a configuration."""
+    """The parts of a configuration that training needs."""
 
     copy_settings: dict
     """Everything that decides what an augmented copy is, as plain values"""
@@ -42,11 +42,11 @@ class Chains:
 def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
     """Both chains of a configuration. Copies get at least `min_samples`; `log_offset` is that of the features.
 
-    Raises FileNotFoundError where noise or rooms are switched on and their folder holds no recording.
+    Raises FileNotFoundError if noise or rooms are switched on and their folder holds no recording.
     """
     settings = {key: value for key, value in vars(config).items() if key.startswith(COPY_SETTINGS + COPY_RANGES)}
     for what in ("noise", "room"):
-        # Which files there are, not where they are: other noise makes other copies.
+        # The files and not their place: a moved folder gives the same copies, another file gives others.
         settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
     make = partial(CopyAugment, config, sample_rate, min_samples)
     return Chains(settings | {"min_samples": min_samples}, make, batch_augment(config, log_offset))
@@ -94,7 +94,7 @@ class CopyAugment:
         )
 
     def __call__(self, waveform: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
-        """`waveform (time,)` float32 -> `(another time,)` float32 in [-1, 1]. All chance comes from `seed`."""
+        """`waveform (time,)` float32 -> `(another time,)` float32 in [-1, 1]. Everything random comes from `seed`."""
         seeds = seed.spawn(1 + max(number for number, _ in self._parts))
         for number, part in self._parts:
             if part is not None:

@@ -1,8 +1,8 @@
 """Import torchaudio beside a CPU-only torch. Nothing else in this project imports torchaudio directly.
 
-PyPI's torchaudio wheel links CUDA libraries; beside a CPU build of torch `import torchaudio` dies in its compiled
-extension, although everything used here (masks, mel spectrograms, resampling) is plain Python. Where, and only where,
-the extension cannot be loaded, a stand-in with the names that torchaudio's Python half asks of it takes its place.
+PyPI's torchaudio wheel links CUDA libraries; with a CPU build of torch `import torchaudio` fails in its compiled
+extension, although everything used here (masks, mel spectrograms, resampling) is plain Python. Only if the extension
+cannot be loaded, a stand-in replaces it, with the names that the Python part of torchaudio needs.
 """
 
 import importlib

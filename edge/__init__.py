@@ -1,4 +1,4 @@
-"""Recognition on the device, and the tools that make a trained model ready for it.
+"""Recognition on the device, and the tools that prepare a trained model for it.
 
 Device half (standard library, NumPy and one runtime; no torch), in the order in which samples pass through it:
 audio/ (microphone, files, voice activity), stream/ (the exact stream and its decisions), loop/ (utterances and events),

@@ -78,7 +78,7 @@ def examples(page: Path) -> str:
     return "\n".join(t.content for t in tokens(page) if t.type == "fence" and t.info == "python")
 
 
-def untold_fences(page: Path) -> list[str]:
+def unnamed_fences(page: Path) -> list[str]:
     """Fences that do not say what language they hold."""
     return [t.content for t in tokens(page) if t.type == "fence" and not t.info]
 

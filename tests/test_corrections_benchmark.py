@@ -39,14 +39,14 @@ def test_it_learns_bit_by_bit_as_train_py_does(fold, small_run, voices, cache, t
     ours, _ = Training(fold, SETTINGS).model_of(person, corrected)
 
     for u in corrected:
-        target = tmp_path / "kept" / "corrected" / u.emotion / f"home_{u.path.stem}.wav"
+        target = tmp_path / "stored" / "corrected" / u.emotion / f"home_{u.path.stem}.wav"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(u.path, target)
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
     result = script(
         *("train.py", "--config", tmp_path / "settings.yaml", "--protocol", "synthetic-demo", "--init", small_run),
         *("--augment.noise", "false", "--augment.room", "false", "--augment.copies", "2", "--cache", cache),
-        *("--out", tmp_path / "run", "--data", f"synthetic:{voices}", f"corrections:{tmp_path / 'kept'}"),
+        *("--out", tmp_path / "run", "--data", f"synthetic:{voices}", f"corrections:{tmp_path / 'stored'}"),
     )
     assert result.returncode == 0, result.stderr[-2000:]
     theirs = model_weights(tmp_path / "run" / "checkpoints" / "best.ckpt")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from documents import PAGES, Command, commands, examples, inline, links, untold_fences
+from documents import PAGES, Command, commands, examples, inline, links, unnamed_fences
 from helpers import ROOT, script
 
 from crnn.cli.installed import PROGRAMS
@@ -199,7 +199,7 @@ def test_links_examples_and_fences_hold(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     for target in links(page):
         assert (page.parent / target).exists(), f"{page.name} leads to {target}, which does not exist"
-    assert not untold_fences(page), f"{page.name}: a fence that does not name its language"
+    assert not unnamed_fences(page), f"{page.name}: a fence that does not name its language"
     test = doctest.DocTestParser().get_doctest(examples(page), {}, page.name, str(page), 0)
     assert doctest.DocTestRunner().run(test).failed == 0
 

@@ -31,11 +31,11 @@ def test_a_false_emotion_is_a_segment_with_one():
 
 def test_an_utterance_is_missed_unless_what_touches_it_is_answered():
     clip = spoken.Spoken(HOUR, 2.0, 4.0)
-    heard = [[segment(1.5, 3, None)], [segment(3.9, 5, Verdict.UNCERTAIN)]]
+    detected = [[segment(1.5, 3, None)], [segment(3.9, 5, Verdict.UNCERTAIN)]]
     lost = [[], [segment(0, 1.9, None)], *([segment(2, 4, verdict)] for verdict in Verdict if verdict != "uncertain")]
-    assert missed([(clip, events) for events in heard])["missed"] == 0
+    assert missed([(clip, events) for events in detected])["missed"] == 0
     assert missed([(clip, events) for events in lost])["missed"] == 1
-    assert missed([(clip, events) for events in heard + lost])["lost"] == len(lost)
+    assert missed([(clip, events) for events in detected + lost])["lost"] == len(lost)
 
 
 def test_the_total_is_over_hours_and_utterances():

@@ -12,7 +12,7 @@ from edge.runtimes import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
-# Rooms of the device half, from the ground floor up: a room may import those before it, never one behind it.
+# Folders of the device half, in order: a folder may import those before it, none after it.
 DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "page")
 WORKSTATION = ("prune", "export", "evaluate")
 CRNN = ("files", "cli", "decoders", "data", "models", "training")
@@ -86,13 +86,13 @@ def test_every_file_is_in_a_room():
             assert (folder / "__init__.py").is_file(), f"{folder}: no __init__.py, so it is missing from the wheel"
 
 
-@pytest.mark.parametrize(("package", "floors"), [("edge", DEVICE), ("edge", WORKSTATION), ("crnn", CRNN)])
-def test_rooms_import_downwards(package, floors):
-    for floor, name in enumerate(floors):
+@pytest.mark.parametrize(("package", "folders"), [("edge", DEVICE), ("edge", WORKSTATION), ("crnn", CRNN)])
+def test_a_folder_imports_none_after_it(package, folders):
+    for index, name in enumerate(folders):
         for path in files(f"{package}/{name}"):
-            above = {f"{package}.{other}" for other in floors[floor + 1 :]}
+            later = {f"{package}.{other}" for other in folders[index + 1 :]}
             for module in imported(path):
-                assert ".".join(module.split(".")[:2]) not in above, f"{path}: {module} is on a higher floor"
+                assert ".".join(module.split(".")[:2]) not in later, f"{path}: {module} is a later folder"
 
 
 def test_device_half_imports_no_workstation_half():
@@ -142,7 +142,7 @@ def test_device_half_uses_little():
 
 
 def test_runtimes_are_named_in_their_registry_alone():
-    """Names, packages and suffixes, as whole words of the code; prose may tell of them. Beside the registry's folder
+    """Names, packages and suffixes, as whole words of the code; prose may name them. Beside the registry's folder
     their exporters may, and silero-vad, which is an ONNX file itself."""
     own = {
         "runtime_faults",
@@ -197,7 +197,7 @@ assert "torch" not in sys.modules
     ("script", "arguments"),
     [("train", ["--data", "nowhere"]), ("quantize", ["RUN", "--out", "BUNDLE", "--prune", "2"])],
 )
-def test_what_is_mistyped_is_told_before_torch_is_imported(script, arguments):
+def test_a_mistyped_argument_is_reported_before_torch_is_imported(script, arguments):
     """It takes seconds on a small machine, Lightning more."""
     pytest.importorskip("jsonargparse", reason="needs the train extra")
     result = run_without(

@@ -122,13 +122,13 @@ def test_a_full_disk_keeps_the_last_checkpoint(voices, cache, tmp_path):
         assert line.startswith(f"error: {disk / 'run'}")
         assert line.endswith("No space left on device")
         assert not list(disk.rglob("*.part"))
-        kept = {name: read_checkpoint(checkpoints / name)["epoch"] for name in ("last.ckpt", "best.ckpt")}
-        assert kept["last.ckpt"] >= kept["best.ckpt"] >= 0
+        epochs = {name: read_checkpoint(checkpoints / name)["epoch"] for name in ("last.ckpt", "best.ckpt")}
+        assert epochs["last.ckpt"] >= epochs["best.ckpt"] >= 0
 
         (disk / "filler").unlink()
         with training(tmp_path, *arguments(voices, cache, disk / "run"), "--resume", TMPDIR=str(other)) as process:
             wait_until(
-                lambda: read_checkpoint(checkpoints / "last.ckpt")["epoch"] > kept["last.ckpt"], process, tmp_path
+                lambda: read_checkpoint(checkpoints / "last.ckpt")["epoch"] > epochs["last.ckpt"], process, tmp_path
             )
 
 

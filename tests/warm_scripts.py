@@ -63,7 +63,7 @@ def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, st
 
 
 def _serve() -> None:
-    """Fork for each line of standard input; return in the forked process, ready to run its script."""
+    """Fork for each line of standard input; return in the forked process, which then runs its script."""
     # ONNX Runtime starts a thread when it is imported, and TorchMetrics, which has no use for it here, imports it.
     sys.modules["onnxruntime"] = stand_in = module_from_spec(find_spec("onnxruntime"))
     stand_in.InferenceSession = None

@@ -1,4 +1,4 @@
-"""openSMILE functionals of whole corpora, computed once and kept in ~/.cache/ser: what the classical baselines see.
+"""openSMILE functionals of whole corpora, the input of the classical baselines. Computed once, cached in ~/.cache/ser.
 
 eGeMAPSv02 (Eyben et al. 2016, 88 values) and ComParE_2016 (Schuller et al. 2016, 6373 values).
 """
@@ -16,7 +16,7 @@ log = logging.getLogger("baselines")
 
 SETS = ("eGeMAPSv02", "ComParE_2016")
 LEVEL = 0.05
-"""Root mean square of every clip where all are brought to the same level"""
+"""Root mean square of every clip if all are scaled to the same level"""
 
 
 def functionals(
@@ -24,8 +24,7 @@ def functionals(
 ) -> dict[str, np.ndarray]:
     """Utterance name -> functionals of the set `name`, for every clip of one corpus.
 
-    `same_level` first brings every clip to one root mean square: recording levels differ between corpora, and the level
-    functionals of one mean nothing in another.
+    `same_level` first scales every clip to one root mean square, because recording levels differ between corpora.
     """
     names = sorted(clip for clip in cache.clips if clip.startswith(f"{corpus}/"))
     content = " ".join([name, str(same_level), *(cache.hashes[clip] for clip in names)])

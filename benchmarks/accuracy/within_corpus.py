@@ -125,7 +125,7 @@ def evaluate(job: Job) -> dict[str, dict]:
 
 @dataclass(frozen=True)
 class Played:
-    """What the stream made of some clips; logits `(n, n_classes)`."""
+    """Results of some clips; logits `(n, n_classes)`."""
 
     truth: np.ndarray
     whole: np.ndarray
@@ -144,8 +144,8 @@ def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: A
         waveform = cache.waveform(u.name)
         decided = clip_decisions(recognizer, waveform)
         loop.reset()
-        told = loop.push(waveform) + loop.flush()
-        spoken = [t.logits for t in told if isinstance(t, StreamResult) and t.logits is not None]
+        events = loop.push(waveform) + loop.flush()
+        spoken = [e.logits for e in events if isinstance(e, StreamResult) and e.logits is not None]
         whole.append(decided.mean(axis=0))
         stream.append(np.mean(spoken or decided, axis=0))
         decisions.append(decided)

@@ -1,4 +1,4 @@
-"""How the simulated people's models learn from corrections (benchmarks.adaptation.homes): as a user's would."""
+"""Training and profiles from the corrections of simulated people (benchmarks.adaptation.homes)."""
 
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from edge.export.speaker_stats import clip_means, describe, some_of_each
 
 
 def fine_tuned(config: RunConfig, settings: dict) -> RunConfig:
-    """A run's settings with those of a file that names losses and optimizer alone."""
+    """A run's settings, with the losses and the optimizer of a settings file."""
     return replace(
         config, loss=from_dict(LossConfig, settings["loss"]), optim=from_dict(OptimConfig, settings["optim"])
     )
@@ -35,7 +35,7 @@ class Training:
     def __init__(self, fold: Fold, settings: dict) -> None:
         self._fold, self._settings = fold, settings
         self._without: dict[str, tuple[CRNN, float]] = {}
-        """Split hash -> what came of no corrections: the same for all who share a split"""
+        """Split hash -> result without corrections, the same for every person of the split"""
 
     def learn(self, person: Person, corrected: list[Utterance]) -> dict:
         model, dev_uar = self.model_of(person, corrected)
@@ -46,7 +46,7 @@ class Training:
         }
 
     def model_of(self, person: Person, corrected: list[Utterance]) -> tuple[CRNN, float]:
-        """The model, and the UAR of the development speakers: in a development set of all but this person."""
+        """The model, and the UAR of the development speakers other than this person."""
         fold = self._fold
         theirs = {u.name for u in (*person.pool, *person.judged)}
         split = replace(
@@ -64,31 +64,31 @@ class Training:
     def _fit(self, split: Split) -> tuple[CRNN, float]:
         fold = self._fold
         config = fine_tuned(fold.trained.config, self._settings)
-        # It goes on under its own split, which the leak guard allows for the sake of corrections alone; so does the
-        # control, which has none, and a development set that has lent a person to be simulated.
+        # The leak guard lets a run continue under its own split only to train on corrections. The control has none,
+        # and the simulated person is missing from the development set, so the guard is switched off here.
         start = replace(start_of_run(fold.run.path), trained_on=())
-        ready = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, start)
+        parts = build_training(config, split, fold.cache, fold.copies, fold.chain.batch, start)
         with tempfile.TemporaryDirectory() as folder:
-            result = fit(ready.task, ready.train, ready.dev, Path(folder))
-            ready.task.model.load_state_dict(model_weights(result.best_checkpoint))
-        return ready.task.model, result.history[-1]["dev_uar"]
+            result = fit(parts.task, parts.train, parts.dev, Path(folder))
+            parts.task.model.load_state_dict(model_weights(result.best_checkpoint))
+        return parts.task.model, result.history[-1]["dev_uar"]
 
 
 class Profiles:
-    """Profiles of one fold's people; what the model makes of their clips is computed once."""
+    """Profiles of one fold's people. The model runs once on each clip."""
 
     def __init__(self, fold: Fold) -> None:
         self._fold = fold
-        clips, logits, pooled = self._hear(some_of_each(fold.split.train))
+        clips, logits, pooled = self._clip_means(some_of_each(fold.split.train))
         voices = np.array([u.speaker for u in clips.utterances])
         self._speakers = describe(logits, pooled, clips.labels, voices, fold.labels)
         self._of: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for person in fold.people:
-            clips, logits, pooled = self._hear([*person.pool, *person.judged])
+            clips, logits, pooled = self._clip_means([*person.pool, *person.judged])
             names = [u.name for u in clips.utterances]
             self._of |= dict(zip(names, zip(logits, pooled, strict=True), strict=True))
 
-    def _hear(self, utterances: list[Utterance]) -> tuple[EvalClips, np.ndarray, np.ndarray]:
+    def _clip_means(self, utterances: list[Utterance]) -> tuple[EvalClips, np.ndarray, np.ndarray]:
         config = self._fold.trained.config
         clips = EvalClips(self._fold.cache, utterances, self._fold.labels, config)
         return clips, *clip_means(self._fold.trained.model, config, clips)
@@ -98,7 +98,7 @@ class Profiles:
         return np.stack(logits), np.stack(pooled)
 
     def learn(self, person: Person, corrected: list[Utterance]) -> dict:
-        """As edge.enroll does; it makes none where an emotion is missing, and then nothing changes."""
+        """As edge.enroll does. If an emotion is missing it makes no profile, and the answers stay the same."""
         labels = self._fold.labels
         logits, pooled = self._made_of(person.judged)
         truth = np.array([labels.index(u.emotion) for u in person.judged])

@@ -1,7 +1,7 @@
 """One system of `benchmarks.device.streaming`, alone in this process: start, first result, speech, silence.
 
-Prints one line of JSON. Each system receives chunks of its own interval and says whether it gave a result. What a
-system needs is imported inside it, so that its memory and its start carry nothing of another's.
+Prints one line of JSON. Each system receives chunks of its own interval and returns whether it gave a result. Each
+system imports its own libraries, so that its memory and its start do not include those of another.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 from crnn.errors import InputError, require
 
 RATE = 16000
-ENOUGH_HOPS = 8
+ENOUGH_INTERVALS = 8
 
 
 class Ours:
@@ -34,12 +34,12 @@ class Ours:
         g = recognizer.geometry
         self.interval_samples, self.window_samples = g.interval_samples, g.window_samples - g.lead_samples
 
-    def hear(self, samples: np.ndarray) -> bool:
-        return any(getattr(told, "logits", None) is not None for told in self.recognizer.push(samples))
+    def process(self, samples: np.ndarray) -> bool:
+        return any(getattr(event, "logits", None) is not None for event in self.recognizer.push(samples))
 
 
 class OursStream:
-    """The exact stream alone, deciding in every interval, speech or not: what recomputing is compared with."""
+    """The exact stream alone, with a decision in every interval, speech or not: the reference for recomputing."""
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         from edge.bundle import Bundle
@@ -48,7 +48,7 @@ class OursStream:
         g = self._recognizer.geometry
         self.interval_samples, self.window_samples = g.interval_samples, g.window_samples - g.lead_samples
 
-    def hear(self, samples: np.ndarray) -> bool:
+    def process(self, samples: np.ndarray) -> bool:
         return any(result.logits is not None for result in self._recognizer.push(samples))
 
 
@@ -60,19 +60,19 @@ class Windows(ABC):
             geometry.interval_samples,
             geometry.window_samples - geometry.lead_samples,
         )
-        self._audio, self._heard = np.zeros(geometry.window_samples, dtype=np.float32), 0
+        self._audio, self._n_samples = np.zeros(geometry.window_samples, dtype=np.float32), 0
 
-    def hear(self, samples: np.ndarray) -> bool:
+    def process(self, samples: np.ndarray) -> bool:
         self._audio = np.concatenate([self._audio[len(samples) :], samples])
-        self._heard += len(samples)
-        if self._heard < self.window_samples:
+        self._n_samples += len(samples)
+        if self._n_samples < self.window_samples:
             return False
         self.decide(self._audio)
         return True
 
     @abstractmethod
     def decide(self, window: np.ndarray) -> np.ndarray:
-        """Logits `(n_classes,)` of one window, `(geometry.window_samples,)`, what the inputs look back on included."""
+        """Logits `(n_classes,)` of one window, `(geometry.window_samples,)`, which includes the lead of the inputs."""
 
 
 class OursRecompute(Windows):
@@ -116,14 +116,14 @@ class TorchRecompute(Windows):
 
 
 class SileroAlone:
-    """silero-vad's ONNX model as its own wrapper runs it: 512 samples, 64 of context before them, its state."""
+    """silero-vad's ONNX model as its own wrapper runs it: 512 samples after 64 of context, and the recurrent state."""
 
     interval_samples, window_samples, context = 512, 576, 64
 
     def __init__(self, bundle: Path, runtime: str, scratch: Path) -> None:
         import onnxruntime
 
-        found = find_spec("silero_vad")  # found, not imported: importing it imports torch
+        found = find_spec("silero_vad")  # importing it would import torch
         require(found is not None, "silero-vad is not installed (pip install --no-deps silero-vad)")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -135,7 +135,7 @@ class SileroAlone:
         self._samples = np.zeros((1, self.window_samples), dtype=np.float32)
         self._state, self._rate = np.zeros((2, 1, 128), dtype=np.float32), np.array(RATE, dtype=np.int64)
 
-    def hear(self, samples: np.ndarray) -> bool:
+    def process(self, samples: np.ndarray) -> bool:
         self._samples[:, : self.context] = self._samples[:, -self.context :]
         self._samples[:, self.context :] = samples
         given = {"input": self._samples, "state": self._state, "sr": self._rate}
@@ -170,7 +170,7 @@ SYSTEMS = {
 
 
 def endless(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Chunks of `size` samples, round and round."""
+    """Chunks of `size` samples; after the end the audio starts again."""
     at = 0
     while True:
         yield audio.take(np.arange(at, at + size), mode="wrap")
@@ -178,24 +178,25 @@ def endless(audio: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def play(system, audio: np.ndarray, seconds: float, budget_s: float) -> tuple[list[float], float]:
-    """Latency (s) of each interval, and CPU-seconds per second of audio; over `seconds` of it, or for `budget_s` s."""
-    latencies, cpu, heard, end = [], 0.0, 0.0, time.perf_counter() + budget_s
+    """Latency (s) of each interval, and CPU seconds per second of audio. Plays `seconds` of it, for about `budget_s` s
+    at most."""
+    latencies, cpu, played, end = [], 0.0, 0.0, time.perf_counter() + budget_s
     for samples in endless(audio, system.interval_samples):
         cpu -= time.process_time()
         start = time.perf_counter()
-        system.hear(samples)
+        system.process(samples)
         latencies.append(time.perf_counter() - start)
         cpu += time.process_time()
-        heard = len(latencies) * system.interval_samples / RATE
-        if heard >= seconds or (time.perf_counter() >= end and len(latencies) >= ENOUGH_HOPS):
+        played = len(latencies) * system.interval_samples / RATE
+        if played >= seconds or (time.perf_counter() >= end and len(latencies) >= ENOUGH_INTERVALS):
             break
-    return latencies, cpu / heard
+    return latencies, cpu / played
 
 
 def rss_mb(line: str = "VmHWM") -> float:
-    """Resident set of this process, MB (10^6 bytes), on Linux: `VmHWM` its largest, `VmRSS` now.
+    """Resident set of this process, MB (10^6 bytes), on Linux: `VmHWM` is the largest, `VmRSS` the present one.
 
-    (getrusage tells the parent's largest where that is larger.)
+    getrusage would report the parent's largest set if that is larger.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(found.split()[1]) for found in lines if found.startswith(line)) * 1024 / 1e6
@@ -218,7 +219,7 @@ def main() -> int:
         return 0
     speech, silence = (np.load(args.scratch / f"{name}.npy") for name in ("speech", "silence"))
     for samples in endless(speech, system.interval_samples):
-        if system.hear(samples):
+        if system.process(samples):
             break
     startup_s = time.monotonic() - args.started
     latencies, speech_cost = play(system, speech, args.seconds, args.budget)

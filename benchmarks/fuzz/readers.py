@@ -1,4 +1,4 @@
-"""Every reader of files that others may have written: what it is given, and how it is called."""
+"""Every reader of files that others may have written: its inputs, and how to call it."""
 
 import json
 import os
@@ -33,20 +33,20 @@ NAME = "20261121T174406.250Z-0123abcd"
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads one kind of file."""
+    """Reader of one kind of file."""
 
     inputs: st.SearchStrategy
     read: Callable[[Path, object], None]
-    """Given an empty folder and an input: returns, or raises InputError; anything else is a fault"""
+    """With an empty folder and an input it returns, or raises InputError; anything else is a fault"""
     cost: int = 1
-    """About how many inputs of another reader take as long"""
+    """Time of one input, about, relative to a cheap reader"""
 
 
 def _manifest(folder: Path, data: bytes) -> None:
     _copy(folder)
     (folder / MANIFEST).write_bytes(data)
     bundle = Bundle.open(folder)
-    as_text(describe(Bundle(folder, replace(bundle.manifest, models={}))))  # what it says, nothing run
+    as_text(describe(Bundle(folder, replace(bundle.manifest, models={}))))  # without running a model
     bundle.proved("onnx", 1)
 
 
@@ -61,7 +61,7 @@ def _same_disk(path: Path, folder: Path) -> bool:
 
 
 def _with_right_hash(name: str, data: bytes, folder: Path) -> Bundle:
-    """A bundle whose file `name` holds `data`, and whose manifest says so."""
+    """A bundle whose file `name` holds `data`, with the matching hash in the manifest."""
     _copy(folder)
     (folder / name).unlink()
     (folder / name).write_bytes(data)
@@ -90,12 +90,12 @@ def _model(runtime: str, part: str) -> Callable[[Path, bytes], None]:
 
 
 def _structure(check: Callable[[bytes], None]) -> Callable[[Path, bytes], None]:
-    """What is looked at before a runtime sees the file, without the runtime."""
+    """The checks that run before a runtime opens the file, without the runtime."""
 
     def read(folder: Path, data: bytes) -> None:
         try:
             check(data)
-        except ValueError as error:  # what a check promises; the runtimes' loaders make one line of it
+        except ValueError as error:  # checks raise it; the loaders turn it into one line
             raise InputError(f"{folder}: {error}") from error
 
     return read
@@ -105,16 +105,16 @@ def _profile(folder: Path, data: bytes) -> None:
     (folder / "me.json").write_bytes(data)
     profile = load_profile(folder / "me.json", IDENTITY, LABELS, WIDTH)
     adapted = profile.adapt(np.ones(len(LABELS), np.float32), np.ones(WIDTH, np.float32))
-    assert np.isfinite(adapted).all(), "a profile gives no number"
+    assert np.isfinite(adapted).all(), "a profile gives NaN or infinity"
 
 
 def _sidecar(folder: Path, data: bytes) -> None:
     made = parse_sidecar(data, NAME)
-    assert parse_sidecar(as_json(made, NAME), NAME) == made, "a sidecar is not what it was"
+    assert parse_sidecar(as_json(made, NAME), NAME) == made, "a sidecar changes when it is written again"
 
 
-def _kept(folder: Path, names: list[tuple[bytes, int]]) -> None:
-    """File names in a folder of kept recordings: nothing may raise, and what is not ours must stay."""
+def _recordings(folder: Path, names: list[tuple[bytes, int]]) -> None:
+    """File names in a folder of stored recordings: nothing may raise, and files of others must stay."""
     folder.chmod(0o700)
     for name, kind in names:
         path = os.path.join(os.fsencode(folder), name)  # noqa: PTH118 - bytes
@@ -128,20 +128,20 @@ def _kept(folder: Path, names: list[tuple[bytes, int]]) -> None:
             else:
                 with open(path, "xb") as file:  # noqa: PTH123
                     file.write(b"{}" * kind)
-        except (OSError, ValueError):  # a name that cannot be, or is there
+        except (OSError, ValueError):  # the name is impossible or exists
             continue
-    kept = RecordingStore(folder)
-    _, foreign = kept.scan()
-    kept.tidy(StoreLimits())
-    kept.corrected()
-    kept.clear_unfinished()
-    assert set(foreign) <= set(os.listdir(folder)), "a file of somebody else's is gone"  # noqa: PTH208
+    store = RecordingStore(folder)
+    _, foreign = store.scan()
+    store.tidy(StoreLimits())
+    store.corrected()
+    store.clear_unfinished()
+    assert set(foreign) <= set(os.listdir(folder)), "a file of somebody else was deleted"  # noqa: PTH208
 
 
 def _run_config(folder: Path, data: bytes) -> None:
     (folder / "config.json").write_bytes(data)
     config, _, _ = RunFolder(folder).read_config()
-    config.geometry  # noqa: B018 - what is read first
+    config.geometry  # noqa: B018 - the first value that the tools read
 
 
 def _run_split(folder: Path, data: bytes) -> None:
@@ -214,7 +214,7 @@ def readers() -> dict[str, Reader]:
         "tflite structure": Reader(damaged(tflite), _structure(tflite_check.check)),
         "profile": Reader(json_like(_profile_values()), _profile),
         "sidecar": Reader(json_like(_sidecar_values()), _sidecar),
-        "kept folder": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _kept),
+        "kept folder": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _recordings),
         "run config": Reader(json_like(run), _run_config),
         "run split": Reader(json_like(_split_values()), _run_split),
         "yaml": Reader(yaml_like(asdict(RunConfig())), _yaml),

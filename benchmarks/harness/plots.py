@@ -1,4 +1,4 @@
-"""Figures drawn from result files: how far confidence can be trusted, whom the model understands, what spoils it.
+"""Figures from result files: calibration, UAR of every speaker, robustness.
 
     python -m benchmarks.harness.plots
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
 from benchmarks.harness.recipes import TUNED
 from benchmarks.harness.results import rows
@@ -29,17 +29,17 @@ def main() -> None:
 
 
 def coverage() -> Figure:
-    """Share of the stream's decisions kept, the most confident first, against the share of them that are right; the
-    mean of the seeds of each protocol."""
+    """Share of the stream's decisions that are made, the most confident first, against the share of right ones among
+    them; the mean of the seeds of each protocol."""
     curves = defaultdict(list)
     for row in rows("confidence", model=MODEL):
         curves[row["protocol"]].append(row["curve"])
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
     for protocol, of_seeds in sorted(curves.items()):
-        kept, right = np.mean(of_seeds, axis=0).T
-        axes.plot(100 * kept, 100 * right, "o-", label=protocol)
-    axes.set(xlabel="decisions kept, %", ylabel="of them right, %", xlim=(0, 102), ylim=(0, 100))
+        decided, right = np.mean(of_seeds, axis=0).T
+        axes.plot(100 * decided, 100 * right, "o-", label=protocol)
+    axes.set(xlabel="decided, %", ylabel="right of decided, %", xlim=(0, 102), ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     return figure
@@ -59,7 +59,7 @@ def speakers() -> Figure:
 
 
 def robustness() -> Figure:
-    """UAR under every condition, each model's beside the others', with intervals over speakers."""
+    """UAR of every model under every condition, with intervals over speakers."""
     by_model = defaultdict(dict)
     for row in rows("robustness", protocol="ravdess-luna5"):
         by_model[row["model"]][f"{row['condition']} {row['level']}".strip()] = row

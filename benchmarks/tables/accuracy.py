@@ -146,13 +146,13 @@ def unseen() -> str:
 @table("speakers")
 def speakers() -> str:
     """Women, men, the best and the worst speakers, of every model."""
-    kept = [row for protocol in sorted(PROTOCOLS) for row in rows("accuracy_pooled", protocol=protocol)]
-    kept = [row for row in kept if (row["scheme"], row["mode"]) == ("float32", "whole") and row.get("per_sex_uar")]
-    found = [(row["protocol"], row) for row in sorted(kept, key=lambda row: (row["protocol"], row["model"].lower()))]
+    found = [row for protocol in sorted(PROTOCOLS) for row in rows("accuracy_pooled", protocol=protocol)]
+    found = [row for row in found if (row["scheme"], row["mode"]) == ("float32", "whole") and row.get("per_sex_uar")]
+    named = [(row["protocol"], row) for row in sorted(found, key=lambda row: (row["protocol"], row["model"].lower()))]
     shipped = rows("cross_corpus_pooled", model=SHIPPED, protocol=LEAVE_ONE_OUT)
-    found += [(f"{row['train']} -> {row['test']}", row) for row in shipped]
+    named += [(f"{row['train']} -> {row['test']}", row) for row in shipped]
     lines = []
-    for where, row in found:
+    for where, row in named:
         each = sorted(row["per_speaker_uar"].values())
         lowest = mean(each[: max(1, len(each) // 4)])
         sexes = (percent(row["per_sex_uar"]["female"]), percent(row["per_sex_uar"]["male"]))

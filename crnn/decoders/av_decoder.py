@@ -32,7 +32,7 @@ class AvDecoder:
             raise NotDecodable(
                 f"is {kind}, which needs PyAV: {install(EXTRA)}, or convert it: ffmpeg -i FILE out.wav"
             ) from error
-        self._av, self._data, self._kind, self._heard = av, data, kind, 0
+        self._av, self._data, self._kind = av, data, kind
         self._check_end()
         self._container = self._open()
         self._blocks = self._decode()

@@ -138,12 +138,12 @@ class RunFolder:
     def trained_on(self) -> list[str]:
         """Every speaker ("corpus:speaker") that the weights have learned from or been chosen by, those of the runs
         before this one included. Raises InputError if the run does not say."""
-        heard = self.read("split").get("heard")
+        subsets = self.read("split").get("heard")
         require(
-            isinstance(heard, dict) and all(_is_texts(speakers) for speakers in heard.values()),
+            isinstance(subsets, dict) and all(_is_texts(speakers) for speakers in subsets.values()),
             f"{self.path / 'split.json'}: does not say on whom the run was trained; train again",
         )
-        return sorted({speaker for speakers in heard.values() for speaker in speakers})
+        return sorted({speaker for speakers in subsets.values() for speaker in speakers})
 
     def labels(self) -> tuple[str, ...]:
         """The emotions, in the order of the logits. Raises InputError if `split.json` does not name them."""

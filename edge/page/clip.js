@@ -108,7 +108,7 @@
     for (const view of shown) view.textContent = "Recognizing ...";
     try {
       const answer = await ser.ask(`/clip?models=${models}`, { method: "POST", body: clip.blob });
-      shown.forEach((view, number) => { view.innerHTML = answer.views[number]; });
+      shown.forEach((view, number) => { view.innerHTML = answer.results[number]; });
     } catch (error) {
       for (const view of shown) view.replaceChildren();
       say(place, error.status === 422 ? `${clip.name}: ${error.message}` : error.message);

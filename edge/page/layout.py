@@ -78,7 +78,7 @@ def _ask(
         f'<label>{label} <select id="{name}">{_options(names, chosen, numbered=True)}</select></label>'
         for name, (label, chosen) in choices.items()
     )
-    views = "".join(f'<div id="{name}" class="ser-result" aria-live="polite"></div>' for name in results)
+    answers = "".join(f'<div id="{name}" class="ser-result" aria-live="polite"></div>' for name in results)
     return (
         f'<div class="ser-ask"><div id="{place}" class="ser-clip" data-max-megabytes="{limits.max_megabytes:g}" '
         f'data-max-seconds="{limits.max_seconds:g}">'
@@ -90,7 +90,7 @@ def _ask(
         f"{words.note(f'{formats()}; up to {limits.max_seconds:g} s and {limits.max_megabytes:g} MiB')}"
         '<p class="ser-clip-error ser-error" role="alert" hidden></p></div>'
         f'<div class="ser-live">{models}<button id="{button}" class="ser-recognize">{verb}</button></div>'
-        f'<div class="ser-results">{views}</div></div>'
+        f'<div class="ser-results">{answers}</div></div>'
     )
 
 

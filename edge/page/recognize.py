@@ -42,7 +42,7 @@ class Recognizer:
         self._inside = 0
         self._turn = asyncio.Lock()
 
-    async def views(self, models: str, body: AsyncIterator[bytes]) -> list[str]:
+    async def recognize(self, models: str, body: AsyncIterator[bytes]) -> list[str]:
         """HTML of the recording `body` for each of `models`, comma-separated numbers.
 
         Raises ClipError if the recording is at fault, InputError for anything else.

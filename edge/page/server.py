@@ -97,7 +97,7 @@ def _add_errors(app: FastAPI) -> None:
 def _add_clips(app: FastAPI, recognizer: Recognizer) -> None:
     @app.post("/clip")
     async def recognize(request: Request) -> dict:
-        return {"views": await recognizer.views(request.query_params.get("models", ""), _chunks(request))}
+        return {"results": await recognizer.recognize(request.query_params.get("models", ""), _chunks(request))}
 
 
 def _add_live(app: FastAPI, sessions: LiveSessions) -> None:

@@ -98,10 +98,10 @@ def test_padding_leaves_the_speech_and_replaces_the_silence_around_it():
     for seed in range(8):
         made = Padding(3 * RATE, RATE, -60, -60)(clip, np.random.default_rng(seed))
         assert len(made) == 3 * RATE
-        heard = np.flatnonzero(np.abs(made) > 0.1)
-        starts.append(heard[0])
-        assert heard[-1] - heard[0] == pytest.approx(RATE, abs=100)
-        background = np.delete(made, np.arange(max(heard[0] - 2000, 0), heard[-1] + 2000))
+        speaking = np.flatnonzero(np.abs(made) > 0.1)
+        starts.append(speaking[0])
+        assert speaking[-1] - speaking[0] == pytest.approx(RATE, abs=100)
+        background = np.delete(made, np.arange(max(speaking[0] - 2000, 0), speaking[-1] + 2000))
         assert 20 * np.log10(rms(background) / rms(trim(clip, RATE))) == pytest.approx(-60, abs=6)
     assert max(starts) - min(starts) > RATE / 2
     assert len(trim(silence, RATE)) == len(silence)
@@ -117,10 +117,10 @@ def test_noise_is_added_at_the_drawn_ratio(sounds):
 
 def test_rooms_and_microphones_keep_the_level(sounds):
     for seed in range(5):
-        heard = Microphone(1.0, RATE)(speech(), np.random.default_rng(seed))
-        assert heard.shape == speech().shape
-        assert rms(heard) == pytest.approx(rms(speech()), rel=1e-3)
-        assert not np.allclose(heard, speech())
+        changed = Microphone(1.0, RATE)(speech(), np.random.default_rng(seed))
+        assert changed.shape == speech().shape
+        assert rms(changed) == pytest.approx(rms(speech()), rel=1e-3)
+        assert not np.allclose(changed, speech())
     room = noise.Room(noise.audio_files(sounds / "rir", ("hall*",), "room"), 1.0, RATE)
     reverberant = room(speech(), np.random.default_rng(0))
     assert reverberant.shape == speech().shape

@@ -33,10 +33,10 @@ def test_steady_noise_lies_under_a_clip_as_far_as_drawn_and_falls_towards_high_b
     silence[:, 10, 20] = 5.0  # all of the power: what the noise is measured against
     mean_db = 10 * torch.log10(silence.exp().mean(dim=(1, 2)))
     made = SteadyNoise(0.75, -30.0, -10.0)(silence, chance())
-    heard = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
+    level_db = 10 / np.log(10) * made[:, :, 0] - mean_db[:, None]
     with_noise = (made[:, 0, 0] > -29).numpy()
     assert with_noise.mean() == pytest.approx(0.75, abs=0.08)
-    low, high = heard[with_noise][:, 0], heard[with_noise][:, -1]
+    low, high = level_db[with_noise][:, 0], level_db[with_noise][:, -1]
     assert -30.1 <= low.min() < -28 < -12 < low.max() <= -9.9
     fall = low - high
     assert -0.1 <= fall.min() < 2 < 18 < fall.max() <= SteadyNoise.TILT_DB + 0.1

@@ -173,7 +173,7 @@ def unharmed(attacked, home, client):
     assert attacked.process.poll() is None, attacked.said()
     answer = client.ask("POST", "/clip?models=0", CLIP.read_bytes())
     assert answer.code == 200
-    assert "angry" in json.loads(answer.text)["views"][0]
+    assert "angry" in json.loads(answer.text)["results"][0]
     assert state(home) == before
     assert [path for path in attacked.left() if path.name != ".lock"] == []
     (folder,) = attacked.temp.iterdir()

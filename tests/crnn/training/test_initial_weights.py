@@ -1,4 +1,4 @@
-"""Starting from a run or a bundle: weights by name, classes by emotion, and no training on the wrong people."""
+"""Starting from a run or a bundle: weights match by name, classes by emotion; leaks are refused."""
 
 import json
 import shutil
@@ -36,17 +36,17 @@ def model_like(run) -> CRNN:
 def test_weights_are_copied_and_classes_matched_by_name(run):
     split = Split("other", 0, ("angry", "bored", "neutral"), (), (), ())
     model, untouched = model_like(run), model_like(run)
-    heard = start_from(model, RunFolder(run).read_config()[0], start_of_run(run), split)
-    assert "synthetic:05" in heard
+    trained_on = start_from(model, RunFolder(run).read_config()[0], start_of_run(run), split)
+    assert "synthetic:05" in trained_on
     weights, labels = model_weights(run / "checkpoints" / "best.ckpt"), RunFolder(run).read("split")["labels"]
     assert torch.equal(model.encoder.blocks[0][0].weight, weights["encoder.blocks.0.0.weight"])
     rows, theirs = model.head.classifier.weight, weights["head.classifier.weight"]
     assert torch.equal(rows[0], theirs[labels.index("angry")])
     assert torch.equal(rows[2], theirs[labels.index("neutral")])
-    assert torch.equal(rows[1], untouched.head.classifier.weight[1]), "no namesake: as it was"
+    assert torch.equal(rows[1], untouched.head.classifier.weight[1]), "a new class keeps its initial weights"
 
 
-def test_a_run_that_has_heard_a_judge_is_refused(run, voices, cache, tmp_path):
+def test_a_run_trained_on_a_development_speaker_is_refused(run, voices, cache, tmp_path):
     again = script(
         *("train.py", *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out"),
         *("--optim.epochs", "1", "--init", run),
@@ -55,7 +55,7 @@ def test_a_run_that_has_heard_a_judge_is_refused(run, voices, cache, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_has_not_is_where_training_starts(run, voices, cache, tmp_path):
+def test_training_starts_from_a_run_of_other_speakers(run, voices, cache, tmp_path):
     split = json.loads((run / "split.json").read_text())
     split["heard"] = {"train": ["synthetic:elsewhere"], "dev": [], "before": []}
     (run / "split.json").write_text(json.dumps(split))
@@ -68,10 +68,10 @@ def test_a_run_that_has_not_is_where_training_starts(run, voices, cache, tmp_pat
     after = json.loads(result.stdout)["history"]
     assert after[0]["train_loss"] < before[0]["train_loss"]
     remembered = json.loads((tmp_path / "out" / "split.json").read_text())["heard"]["before"]
-    assert remembered == ["synthetic:elsewhere"], "a third run must know of it too"
+    assert remembered == ["synthetic:elsewhere"], "a third run needs it too"
 
 
-def test_what_cannot_be_started_from_is_named(run, tmp_path):
+def test_an_unusable_start_is_named(run, tmp_path):
     config, _, _ = RunFolder(run).read_config()
     split = Split("other", 0, ("angry", "neutral"), (), (), ())
     with pytest.raises(InputError, match="not a finished run folder"):
@@ -93,7 +93,7 @@ def test_what_cannot_be_started_from_is_named(run, tmp_path):
     assert issubclass(LeakError, InputError)
 
 
-def test_other_words_for_an_emotion_start_from_it(run):
+def test_a_synonym_of_an_emotion_starts_from_its_weights(run):
     config = RunFolder(run).read_config()[0]
     split = Split("own-data", 0, ("anger", "calm", "sarcastic"), (), (), ())
     model, untouched = model_like(run), model_like(run)
@@ -109,29 +109,29 @@ def judged(part: str, *utterances: Utterance) -> Split:
     return replace(Split("any", 0, ("angry", "sad"), (), (), ()), **{part: utterances})
 
 
-def start_trained_on(*heard: str) -> Start:
+def start_trained_on(*speakers: str) -> Start:
     config = RunConfig()
-    return Start("X", ("angry",), config.features, config.model, config.window, {}, heard)
+    return Start("X", ("angry",), config.features, config.model, config.window, {}, speakers)
 
 
 @pytest.mark.parametrize("part", ["dev", "test", "dev_unseen"])
-def test_whoever_was_trained_on_may_not_be_tested(part):
+def test_a_training_speaker_may_not_be_tested(part):
     actor = Utterance(Path("/r/03-01-05-01-01-01-07.wav"), "ravdess", "07", None, "angry")
-    for heard in ("ravdess:07", "ravdess:*"):
+    for speaker in ("ravdess:07", "ravdess:*"):
         with pytest.raises(LeakError, match=f"--init X: it was trained on ravdess.*{part}"):
-            refuse_trained_on(start_trained_on(heard), judged(part, actor))
+            refuse_trained_on(start_trained_on(speaker), judged(part, actor))
     refuse_trained_on(start_trained_on("ravdess:08", "emodb:*"), judged(part, actor))
     refuse_trained_on(start_trained_on("ravdess:*"), judged("train", actor))
 
 
-def test_a_corpus_that_was_trained_on_is_known_by_its_file_names():
-    """Published recordings laid out as somebody's own."""
+def test_a_training_corpus_is_recognized_by_its_file_names():
+    """Published recordings in the layout of own recordings."""
     mine = Utterance(Path("/m/angry/03-01-05-01-01-01-07.wav"), "own", "somebody", None, "angry", key="angry/x")
-    for heard in ("ravdess:*", "ravdess:07"):
+    for speaker in ("ravdess:*", "ravdess:07"):
         with pytest.raises(
             LeakError, match="it was trained on ravdess, and /m/angry/03-01-05-01-01-01-07.wav .test. has a"
         ):
-            refuse_trained_on(start_trained_on(heard), judged("test", mine))
+            refuse_trained_on(start_trained_on(speaker), judged("test", mine))
     refuse_trained_on(start_trained_on("ravdess:08", "emodb:*", "crema_d:*"), judged("test", mine))
     ordinary = Utterance(Path("/m/angry/anna_01.wav"), "own", "anna", None, "angry")
     refuse_trained_on(start_trained_on("ravdess:*", "emodb:*", "crema_d:*"), judged("test", ordinary))
@@ -139,7 +139,7 @@ def test_a_corpus_that_was_trained_on_is_known_by_its_file_names():
         refuse_trained_on(start_trained_on("own:*"), judged("test", ordinary))
 
 
-def test_the_shipped_model_may_not_be_tested_on_what_it_has_heard(recordings, cache, tmp_path):
+def test_the_shipped_model_may_not_be_tested_on_its_training_corpora(recordings, cache, tmp_path):
     result = script(
         *("train.py", "--init", "pretrained", "--protocol", "emodb-loso", "--data", f"emodb:{recordings / 'emodb'}"),
         *("--augment.noise", "false", "--augment.room", "false", "--cache", cache, "--out", tmp_path / "out"),
@@ -149,7 +149,7 @@ def test_the_shipped_model_may_not_be_tested_on_what_it_has_heard(recordings, ca
 
 
 def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, voices, cache, tmp_path):
-    """The model's settings need not be repeated; what is set all the same is held against them; the next run knows."""
+    """The model's settings are the defaults; other settings are refused; the next run knows the trained corpora."""
     made = make_bundle(small_run, tmp_path / "b", cache, "--prune", "0", "--scheme", "float32", "--formats", "onnx")
     assert made.returncode == 0, made.stderr[-2000:]
     mine = own_voices(tmp_path / "mine")
@@ -160,8 +160,8 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     config, _, _ = RunFolder(tmp_path / "run").read_config()
     assert config.model.channels == (8, 8, 8, 8)
     assert config.model.lstm_units == 16
-    heard = RunFolder(tmp_path / "run").read("split")["heard"]
-    assert heard["before"] == ["synthetic:*"]
+    trained_on = RunFolder(tmp_path / "run").read("split")["heard"]
+    assert trained_on["before"] == ["synthetic:*"]
     assert load_trained(RunFolder(tmp_path / "run")).trained_corpora == {"own", "synthetic"}
 
     other = script(

@@ -197,7 +197,7 @@ def test_compressed_data_are_refused():
 
 @settings(max_examples=60)
 @given(
-    st.sampled_from(["white", "pink", "brown", "voice", "tone", "click", "square", "silence", "hiss"]),
+    st.sampled_from(["white", "pink", "brown", "voice", "tone", "click", "square", "silence", "violet"]),
     st.floats(-90, 12),
     st.floats(20, 7990),
     st.sampled_from([1, 2]),
@@ -213,7 +213,7 @@ def test_no_recording_is_ever_refused(kind, level_db, frequency, channels, seed)
         "white": lambda: white,
         "pink": lambda: np.fft.irfft(spectrum / np.sqrt(np.maximum(1, bins))),
         "brown": lambda: np.fft.irfft(spectrum / np.maximum(20, bins)),
-        "hiss": lambda: np.fft.irfft(spectrum * bins),
+        "violet": lambda: np.fft.irfft(spectrum * bins),
         "voice": lambda: voice(3, seed=seed % 1000)[:, 0],
         "tone": lambda: np.sin(2 * np.pi * frequency * np.arange(n) / 16000),
         "square": lambda: np.sign(np.sin(2 * np.pi * frequency * np.arange(n) / 16000)),

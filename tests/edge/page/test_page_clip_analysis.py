@@ -56,7 +56,7 @@ def test_uploads_load_no_model_and_share_no_state(monkeypatch, tmp_path):
         async def body():
             yield path.read_bytes()
 
-        return await page.views(models, body())
+        return await page.recognize(models, body())
 
     async def together(*uploads):
         return await asyncio.gather(*(upload(*one) for one in uploads))

@@ -33,9 +33,9 @@ def test_every_event_survives_json(seconds, event):
     assert "\n" not in line
     values = json.loads(line)
     assert values == as_dict(seconds, event, LABELS)
-    heard_at, back = from_dict(values)
+    stamp, back = from_dict(values)
     assert type(back) is type(event)
-    assert same(heard_at, seconds, 1e-4)
+    assert same(stamp, seconds, 1e-4)
     if isinstance(event, AudioEvent):
         assert (back.kind, back.message) == (event.kind, event.message)
         assert same(back.gap_seconds, event.gap_seconds, 1e-4)

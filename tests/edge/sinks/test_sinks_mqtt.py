@@ -31,9 +31,9 @@ class Broker:
     """A mosquitto on a free port of 127.0.0.1, without persistence."""
 
     def __init__(self, folder, *settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        with socket.socket() as client:
+            client.bind(("127.0.0.1", 0))
+            self.port = client.getsockname()[1]
         self.options: list[str] = []
         self._config = folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "persistence false", *settings]
@@ -47,8 +47,8 @@ class Broker:
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, "the broker has ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

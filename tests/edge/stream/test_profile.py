@@ -284,7 +284,7 @@ def test_one_clip_of_each_or_no_neutral_at_all_is_still_described(labels):
     describe(classifier(pooled)[lone], pooled[lone], truth[lone], speaker[lone], labels).check("here", WIDTH, 4)
 
 
-def test_a_description_is_kept_in_few_bytes_and_read_back(speakers, tmp_path):
+def test_a_description_is_stored_in_few_bytes_and_read_back(speakers, tmp_path):
     """Also where all of `whiten` is in the file, and in float32, as bundles had it at first."""
     save_speakers(speakers, tmp_path / "small.npz")
     np.savez_compressed(tmp_path / "full.npz", **vars(speakers))
