@@ -3,7 +3,7 @@
 SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-luna5 fold 0
 python train.py --protocol emodb-loso --data emodb:FOLDER
 python train.py --protocol own-data --data csv:FILE          your own recordings (docs/own-data.md)
-python train.py --init RUN --data ravdess:FOLDER corrections:FOLDER       and what you corrected (docs/corrections.md)
+python train.py --init RUN --data ravdess:FOLDER corrections:FOLDER       with your corrections (docs/corrections.md)
 python train.py --out runs/mine --resume                     after an interruption
 """
 
@@ -55,7 +55,7 @@ def build_parser() -> ArgumentParser:
 
     class OneLine(ArgumentParser):
         def error(self, message: str, *_) -> NoReturn:
-            """Not two pages of usage."""
+            """An error is one line, without the usage."""
             raise InputError(f"{' '.join(str(message).split())} (see {program('train')} --help)")
 
     parser = OneLine(prog=program("train"), description=__doc__.split("\n\n")[0], allow_abbrev=False)
@@ -149,7 +149,7 @@ def run(
 ) -> dict | None:
     """Train and evaluate; returns the content of metrics.json, or None in a process that is not the first.
 
-    `made` is where the run comes from (`crnn.training.origin`); signals raise once all is imported (`ends.begin`).
+    `made` is the origin of the run (`crnn.training.origin`); signals raise after the imports (`ends.begin`).
     """
     with needed(program("train"), "train"):
         from crnn.data import prepare as preparation
@@ -237,7 +237,7 @@ def text(metrics: dict) -> str:
 
 
 def help_without_extra(argv: list[str] | None) -> int:
-    """What can be said where the package is missing that makes options of the settings; 2 unless --help asked."""
+    """The message if the package is missing that turns settings into options; returns 2. With --help it exits."""
     missing = f"training needs PyTorch and more: {install('train')}"
     parser = Parser("train", f"{__doc__}\nIts options are the settings of a training run, and {missing}")
     parser.parse_known_args(argv)  # ends here if --help is among them

@@ -1,4 +1,4 @@
-"""Settings of a training run: loss, optimizer, where it runs, and all of them together. No torch."""
+"""Settings of a training run: loss, optimizer, hardware, and all of them together. No torch."""
 
 import typing
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from crnn.errors import require
 from crnn.files.typed import require_finite
 
 LAYOUT = "{emotion}/{speaker}_*"
-"""Where emotion and speaker stand in the paths of own recordings, unless somebody says otherwise"""
+"""Default place of emotion and speaker in the paths of own recordings"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Where training runs. What it runs on changes speed and not, beyond rounding, the result, and may differ on
-    resume; the number of processes multiplies the batch, and may not."""
+    """The hardware of training. It changes the speed but, beyond rounding, not the result, and may differ on resume.
+    The number of processes multiplies the batch and must stay the same."""
 
     accelerator: typing.Literal["cpu", "gpu", "auto"] = "cpu"
     """Lightning accelerator"""
@@ -110,7 +110,7 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run, as its run folder keeps it (`config.json`)."""
+    """One training run, as its run folder stores it (`config.json`)."""
 
     protocol: str = "ravdess-luna5"
     """Named speaker-independent split"""

@@ -1,1 +1,1 @@
-"""The models, one file per part: `crnn` puts an `encoder` and a `head` together, `cost` counts what they need."""
+"""The model, one file per part: `crnn` combines an `encoder` and a `head`, `cost` counts parameters and operations."""

@@ -1,4 +1,4 @@
-"""The CRNN: an encoder that streams exactly, and a head that decides over a window of its steps."""
+"""The CRNN: an encoder that streams exactly, and a head over a window of its steps."""
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,11 @@ class CRNN(nn.Module):
     def clip_logits(
         self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry, head: nn.Module | None = None
     ) -> Tensor:
-        """Logits of whole clips: the mean over the decisions that the stream makes on each, `flush` included.
+        """Logits of whole clips: the mean over the decisions of the stream on each clip, `flush` included.
 
-        `log_mel (batch, n_mels, frames)` of clips between the zeros that the stream puts around them, filled up to
-        the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`, or the mean of what another
-        `head` makes of the same windows.
+        `log_mel (batch, n_mels, frames)` of clips with the zeros that the stream adds before and after them, padded to
+        the longest; `n_samples (batch,)` their true lengths. Returns `(batch, n_classes)`, or the mean output of
+        another `head` on the same windows.
         """
         steps = self.encoder(log_mel)
         windows = steps.unfold(1, geometry.window_steps, geometry.interval_steps).transpose(2, 3)

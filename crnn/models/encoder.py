@@ -9,7 +9,7 @@ from crnn.config import ModelConfig
 
 
 class InputChannels(nn.Module):
-    """What the first convolution sees: one input channel for each name in `ModelConfig.inputs`, which explains them.
+    """The input of the first convolution: one channel for each name in `ModelConfig.inputs`, which explains them.
 
     `log_mel (batch, n_mels, frames)` -> `(batch, n_inputs, n_mels, frames - lookback_frames)`. `local` and `change` are
     differences of log-mel values, so a change of level cancels. No channel looks ahead.
@@ -39,7 +39,7 @@ class InputChannels(nn.Module):
             else:
                 start = lookback - self.config.change_frames
                 before = log_mel[..., start : start + now.shape[-1]]
-                # The same floor for both frames: its own movement must not look like a change of the sound.
+                # The same spectral floor for both frames, so that a change of the floor is no change of the sound.
                 made.append(raised(now) - raised(before))
         return torch.stack(made, dim=1)
 
@@ -54,8 +54,8 @@ class StridedBlock(nn.Sequential):
     """5x5 convolution with a stride (padded along frequency only), batch norm, ReLU.
 
     `(batch, channels_in, bands, frames)` -> `(batch, channels_out, ceil(bands / stride_mels), (frames - 5) //
-    stride_frames + 1)`. The stride replaces pooling: no value is computed at full resolution, where a pooled first
-    block spends most of its time.
+    stride_frames + 1)`. The stride replaces pooling, because a pooled first block spends most of its time at full
+    resolution.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride_mels: int, stride_frames: int) -> None:
@@ -85,8 +85,8 @@ class Encoder(nn.Module):
     """`log_mel (batch, n_mels, frames)` -> `steps (batch, n_steps, d)`.
 
     There is no padding along time, so step k depends on frames [k * s, k * s + r) and on nothing else (s: stride, r:
-    receptive field, both from ModelConfig). Mean and scale of every band of every input channel are buffers beside the
-    weights, so no runtime can apply others.
+    receptive field, both from ModelConfig). Mean and scale of every band of every input channel are buffers next to the
+    weights, so every runtime applies the same ones.
     """
 
     def __init__(self, n_mels: int, config: ModelConfig) -> None:

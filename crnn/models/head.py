@@ -30,7 +30,7 @@ class Head(nn.Module):
         return states, torch.softmax(self.attention(states), dim=1)
 
     def pool(self, steps: Tensor) -> Tensor:
-        """The weighted mean of the states, `(batch, width)`: all that the classifier sees."""
+        """The weighted mean of the states, `(batch, width)`: the input of the classifier."""
         states, weights = self.attend(steps)
         return (states * weights).sum(dim=1)
 
@@ -39,8 +39,8 @@ class Head(nn.Module):
 
 
 class OpenHead(nn.Module):
-    """The head as it is exported: `steps` -> `(batch, n_classes + width)`, the logits, then the pooled vector that they
-    were computed from. Personal enrolment works on that vector (`edge.stream.profile`)."""
+    """The exported head: `steps` -> `(batch, n_classes + width)`, the logits, then the pooled vector from which they
+    are computed. Personal enrolment uses that vector (`edge.stream.profile`)."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ def read_checkpoint(path: Path) -> dict:
     """A checkpoint of `fit`; nothing in it is unpickled. Raises InputError if the file is not one."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    # What torch raises for damaged archives, by where the damage lies.
+    # Types that torch raises for damaged archives, depending on the place of the damage.
     except (
         pickle.UnpicklingError,
         RuntimeError,
@@ -33,6 +33,6 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The model's weights (averaged, where EMA is on) in a checkpoint of `fit`."""
+    """The model's weights in a checkpoint of `fit`; the averaged ones if EMA is on."""
     state = read_checkpoint(checkpoint)["state_dict"]
     return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}

@@ -1,4 +1,4 @@
-"""Distillation: learning from the answers of trained models, teachers, to the same batches (Hinton et al. 2015)."""
+"""Distillation: learning from the answers of trained models (teachers) to the same batches (Hinton et al. 2015)."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,7 @@ from crnn.training.initial_weights import start_of_run
 from crnn.training.task import EmotionTask
 
 TEMPERATURE = 2.0
-"""Divides the logits of teachers and student where they are compared"""
+"""Divides the logits of teachers and student before they are compared"""
 
 
 class DistillTask(EmotionTask):
@@ -26,7 +26,7 @@ class DistillTask(EmotionTask):
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
         frozen = nn.ModuleList(teacher.eval().to(memory_format=as_ours) for teacher in teachers)
-        self._teachers = (frozen,)  # in a tuple, so that it is not a part of what is trained, averaged and saved
+        self._teachers = (frozen,)  # a tuple, so that torch does not train, average and save it
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         loss = self.config.loss
@@ -42,7 +42,7 @@ class DistillTask(EmotionTask):
 
 
 def _softened(logits: Tensor, mask: Tensor) -> Tensor:
-    # Far down and not minus infinity: the divergence of two probabilities of zero would not be a number.
+    # Not minus infinity: the divergence of two probabilities of zero would be NaN.
     closed = logits.float().masked_fill(~mask, -1e4)
     return torch.log_softmax(closed / TEMPERATURE, dim=-1)
 
@@ -50,8 +50,8 @@ def _softened(logits: Tensor, mask: Tensor) -> Tensor:
 def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str]]:
     """The models of `loss.teachers`, and on whom they were trained.
 
-    A teacher was trained on the student's training speakers and chosen by the student's development speakers; so it
-    brings nothing of a test speaker, nor of a development speaker that the student would not have had.
+    A teacher has the student's split: it was trained on the same training speakers and chosen on the same development
+    speakers, so it carries no information about test speakers.
 
     Raises InputError, naming the run, if it is no finished run of this very split, or takes other features or windows.
     """

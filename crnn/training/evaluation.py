@@ -1,4 +1,4 @@
-"""The figures of a finished fit: of its best checkpoint, on development and test speakers."""
+"""The figures of a finished fit: its best checkpoint on development and test speakers."""
 
 import torch
 
@@ -16,7 +16,7 @@ from crnn.training.setup import TrainingParts
 
 
 def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result: FitResult, test: bool) -> dict:
-    """The content of `metrics.json`, but where it comes from. The test fold is read only if `test`.
+    """The content of `metrics.json` without its origin. The test fold is read only if `test`.
 
     Loads the weights of the best checkpoint into the model of `parts`.
     """

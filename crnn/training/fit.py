@@ -29,7 +29,7 @@ BEST = "best.ckpt"
 
 @dataclass(frozen=True)
 class FitResult:
-    """What came out of one fit."""
+    """The result of one fit."""
 
     best_checkpoint: Path
     history: list[dict[str, float]]
@@ -66,7 +66,7 @@ class LoaderClock(L.Callback):
         task.log("data_wait", self.data_wait_share, prog_bar=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        if self._epoch_start is not None:  # resumed after the last epoch, Lightning ends one that it never began
+        if self._epoch_start is not None:  # resumed after the last epoch, Lightning ends an epoch that it has not begun
             self.epoch_seconds.append(time.perf_counter() - self._epoch_start)
 
     @property
@@ -79,8 +79,8 @@ class LoaderClock(L.Callback):
 
 
 class KeepSignals(L.Callback):
-    """SIGTERM ends a fit as Ctrl-C does: Lightning would finish the batch and broadcast the signal, which can wait for
-    ever on a process that has ended."""
+    """SIGTERM ends a fit like Ctrl-C. Lightning would finish the batch and broadcast the signal, and can then wait
+    forever for a process that has ended."""
 
     def __init__(self) -> None:
         self._handler = signal.getsignal(signal.SIGTERM)
@@ -91,22 +91,22 @@ class KeepSignals(L.Callback):
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, which ends its line also when training ends with an error: the error has a line of its own."""
+    """Lightning's progress bar. It ends its line also after an error, so that the error has a line of its own."""
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
-        with contextlib.suppress(TypeError):  # raised where no bar has been started yet
+        with contextlib.suppress(TypeError):  # raised if no bar has started
             self.train_progress_bar.close()
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside the file that it replaces.
+    """Writes a checkpoint next to the file that it replaces.
 
-    Lightning writes into $TMPDIR and moves the file; onto another file system this copies over the old checkpoint, and
-    a full disk then leaves neither.
+    Lightning writes into $TMPDIR and moves the file. To another file system, moving copies over the old checkpoint, and
+    if the disk is full both are lost.
     """
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: None = None) -> None:
-        """Raises OSError, naming `path`; what was there before is then still there."""
+        """Raises OSError, naming `path`; the previous file is then unchanged."""
         content = io.BytesIO()  # torch reports a full disk as a RuntimeError
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def quieten_lightning() -> None:
-    """Progress and this project's own lines are what a user needs; Lightning adds advice on hardware and services."""
+    """Silence Lightning's advice on hardware and services; progress and this project's own lines remain."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
 
@@ -123,8 +123,8 @@ def quieten_lightning() -> None:
 def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
     """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
 
-    With `resume`, continues from `folder/last.ckpt` where there is one. Each checkpoint is written whole or not at
-    all, so the process may be killed and the disk be full at any point. Raises OSError, naming the file.
+    With `resume`, continues from `folder/last.ckpt` if it exists. Each checkpoint is written completely or not at all,
+    so the process may be killed and the disk may be full at any point. Raises OSError, naming the file.
     """
     quieten_lightning()
     config = task.config
@@ -160,12 +160,12 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     last = folder / LAST if resume and (folder / LAST).is_file() else None
     loader = train_loader(train, config, trainer.global_rank, trainer.world_size)
     if last is not None:
-        # Lightning makes the first iterator before it sets the epoch of the sampler: a resumed epoch would repeat the
+        # Lightning makes the first iterator before it sets the epoch of the sampler; a resumed epoch would repeat the
         # order of epoch 0.
         loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
     try:
         trainer.fit(task, loader, eval_loader(dev, config), ckpt_path=last, weights_only=True)
-    except SystemExit as error:  # Lightning tidies up after Ctrl-C and then exits; the script says how to go on
+    except SystemExit as error:  # Lightning exits after Ctrl-C; the script must report how to continue
         raise KeyboardInterrupt from error
     epochs = clock.epoch_seconds
     return FitResult(

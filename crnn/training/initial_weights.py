@@ -1,4 +1,4 @@
-"""Start from a trained model's weights, if it was not trained on anybody whom this run develops or tests on."""
+"""Start from a trained model's weights, if its training speakers are not development or test speakers of this run."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
 EVERYONE = "*"
-"""In place of a speaker: every speaker of that corpus may have been in training"""
+"""In place of a speaker: the model may be trained on every speaker of that corpus"""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Start:
     window: WindowConfig
     weights: dict[str, Tensor]
     trained_on: tuple[str, ...]
-    """ "corpus:speaker" or "corpus:*", all that the weights have learned from or been chosen by"""
+    """ "corpus:speaker" or "corpus:*", all that the weights were trained on or chosen on"""
     split_hash: str = ""
-    """Of the split it was trained under, corrections left out; empty where that is not known"""
+    """Hash of the split it was trained under, without corrections; empty if unknown"""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -77,7 +77,7 @@ def start_of_run(run: Path) -> Start:
 
 def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
     """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
-    "anger" is "angry"), rows without a namesake stay as they are. Returns on whom those weights were trained.
+    "anger" is "angry"). Rows of other emotions do not change. Returns the speakers those weights were trained on.
 
     Raises InputError if `config` describes another model, LeakError if the start was trained, or its epoch chosen, on a
     speaker whom `split` uses to develop or test.
@@ -92,8 +92,8 @@ def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> li
 
 
 def refuse_trained_on(start: Start, split: Split) -> None:
-    """Raises LeakError, naming the speakers, if `start` was trained on any who develop or test here; or naming the
-    recording, if one has a file name of a corpus that `start` was trained on, whatever own data calls it.
+    """Raises LeakError, naming the speakers, if `start` was trained on development or test speakers of `split`; or
+    naming the recording, if own data contain a file name of a corpus that `start` was trained on.
 
     To learn from corrections a model may continue under exactly the split it was trained under: its development
     speakers stay the same, and its test speakers are still unseen.
@@ -108,7 +108,7 @@ def refuse_trained_on(start: Start, split: Split) -> None:
         known = {speaker for u in members for speaker in (u.speaker, f"{u.corpus}:{EVERYONE}")} & known_before
         if known:
             named = ", ".join(sorted(known)[:5]).replace(f":{EVERYONE}", "")
-            # A bundle names corpora alone, so that nobody's name leaves with it.
+            # A bundle names corpora alone: it must not publish the names of speakers.
             hint = (
                 ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
             )
@@ -128,7 +128,7 @@ def refuse_trained_on(start: Start, split: Split) -> None:
 
 
 def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
-    """Whom a corpus's reader takes the speaker of a file name for."""
+    """The speaker of a file name, by the reader of its corpus."""
     try:
         parsed = parse(utterance.path)
     except Skip:
@@ -137,7 +137,7 @@ def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
 
 
 def refuse_other_settings(start: Start, config: RunConfig) -> None:
-    """The weights mean something under the features and the model they were trained with alone."""
+    """Weights are valid only with the features and the model settings of their training."""
     given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
     differing = {key: value for key, value in start.settings.items() if key in given and given[key] != value}
     for key in ("model.dropout", "model.spectral_floor_db"):  # no weight depends on them

@@ -56,9 +56,9 @@ def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def balanced_class_weights(targets: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`targets (n, n_classes)` -> weights `(n_classes,)`: how much of a class there would be if each clip were any of
-    its classes alike, over how much there is. With all classes open to all clips that is scikit-learn's "balanced",
-    n / (n_classes * count); `mask (n, n_classes)` says which are open where corpora differ in them.
+    """`targets (n, n_classes)` -> weights `(n_classes,)`: the count of each class if every clip were equally often each
+    of its possible classes, divided by the real count. If every clip can have every class that is scikit-learn's
+    "balanced", n / (n_classes * count). `mask (n, n_classes)` is True for the possible classes of each clip.
 
     A class without any target weighs 0.
     """

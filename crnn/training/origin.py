@@ -11,14 +11,14 @@ from crnn.cli.installed import DISTRIBUTION, ROOT, is_checkout
 
 
 def origin(module: str, argv: list[str] | None) -> dict[str, str]:
-    """`date` (UTC), `command` with its arguments (None: this process's own), `version`, and `commit` in a checkout: a
-    short hash, with + where files differ from it, or "" where there is none."""
+    """`date` (UTC), `command` with its arguments (None: this process's own), `version`, and `commit` of a checkout: a
+    short hash, with + if files differ from it, or "" without one."""
     arguments = sys.argv[1:] if argv is None else argv
     program = Path(sys.argv[0]).name
     command = [program] if program.startswith("ser-") else ["python", f"{module}.py"]
     try:
         installed = version(DISTRIBUTION)
-    except PackageNotFoundError:  # a checkout on PYTHONPATH that nobody has installed
+    except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed
         installed = "not installed"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -50,7 +50,7 @@ MADE = (("date", "Date"), ("command", "Command"), ("version", "Version"), ("comm
 
 
 def write_report(path: Path, metrics: dict) -> None:
-    """Write the page of one run from its metrics (`metrics.json`); what an older run lacks is left out."""
+    """Write the page of one run from its metrics (`metrics.json`), without the parts that an older run lacks."""
     parts = [
         {
             "title": f"{title} ({metrics[key]['n_clips']} clips)",
@@ -123,7 +123,7 @@ def _per_class(counted: dict[str, dict], classes: list[str]) -> list[str]:
 
 
 def _figures(part: dict) -> list[tuple[str, str, str]]:
-    """Name, value and interval of each figure, or why it has no interval; what a guess would get stands first."""
+    """Name, value and interval of each figure, or the reason for no interval; chance comes first."""
     guess = f"one in {len(part['recall'])} classes, a guess"
 
     def interval(key: str) -> str:

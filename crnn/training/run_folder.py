@@ -1,7 +1,7 @@
-"""A run folder: what training leaves behind, written whole or not at all, read back without unpickling.
+"""A run folder: the result of training. Each file is written completely or not at all, and read without unpickling.
 
-config.json   every setting        split.json    who and what was where
-metrics.json  every figure         report.html   the same, to look at
+config.json   every setting        split.json    the speakers and recordings of each subset
+metrics.json  every figure         report.html   the figures as a page
 checkpoints/  best.ckpt, last.ckpt, logs
 """
 
@@ -20,7 +20,7 @@ from crnn.run_config import RunConfig
 
 SCHEMA = 2
 LARGEST = 256 * 2**20
-"""Bytes of one of its JSON files; split.json names every recording"""
+"""Largest JSON file, bytes; split.json names every recording"""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class RunFolder:
         return (self.path / "metrics.json").is_file()
 
     def claim(self) -> None:
-        """Raises InputError unless this is a run, or a folder with nothing in it, or does not exist yet."""
+        """Raises InputError unless this is a run, an empty folder, or does not exist yet."""
         require(not self.path.exists() or self.path.is_dir(), f"{self.path}: is a file; give another --out")
         if self.exists() or not self.path.is_dir():
             return
         names = {entry.name for entry in self.path.iterdir()}
-        # A disk that was full between the first two files leaves split.json alone.
+        # If the disk was full between the first two files, split.json is alone.
         begun = names == {"split.json"} and "split_hash" in self.read("split")
         require(
             not names or begun,
@@ -79,7 +79,7 @@ class RunFolder:
         return metrics
 
     def tidy(self) -> None:
-        """Remove what a process that was killed has left half-written."""
+        """Remove the unfinished files of a killed process."""
         for folder in (self.path, self.checkpoints):
             for left in folder.glob(".*.part"):
                 left.unlink()
@@ -120,8 +120,8 @@ class RunFolder:
         return config, values["data"], augment
 
     def check_same(self, config: RunConfig, augment: dict) -> None:
-        """Refuse to resume under other settings; what it runs on (`loop`) may differ, the number of processes may not.
-        Names every key that differs."""
+        """Refuse to resume under other settings, naming every key that differs. The hardware (`loop`) may differ, the
+        number of processes may not."""
         ours, _, our_augment = self.read_config()
         old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": our_augment}
         new = asdict(config) | {"loop": {"processes": config.loop.processes}, "augment": augment}
@@ -136,8 +136,8 @@ class RunFolder:
         )
 
     def trained_on(self) -> list[str]:
-        """Every speaker ("corpus:speaker") that the weights have learned from or been chosen by, those of the runs
-        before this one included. Raises InputError if the run does not say."""
+        """Every speaker ("corpus:speaker") that the weights were trained on or chosen on, also in the runs before this
+        one. Raises InputError if the run does not say."""
         subsets = self.read("split").get("heard")
         require(
             isinstance(subsets, dict) and all(_is_texts(speakers) for speakers in subsets.values()),
@@ -155,9 +155,9 @@ class RunFolder:
         return tuple(labels)
 
     def split_hash(self) -> str:
-        """Of the split, without corrections."""
+        """Hash of the split without corrections."""
         values = self.read("split")
-        digest = values.get("original_split_hash", values.get("split_hash"))  # older runs know no corrections
+        digest = values.get("original_split_hash", values.get("split_hash"))  # older runs have no corrections
         require(isinstance(digest, str), f"{self.path / 'split.json'}: lacks split_hash; train again")
         return digest
 

@@ -22,7 +22,7 @@ log = logging.getLogger("train")
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """What `crnn.training.fit.fit` is given."""
+    """The arguments of `crnn.training.fit.fit`."""
 
     task: EmotionTask
     train: TrainClips
@@ -39,9 +39,9 @@ def build_training(
     augment: BatchAugment,
     start: Start | None,
 ) -> TrainingParts:
-    """A model with random weights, or those of `start`, and the clips it will see; `augment` works on their batches.
+    """A model with random weights, or those of `start`, and its clips; `augment` changes their batches.
 
-    Raises what `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers` raise.
+    Raises the errors of `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers`.
     """
     train = TrainClips(copies, split, config)
     dev = EvalClips(cache, split.dev, split.labels, config)
@@ -61,7 +61,7 @@ def build_training(
 
 
 def log_model(model: CRNN, config: RunConfig) -> None:
-    """One line: what the model costs and what it sees."""
+    """One line: the cost and the window of the model."""
     geometry = config.geometry
     log.info(
         "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "

@@ -1,4 +1,4 @@
-"""The training task: what one step, one validation and one checkpoint are, in Lightning's terms."""
+"""The training task as a LightningModule: training step, validation and checkpoint."""
 
 import math
 
@@ -18,11 +18,12 @@ from crnn.training.losses import FocalLoss, masked_logits
 class EmotionTask(L.LightningModule):
     """Augmented features, CRNN, focal loss; development UAR after every epoch.
 
-    All chance inside a step is a function of (seed, epoch, batch, process): a resumed run repeats an uninterrupted one.
+    The random numbers of a step are a function of (seed, epoch, batch, process), so a resumed run repeats an
+    uninterrupted one.
 
     `dev_groups (n_dev,)` names the corpus of each development clip, in the loader's order: with several corpora the
-    development UAR is the mean of theirs, so that the largest does not choose alone. `dev_mask (n_dev, n_classes)` says
-    which labels each can have (default: all).
+    development UAR is the mean over corpora, so that each counts the same. `dev_mask (n_dev, n_classes)` is True for
+    the labels that each clip can have (default: all).
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class EmotionTask(L.LightningModule):
         torch.manual_seed(int(seed.generate_state(1)[0]))
         log_mel, targets, mask = batch
         if self.augment is not None:
-            # The mask is mixed as the targets are: two clips in one compete among the labels of both.
+            # The mask is mixed like the targets: a mix of two clips can have the labels of both.
             both = torch.cat([targets, mask.to(targets.dtype)], dim=1)
             log_mel, both = self.augment(log_mel, both, int(torch.randint(2**31, ())))
             targets, mask = both[:, : targets.shape[1]], both[:, targets.shape[1] :] > 0
@@ -88,7 +89,7 @@ class EmotionTask(L.LightningModule):
         self._dev = []
         if self.dev_mask is not None:
             logits = masked_logits(logits, self.dev_mask.to(logits.device))
-        # Every process evaluates all development clips, so all see the same figure and take the same decisions.
+        # Every process evaluates all development clips, so all have the same figure and take the same decisions.
         score = dev_uar(logits.softmax(-1), labels, self.dev_groups)
         self.log("dev_uar", score, prog_bar=True)
         self.log("dev_loss", torch.nn.functional.cross_entropy(logits, labels))
@@ -105,8 +106,8 @@ class EmotionTask(L.LightningModule):
             self.plateau.step(score)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW. The plateau scheduler is stepped by this class and not by Lightning, which does so only after the
-        epoch's checkpoint is written: a run resumed from it would miss that step."""
+        """AdamW. This class steps the plateau scheduler. Lightning would step it after it has written the epoch's
+        checkpoint, so a run resumed from that checkpoint would miss the step."""
         optim = self.config.optim
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
         self.plateau = ReduceLROnPlateau(
