@@ -1,1 +1,1 @@
-"""Accuracy of trained models: within and across corpora, beside classical baselines, under degraded sound."""
+"""Accuracy of trained models: within and across corpora, with classical baselines, and in degraded recordings."""

@@ -1,9 +1,9 @@
-"""Across corpora: trained on some, tested on another, in every direction, against the classical baseline.
+"""Accuracy across corpora: every combination of training corpora and test corpus, with the classical baseline.
 
     SER_DATA=FOLDER python -m benchmarks.accuracy.across_corpora --seeds 0 1 2
 
 Protocols cross-leave-one-out and cross-single, six shared emotions, RAVDESS, EmoDB and CREMA-D. The baseline is
-eGeMAPS + SVM on clips brought to one level, trained and chosen on the same speakers. Resumable; a row per direction,
+eGeMAPS + SVM on clips scaled to one level, trained and chosen on the same speakers. Resumable; a row per direction,
 model and seed to benchmarks/results/cross_corpus.json, and the figures over all seeds to cross_corpus_pooled.json.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def evaluated(job: Job) -> dict[str, dict]:
-    """Corpus -> figures on the test speakers of a finished run; read from its folder where they have been made."""
+    """Corpus -> figures on the test speakers of a finished run; read from its folder if they are there."""
     done = job.folder.path / "evaluation.json"
     if not done.is_file():
         trained = load_trained(job.folder)
@@ -93,7 +93,7 @@ def direction(data, trained_on, corpus, protocol, model) -> dict[str, str]:
 
 
 def pool(data, trained_on, corpus, job: Job) -> None:
-    """Figures of one direction over all seeds that have been evaluated."""
+    """Figures of one combination over all evaluated seeds."""
     runs = RUNS.glob(f"{job.recipe}-{job.protocol}-fold{job.fold}-seed*/evaluation.json")
     seeds = {int(path.parent.name.rpartition("seed")[2]): json.loads(path.read_text(encoding="utf-8")) for path in runs}
     recalls = [made[corpus]["recall"] for made in seeds.values()]

@@ -3,7 +3,7 @@
     SER_DATA=FOLDER python -m benchmarks.accuracy.baselines --protocol ravdess-luna5 --folds 0 1 2 3 4
 
 Functionals are scaled by the training speakers; RBF-SVM with balanced classes, C chosen on the development speakers.
-Across corpora every clip is first brought to one level. Writes one row per fold and set of functionals to
+Across corpora every clip is first scaled to one level. Writes one row per fold and set of functionals to
 benchmarks/results/baselines.json.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Decided:
-    """What the classical baseline made of the test speakers of one fold."""
+    """Results of the classical baseline on the test speakers of one fold."""
 
     split: Split
     data: dict[str, str]

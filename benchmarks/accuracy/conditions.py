@@ -1,6 +1,6 @@
-"""What can happen to speech on its way to a model: noise, rooms, levels, clipping, lines, codecs, microphones, speed.
+"""Degradations of speech: noise, rooms, levels, clipping, telephone lines, codecs, microphones, speed.
 
-Noise files and rooms are those that training holds out; chance comes from the generator given.
+Noise files and rooms are those that training excludes. All random numbers come from the given generator.
 """
 
 import io
@@ -17,7 +17,7 @@ from augment.noise import audio_files
 from crnn.data.audio import read_audio
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""`waveform (time,)` float32, chance -> spoiled waveform"""
+"""`waveform (time,)` float32, generator -> degraded waveform"""
 
 RATE = 16000
 HELD_OUT = AugmentConfig()
@@ -73,7 +73,7 @@ def coded(kind: str, subtype: str, level: float) -> Condition:
 
 
 def microphone(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A cheap electret: no bass, a broad peak of 8 dB near 3 kHz, falling above 5 kHz."""
+    """A cheap electret: no bass, a broad peak of 8 dB near 3 kHz, less above 5 kHz."""
     frequencies = np.array([0, 80, 200, 400, 1000, 2000, 3000, 4500, 6000, 8000]) / 8000
     decibels = np.array([-40, -24, -9, -2, 0, 4, 8, 2, -8, -20])
     return oaconvolve(waveform, firwin2(511, frequencies, 10 ** (decibels / 20)), mode="same").astype(np.float32)
@@ -84,7 +84,7 @@ def speed(factor: float) -> Condition:
 
 
 def conditions(data: Path) -> dict[tuple[str, str], Condition]:
-    """(condition, level) -> what it does."""
+    """(condition, level) -> its function."""
     held = {
         kind: [f for f in audio_files(data / folder, (), kind) if any(f.match(p) for p in patterns)]
         for kind, folder, patterns in (

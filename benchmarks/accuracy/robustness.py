@@ -1,10 +1,10 @@
-"""What noise, rooms, levels, lines and other speeds cost: trained runs on their test speakers, clean and spoiled.
+"""UAR of trained runs on their test speakers, clean and with noise, rooms, other levels, lines and speeds.
 
     SER_DATA=FOLDER python -m benchmarks.accuracy.robustness --protocol ravdess-luna5 --seed 0
     SER_DATA=FOLDER python -m benchmarks.accuracy.robustness --protocol cross-leave-one-out --folds 0
 
-All folds of the protocol together, or these, of one corpus, from the runs that other benchmarks have trained. Noise
-files and rooms are those held out of training; what is drawn depends on the clip alone. Resumable; writes a row per
+Pools all folds of the protocol, or those given, of one corpus, from the runs that other benchmarks have trained. Noise
+files and rooms are not used in training. Random numbers depend on the clip alone. Resumable; writes a row per
 condition to benchmarks/results/robustness.json.
 """
 
@@ -34,7 +34,7 @@ from edge.stream.decision import probabilities
 
 
 class Spoiled:
-    """A cache whose waveforms have gone through a condition."""
+    """A cache that applies a condition to its waveforms."""
 
     def __init__(self, cache: AudioCache, condition: Condition) -> None:
         self.clips, self._cache, self._condition = cache.clips, cache, condition
@@ -76,7 +76,7 @@ def main() -> None:
             clean = done[name, level]["uar_clean"]
             continue
         figures = pooled([confusion(trained, prepared, condition) for trained, prepared in folds])
-        clean = figures["uar"] if clean is None else clean  # the first condition is none at all
+        clean = figures["uar"] if clean is None else clean  # the first condition is the clean one
         row = run | {
             "corpus": corpora.titles(folds[0][0].data),
             "condition": name,

@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def rows(job: Job) -> list[dict]:
-    """The test figures of one finished run; read from its folder where all schemes have been made before."""
+    """The test figures of one finished run; read from its folder if it has all schemes."""
     done = job.folder.path / "evaluation.json"
     if not done.is_file() or set(read_json(done)["figures"]) != set(SCHEMES):
         write_text(done, json.dumps(evaluate(job)))
@@ -96,7 +96,7 @@ def rows(job: Job) -> list[dict]:
 
 
 def evaluate(job: Job) -> dict[str, dict]:
-    """Figures on the test speakers by scheme and mode, from the exported files; and what confidence is worth there."""
+    """Figures on the test speakers by scheme and mode, from the exported files; and the quality of the confidence."""
     trained = load_trained(job.folder)
     prepared = preparation.prepare(trained.config, trained.data)
     split, cache = prepared.split, prepared.cache
@@ -131,7 +131,7 @@ class Played:
     whole: np.ndarray
     stream: np.ndarray
     decisions: np.ndarray
-    """Of every decision"""
+    """Logits of every decision"""
     owner: np.ndarray
     """Clip of each decision"""
 
@@ -155,7 +155,7 @@ def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: A
 
 
 def pool(recipe: str, protocol: str) -> None:
-    """Figures over all folds, for every seed of which all are there, and the mean over these seeds."""
+    """Figures over all folds, for every seed with all folds, and the mean over these seeds."""
     folds = range(recipes.n_folds(protocol))
     seeds = {}
     for path in RUNS.glob(f"{recipe}-{protocol}-fold*-seed*/evaluation.json"):

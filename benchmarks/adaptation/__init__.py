@@ -1,1 +1,1 @@
-"""What a speaker's own sentences change: enrolment and corrections."""
+"""The effect of a speaker's own sentences: enrolment and corrections."""

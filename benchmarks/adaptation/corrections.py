@@ -1,11 +1,11 @@
-"""What corrections are worth: UAR of a speaker not in training against the number of corrected clips.
+"""Gain from corrections: UAR of a speaker not in training against the number of corrected clips.
 
-    SER_DATA=FOLDER python -m benchmarks.adaptation.corrections --set dev      what strategy and recipe were chosen on
+    SER_DATA=FOLDER python -m benchmarks.adaptation.corrections --set dev      on which strategy and recipe were chosen
     SER_DATA=FOLDER python -m benchmarks.adaptation.corrections --set test     read once
 
 Of each speaker's two sentences (`benchmarks.adaptation.homes`) the loop processes one: a number of its clips get their
-true emotion, either the least certain ones, as the loop stores them, or random ones. Then the model learns as a user's
-would, and is judged on the other sentence:
+true emotion, either the least certain ones, as the loop stores them, or random ones. Then the model learns as a
+user's would, and is tested on the other sentence:
 
 - `train`: train.py --config configs/corrections.yaml --init RUN --data ravdess:FOLDER corrections:FOLDER, by the same
   functions in this process; a test compares the two bit by bit;
@@ -56,7 +56,7 @@ PLOT = Path("docs/images/corrections.svg")
 SETTINGS = Path("configs/corrections.yaml")
 KEY = ("protocol", "set", "recipe", "seed", "method", "strategy", "n_corrections", "settings")
 COUNTS = (0, 4, 8, 16, 30)
-"""Corrections; 30 clips are the whole pool, where no choice is left"""
+"""Numbers of corrections; 30 clips are the whole pool, so nothing is chosen"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def cases(fold: Fold, strategies: Sequence[str], counts: Sequence[int], draws: i
 
 
 def simulate(fold: Fold, method: str, described: str, case: Case, learn: Callable[[list[Utterance]], dict]) -> dict:
-    """What came of a case: computed, or found where an earlier run left it."""
+    """Result of a case, computed or read from an earlier run."""
     key = hashlib.sha256(f"{fold.split.hash} {described}".encode()).hexdigest()[:12]
     path = RUNS / "corrections" / f"{fold.run.path.name}-{method}-{key}" / f"{case.name}.json"
     if not path.is_file():
@@ -93,7 +93,7 @@ def simulate(fold: Fold, method: str, described: str, case: Case, learn: Callabl
 
 
 def row_of(by_voice: dict[str, list[dict]]) -> dict:
-    """Speaker -> what came of each draw."""
+    """Speaker -> result of each draw."""
     voices = sorted(by_voice)
     uars = np.array(
         [
@@ -133,9 +133,9 @@ LINES = {UNCERTAINTY: ("the least certain", "tab:red", "o-"), RANDOM: ("random o
 
 
 def plot(path: Path) -> None:
-    """UAR of the test speakers against the number of corrections, uncertainty beside random, by method."""
+    """UAR of the test speakers against the number of corrections, least certain and random clips, by method."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure  # without pyplot: no display, nothing global
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
     rows = [row for row in json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if row["set"] == "test"]
     methods = [method for method in TITLES if any(row["method"] == method for row in rows)]

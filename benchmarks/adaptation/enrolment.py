@@ -1,12 +1,12 @@
-"""What a personal profile changes: UAR of new speakers, without and with their own sentences.
+"""Gain from a personal profile: UAR of new speakers, without and with their own sentences.
 
-    SER_DATA=FOLDER python -m benchmarks.adaptation.enrolment --set dev         what method and strengths were chosen on
+    SER_DATA=FOLDER python -m benchmarks.adaptation.enrolment --set dev         on which the method was chosen
     SER_DATA=FOLDER python -m benchmarks.adaptation.enrolment --set test        read once
 
 Two settings: within a corpus (ravdess-luna5, all folds) and across corpora (cross-leave-one-out: new speakers at other
 microphones; its development speakers are dev_unseen). For every speaker, sentences are drawn at random many
-times: neutral ones alone, or so many of every emotion; the profile made from them is judged on all the speaker's other
-clips. Speakers with too few clips are left out, of both figures. Intervals are over speakers. Needs finished runs; rows
+times: neutral ones alone, or a number of every emotion. The profile made from them is tested on all other clips of the
+speaker. Both figures exclude speakers with too few clips. Intervals are over speakers. Needs finished runs; rows
 go to benchmarks/results/enrolment.json.
 """
 
@@ -32,7 +32,7 @@ from edge.stream.profile import NEUTRAL, Speakers
 RESULTS = Path("benchmarks/results/enrolment.json")
 WITHIN = "ravdess-luna5"
 KINDS = {"neutral": (1, 2, 3), "emotions": (1, 2, 3)}
-"""What is said, and how many sentences of each"""
+"""Emotions, and the number of sentences of each"""
 KEY = ("protocol", "corpus", "set", "recipe", "seed", "kind", "clips_per_class")
 
 
@@ -107,11 +107,11 @@ class Tally:
 
 
 def draws_of(m: Material, voice: str, kind: str, n: int, n_draws: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The clips that are enrolled and those that are judged, of one speaker; none if there are too few."""
+    """The clips of one speaker for the profile and those for the test; none if there are too few."""
     mine = np.flatnonzero(m.voices == voice)
     classes = [m.labels.index(NEUTRAL)] if kind == "neutral" else range(len(m.labels))
     of_class = [mine[m.truth[mine] == c] for c in classes]
-    if min(len(clips) for clips in of_class) <= n:  # one at least is left to judge
+    if min(len(clips) for clips in of_class) <= n:  # at least one remains for the test
         return
     rng = np.random.default_rng([*voice.encode(), n])
     for _ in range(n_draws):

@@ -1,7 +1,7 @@
-"""Simulated users at home: speakers not in a run's training, the clips its loop processes, and those that are judged.
+"""Simulated users at home: speakers not in a run's training, the clips for the loop, and the clips for the test.
 
-For every speaker one sentence of RAVDESS is the pool, which the loop processes, and the other is judged; which of the
-two changes from speaker to speaker.
+For every speaker one sentence of RAVDESS is the pool, which the loop processes, and the other is the test. The roles
+alternate from speaker to speaker.
 """
 
 import os
@@ -31,12 +31,12 @@ from edge.feedback.sidecar import sureness
 from edge.stream.decision import probabilities
 
 UNCERTAINTY, RANDOM, ALL, NONE = "uncertainty", "random", "all", "none"
-"""Which clips are corrected; `none`: the model trains on just as long, without corrections"""
+"""Which clips are corrected; `none`: the model trains equally long without corrections"""
 
 
 @dataclass(frozen=True)
 class Person:
-    """One simulated user: a pool that the loop has processed, and what is judged."""
+    """One simulated user: a pool that the loop has processed, and the clips of the test."""
 
     voice: str
     pool: tuple[Utterance, ...]
@@ -45,7 +45,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Fold:
-    """A trained run, and all there is to learn and judge with."""
+    """A trained run with its recordings, copies and simulated people."""
 
     run: RunFolder
     trained: Trained
@@ -82,7 +82,7 @@ def people_of(utterances: Iterable[Utterance]) -> Iterator[Person]:
 
 
 def correction(u: Utterance) -> Utterance:
-    """As a person at home would leave it."""
+    """The same clip as a correction, named like the files of a user."""
     return replace(as_correction(u), speaker_id="home", key=f"{u.emotion}/home_{u.path.stem}.wav")
 
 
@@ -124,7 +124,7 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
 
 
 def order(fold: Fold, person: Person, strategy: str, draw: int) -> list[Utterance]:
-    """The pool, in the order in which it is corrected."""
+    """The pool, in the order of correction."""
     if strategy != UNCERTAINTY:
         rng = np.random.default_rng([draw, *person.voice.encode()])
         return [person.pool[i] for i in rng.permutation(len(person.pool))]

@@ -1,1 +1,1 @@
-"""What the stream costs and how it behaves: time, memory, false emotions, a day of audio, every processor."""
+"""Cost and behaviour of the stream: time, memory, false emotions, a day of audio, every processor."""

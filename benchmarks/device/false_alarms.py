@@ -3,8 +3,8 @@
     SER_DATA=FOLDER python -m benchmarks.device.false_alarms
 
 The whole loop processes half an hour of each of 22 sounds (`benchmarks.device.nonspeech`) in sessions of five minutes,
-and real utterances (`benchmarks.device.spoken`); every session starts afresh. A false emotion is a segment reported
-with an emotion where there is no voice. An utterance is missed if no segment that overlaps it is reported with an
+and real utterances (`benchmarks.device.spoken`); every session starts with a new state. A false emotion is a segment
+with an emotion when there is no voice. An utterance is missed if no segment that overlaps it is reported with an
 emotion or as "uncertain". Split `dev` chose the settings, `test` is reported: other speakers, recordings and seeds.
 Adds a row per sound and VAD to benchmarks/results/false_alarms.json; rows that exist are not measured again.
 """
@@ -29,7 +29,7 @@ KEY = ("sound", "vad", "split", "seed")
 VADS = ("energy", "silero")
 ALL = "all"
 ANSWERS = (None, Verdict.UNCERTAIN)
-"""Verdicts of a segment that was taken for an utterance"""
+"""Verdicts of a segment that the loop treated as an utterance"""
 CHUNK = nonspeech.RATE
 
 

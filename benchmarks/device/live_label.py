@@ -3,7 +3,7 @@
     SER_DATA=FOLDER python -m benchmarks.device.live_label --part test
 
 Plays the clips of one set of speakers of ravdess-luna5 fold 0 one after another, with a VAD that always reports a
-voice. Only speech is played: what lies within 35 dB of the clip's loud frames, breaks below 0.3 s included. Writes
+voice. Plays only speech: the parts within 35 dB of the clip's loud frames, including breaks below 0.3 s. Writes
 benchmarks/results/live_label.json.
 """
 
@@ -71,7 +71,7 @@ def live_labels(recognizer: StreamingRecognizer, prepared: Prepared, part: str) 
 
 
 def speech(wave: np.ndarray) -> np.ndarray:
-    """Where the clean recording is within 35 dB of its loud frames, breaks below 0.3 s included: `(time,)` bool."""
+    """`(time,)` bool: the clean recording is within 35 dB of its loud frames. Includes breaks below 0.3 s."""
     n = len(wave) // TRUTH_FRAME
     level = 10 * np.log10(np.maximum((wave[: n * TRUTH_FRAME].reshape(n, -1) ** 2).mean(axis=1), 1e-12))
     loud = np.flatnonzero(level > np.percentile(level, 95) - 35)
@@ -85,8 +85,9 @@ def speech(wave: np.ndarray) -> np.ndarray:
 def live_label(
     recognizer: StreamingRecognizer, prepared: Prepared, part: str, smoothing: SmoothingConfig
 ) -> dict[str, float]:
-    """Someone speaks without a pause and changes emotion after every fourth clip or so: changes of the shown label per
-    minute, and its share right. The bundle was trained on these speakers: the two only compare settings."""
+    """Changes of the shown label per minute, and the share of time it is right, if someone speaks without a pause and
+    changes emotion after about every fourth clip. The bundle was trained on these speakers, so the two figures only
+    compare settings."""
     loop = UtteranceRecognizer(recognizer, AlwaysOpen(), UtteranceSettings(smoothing=smoothing))
     rng = np.random.default_rng(0)
     changes, right = 0, []

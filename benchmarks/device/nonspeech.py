@@ -1,7 +1,8 @@
 """Sounds without a voice, as they occur at home: noise, hum, fans, music, knocks, and recordings.
 
 A session is five minutes of one sound in a quiet room, in stretches with pauses between. The seed decides
-all; recordings are divided between the two splits by the hash of their file name, longer ones in the middle.
+everything. The hash of the file name decides the split of a recording; longer recordings are cut in the middle, one
+half for each split.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ ROOM_DBFS = -70.0
 LEVELS = (-60.0, -50.0, -40.0, -30.0, -22.0, -15.0)
 """dBFS of a stretch, in turn from session to session; of a recording its loudest second"""
 Maker = Callable[[np.random.Generator, int], np.ndarray]
-"""Chance, n -> `(n,)` samples at any level"""
+"""Generator, n -> `(n,)` samples at any level"""
 
 
 def coloured(exponent: float) -> Maker:
@@ -58,7 +59,7 @@ def fan(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def notes(rng: np.random.Generator, n: int, voices: int, vibrato: float, seconds: tuple[float, float]) -> np.ndarray:
-    """Notes of six harmonics, `voices` at a time, attack 30 ms, dying away slowly; `vibrato` in semitones at 5.5 Hz."""
+    """Notes of six harmonics, `voices` at a time, attack 30 ms, slow decay; `vibrato` in semitones at 5.5 Hz."""
     out = np.zeros(n)
     at = 0
     while at < n:
@@ -82,7 +83,7 @@ def melody(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def drums(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Bass drum and snare in turn, hi-hat between, at 80 to 140 beats a minute."""
+    """Bass drum and snare alternate, hi-hat between, at 80 to 140 beats a minute."""
     beat = round(30 / rng.uniform(80, 140) * RATE)
     strike = np.arange(min(n, round(0.3 * RATE))) / RATE
     bass = np.sin(2 * np.pi * 55 * strike) * np.exp(-strike / 0.08)
@@ -140,7 +141,7 @@ RECORDED = {
     "exercise bike": "speech_commands/exercise_bike.flac",
 }
 SINGLE = ("dog", "rooster")
-"""Come one recording at a time; the others go on, recording after recording"""
+"""One recording per stretch; the others play recording after recording"""
 SOUNDS = (*MADE, *RECORDED)
 
 
@@ -163,13 +164,13 @@ def recordings(sound: str, split: str) -> list[np.ndarray]:
 
 
 def loudest_second(wave: np.ndarray) -> float:
-    """Its root mean square."""
+    """Root mean square of the loudest second."""
     seconds = wave[: len(wave) // RATE * RATE].reshape(-1, RATE)
     return max(float(np.sqrt(np.mean(np.square(seconds), axis=1)).max()), 1e-6)
 
 
 def recorded(waves: list[np.ndarray]) -> Maker:
-    """The recordings in random order, as many as there is room for."""
+    """The recordings in random order, as many as fit."""
 
     def make(rng: np.random.Generator, n: int) -> np.ndarray:
         parts: list[np.ndarray] = []

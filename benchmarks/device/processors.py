@@ -1,11 +1,11 @@
-"""Is the answer the same on every processor? Streams the clip that ships through the whole loop on emulated processors.
+"""Compare the answers of emulated processors: stream the clip that ships through the whole loop on each.
 
     python -m benchmarks.device.processors [--arm64 FOLDER]
 
 Every bundle that ships, under every runtime, on: this machine; x86 processors with AVX2 and no VNNI (valgrind, and
 QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made
 by benchmarks/device/arm64_system.sh). Each process opens the bundle, which replays its golden values, and streams the
-clip. Times measured there mean nothing. Writes a row per processor, bundle and runtime to
+clip. Emulated times are meaningless. Writes a row per processor, bundle and runtime to
 benchmarks/results/processors.json. Exit code 1 if a result has another emotion or state, or if a probability differs by
 more than LIMIT.
 """
@@ -34,17 +34,17 @@ TIMEOUT_SECONDS = 1800
 
 @dataclass(frozen=True)
 class Processor:
-    """A processor that programs can be run on here."""
+    """A processor that can run programs here, in emulation or directly."""
 
     name: str
     int8_path: str
-    """Instructions that add its 8-bit products"""
+    """Instructions with which it adds 8-bit products"""
     command: dict[str, tuple[str, ...]]
-    """Runtime -> what a Python with that runtime is started with"""
+    """Runtime -> command that starts a Python with that runtime"""
 
 
 def emulated(arm64: Path | None) -> Iterator[Processor]:
-    """The processors that are not this machine's and can be shown here; `arm64` is a folder of arm64_system.sh."""
+    """The processors that can be emulated here; `arm64` is a folder of arm64_system.sh."""
     here = {name: (sys.executable,) for name in REGISTRY if installed(name)}
     shown = [
         ("AVX2 (valgrind)", "AVX2 without VNNI", ("valgrind", "--tool=none", "-q")),
@@ -63,7 +63,7 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
 
 
 def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
-    """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit where it refuses."""
+    """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit if it fails."""
     arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json", "--decisions"]
     arguments += ["--vad", "energy"]  # the other VAD is an extra, with a network of its own
     done = subprocess.run(
@@ -81,7 +81,7 @@ def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
 
 
 def differences(ours: list[dict], theirs: list[dict]) -> dict:
-    """Largest difference of a probability and shares of results that differ in what they say.
+    """Largest difference of a probability, and share of results with another emotion.
 
     >>> say = {"type": "hop", "seconds": 1, "state": "deciding", "emotion": "sad", "probs": {"sad": 0.6, "happy": 0.4}}
     >>> other = say | {"emotion": "happy", "probs": {"sad": 0.5, "happy": 0.5}}
@@ -100,12 +100,12 @@ def differences(ours: list[dict], theirs: list[dict]) -> dict:
 
 
 def without_answer(event: dict) -> tuple:
-    """What an event is of, whatever is answered."""
+    """The identity of an event, without its answer."""
     return (*(event.get(key) for key in ("type", "seconds", "state", "start_seconds", "verdict")), "probs" in event)
 
 
 def identities() -> dict[str, str]:
-    """Bundle that ships -> SHA-256 over its files: a transcript names those it is of."""
+    """Bundle that ships -> SHA-256 over its files, by which a transcript names its bundle."""
     return {name: Bundle.open(PRETRAINED.parent / name).manifest.identity for name in BUNDLES}
 
 

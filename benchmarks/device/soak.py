@@ -1,10 +1,10 @@
-"""A day of audio at full speed: does memory grow, is a decision lost, does time drift?
+"""A day of audio at full speed: checks that memory does not grow, no decision is lost and time does not drift.
 
     python -m benchmarks.device.soak [BUNDLE] [--hours 24] [--what loop]
 
-Pushes speech and quiet in turn, 0.1 s at a time, as a microphone would. `stream`: the exact stream alone, without a
-VAD; the time of every result is compared with its position. `loop`: the whole recognition loop; the audio repeats
-itself, so every round of events must equal the one before, later by the length of a round. Writes
+Pushes speech and silence in turn, in blocks of 0.1 s like a microphone. `stream`: the exact stream alone, without a
+VAD; the time of every result is compared with its position. `loop`: the whole recognition loop; the audio repeats,
+so the events of every round must equal those of the one before, later by the length of a round. Writes
 benchmarks/results/soak.json; exit code 1 if anything is missing, time drifts or memory grows.
 """
 
@@ -33,11 +33,11 @@ from edge.stream.results import Segment, StreamResult
 
 OUT = Path("benchmarks/results/soak.json")
 GROWTH_MB = 1.0
-"""Resident memory that may come between the first hour and the last"""
+"""Allowed growth of resident memory between the first hour and the last"""
 
 
 def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> dict:
-    """Push `hours` of `audio`, round and round, and say what was seen."""
+    """Push `hours` of `audio`, repeated, and return the figures."""
     g, chunk = recognizer.geometry, round(CHUNK_SECONDS * RATE)
     n_chunks = max(1, round(hours * 3600 / CHUNK_SECONDS))
     early = min(n_chunks // 4, round(3600 / CHUNK_SECONDS))
@@ -49,7 +49,7 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
         if number == early:
             early_mb = rss_mb("VmRSS")
         if number and number % round(3600 / CHUNK_SECONDS) == 0:
-            by_hour.append(round(rss_mb("VmRSS"), 2))  # steps that end are an allocator's, a slope is a leak
+            by_hour.append(round(rss_mb("VmRSS"), 2))  # an allocator grows in steps and stops; a leak grows steadily
         last = number == n_chunks
         for result in recognizer.flush() if last else recognizer.push(samples):
             misplaced += result.seconds != (first + intervals * g.interval_samples) / RATE
@@ -78,7 +78,7 @@ def soak(recognizer: StreamingRecognizer, audio: np.ndarray, hours: float) -> di
 
 
 class Repeats:
-    """A sink that holds every round of events against the second: the first has a silence before it that is unlike."""
+    """A sink that compares every round of events with the second; the silence before the first is another."""
 
     def __init__(self, round_seconds: float) -> None:
         self._seconds = round_seconds
@@ -124,11 +124,11 @@ class Repeats:
 
 
 def soak_loop(recognizer: UtteranceRecognizer, audio: np.ndarray, hours: float) -> dict:
-    """Listen to `hours` of `audio`, round and round, through the whole loop, and say what was seen."""
+    """Process `hours` of `audio`, repeated, with the whole loop, and return the figures."""
     chunk = round(CHUNK_SECONDS * RATE)
     audio = audio[: len(audio) // chunk * chunk]
     per_hour, per_round = round(3600 / CHUNK_SECONDS), len(audio) // chunk
-    n_chunks = max(1, round(hours * per_hour / per_round)) * per_round  # whole rounds: a cut one ends otherwise
+    n_chunks = max(1, round(hours * per_hour / per_round)) * per_round  # whole rounds: a cut one ends with other events
     sink = Repeats(len(audio) / RATE)
     early, by_hour = [], []
     start = time.perf_counter()
@@ -161,7 +161,7 @@ def soak_loop(recognizer: UtteranceRecognizer, audio: np.ndarray, hours: float) 
 
 
 def loop_problems(row: dict) -> list[str]:
-    """What is wrong with a soak of the loop, in words; none if it passes."""
+    """The failures of a soak of the loop, in words; none if it passes."""
     checks = {
         f"only {row['rounds']} rounds: too short to compare": row["rounds"] >= 3,
         f"{row['missing']} events of later rounds are missing": row["missing"] == 0,
@@ -175,7 +175,7 @@ def loop_problems(row: dict) -> list[str]:
 
 
 def problems(row: dict, window_intervals: int, interval_seconds: float) -> list[str]:
-    """What is wrong with a soak's row, in words; none if it passes."""
+    """The failures of a soak's row, in words; none if it passes."""
     checks = {
         f"{row['intervals']} intervals where {row['intervals_expected']} were due": row["intervals"]
         == row["intervals_expected"],

@@ -1,4 +1,4 @@
-"""Real utterances at their natural level, clean or in noise, one to a session: what a VAD must not miss."""
+"""Real utterances at their natural level, clean or in noise, one per session, which a VAD must detect."""
 
 import os
 import re
@@ -14,15 +14,15 @@ from benchmarks.device.nonspeech import RATE, half
 from crnn.data.audio import AUDIO_SUFFIXES, read_audio
 
 SPEAKERS = {"ravdess": r"-(\d\d)$", "emodb": r"^(\d\d)", "crema_d": r"^(\d{4})_", "emovo": r"-(..)-"}
-"""Corpus -> who speaks, in a file name"""
+"""Corpus -> pattern of the speaker in a file name"""
 CORPORA = tuple(SPEAKERS)
 SILENT = "1076_MTI_SAD_XX"
 """A recording of CREMA-D without any sound"""
 SNRS = (None, 20.0, 10.0)
-"""dB, of speech to noise; None: a room at ROOM_DBFS"""
+"""dB; None: a quiet room at ROOM_DBFS"""
 ROOM_DBFS = -75.0
 NOISES = ("white noise", "pink noise", "fan", "rain", "sea", "helicopter", "fire", "dishes")
-"""Those that go on; in turn from session to session"""
+"""Continuous noises, in turn from session to session"""
 TAIL_SECONDS = 2.0
 
 
@@ -33,12 +33,12 @@ class Spoken:
     audio: np.ndarray
     """`(time,)` float32 in [-1, 1]"""
     start_seconds: float
-    """Where the clip begins, s; 0 in every third session, else after 1 to 8 s of noise"""
+    """s, start of the clip; 0 in every third session, else after 1 to 8 s of noise"""
     end_seconds: float
 
 
 def speaker(corpus: str, path: Path) -> str | None:
-    """Who speaks in a recording; None where its name is not of the corpus."""
+    """The speaker of a recording; None if its name is not of the corpus."""
     found = re.search(SPEAKERS[corpus], path.stem)
     return found[1] if found else None
 

@@ -1,4 +1,4 @@
-"""Where the time of one interval goes: features, encoder, head, everything else; streamed and recomputed.
+"""Time of the parts of one interval: features, encoder, head, everything else; streamed and recomputed.
 
     python -m benchmarks.device.stages [BUNDLE] [--rounds N]
 
@@ -65,7 +65,7 @@ def stages(recognizer: StreamingRecognizer, rounds: int) -> dict[str, float]:
 
 
 def window_stages(bundle: Bundle, scratch: Path, rounds: int) -> dict[str, float]:
-    """Median seconds of the same parts where every window is recomputed, with the files of the streaming benchmark."""
+    """Median seconds of the same parts if every window is recomputed, with the files of the streaming benchmark."""
     whole_window_encoder(bundle, scratch / "encoder.onnx")
     system = OursRecompute(bundle.path, "onnx", scratch)
     parts = timed_parts(system)

@@ -1,10 +1,10 @@
-"""What listening costs on one thread: ours, ours without the stream, and others' systems on the same audio, in one run.
+"""Cost on one thread: this project with and without the stream, and other systems on the same audio, in one run.
 
     python -m benchmarks.device.streaming [BUNDLE] [--json]
 
-Systems take turns, each time in a process of its own, so that a busy machine is busy for all; every figure is the
-median over the rounds. Cost (rtf, CPU-seconds per hour) is CPU time, latency is wall-clock time. A system whose package
-is not installed is reported as skipped. Writes benchmarks/results/streaming.json.
+Systems take turns, each time in a new process, so that other load on the machine affects all of them. Every figure is
+the median over the rounds. Cost (rtf, CPU-seconds per hour) is CPU time, latency is wall-clock time. A system whose
+package is not installed is reported as skipped. Writes benchmarks/results/streaming.json.
 """
 
 import argparse
@@ -41,10 +41,10 @@ RUNS = (
 )
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TOLERANCE = 1e-3
-"""Between the logits of stream and whole windows. (The tests' 1e-5 holds where both meet the same blocks; here an int8
-head may round otherwise after another order of float additions.)"""
+"""Largest difference between the logits of stream and whole windows. The tests' 1e-5 holds if both process the same
+blocks; here the order of float additions differs, and an int8 head may round differently."""
 QUIET_ROOM = 10 ** (-70 / 20)
-"""Root mean square of what stands for silence: nobody's microphone gives zeros"""
+"""Root mean square of the silence; a microphone never gives zeros"""
 
 
 def whole_window_encoder(bundle: Bundle, path: Path) -> None:
@@ -59,7 +59,7 @@ def whole_window_encoder(bundle: Bundle, path: Path) -> None:
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = g.window_steps
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Slice" and node.input[0] == "log_mel":  # the inputs' slices end at a frame of the block
+        if node.op_type == "Slice" and node.input[0] == "log_mel":  # of the input channels, to a frame of the block
             end = to_array(constants[node.input[2]])
             if 0 < end[0] <= g.block_frames:
                 constants[node.input[2]].CopyFrom(from_array(end + frames - g.block_frames, node.input[2]))
@@ -72,7 +72,7 @@ def whole_window_encoder(bundle: Bundle, path: Path) -> None:
 
 
 def largest_difference(bundle: Bundle, scratch: Path, speech: np.ndarray) -> float:
-    """Between the stream's logits and those of whole windows, over `speech`."""
+    """Largest difference between the stream's logits and those of whole windows, over `speech`."""
     recognizer = bundle.recognizer("onnx")
     g, windows = recognizer.geometry, OursRecompute(bundle.path, "onnx", scratch)
     padded = pad_clip(speech, g)
@@ -83,7 +83,7 @@ def largest_difference(bundle: Bundle, scratch: Path, speech: np.ndarray) -> flo
 
 
 def measure(system: str, runtime: str, bundle: Path, scratch: Path, seconds: float, budget: float) -> dict:
-    """One turn of one system, in a process of its own."""
+    """One turn of one system, in a new process."""
     command = [sys.executable, "-m", "benchmarks.device.stream_systems", system, runtime, bundle, scratch]
     options = ["--seconds", seconds, "--budget", budget, "--started", time.monotonic()]
     done = subprocess.run(

@@ -1,14 +1,14 @@
-"""Every scheme under every runtime: bytes, speed, memory, and what is lost, of runs that are trained already.
+"""Every scheme under every runtime: bytes, speed, memory and loss of accuracy, of trained runs.
 
     SER_DATA=FOLDER PYTHON -m benchmarks.export.compression RUN [--pruned BUNDLE ...]
 
-PYTHON: of an environment with the tflite extra, for both runtimes. Nothing is trained or pruned: a pruned model is read
-out of a float32 bundle that was made of the run before, by `quantize.py RUN --prune SHARE --scheme float32 --formats
-onnx`. Each row is a bundle for one runtime alone: `bytes` counts all its files. Flips and differences are from the same
-model in torch, what is lost is from the unpruned one. `dev_*`, flips and differences are of the development speakers,
-by which schemes and shares are chosen; `uar` and `uar_drop` are of the fold's test speakers, read once, for the rows
-reported. Speeds are medians of interleaved rounds on this machine, also given as ratios to the float32 ONNX files of
-the unpruned model. Writes benchmarks/results/compression.json and docs/images/compression.svg.
+PYTHON: of an environment with the tflite extra, for both runtimes. Nothing is trained or pruned: a pruned model comes
+from a float32 bundle that `quantize.py RUN --prune SHARE --scheme float32 --formats onnx` made of the run before. Each
+row is a bundle for one runtime; `bytes` counts all its files. Flips and differences are relative to the same model in
+torch, losses to the unpruned one. `dev_*`, flips and differences are of the development speakers, on whom schemes and
+shares are chosen; `uar` and `uar_drop` are of the fold's test speakers, read once, for the reported rows. Speeds are
+medians of interleaved rounds on this machine, also given as ratios to the float32 ONNX files of the unpruned model.
+Writes benchmarks/results/compression.json and docs/images/compression.svg.
 """
 
 import argparse
@@ -52,7 +52,7 @@ PLOT = Path("docs/images/compression.svg")
 ROUNDS = 15
 TICKS = (60, 100, 150, 200, 300, 500, 1000)
 PUBLISHED = {"Light-SERNet, float16": 880_000, "kws_streaming CRNN, int8": 472_000, "Wav2Small, int8": 120_000}
-"""Bytes of model files as their authors give them; their accuracies are of other tasks and protocols"""
+"""Bytes of model files as their authors state them; their accuracies are of other tasks and protocols"""
 MEMORY = """
 import sys
 from pathlib import Path
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
-    """The rows of one run, those of the unpruned model first, and of it float32 ONNX first."""
+    """The rows of one run; the unpruned model comes first, with float32 ONNX as its first row."""
     trained = load_trained(RunFolder(run))
     config = trained.config
     prepared = preparation.prepare(config, trained.data)
@@ -145,7 +145,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
 
 
 def restored(path: Path, trained: Trained) -> tuple[float, CRNN, RunConfig]:
-    """Share, model and configuration of a pruned float32 bundle of the run. Raises InputError if it is another's."""
+    """Share, model and configuration of a pruned float32 bundle of the run. Raises InputError for another run."""
     start, origin = start_of_bundle(path, str(path)), bundle.Bundle.open(path).manifest.provenance
     for key in ("protocol", "fold", "split_hash", "seed"):
         require(origin[key] == trained.metrics[key], f"{path}: its {key} is {origin[key]}, the run's is another")
@@ -163,7 +163,7 @@ def seal(
     files: tuple[Path, Path, Path],
     float32: StreamingRecognizer,
 ) -> dict[str, int]:
-    """Make a bundle of encoder, head and the spread of speakers; returns its sizes."""
+    """Make a bundle of encoder, head and speaker statistics; returns its sizes."""
     encoder, head, _ = files
     folder.mkdir()
     for path in files:
@@ -177,13 +177,13 @@ def seal(
 
 
 def drop_interval(ours: dict, theirs: dict) -> list[float] | None:
-    """95 % interval of the UAR lost, over speakers, each drawn in both."""
+    """95 % interval of the lost UAR over speakers; both models get the same drawn speakers."""
     both = [[ours["confusion_by_speaker"][s], theirs["confusion_by_speaker"][s]] for s in ours["confusion_by_speaker"]]
     return speaker_interval(np.array(both), lambda pair: uar(pair[0]) - uar(pair[1]))
 
 
 def speeds(recognizers: list) -> list[dict]:
-    """Median cost of each, in rounds that take them in turn: what else runs here then slows all of them alike."""
+    """Median cost of each. Every round measures all, so that other load affects all of them equally."""
     rounds = [[verify.cost(recognizer, repeats=1) for recognizer in recognizers] for _ in range(ROUNDS)]
     rate, interval = recognizers[0].features.sample_rate, recognizers[0].geometry.interval_samples
     made = []
@@ -202,7 +202,7 @@ def speeds(recognizers: list) -> list[dict]:
 
 
 def memory(folder: Path) -> float:
-    """Most resident memory of a process that opens the bundle and processes 10 s, MB."""
+    """Peak resident memory of a process that opens the bundle and processes 10 s, MB."""
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, "-c", MEMORY, str(folder)]
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -210,7 +210,7 @@ def memory(folder: Path) -> float:
 
 
 def draw(rows: list[dict]) -> None:
-    """Bytes against UAR, and against time; pruned models are hollow."""
+    """Bytes against UAR, and against time; pruned models have hollow markers."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -2,10 +2,10 @@
 
     SER_DATA=FOLDER python -m benchmarks.export.ship --quantize-python PYTHON
 
-Protocol all-corpora: RAVDESS, EmoDB and CREMA-D on the six emotions they share; a tenth of the speakers of each chooses
-the epoch, the temperature and the threshold and passes the export, all others train. `--quantize-python` names the
-Python of an environment with the tflite extra (both runtimes then ship). Also writes the clip that `make demo` plays.
-The model card is made afterwards by benchmarks.tables.
+Protocol all-corpora: RAVDESS, EmoDB and CREMA-D on the six emotions they share. A tenth of the speakers of each is used
+to choose the epoch, the temperature and the threshold and to verify the export; all others are training speakers.
+`--quantize-python` names the Python of an environment with the tflite extra (both runtimes then ship). Also writes the
+clip that `make demo` plays. The model card is made afterwards by benchmarks.tables.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The layers of a bundle, as torch modules with random weights: what they cost does not depend on the weights."""
+"""The layers of a bundle, as torch modules with random weights, on which the cost does not depend."""
 
 import torch
 
@@ -13,7 +13,7 @@ from edge.bundle import Manifest
 def same_layers(manifest: Manifest) -> CRNN:
     """A model of the bundle's shape.
 
-    Raises InputError if its parameters or its multiply-accumulates are not those that the bundle states of itself.
+    Raises InputError if its parameters or its multiply-accumulates differ from those that the bundle states.
     """
     stated = with_new_keys(manifest.provenance)
     torch.manual_seed(0)

@@ -3,8 +3,8 @@
     python -m benchmarks.fuzz                       10,000 inputs, about an hour on one core
     python -m benchmarks.fuzz --inputs 500 --out /tmp/fuzz.json --readers onnx golden
 
-An input is answered (accepted), or refused in one line that can be printed (InputError). Everything else is a fault: a
-traceback, a crash, minutes of silence. Interrupted, it goes on where it was. Writes a row per reader to
+An input is accepted, or refused in one printable line (InputError). Everything else is a fault: a traceback, a crash,
+minutes without an answer. An interrupted run continues. Writes a row per reader to
 benchmarks/results/fuzz.json; exit code 1 if there is a fault.
 """
 
@@ -35,14 +35,14 @@ OUTCOMES = ("refused", "accepted", "tracebacks", "crashes", "hangs")
 
 
 def one(reader: Reader, given_input: object) -> str:
-    """What becomes of one input: "refused", "accepted", or the fault's name and place."""
+    """Outcome of one input: "refused", "accepted", or the name and place of the fault."""
     with tempfile.TemporaryDirectory(prefix="fuzz.") as folder:
         try:
             reader.read(Path(folder), given_input)
         except InputError as error:
             line = str(error)
             return "refused" if line and line.isprintable() else f"InputError that is no line: {line!r}"
-        except Exception as error:  # noqa: BLE001 - the very thing that is looked for
+        except Exception as error:  # noqa: BLE001 - any exception is a fault to report
             trace, places = error.__traceback__, []
             while trace is not None:
                 places.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
@@ -52,7 +52,7 @@ def one(reader: Reader, given_input: object) -> str:
 
 
 def batch(name: str, number: int, count: int, skip: int, progress: Path) -> None:
-    """In a child: `count` inputs of the batch, without the first `skip`; a line for each begun and each ended."""
+    """In a child: `count` inputs of the batch, without the first `skip`; a line at the start and the end of each."""
     reader, done = readers()[name], 0
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with progress.open("a", buffering=1) as out:
@@ -79,12 +79,12 @@ def batch(name: str, number: int, count: int, skip: int, progress: Path) -> None
 
 
 def run_batch(name: str, number: int, count: int, progress: Path) -> None:
-    """Start children until every input of the batch has been met; a fault of the process counts and is passed over."""
+    """Start children until every input of the batch has an outcome. After a crash the next child skips that input."""
     while True:
         begun = _lines(progress)
         if any(place == 0 for place, _ in begun):
             return
-        if begun and begun[-1][1] is None:  # interrupted: it is met again, or killed its process
+        if begun and begun[-1][1] is None:  # the process ended during this input
             progress.open("a").write(f"{begun[-1][0]} {json.dumps('crash: the process ended')}\n")
             continue
         skip = begun[-1][0] if begun else 0
@@ -97,7 +97,7 @@ def run_batch(name: str, number: int, count: int, progress: Path) -> None:
         except KeyboardInterrupt:
             os.killpg(child.pid, signal.SIGKILL)
             lines = _lines(progress)
-            if lines and lines[-1][1] is None:  # our doing and not the input's
+            if lines and lines[-1][1] is None:  # we ended it, not the input
                 progress.write_text("".join(progress.read_text().splitlines(keepends=True)[:-1]))
             raise
 
@@ -125,7 +125,7 @@ def _watch(child: subprocess.Popen, progress: Path) -> None:
 
 
 def _lines(progress: Path) -> list[tuple[int, object]]:
-    """Number and outcome of every input, None where it has only begun; number 0: the peak memory, MiB, at the end."""
+    """Number and outcome of every input, None if it has only begun; number 0: the peak memory, MiB, at the end."""
     found: dict[int, object] = {}
     for line in progress.read_text().splitlines() if progress.exists() else []:
         number, _, outcome = line.partition(" ")
@@ -151,7 +151,7 @@ def summary(lines: list[tuple[int, object]]) -> dict:
 
 
 def shares(total: int, chosen: dict[str, Reader]) -> dict[str, int]:
-    """Inputs of each reader: as many again for a cheap one as for a dear one is dear, in the square root."""
+    """Inputs of each reader, in proportion to 1 / sqrt(cost)."""
     weights = {name: reader.cost**-0.5 for name, reader in chosen.items()}
     return {name: round(total * weight / sum(weights.values())) for name, weight in weights.items()}
 

@@ -1,6 +1,6 @@
-"""Hostile files, made by structure: sound ones with one or a few places changed to what nobody would write.
+"""Hostile files: valid ones with one or a few places changed to unusual values.
 
-Hypothesis strategies of bytes; `benchmarks.fuzz.readers` says which reader gets which.
+Hypothesis strategies of bytes; `benchmarks.fuzz.readers` assigns them to readers.
 """
 
 import io
@@ -25,12 +25,12 @@ TRAPS = [
     "optim: {learning_rate: .nan}\n", "a: !!binary x\n", "%TAG ! x\n", "seed: 1:60:99\n", "b: !!set {a}\n",
     "seed: 2020-13-45\n",
 ]  # fmt: skip
-"""What YAML can do besides naming values"""
+"""YAML syntax other than plain values"""
 
 
 @st.composite
 def json_like(draw, values: object) -> bytes:
-    """JSON of `values` with some places changed; then, now and then, its text as well."""
+    """JSON of `values` with some places changed; sometimes its text as well."""
     values = json.loads(json.dumps(values))
     for _ in range(draw(st.integers(0, 3))):
         values = _changed(draw, values)
@@ -81,13 +81,13 @@ def _changed(draw, values: object) -> object:
 
 @st.composite
 def yaml_like(draw, values: object) -> bytes:
-    """YAML of `values` with some places changed, pieces of the language's own traps put in, or damaged."""
+    """YAML of `values` with some places changed, special YAML syntax inserted, or bytes damaged."""
     import yaml
 
     values = json.loads(json.dumps(values))
     for _ in range(draw(st.integers(0, 2))):
         values = _changed(draw, values)
-    # Half of a surrogate pair has no place in YAML: PyYAML refuses to write it.
+    # PyYAML refuses to write half of a surrogate pair.
     text = yaml.safe_dump(json.loads(json.dumps(values).replace("\\ud", "\\u0d")))
     kind = draw(st.integers(0, 5))
     if kind == 0:
@@ -169,7 +169,7 @@ def npz_like(draw, arrays: dict[str, np.ndarray]) -> bytes:
 
 @st.composite
 def lying_header(draw, data: bytes) -> bytes:
-    """An .npy file whose header promises something else."""
+    """An .npy file whose header does not match its data."""
     shape = draw(
         st.sampled_from(["(10**12,)", "(1000000000000,)", "(-1,)", "(2, 2)", "()", "(True,)", "(1.5,)", "[3]"])
     )

@@ -1,1 +1,1 @@
-"""What the instruments share: training runs, corpora, result files, pooling, plots."""
+"""Shared parts of the benchmarks: training runs, corpora, result files, pooling, plots."""

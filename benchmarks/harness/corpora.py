@@ -1,4 +1,4 @@
-"""Where the benchmarks find the recordings, and what their figures call them."""
+"""Folders of the recordings, and the names of the corpora in result files."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ RECONSTRUCTED = "crema_d_reconstructed"
 
 
 def folders(protocol: str, fold: int) -> dict[str, str]:
-    """Corpus -> folder below $SER_DATA. CREMA-D's reconstruction stands in where the real corpus is not there."""
+    """Corpus -> folder below $SER_DATA. CREMA-D's reconstruction replaces the real corpus if that is missing."""
     return {corpus: str(_folder(corpus)) for corpus in corpora_of(protocol, fold)}
 
 
@@ -29,7 +29,7 @@ def sexes(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def title(folder: str | Path) -> str:
-    """How a figure names its corpus: nothing measured on the reconstruction may pass as measured on CREMA-D."""
+    """Name of a corpus in result files. Figures of the reconstruction must not look like figures of CREMA-D."""
     name = Path(folder).name
     return "CREMA-D (reconstructed)" if name == RECONSTRUCTED else name
 

@@ -1,7 +1,7 @@
-"""Training runs by the dozen: each is `train.py` as a user would start it, on one thread, several side by side.
+"""Many training runs: each is `train.py` as a user would start it, on one thread, several at a time.
 
 One thread each and two at a time make about a third more clips per second on two cores than one run on both. A finished
-run is used as it is; an interrupted one goes on where it stopped.
+run is used as it is; an interrupted one continues.
 """
 
 import json
@@ -58,7 +58,7 @@ class Job:
 
 
 def run_all(jobs: Iterable[Job], processes: int) -> Iterator[Job]:
-    """Run every job that is not finished, those they start from first; yields each as it is finished."""
+    """Run every job that is not finished, those they start from first; yields each when it is finished."""
     jobs = list(dict.fromkeys(jobs))
     first = list(dict.fromkeys(job.after for job in jobs if job.after is not None))
     if first:

@@ -1,4 +1,4 @@
-"""Figures over all folds of a protocol: one confusion matrix per test speaker is all they need."""
+"""Figures over all folds of a protocol, from one confusion matrix per test speaker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -43,7 +43,7 @@ def pooled(confusions: Iterable[Mapping[str, list]], sexes: Mapping[str, str | N
 
 
 def over_seeds(seeds: Mapping[int, Sequence[Mapping[str, list]]], sexes: Mapping[str, str | None]) -> dict:
-    """`pooled` of seed -> confusions per fold; and what the seeds, each pooled over its folds, differ by."""
+    """`pooled` of seed -> confusions per fold; and the spread of the seeds, each pooled over its folds."""
     uars = [pooled(folds)["uar"] for folds in seeds.values()]
     return {
         "seeds": sorted(seeds),

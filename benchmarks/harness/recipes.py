@@ -1,4 +1,4 @@
-"""The two recipes that the instruments measure: for unseen corpora, which ships, and tuned within a corpus."""
+"""The two recipes that the benchmarks measure: one for unseen corpora, which ships, and one tuned within a corpus."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_fac
 SHIPS = "narrow-96-denoised"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
 TUNED = "narrow-96"
-"""The same network on recordings as they are, tuned within a corpus"""
+"""The same network on recordings without denoising, tuned within a corpus"""
 RECIPE = ("--config", "configs/recipe.yaml")
 AS_RECORDED = (
     *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
@@ -46,7 +46,7 @@ def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Ite
 def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     """The run of a recipe on one fold; within a corpus it continues from the cross run that left the corpus out.
 
-    Training leaves the test speakers unread: the instruments read them, once the recipe is final.
+    Training leaves the test speakers unread: the benchmarks read them after the recipe is final.
     """
     facts = protocol_facts(protocol)
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))

@@ -1,8 +1,8 @@
-"""Result files, `benchmarks/results/NAME.json`: `{"rows": [...]}`, written by the instruments and never by hand.
+"""Result files, `benchmarks/results/NAME.json`: `{"rows": [...]}`, written by the benchmarks, never by hand.
 
-Every row states the command, commit, machine and date of its measurement. In rows from before each row did so, these
-are null where nobody knows them; `recorded` then states the commit and the day that added the row to the repository,
-and the command and machine that the file as a whole stated at that commit (those of the row written last).
+Every row states the command, commit, machine and date of its measurement. In older rows these are null if unknown;
+`recorded` then states the commit and the day that added the row to the repository, and the command and machine that the
+whole file stated at that commit (those of the row written last).
 """
 
 import json
@@ -20,7 +20,7 @@ RESULTS = Path("benchmarks/results")
 
 
 def rows(name: str, **wanted) -> list[dict]:
-    """The rows of a result file whose values are as wanted; none where nothing has been measured."""
+    """The rows of a result file with these values; none if nothing has been measured."""
     return rows_of(RESULTS / f"{name}.json", **wanted)
 
 
@@ -32,7 +32,7 @@ def rows_of(path: Path, **wanted) -> list[dict]:
 
 
 def one(name: str, **wanted) -> dict:
-    """The first such row; an empty one where nothing has been measured."""
+    """The first such row; an empty one if nothing has been measured."""
     found = rows(name, **wanted)
     return found[0] if found else {}
 
@@ -48,7 +48,7 @@ def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:
     found = rows_of(path)
     same = [number for number, old in enumerate(found) if all(old.get(k) == row.get(k) for k in key)]
     if same:
-        found[same[0]] = row  # in its place, so that measuring again moves no line
+        found[same[0]] = row  # in its place, so that a new measurement moves no line
     else:
         found.append(row)
     write_text(path, json.dumps({"rows": found}, indent=1) + "\n")
@@ -72,7 +72,7 @@ def module(script: Path) -> str:
 
 
 def commit() -> str:
-    """Short hash of HEAD, with + where the working tree differs from it."""
+    """Short hash of HEAD, with + if the working tree differs from it."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     outside_results = ["--", ".", ":!benchmarks/results"]

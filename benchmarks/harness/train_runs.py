@@ -1,4 +1,4 @@
-"""Train the runs of a recipe, and nothing else: their test speakers stay unread until a benchmark asks for them.
+"""Train the runs of a recipe. Their test speakers stay unread until a benchmark reads them.
 
 SER_DATA=FOLDER python -m benchmarks.harness.train_runs --protocols cross-leave-one-out --seeds 0
 """
