@@ -1,4 +1,4 @@
-"""The simulation of corrections: that it learns as train.py does, and asks about the least certain first."""
+"""The simulation of corrections: it trains like train.py and corrects the least certain clips first."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The benchmark of false alarms: what counts as one, what counts as missed, and the sounds it plays."""
+"""The benchmark of false alarms: definitions of a false alarm and of a missed utterance, and the sounds."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from edge.stream.results import Segment, State, StreamResult, Verdict
 
 RATE = nonspeech.RATE
 HOUR = np.zeros(3600 * RATE // 4, np.float32)
-"""A quarter of one"""
+"""A quarter of an hour"""
 
 
 def segment(start: float, end: float, verdict: Verdict | None) -> Segment:
@@ -26,7 +26,7 @@ def test_a_false_emotion_is_a_segment_with_one():
     made = alarms([(HOUR, events), (HOUR, [segment(0, 1, None)])])
     assert (made["hours"], made["alarms"], made["alarms_per_hour"]) == (0.5, 2, 4.0)
     assert made["intervals_with_emotion"] == 1
-    assert made["segments"] == 1 + len(Verdict), "all but the line that nobody has spoken"
+    assert made["segments"] == 1 + len(Verdict), "all segments but those without a voice"
 
 
 def test_an_utterance_is_missed_unless_what_touches_it_is_answered():

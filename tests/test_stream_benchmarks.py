@@ -1,4 +1,4 @@
-"""The streaming benchmark measures what it says, names what it leaves out, and the soak test finds faults."""
+"""The streaming benchmark compares the systems and reports skipped ones; the soak test finds faults."""
 
 import json
 import sys
@@ -65,7 +65,7 @@ def test_other_layers_than_the_bundles_are_refused():
 
 
 class Faulty:
-    """A recognizer with a fault: of the results of every push, what `fault` leaves."""
+    """A recognizer with a fault: `fault` changes the results of every push."""
 
     def __init__(self, recognizer, fault) -> None:
         self.geometry, self.flush, self._push, self._fault = (
@@ -79,7 +79,7 @@ class Faulty:
         return self._fault(self._push(samples))
 
 
-def test_soak_passes_what_is_sound_and_names_a_lost_hop_a_late_one_and_growing_memory():
+def test_soak_passes_a_sound_stream_and_reports_lost_and_late_results_and_growing_memory():
     recognizer = Bundle.open(PRETRAINED).recognizer("onnx")
     g, audio = recognizer.geometry, (0.05 * np.random.default_rng(0).standard_normal(50_000)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""How train.py ends when something stops it: a signal, a full disk, a folder that is somebody else's."""
+"""train.py stopped by a signal, a full disk, or a folder of somebody else."""
 
 import json
 import os
@@ -39,13 +39,13 @@ def training(tmp_path: Path, *options: str, **environment: str) -> Iterator[subp
 
 
 def processes_of(session: int) -> list[int]:
-    """Living processes of a session, zombies left out."""
+    """Running processes of a session, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-            except OSError:  # gone in the meantime
+            except OSError:  # it has ended in the meantime
                 continue
             if int(its_session) == session and state != "Z":
                 found.append(int(entry.name))
@@ -108,7 +108,7 @@ def test_no_worker_outlives_training(number, many_voices, cache, tmp_path):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(voices, cache, tmp_path):
-    """$TMPDIR is another file system here, over which a file cannot be moved: it is copied."""
+    """$TMPDIR is another file system here, so a move becomes a copy."""
     other = tmp_path / "other"
     with mounted_disk(tmp_path / "disk", "8m") as disk, mounted_disk(other, "8m"):
         checkpoints = disk / "run" / "checkpoints"

@@ -40,7 +40,7 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapped(argv: list[str] | None = None) -> int:
-        if not _streams_ready():
+        if not _streams_open():
             return _refused("standard output is closed; leave it open, or send it to /dev/null")
         try:
             code = main(argv)
@@ -78,7 +78,7 @@ def _refused(problem: object) -> int:
     return 2
 
 
-def _streams_ready() -> bool:
+def _streams_open() -> bool:
     """Make the standard streams safe to write to; False if standard output is closed.
 
     The next file that is opened must not get the number of a closed stream, and a character that the terminal cannot

@@ -57,9 +57,9 @@ class Decisions:
         """Of a segment: `logits (decisions, n_classes)` -> calibrated `(n_classes,)`."""
         return probabilities(logits.mean(axis=0), self._decision.temperature)
 
-    def begin_of(self, first_hop_seconds: float) -> float:
-        """Start of the stream, s, whose first result came at `first_hop_seconds`."""
-        return max(0.0, first_hop_seconds - (self._g.first_samples - self._g.lead_samples) / self._rate)
+    def begin_of(self, first_result_seconds: float) -> float:
+        """Start of the stream, s, whose first result came at `first_result_seconds`."""
+        return max(0.0, first_result_seconds - (self._g.first_samples - self._g.lead_samples) / self._rate)
 
     def place(self, begun: float, interval: int) -> tuple[float, float]:
         """Start and end, s, of the audio under the steps of `interval`: the middle of each step's receptive field.

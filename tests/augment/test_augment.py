@@ -1,4 +1,4 @@
-"""Augmentation: what it does to the signal, that it repeats from its seed, and that it leaves no trace elsewhere."""
+"""Augmentation: effect on the signal, reproducibility from the seed, no effect on global state."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""Level, noise and long-term spectrum on features: what each changes, and nothing else."""
+"""Level, noise and long-term spectrum on features: each changes only what it should."""
 
 import numpy as np
 import pytest

@@ -215,7 +215,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_crema_d_tables_that_cannot_be_understood_are_one_line(tmp_path, case):
+def test_crema_d_tables_that_cannot_be_read_are_refused_in_one_line(tmp_path, case):
     name, data, message = case.split(" ")[0], *UNREADABLE[case]
     fill(tmp_path / "AudioWAV", "1001_IEO_ANG_HI.wav")
     (tmp_path / name).write_bytes(data)
@@ -254,7 +254,7 @@ def test_missing_and_empty_folders(tmp_path):
 
 @pytest.mark.parametrize("corpus", READERS)
 @given(stem=st.text(st.characters(codec="utf-8", exclude_characters="/\x00"), min_size=1, max_size=40))
-def test_any_file_name_is_understood_or_refused(corpus, stem):
+def test_any_file_name_is_parsed_or_refused(corpus, stem):
     parse = READERS[corpus](Path("/nonexistent"))
     try:
         utterance = parse(Path("/nonexistent") / f"{stem}.wav")

@@ -273,7 +273,7 @@ def _listed(root: Path, paths: dict) -> str:
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
-def test_any_text_as_a_list_is_understood_or_refused(text):
+def test_any_text_as_a_list_is_parsed_or_refused(text):
     with tempfile.TemporaryDirectory() as folder:
         touch(Path(folder), "a.wav")
         for name in ("my.csv", "metadata.csv", "metadata.jsonl"):

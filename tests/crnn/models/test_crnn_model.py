@@ -1,4 +1,4 @@
-"""The model: its budget, its receptive field, and that what it says of a clip is what the stream will say."""
+"""The model: budget, receptive field, and clip logits that equal the mean of the stream's."""
 
 import math
 
@@ -138,7 +138,7 @@ def test_a_change_of_level_leaves_relative_inputs_as_they_are(inputs, spectral_f
         assert not torch.allclose(level(log_mel), level(log_mel - 4.6), atol=1e-2)
 
 
-def test_nothing_far_below_the_floor_is_seen():
+def test_levels_far_below_the_spectral_floor_have_no_effect():
     floored, open_ended = InputChannels(ModelConfig(spectral_floor_db=-25)).eval(), InputChannels(ModelConfig()).eval()
     voice = torch.full((1, N_MELS, 80), -18.0)
     voice[:, ::4] = -4.0  # harmonics; between them a recording that is digitally clean
@@ -148,8 +148,8 @@ def test_nothing_far_below_the_floor_is_seen():
     assert torch.equal(floored(noisy, spectral_floor=False), open_ended(noisy)), "training sees the whole range"
 
 
-def test_a_steady_sound_does_not_change_while_its_floor_moves():
-    """The floor falls with the power of the last frames; `change` must not show it in a band that stays as it is."""
+def test_a_steady_sound_does_not_change_while_the_spectral_floor_falls():
+    """The spectral floor falls with the power of the last frames; `change` must not show it in a steady band."""
     log_mel = torch.full((1, N_MELS, 160), -9.0)
     log_mel[:, 0, :80] = 2.0
     inputs = InputChannels(ModelConfig(inputs=("change",), spectral_floor_db=-25)).eval()(log_mel)

@@ -1,4 +1,4 @@
-"""Corpora with different emotions in one training: an emotion that a corpus lacks is no wrong answer for its clips."""
+"""Corpora with different emotions in one training: an emotion that a corpus lacks does not count as a wrong answer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ def recordings_of(corpus: str) -> list[Utterance]:
 
 
 @pytest.mark.parametrize(("fold", "held_out"), [(0, "ravdess"), (1, "emodb"), (2, "crema_d")])
-def test_training_keeps_every_emotion_and_strangers_are_judged_on_the_shared_ones(fold, held_out):
+def test_training_uses_every_emotion_and_unseen_corpora_are_tested_on_the_shared_ones(fold, held_out):
     utterances = [u for corpus in EMOTIONS for u in recordings_of(corpus)]
     split = make_split("cross-all-labels", fold, utterances)
     assert {u.name for u in (*split.train, *split.dev)} == {u.name for u in utterances if u.corpus != held_out}
@@ -76,8 +76,8 @@ def test_the_loss_is_that_of_a_model_without_the_closed_classes(n_classes, gamma
     assert (logits.grad[:, ~mask] == 0).all()
 
 
-def test_a_class_of_one_corpus_is_weighed_within_it():
-    """90 clips of a corpus with two classes, 10 of one that has a third besides: it is as usual there as they are."""
+def test_a_class_of_one_corpus_is_weighted_within_it():
+    """90 clips of a corpus with two classes, 10 of one with a third class, as frequent there as the others."""
     targets = torch.zeros(102, 3)
     mask = torch.ones(102, 3, dtype=torch.bool)
     targets[:45, 0], targets[45:90, 1], mask[:90, 2] = 1, 1, False

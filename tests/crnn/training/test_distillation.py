@@ -1,4 +1,4 @@
-"""Teachers: what is minimized, that teachers are not trained, and that none was trained on who is tested."""
+"""Teachers: the loss, no training of the teachers, and no teacher trained on test speakers."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
 
 
 def answering(seed: int) -> CRNN:
-    """A model whose answers differ from its like's."""
+    """A model whose answers differ from those of similar models."""
     model = make(seed)
     with torch.no_grad():
         model.head.classifier.weight.normal_(0, 3)
@@ -59,8 +59,8 @@ def test_the_loss_is_labels_and_softened_divergence():
     assert got == pytest.approx(0.7 * label + 0.3 * TEMPERATURE**2 * divergence, rel=1e-4)
 
 
-def test_a_clip_is_taught_among_its_own_corpus_emotions_alone():
-    """What teachers and student say of an emotion that the clip cannot have does not matter."""
+def test_a_clip_is_distilled_over_the_emotions_of_its_corpus_alone():
+    """Logits of emotions that the clip cannot have do not change the loss."""
     log_mel, targets = torch.randn(3, 64, 130) - 4, torch.eye(5)[:3]
     mask = OPEN.clone()
     mask[:, 4] = False
@@ -124,7 +124,7 @@ def test_train_py_learns_from_teachers_of_the_same_split(small_run, voices, cach
         (None, ("--window.window_seconds", "2"), "a window of other length"),
     ],
 )
-def test_a_teacher_of_other_people_or_with_other_ears_is_refused(
+def test_a_teacher_of_other_speakers_or_other_features_is_refused(
     small_run, voices, cache, tmp_path, split_hash, options, says
 ):
     teacher, out = shutil.copytree(small_run, tmp_path / "teacher"), tmp_path / "taught"

@@ -1,4 +1,4 @@
-"""The report says when, how and on whom a run was made, what a guess would get, and why an interval is missing."""
+"""The report states date, command and speakers of a run, UAR by chance, and the reason for a missing interval."""
 
 import html
 import re
@@ -56,7 +56,7 @@ def test_one_speaker_has_no_interval_and_the_report_says_why(tmp_path):
     assert "is that of one speaker: chance, 33.3%, is not excluded" in said
 
 
-def test_a_guess_is_called_one(tmp_path):
+def test_uar_at_chance_is_marked(tmp_path):
     dev = people(4, 30)
     guesses = np.random.default_rng(0).dirichlet([1, 1, 1], size=len(dev))
     said = text_of(tmp_path / "report.html", metrics_of(dev, guesses))
@@ -65,7 +65,7 @@ def test_a_guess_is_called_one(tmp_path):
     assert "WARNING" not in text_of(tmp_path / "report.html", metrics_of(dev, right))
 
 
-def test_it_says_when_how_and_on_whom(tmp_path):
+def test_it_states_date_command_and_speakers(tmp_path):
     said = text_of(tmp_path / "report.html", metrics_of(people(2, 9), np.full((18, 3), 1 / 3)))
     assert re.search(r"Date 20\d\d-\d\d-\d\dT[\d:]+\+00:00", said)
     assert "--data 'csv:my list.csv'" in said

@@ -142,7 +142,7 @@ def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
     assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_hops_are_written_on_request(tmp_path):
+def test_decisions_are_written_on_request(tmp_path):
     sink = FileSink(tmp_path / "log.jsonl", LABELS, decisions=True)
     sink.write(0.0, decision())
     sink.close()

@@ -74,7 +74,7 @@ def test_a_sink_that_blocks_delays_nobody(caplog):
     sink.go_on.set()
 
 
-def test_the_oldest_hops_are_dropped_first(caplog):
+def test_the_oldest_decisions_are_dropped_first(caplog):
     sink = Gated()
     worker = Worker(sink, "slow", size=4)
     worker.write(0.0, decision())
@@ -93,7 +93,7 @@ def test_the_oldest_hops_are_dropped_first(caplog):
 
 @settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 8))
-def test_the_order_is_preserved_and_hops_displace_nothing(kinds, size):
+def test_the_order_is_preserved_and_decisions_displace_nothing(kinds, size):
     sink = Gated()
     worker = Worker(sink, "slow", size=size)
     worker.write(-1.0, decision())
