@@ -123,7 +123,7 @@ def open_stream(audio, device: Device, channel: int | None, ring_seconds: float,
     Returns the stream, its ring, and the device as it was opened. Raises OSError if none is accepted, or at once for an
     error that concerns neither rate nor channels.
     """
-    refused = None
+    refused: list[OSError] = []
     for channels in channel_counts(device, channel):
         for rate in dict.fromkeys((device.rate or OTHER_RATES[0], *OTHER_RATES)):  # some report 0
             block_frames = round(rate * BLOCK_SECONDS)
@@ -142,12 +142,13 @@ def open_stream(audio, device: Device, channel: int | None, ring_seconds: float,
             except OSError as error:
                 if error.errno not in (BAD_CHANNELS, BAD_RATE):
                     raise
-                refused = refused or error
+                refused.append(error)
                 if error.errno == BAD_CHANNELS:
                     break
             else:
                 return stream, ring, dataclasses.replace(device, rate=rate, channels=channels)
-    raise OSError(refused.errno, f"opens with no usual rate and number of channels ({refused.strerror})")
+    first = refused[0]
+    raise OSError(first.errno, f"opens with no usual rate and number of channels ({first.strerror})")
 
 
 class Callback:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from crnn.errors import InputError
 from edge.audio.capture import FAILED, HEADER
@@ -43,8 +43,10 @@ class CaptureProcess:
             bufsize=0,
             start_new_session=True,  # Ctrl-C is handled by this process
         )
+        # Popen makes what was asked for as PIPE; its types do not say so.
+        self._stdin, self._stdout = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         self._poll = select.poll()
-        self._poll.register(self._process.stdout, select.POLLIN)
+        self._poll.register(self._stdout, select.POLLIN)
         self._data = bytearray()
 
     def read(self, timeout: float) -> Record | None:
@@ -57,7 +59,7 @@ class CaptureProcess:
             left = deadline - time.monotonic()
             if not self._poll.poll(max(0.0, left) * 1000):
                 return None
-            data = self._process.stdout.read(65536)
+            data = self._stdout.read(65536)
             if not data:
                 raise OSError(f"the capture process ended ({self._status()}); log at DEBUG to see its messages")
             self._data += data
@@ -91,8 +93,8 @@ class CaptureProcess:
     def close(self) -> None:
         """End it and close its pipes."""
         self.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._stdin.close()
+        self._stdout.close()
         try:
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:  # blocked in a kernel driver: it ends when the driver returns

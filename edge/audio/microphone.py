@@ -5,7 +5,7 @@ PortAudio runs in a process of its own (see `edge.audio.capture`), which is star
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +61,8 @@ def list_devices(timeout: float = 15.0) -> list[Device]:
     process = CaptureProcess(list=True)
     try:
         record = process.read(timeout)
-        require(record is not None, f"the audio system does not answer within {timeout:g} s")
+        if record is None:
+            raise InputError(f"the audio system does not answer within {timeout:g} s")
     except OSError as error:
         raise InputError(f"the devices cannot be listed: {error}") from error
     finally:
@@ -102,7 +103,8 @@ class Microphone:
         self._channel = channel
         self._delivered: dict[str, int] = {}  # lasting name -> Hz, of devices that deliver another rate than they say
         self._sample_rate, self._device, self._config = sample_rate, device, config or MicrophoneConfig()
-        self._known, self._again = False, None  # whether there was such a device, and its lasting name
+        self._known = False  # whether there was such a device
+        self._again: str | None = None  # its lasting name
         self._last_sample: float | None = None  # monotonic s of the last sample
         self._capture: CaptureProcess | None = None
         self._closed = False
@@ -130,7 +132,7 @@ class Microphone:
         finally:
             self._end_capture()
 
-    def _open(self) -> Iterator[AudioEvent]:
+    def _open(self) -> Generator[AudioEvent, None, tuple[Device, Record] | None]:
         """Try until there are samples; returns the device and its first record, or None if closed meanwhile."""
         with needed("the microphone", "mic"):
             from tenacity import (
@@ -142,9 +144,10 @@ class Microphone:
             )
 
         config = self._config
+        most = None if config.retries is None else config.retries + 1
         tries = Retrying(
             wait=wait_random_exponential(multiplier=config.first_delay_seconds, max=config.max_delay_seconds),
-            stop=stop_never if config.retries is None else stop_after_attempt(config.retries + 1),
+            stop=stop_never if most is None else stop_after_attempt(most),
             retry=retry_if_exception_type(OSError),
             sleep=self._pause,
             reraise=True,
@@ -154,16 +157,17 @@ class Microphone:
                 opened = None
                 with attempt:
                     opened = self._try_open()
-                failure = attempt.retry_state.outcome.exception()
+                outcome = attempt.retry_state.outcome
+                failure = None if outcome is None else outcome.exception()
                 if self._closed:
                     return None
                 if isinstance(failure, OSError):
                     self._end_capture()
                     yield AudioEvent(AudioEventKind.NOT_FOUND, str(failure))
         except OSError as error:
-            raise InputError(f"microphone: gave up after {config.retries + 1} tries: {error}") from error
-        device, first = opened
-        yield self._opened_event(device, first)
+            raise InputError(f"microphone: gave up after {most} tries: {error}") from error
+        if opened is not None:
+            yield self._opened_event(*opened)
         return opened
 
     def _try_open(self) -> tuple[Device, Record] | None:
@@ -239,9 +243,12 @@ class Microphone:
     def _next(self, seconds: float, otherwise: str) -> Record | None:
         """The next record; None once closed. Raises OSError, saying `otherwise`, if there is none for `seconds`."""
         deadline = time.monotonic() + seconds
+        capture = self._capture
+        if capture is None:
+            raise RuntimeError("a record was asked for, and no capture process runs")
         try:
             while not self._closed:
-                if (record := self._capture.read(POLL_SECONDS)) is not None:
+                if (record := capture.read(POLL_SECONDS)) is not None:
                     return record
                 if time.monotonic() > deadline:
                     raise OSError(otherwise)

@@ -99,9 +99,10 @@ class RateMonitor:
         if not settled:
             return None
         wrong = abs(measured / self._rate - 1) > RATE_TOLERANCE
-        agreed = wrong and self._before is not None and abs(measured / self._before - 1) < RATE_TOLERANCE / 2
         before, self._before = self._before, measured if wrong else None
-        return (before + measured) / 2 if agreed else None
+        if not wrong or before is None or abs(measured / before - 1) >= RATE_TOLERANCE / 2:
+            return None
+        return (before + measured) / 2
 
 
 def usual_rate(measured: float) -> int | None:

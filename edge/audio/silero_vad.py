@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from crnn.cli.installed import install
-from crnn.errors import require
+from crnn.errors import InputError, require
 from crnn.offset import rest_level
 from edge.audio.energy_vad import EnergyVad
 from edge.audio.speech_evidence import Evidence, Voice
@@ -63,13 +63,12 @@ class SileroVad:
             f"close_probability {close_probability} and open_probability {open_probability} must satisfy "
             "0 < close <= open < 1",
         )
-        require(
-            available(sample_rate),
-            f"the silero VAD is not installed: {install('vad')} (needs no torch), or use energy",
-        )
+        model = model_file()
+        if model is None or not available(sample_rate):
+            raise InputError(f"the silero VAD is not installed: {install('vad')} (needs no torch), or use energy")
         from edge.runtimes import onnx
 
-        self._session = onnx.open_session(model_file(), threads=1)
+        self._session = onnx.open_session(model, threads=1)
         self._open, self._close = open_probability, close_probability
         self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
         self._input = np.zeros((1, CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)

@@ -105,11 +105,11 @@ def from_raw(
         except NotDecodable as error:
             require(bool(stop), f"{what}: {error}")
             return
-        require(
-            header.format is not None and not header.ambiguous,
-            f"{what}: is a WAV or AU file of a format that cannot be read from a pipe (codec {header.codec}); "
-            "name the file",
-        )
+        if header.format is None or header.ambiguous:
+            raise InputError(
+                f"{what}: is a WAV or AU file of a format that cannot be read from a pipe (codec {header.codec}); "
+                "name the file"
+            )
         rate, channels, stored, promised = header.rate, header.channels, header.format, header.promised
     else:
         stored = FORMATS[sample_format]
