@@ -12,7 +12,7 @@ import numpy as np
 
 from crnn.errors import InputError
 from edge.feedback.store import LOCK, PRIVATE_FILE, RecordingStore, StoreLimits
-from edge.loop.events import Recording
+from edge.loop.events import Recording, SinkOf
 from edge.sinks.worker import Worker
 from edge.stream.results import Segment, Verdict
 
@@ -61,7 +61,7 @@ class Recorder:
         if foreign:
             log.warning("%s: %d other files are left unchanged, for instance %s", folder.path, len(foreign), foreign[0])
         sink = _Sink(folder, limits, bundle)
-        self._out = Worker(sink, str(folder.path), QUEUE) if live else sink
+        self._out: SinkOf[Recording] = Worker(sink, str(folder.path), QUEUE) if live else sink
         self._ending = threading.Event()
         if live:
             threading.Thread(target=self._tidy, args=(sink,), name="stored recordings", daemon=True).start()
@@ -95,9 +95,9 @@ class _Sink:
         self._folder, self._limits, self._bundle = folder, limits, bundle
         self._one = threading.Lock()
 
-    def write(self, seconds: float, recording: Recording) -> None:
+    def write(self, seconds: float, event: Recording) -> None:
         with self._one:
-            self._folder.add(recording, self._bundle, self._limits)
+            self._folder.add(event, self._bundle, self._limits)
 
     def tidy(self) -> None:
         with self._one:

@@ -87,7 +87,7 @@ def parse_sidecar(data: bytes, name: str) -> Answer:
 
 
 def _is_share(value: object, most: float = 1.0) -> bool:
-    return type(value) in (int, float) and 0 <= value <= most
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def as_json(answer: Answer, name: str) -> bytes:

@@ -105,14 +105,15 @@ class RecordingStore:
 
     def scan(self) -> tuple[list[StoredRecording], list[str]]:
         """Uncorrected recordings in order of name, and the names of files that are not this project's."""
-        names: dict[str, dict[str, int]] = {}
+        found: dict[tuple[str, datetime], dict[str, int]] = {}
         foreign = []
         with os.scandir(self.path) as entries:
             for entry in entries:
                 name, suffix = os.path.splitext(entry.name)  # noqa: PTH122
-                if suffix in (".wav", ".json") and time_of(name) and entry.is_file(follow_symlinks=False):
+                when = time_of(name) if suffix in (".wav", ".json") else None
+                if when is not None and entry.is_file(follow_symlinks=False):
                     try:
-                        names.setdefault(name, {})[suffix] = entry.stat(follow_symlinks=False).st_size
+                        found.setdefault((name, when), {})[suffix] = entry.stat(follow_symlinks=False).st_size
                     except FileNotFoundError:  # corrected at this moment
                         continue
                 elif entry.name not in (CORRECTED, LOCK) and not _unfinished(entry.name):
@@ -120,12 +121,12 @@ class RecordingStore:
         stored = [
             StoredRecording(
                 name,
-                time_of(name),
+                when,
                 self._answer(name) if ".json" in sizes else None,
                 sum(sizes.values()),
                 ".wav" in sizes,
             )
-            for name, sizes in sorted(names.items())
+            for (name, when), sizes in sorted(found.items())
         ]
         return stored, sorted(foreign)
 

@@ -5,7 +5,7 @@ Everything that leaves the loop is one of these three; every sink (terminal, fil
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,12 +28,18 @@ class Recording:
 
 Event = StreamResult | Segment | AudioEvent
 
+Taken = TypeVar("Taken", contravariant=True)
 
-class Sink(Protocol):
-    """Where events go. `write` never blocks the audio for longer than a local file takes."""
 
-    def write(self, seconds: float, event: Event) -> None:
+class SinkOf(Protocol[Taken]):
+    """Where events of a kind go. `write` never blocks the audio for longer than a local file takes."""
+
+    def write(self, seconds: float, event: Taken) -> None:
         """`seconds`: audio time at which the event became known."""
 
     def close(self) -> None:
         """Write what is buffered; called once."""
+
+
+Sink = SinkOf[Event]
+"""Takes whatever leaves the loop"""

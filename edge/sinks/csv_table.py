@@ -211,7 +211,7 @@ class _Table:
             raise InputError(f"--csv {self._path}: damaged at byte {at} ({error}); give another file") from error
 
 
-def _encode(rows: list[list[object]]) -> bytes:
+def _encode(rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows)  # lines end in CR LF (RFC 4180); names that contain either are quoted
     return text.getvalue().encode("utf-8")

@@ -3,16 +3,19 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from crnn.errors import InputError
-from edge.loop.events import Event, Sink
+from edge.loop.events import SinkOf
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
-class Guard:
+class Guard(Generic[T]):
     """Passes events on. After an exception it drops events for a pause, which doubles as long as the sink fails.
 
     The start and the end of a failure are logged once. Only BrokenPipeError is raised: nobody reads the output any
@@ -23,7 +26,7 @@ class Guard:
         clock: s, monotonic.
     """
 
-    def __init__(self, sink: Sink, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, sink: SinkOf[T], name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._sink, self._name, self._clock = sink, name, clock
         self._pause = self._again = 0.0
         self.failures = 0
@@ -31,7 +34,7 @@ class Guard:
         self.lost = 0
         """Events that were dropped"""
 
-    def write(self, seconds: float, event: Event) -> None:
+    def write(self, seconds: float, event: T) -> None:
         """Raises BrokenPipeError alone."""
         if self._pause and self._clock() < self._again:
             self.lost += 1

@@ -23,7 +23,7 @@ def discovery_messages(
         topics: of "state" (segments as JSON), "audio" (audio events as JSON with `problem`) and "availability".
         prefix: of the discovery topics.
     """
-    shared = {
+    shared: dict[str, object] = {
         "availability_topic": topics["availability"],
         "device": {
             "identifiers": [f"ser_{device}"],
@@ -34,7 +34,7 @@ def discovery_messages(
         "origin": {"name": "crnn-ser"},
         "qos": 1,
     }
-    entities = {
+    entities: dict[str, dict[str, object]] = {
         "sensor/emotion": {
             "name": "Emotion",
             "icon": "mdi:account-voice",

@@ -48,13 +48,13 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "confidence": _number(event.confidence, 6),
             "probs": {name: _number(p, 6) for name, p in event.probs.items()},
         }
-    values = {
+    values: dict[str, object] = {
         "type": "hop",
         "seconds": _number(seconds, 4),
         "state": event.state.value,
         "level_dbfs": _number(event.level_dbfs, 2),
     }
-    if event.probs is not None:
+    if event.probs is not None and event.confidence is not None:
         probs = {name: _number(p, 6) for name, p in zip(labels, event.probs, strict=True)}
         values |= {"emotion": event.emotion, "confidence": _number(event.confidence, 6), "probs": probs}
     return values
@@ -79,8 +79,8 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
     state, level = State(values["state"]), _float(values["level_dbfs"])
     if "probs" not in values:
         return seconds, StreamResult(seconds, state, level, None, None, None, None)
-    probs = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
-    return seconds, StreamResult(seconds, state, level, None, probs, values["emotion"], _float(values["confidence"]))
+    row = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
+    return seconds, StreamResult(seconds, state, level, None, row, values["emotion"], _float(values["confidence"]))
 
 
 def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
@@ -160,13 +160,11 @@ class StandardOutput(io.TextIOBase):
     Raises InputError if standard output is closed: its number may then belong to another file.
     """
 
+    encoding = "utf-8"  # that of the base class cannot be set
+
     def __init__(self, fd: int = STDOUT) -> None:
         require(sys.stdout is not None, "standard output is closed; leave it open, or send it to /dev/null")
-        self._fd, self._encoding = fd, sys.stdout.encoding or "utf-8"
-
-    @property
-    def encoding(self) -> str:
-        return self._encoding
+        self._fd, self.encoding = fd, sys.stdout.encoding or "utf-8"
 
     def fileno(self) -> int:
         return self._fd
@@ -178,7 +176,7 @@ class StandardOutput(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        data = memoryview(text.encode(self._encoding, "replace"))
+        data = memoryview(text.encode(self.encoding, "replace"))
         while data:
             data = data[os.write(self._fd, data) :]
         return len(text)

@@ -12,6 +12,7 @@ from pathlib import Path
 from crnn.cli.command import command
 from crnn.errors import InputError, require
 from crnn.files.atomic import replacing
+from edge.loop.events import Event
 from edge.sinks.lines import from_dict
 from edge.sinks.terminal import Screen, as_svg
 
@@ -21,15 +22,16 @@ def draw(lines: Iterable[str]) -> Screen:
 
     Raises InputError for a line that is not an event, and if no event has probabilities.
     """
-    events, labels = [], None
+    events: list[tuple[float, Event]] = []
+    labels: tuple[str, ...] = ()
     for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)
             events.append(from_dict(values))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"line {number} is no event of stream_infer.py --json ({error!r})") from error
-        labels = labels or tuple(values.get("probs") or ()) or None
-    require(labels is not None, "no line has probabilities; stream a longer recording")
+        labels = labels or tuple(values.get("probs") or ())
+    require(bool(labels), "no line has probabilities; stream a longer recording")
     screen = Screen(labels)
     for seconds, event in events:
         screen.update(seconds, event)

@@ -75,7 +75,7 @@ class Screen:
     def __rich__(self):
         from rich import box
         from rich.bar import Bar
-        from rich.console import Group
+        from rich.console import Group, RenderableType
         from rich.panel import Panel
         from rich.rule import Rule
         from rich.table import Table
@@ -106,7 +106,8 @@ class Screen:
             f"{t.seconds_processed:.1f} s processed, {_count(t.results, 'decision')}, {_count(t.segments, 'segment')}, "
             f"{_count(t.overruns, 'overrun')}, {_count(t.reconnects, 'reconnect')}"
         )
-        parts = [bars, Rule("segments", style="bright_black"), spoken, Rule(style="bright_black"), Text(counters)]
+        parts: list[RenderableType] = [bars, Rule("segments", style="bright_black"), spoken]
+        parts += [Rule(style="bright_black"), Text(counters)]
         if self._audio is not None:
             seconds, event = self._audio
             line = f"{seconds:.1f} s  audio {event.kind.value}: {shown(event.message)}"

@@ -4,16 +4,19 @@ import itertools
 import logging
 import threading
 from collections import deque
+from typing import Generic, TypeVar
 
 from crnn.errors import require
-from edge.loop.events import Event, Recording, Sink
+from edge.loop.events import SinkOf
 from edge.sinks.guard import Guard
 from edge.stream.results import StreamResult
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class Worker:
+
+class Worker(Generic[T]):
     """`write` puts an event into a queue and returns; a thread passes the events to the sink in order.
 
     If the queue is full, the oldest decision is dropped. A decision never displaces a segment or an audio event;
@@ -27,12 +30,12 @@ class Worker:
         drain_seconds: s that `close` waits for the sink to take what the queue still holds.
     """
 
-    def __init__(self, sink: Sink, name: str, size: int = 256, drain_seconds: float = 3.0) -> None:
+    def __init__(self, sink: SinkOf[T], name: str, size: int = 256, drain_seconds: float = 3.0) -> None:
         require(size >= 1, f"the queue of {name} has size {size}; give at least 1")
         self._guard, self._name, self._size, self._drain_seconds = Guard(sink, name), name, size, drain_seconds
         self._number = itertools.count()
-        self._decisions: deque[tuple[int, float, Event | Recording]] = deque()
-        self._others: deque[tuple[int, float, Event | Recording]] = deque()
+        self._decisions: deque[tuple[int, float, T]] = deque()
+        self._others: deque[tuple[int, float, T]] = deque()
         self._changed = threading.Condition()
         self._ending = self._reader_gone = False
         self._dropped_reported = 0
@@ -51,7 +54,7 @@ class Worker:
         """How often the sink has raised."""
         return self._guard.failures
 
-    def write(self, seconds: float, event: Event | Recording) -> None:
+    def write(self, seconds: float, event: T) -> None:
         """Queue an event. Raises BrokenPipeError if the sink's reader is closed."""
         with self._changed:
             if self._reader_gone:
@@ -95,7 +98,7 @@ class Worker:
                 self._decisions.clear()
                 self._others.clear()
 
-    def _next(self) -> tuple[float, Event | Recording] | None:
+    def _next(self) -> tuple[float, T] | None:
         """Wait for the oldest event; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self.held or self._ending)
