@@ -21,6 +21,7 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     emotions, logits, pooled = _arrays(sentences)
     profile = make_profile(identity, labels, speakers, logits, pooled, emotions)
     profile.save(args.out)
-    report = {
+    report: dict[str, Any] = {
         "profile": str(args.out),
         "bundle": identity,
         "sentences": profile.sentences,

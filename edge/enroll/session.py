@@ -48,10 +48,10 @@ class Sentence:
     """One utterance, with means over its decisions."""
 
     segment: Segment
-    logits: np.ndarray | None
-    """`(n_classes,)`; None if nothing was decided"""
-    pooled: np.ndarray | None
-    """`(width,)`"""
+    logits: np.ndarray
+    """`(n_classes,)` float64; empty if nothing was decided"""
+    pooled: np.ndarray
+    """`(width,)` float64; empty likewise"""
     level_dbfs: float
     """Of its loudest decision, dB relative to full scale"""
 
@@ -60,7 +60,7 @@ class Sentence:
         """Why the sentence cannot be used, in words; None if it can. An uncertain answer is no reason to reject it."""
         if self.segment.end_seconds - self.segment.start_seconds >= SETTINGS.max_segment_seconds - 1:
             return "that was too long; say the one sentence alone, in a quiet room"
-        return REASONS.get(self.segment.verdict)
+        return None if self.segment.verdict is None else REASONS.get(self.segment.verdict)
 
 
 class SentenceCollector:
@@ -76,6 +76,10 @@ class SentenceCollector:
         """Start again at time 0."""
         self._loop.reset()
         self._clear()
+
+    def _clear(self) -> None:
+        self._total = np.zeros(())  # the first decision gives it its shape
+        self._decisions, self._level = 0, -np.inf
 
     def push(self, samples: np.ndarray) -> list[Sentence]:
         """Process `samples (time,)` float32."""
@@ -93,21 +97,16 @@ class SentenceCollector:
         sentences = []
         for result in results:
             if isinstance(result, Segment):
-                mean = self._total / self._decisions if self._decisions else None
+                mean = self._total / self._decisions if self._decisions else np.zeros(0)
                 split = len(self._loop.recognizer.labels)
-                parts = (None, None) if mean is None else (mean[:split], mean[split:])
-                sentences.append(Sentence(result, *parts, self._level))
+                sentences.append(Sentence(result, mean[:split], mean[split:], self._level))
                 self._clear()
             else:
                 self._level = max(self._level, result.level_dbfs)
-                if result.logits is not None:
+                if result.logits is not None and result.pooled is not None:
                     self._total = self._total + np.concatenate([result.logits, result.pooled], dtype=np.float64)
                     self._decisions += 1
         return sentences
-
-    def _clear(self) -> None:
-        self._total: np.ndarray | float = 0.0
-        self._decisions, self._level = 0, -np.inf
 
 
 def from_file(collector: SentenceCollector, path: Path) -> Sentence:

@@ -28,7 +28,7 @@ from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide_mean
-from edge.stream.results import Segment, State, StreamResult, Verdict
+from edge.stream.results import Segment, StreamResult, Verdict
 
 ANSWERED = (None, Verdict.UNCERTAIN)
 """Verdicts of segments whose sound is good enough for an answer"""
@@ -182,7 +182,8 @@ def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterato
     """Samples in memory as a source: chunks `(time,)` float32 mono at `sample_rate` Hz. Raises InputError as
     `EmotionModel.recognize`."""
     samples = np.asarray(audio)
-    require(rate is not None, "samples: give their rate as well: recognize(samples, sample_rate)")
+    if rate is None:
+        raise InputError("samples: give their rate as well: recognize(samples, sample_rate)")
     require(isinstance(rate, int | np.integer), f"sample_rate is {rate!r}; give a whole number of Hz")
     require(samples.ndim in (1, 2), f"samples have shape {samples.shape}; give (time,) or (time, channels)")
     require(samples.size > 0, f"samples have shape {samples.shape}: there are none")
@@ -215,14 +216,14 @@ class _Summary:
     """A sink: collects the segments and sums the exact logits of those whose sound is good enough."""
 
     segments: list[Segment] = field(default_factory=list)
-    logits: np.ndarray | float = 0.0
+    logits: np.ndarray = field(default_factory=lambda: np.zeros(()))  # the first decision gives it its shape
     decisions: int = 0
     _pending: list[np.ndarray] = field(default_factory=list)
     """Logits since the last segment"""
 
     def write(self, seconds: float, event: Event) -> None:
         if isinstance(event, StreamResult):
-            if event.state is State.WARMING_UP:  # a new utterance: what is left belongs to no segment
+            if event.logits is None:  # warming up: a new utterance: what is left belongs to no segment
                 self._pending.clear()
             else:
                 self._pending.append(event.logits.astype(np.float64))

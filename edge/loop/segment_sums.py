@@ -31,7 +31,7 @@ class SegmentSums:
         self._voice_samples = self._clipped = self._decisions = 0
         self._sure = False
         self._energy = 0.0
-        self._logits: np.ndarray | float = 0.0
+        self._logits = np.zeros(())  # the first decision gives it its shape
 
     @property
     def has_voice(self) -> bool:

@@ -76,6 +76,7 @@ class UtteranceRecognizer:
         """Begin another recording; time starts at 0 again."""
         self._vad.reset()
         self._filled = self._now = self._run = 0  # samples in the batch; position; frames of voice without a break
+        self._quiet_frames = 0  # without a break, in an open utterance
         self._open = self._ended = self._spoken = False
         self._pre_roll.clear()
 
