@@ -69,7 +69,7 @@ class Door:
             await refused(scope, receive, send_with_policy)
             return
         if scope["path"] != "/clip":
-            scope = scope | {"query_string": b""}  # Gradio would read a stored page named in a query
+            scope = {**scope, "query_string": b""}  # Gradio would read a stored page named in a query
         try:
             await self._app(scope, receive, send_with_policy)
         except ClientDisconnect:  # there is nobody to answer

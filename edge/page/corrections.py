@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crnn.errors import InputError, require
-from edge.feedback.sidecar import time_of
+from edge.feedback.sidecar import Answer, time_of
 from edge.feedback.store import Corrected, RecordingStore, StoredRecording
 from edge.page import html as words
 from edge.stream.results import Segment
@@ -43,7 +43,8 @@ class Corrections:
         note = (
             f"{len(asked)} to correct, {len(corrected)} corrected{f' ({each})' if each else ''}, in {self._folder.path}"
         )
-        rows = [self._stored_row(item) for item in asked] + [self._corrected_row(item) for item in corrected[:SHOWN]]
+        rows = [self._stored_row(item, item.answer) for item in asked if item.answer]
+        rows += [self._corrected_row(item) for item in corrected[:SHOWN]]
         return {"rows": "".join(rows), "note": note}
 
     def sound(self, name: str) -> bytes:
@@ -75,15 +76,14 @@ class Corrections:
 
     def _known(self, name: str) -> None:
         """Raises InputError unless the folder lists the name, so that links and foreign files are never touched."""
-        names = {item.name for item in (*self._folder.scan()[0], *self._folder.corrected())}
+        names = {item.name for item in self._folder.scan()[0]} | {item.name for item in self._folder.corrected()}
         require(name in names, "this recording is no longer here; reload the page")
 
     def _choices(self, name: str) -> tuple[str, ...]:
         answer = next((item.answer for item in self._folder.scan()[0] if item.name == name), None)
         return tuple(answer.probs) if answer else self._emotions
 
-    def _stored_row(self, item: StoredRecording) -> str:
-        answer = item.answer
+    def _stored_row(self, item: StoredRecording, answer: Answer) -> str:
         segment = Segment(0.0, answer.seconds, answer.emotion, answer.verdict, item.sure, answer.probs)
         shown = f"{words.badge(segment)}{words.bars(answer.probs)}"
         return self._row(item.name, "", shown, tuple(answer.probs), "", "")

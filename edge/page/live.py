@@ -121,12 +121,13 @@ class LiveSession:
 
     def _panel(self) -> str:
         last = self._last
+        shown: dict[str, float] = {}
         if not self._utterances.open:
-            now, shown = "listening", {}
+            now = "listening"
         elif last is None or last.probs is None:
-            now, shown = "warming up", {}
+            now = "warming up"
         elif last.emotion == Verdict.NOISE:
-            now, shown = "noise", {}
+            now = "noise"
         else:
             now, shown = f"{last.emotion} {last.confidence:.2f}", dict(zip(self._labels, last.probs, strict=True))
         return self._show(now, shown, self._level)

@@ -19,6 +19,9 @@ from edge.stream.results import Segment, State, StreamResult, Verdict
 
 STDOUT = 1
 
+TextOutput = TextIO | io.TextIOBase
+"""A file that is open for text, or `StandardOutput`"""
+
 
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
@@ -134,7 +137,7 @@ class LinesSink:
 
     def __init__(
         self,
-        out: TextIO,
+        out: TextOutput,
         labels: tuple[str, ...],
         show: Callable[[float, Event, tuple[str, ...]], str] = as_text,
         decisions: bool = True,

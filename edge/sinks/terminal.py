@@ -9,7 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TextIO
+from typing import TextIO, cast
 
 from crnn.cli.installed import install
 from crnn.errors import InputError, require
@@ -17,7 +17,7 @@ from crnn.files.printable import shown
 from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
 from edge.loop.events import Event
-from edge.sinks.lines import answer
+from edge.sinks.lines import TextOutput, answer
 from edge.stream.results import Segment, StreamResult
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
@@ -130,7 +130,7 @@ class TerminalSink:
     Raises InputError if `out` is no terminal or rich is not installed.
     """
 
-    def __init__(self, out: TextIO, labels: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, out: TextOutput, labels: tuple[str, ...], clock: Callable[[], float] = time.monotonic) -> None:
         try:
             from rich.console import Console
             from rich.live import Live
@@ -142,7 +142,7 @@ class TerminalSink:
         self._messages = _Messages(self.screen.messages)
         self._live = Live(
             self.screen,
-            console=Console(file=out, force_terminal=True),
+            console=Console(file=cast(TextIO, out), force_terminal=True),  # rich needs a TextIOBase alone
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
