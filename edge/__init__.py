@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.loop.recognition import EmotionModel, Recognition, open_model
+else:
+
+    def __getattr__(name: str) -> object:
+        """The public names, loaded on first use: importing a part of the package must be fast."""
+        if name in __all__:
+            from edge.loop import recognition
+
+            return getattr(recognition, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = ["EmotionModel", "Recognition", "open_model"]
 
 # ONNX Runtime's wheels send telemetry to Microsoft unless this is set before they are first imported (seen in 1.31.1,
 # see its Privacy.md). This project sends no telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-
-def __getattr__(name: str):
-    """The public names, loaded on first use: importing a part of the package must be fast."""
-    if name in __all__:
-        from edge.loop import recognition
-
-        return getattr(recognition, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,9 +15,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import BinaryIO
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO
 
 from edge.audio.ring_buffer import SampleRing
+
+if TYPE_CHECKING:
+    from pyaudio import PyAudio
 
 BLOCK_SECONDS = 0.1
 OTHER_RATES = (48000, 44100, 16000, 32000, 96000, 22050, 8000)
@@ -82,8 +86,8 @@ def find(devices: list[Device], wanted: str | None, again: str | None = None) ->
     return found[0]
 
 
-def input_devices(audio) -> list[Device]:
-    """The input devices of `audio`, a PyAudio: those that were connected when it was made."""
+def input_devices(audio: "PyAudio") -> list[Device]:
+    """The input devices of `audio`: those that were connected when it was made."""
     try:
         default = audio.get_default_input_device_info()["index"]
     except OSError:  # there is none
@@ -113,11 +117,12 @@ def channel_counts(device: Device, channel: int | None) -> list[int]:
     return [n for n in dict.fromkeys([*wanted, *OTHER_CHANNELS]) if n >= least]
 
 
-def open_stream(audio, device: Device, channel: int | None, ring_seconds: float, formats) -> tuple:
+def open_stream(
+    audio: "PyAudio", device: Device, channel: int | None, ring_seconds: float, formats: ModuleType
+) -> tuple:
     """Open `device` with the first rate and number of channels that its driver accepts.
 
     Args:
-        audio: a PyAudio.
         formats: the module `pyaudio`, for its constants.
 
     Returns the stream, its ring, and the device as it was opened. Raises OSError if none is accepted, or at once for an

@@ -32,7 +32,7 @@ class Record(NamedTuple):
 class CaptureProcess:
     """A running capture process; it can always be killed."""
 
-    def __init__(self, **request) -> None:
+    def __init__(self, **request: object) -> None:
         # ALSA and JACK write warnings that mean nothing to a user while PortAudio tries every device.
         noise = None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL
         self._process = subprocess.Popen(

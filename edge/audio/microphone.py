@@ -112,7 +112,7 @@ class Microphone:
     def __enter__(self) -> "Microphone":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

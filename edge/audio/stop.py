@@ -14,7 +14,7 @@ class Stop:
     def __bool__(self) -> bool:
         return self._wanted
 
-    def __call__(self, *_) -> None:
+    def __call__(self, *_: object) -> None:
         """Request the end. The second time, in case the first had no effect: raises KeyboardInterrupt."""
         if self._wanted:
             raise KeyboardInterrupt

@@ -7,6 +7,17 @@ if TYPE_CHECKING:
     from edge.bundle.manifest import MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
     from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
     from edge.bundle.writer import new_folder, seal
+else:
+
+    def __getattr__(name: str) -> object:
+        """Loads a public name on first use, so that `python -m edge.bundle` handles Ctrl-C before NumPy is imported."""
+        if name in __all__:
+            for module in ("manifest", "reader", "writer"):
+                found = import_module(f"edge.bundle.{module}")
+                if hasattr(found, name):
+                    return getattr(found, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "MANIFEST",
@@ -21,13 +32,3 @@ __all__ = [
     "new_folder",
     "seal",
 ]
-
-
-def __getattr__(name: str):
-    """Loads a public name on first use, so that `python -m edge.bundle` handles Ctrl-C before NumPy is imported."""
-    if name in __all__:
-        for module in ("manifest", "reader", "writer"):
-            found = import_module(f"edge.bundle.{module}")
-            if hasattr(found, name):
-                return getattr(found, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

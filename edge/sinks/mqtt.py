@@ -7,6 +7,7 @@ PREFIX/NAME/availability (online or offline; the last will sets offline if the d
 import logging
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from crnn.cli.installed import install
 from crnn.errors import InputError
@@ -18,6 +19,11 @@ from edge.sinks.lines import as_dated_json
 from edge.sinks.mqtt_settings import MqttSettings
 from edge.sinks.mqtt_tls import connection_error, tls_context
 from edge.stream.results import Segment
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +137,21 @@ class MqttSink:
             payload = self._pending.pop(topic)
         self._client.publish(topic, payload, qos=1, retain=True)
 
-    def _on_publish(self, client, userdata, mid, reason_code, properties) -> None:
+    def _on_publish(
+        self, client: "Client", userdata: object, mid: int, reason_code: "ReasonCode", properties: "Properties"
+    ) -> None:
         with self._changed:
             self._under_way = False
         self._send_next()
 
-    def _on_connect(self, client, userdata, flags, reason_code, properties) -> None:
+    def _on_connect(
+        self,
+        client: "Client",
+        userdata: object,
+        flags: "ConnectFlags",
+        reason_code: "ReasonCode",
+        properties: "Properties | None",
+    ) -> None:
         self._answered = True
         if reason_code.is_failure:
             self._complain(f"refuses the connection ({reason_code})")
@@ -152,11 +167,18 @@ class MqttSink:
         log.info("%s: connected%s", self._broker, f"; {replaced} messages replaced by newer ones" if replaced else "")
         self._send_next()
 
-    def _on_connect_fail(self, client, userdata) -> None:
+    def _on_connect_fail(self, client: "Client", userdata: object) -> None:
         # The library calls this while it handles the exception, and does not pass it.
         self._complain(connection_error(sys.exception(), self._settings.host))
 
-    def _on_disconnect(self, client, userdata, flags, reason_code, properties) -> None:
+    def _on_disconnect(
+        self,
+        client: "Client",
+        userdata: object,
+        flags: "DisconnectFlags",
+        reason_code: "ReasonCode",
+        properties: "Properties | None",
+    ) -> None:
         with self._changed:
             was_connected, self._connected = self._connected, False
             self._changed.notify_all()

@@ -9,7 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from crnn.cli.installed import install
 from crnn.errors import InputError, require
@@ -19,6 +19,10 @@ from edge.loop.counters import Tally
 from edge.loop.events import Event
 from edge.sinks.lines import TextOutput, answer
 from edge.stream.results import Segment, StreamResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.panel import Panel
 
 SEGMENTS_SHOWN, MESSAGES_SHOWN = 6, 3
 METER_DBFS = -60.0
@@ -72,7 +76,7 @@ class Screen:
                 self._headline = f"now: {event.emotion} {event.confidence:.2f}"
                 self._probs = dict(zip(self._labels, map(float, event.probs), strict=True))
 
-    def __rich__(self):
+    def __rich__(self) -> "Panel":
         from rich import box
         from rich.bar import Bar
         from rich.console import Group, RenderableType
@@ -194,7 +198,7 @@ def as_plain_text(screen: Screen, width: int = 80) -> str:
     return console.export_text()
 
 
-def _recording(width: int):
+def _recording(width: int) -> "Console":
     from rich.console import Console
 
     return Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
