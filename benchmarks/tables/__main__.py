@@ -13,7 +13,7 @@ BLOCK = re.compile(r"<!-- table: (?P<call>[^\n]+?) -->\n.*?<!-- end -->", re.DOT
 
 
 def filled(text: str) -> str:
-    """The page with what stands between its markers made anew; everything else as it is.
+    """The page with new tables between its markers; everything else is unchanged.
 
     Raises InputError for a marker that names no table or is not closed.
     """

@@ -29,7 +29,7 @@ def left_out(model: str) -> float | None:
 
 
 def gains_over_baseline(model: str) -> list[float]:
-    """UAR above the classical baseline, for every direction across corpora that both were measured in."""
+    """UAR above the classical baseline, for every combination of corpora that has both figures."""
     ours = {(row["train"], row["test"]): row["uar_mean"] for row in rows("cross_corpus_pooled", model=model)}
     return [
         ours[row["train"], row["test"]] - row["uar"]
@@ -39,7 +39,7 @@ def gains_over_baseline(model: str) -> list[float]:
 
 
 def lost(model: str, condition: str, levels: Iterable[str]) -> float | None:
-    """The most UAR that a model loses over some levels of a condition."""
+    """The largest loss of UAR of a model over some levels of a condition."""
     protocol = LEAVE_ONE_OUT if model in UNSEEN else "ravdess-luna5"
     found = rows("robustness", protocol=protocol, condition=condition, model=model)
     return max((row["uar_lost"] for row in found if row["level"] in levels), default=None)
@@ -103,7 +103,7 @@ def within() -> str:
 
 @table("within-summary")
 def within_summary() -> str:
-    """The network that ships beside the better of the classical baselines, within a corpus."""
+    """The network that ships and the better of the classical baselines, within a corpus."""
     lines = []
     for protocol in PROTOCOLS:
         ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")
@@ -116,7 +116,7 @@ def within_summary() -> str:
 
 @table("across")
 def across() -> str:
-    """Every model in every direction across corpora."""
+    """Every model on every combination of corpora."""
     return markdown(
         ("trained on", "tested on", "model", "UAR", "95 % interval", "seeds", "eGeMAPS + SVM"),
         (
@@ -133,7 +133,7 @@ def across() -> str:
 
 @table("unseen")
 def unseen() -> str:
-    """The recipe that ships on each corpus that its training left out, beside the classical baseline."""
+    """The recipe that ships on each corpus that its training left out, and the classical baseline."""
     lines = []
     for base in rows("cross_corpus", seed=None, protocol=LEAVE_ONE_OUT):
         ours = one("cross_corpus_pooled", train=base["train"], test=base["test"], model=SHIPPED)
@@ -191,7 +191,7 @@ def confidence() -> str:
 
 @table("within-sentence")
 def within_sentence() -> str:
-    """The network that ships beside ComParE within RAVDESS and within EmoDB, as one sentence."""
+    """The network that ships and ComParE within RAVDESS and within EmoDB, as one sentence."""
 
     def figures(protocol: str) -> str:
         ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")

@@ -1,4 +1,4 @@
-"""Tables of what one person's own sentences change: enrolment and corrections."""
+"""Tables of enrolment and corrections."""
 
 from benchmarks.harness.results import rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, percent, table
@@ -47,7 +47,7 @@ def corrections(method: str) -> str:
 
 
 def _others(row: dict, key: str) -> str:
-    """UAR of the development speakers; a profile leaves them as they were."""
+    """UAR of the development speakers; a profile does not change it."""
     if row["method"] == "profile":
         return "unchanged"
     return NOT_MEASURED if row.get(key) is None else percent(row[key])
@@ -55,7 +55,7 @@ def _others(row: dict, key: str) -> str:
 
 @table("profiles-made")
 def profiles_made() -> str:
-    """How often the corrections of a test speaker sufficed for a profile."""
+    """Share of test speakers whose corrections sufficed for a profile."""
     found = [row for row in rows("active_learning", set="test", method="profile") if row["n_corrections"]]
     return markdown(
         ("corrected", "which", "profiles made %"),

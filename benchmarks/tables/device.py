@@ -1,4 +1,4 @@
-"""Tables of docs/performance.md: the stream beside other systems, its parts, false emotions, a day of audio."""
+"""Tables of docs/performance.md: the stream and other systems, its parts, false emotions, a day of audio."""
 
 from benchmarks.harness.results import manifest, one, rows
 from benchmarks.tables.markdown import markdown, number, percent, ratio, table
@@ -14,7 +14,7 @@ STAGES = {
 
 @table("streaming")
 def streaming() -> str:
-    """Every system in a process of its own."""
+    """Every system, each measured in its own process."""
     ours = one("streaming", system="ours", runtime="onnx")
     head = ("system", "runtime", "interval s", "rtf", "rtf / ours", "p50 ms", "p95 ms", "RSS MB", "start s")
     return markdown(
@@ -33,7 +33,7 @@ def streaming() -> str:
 
 @table("streaming-targets")
 def streaming_targets() -> str:
-    """What the stream was asked to cost, and what it costs."""
+    """The targets for the cost of the stream, and the measured cost."""
     ours = one("streaming", system="ours", runtime="onnx")
     stream, again = one("streaming", system="ours_stream"), one("streaming", system="ours_recompute")
     eager, silero = one("streaming", system="torch_recompute"), one("streaming", system="silero_vad")
@@ -41,11 +41,11 @@ def streaming_targets() -> str:
     def line(target: str, value: float, met: bool) -> tuple[str, str, str]:
         return target, f"{value:.2f}", "yes" if met else "no"
 
-    beside, files, torch = ours["rtf"] / silero["rtf"], again["rtf"] / stream["rtf"], eager["rtf"] / stream["rtf"]
+    ratio, files, torch = ours["rtf"] / silero["rtf"], again["rtf"] / stream["rtf"], eager["rtf"] / stream["rtf"]
     return markdown(
         ("target", "measured", "reached"),
         (
-            line("rtf at most that of silero-vad", beside, beside <= 1),
+            line("rtf at most that of silero-vad", ratio, ratio <= 1),
             line("recomputing each window, same files, at least 8 times the stream", files, files >= 8),
             line("recomputing each window in eager torch, at least 8 times the stream", torch, torch >= 8),
             line("RSS at most 80 MB", ours["rss_mb"], ours["rss_mb"] <= 80),
@@ -56,7 +56,7 @@ def streaming_targets() -> str:
 
 @table("stages")
 def stages() -> str:
-    """Where the time of one interval goes."""
+    """The time of the parts of one interval."""
     head = ("part", "ONNX us", "share %", "LiteRT us", "share %", "recomputed us", "recomputed / ONNX")
     lines = []
     for part, title in STAGES.items():
@@ -153,7 +153,7 @@ def soak_loop() -> str:
 
 @table("cost")
 def cost() -> str:
-    """What the model that ships costs, as one sentence."""
+    """The cost of the model that ships, as one sentence."""
     ours = one("streaming", system="ours", runtime="onnx")
     bundle = manifest("int8")
     files = bundle["models"]["onnx"]

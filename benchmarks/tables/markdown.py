@@ -1,4 +1,4 @@
-"""Tables as Markdown, and how their cells are written."""
+"""Tables as Markdown, and the format of their cells."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +9,7 @@ TABLES: dict[str, Callable[..., str]] = {}
 
 
 def table(name: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Register a function as the maker of a table."""
+    """Register the function that makes a table."""
 
     def register(make: Callable[..., str]) -> Callable[..., str]:
         TABLES[name] = make
@@ -50,6 +50,6 @@ def ratio(value: float | None, base: float | None) -> str:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are not None; None where there are none."""
+    """The mean of those that are not None; None if there are none."""
     found = [value for value in values if value is not None]
     return sum(found) / len(found) if found else None

@@ -7,7 +7,7 @@ from benchmarks.tables.markdown import interval, markdown, mean, percent, table
 
 @table("shipped")
 def shipped() -> str:
-    """What the bundles are: size, training data, accuracy on their own development speakers, confidence."""
+    """Facts of the bundles: size, training data, accuracy on their own development speakers, confidence."""
     bundle = manifest("int8")
     made, decision = bundle["provenance"], bundle["decision"]
     dev, sure = made["trained_model"]["dev"], made["confidence_dev"]
@@ -33,7 +33,7 @@ def shipped() -> str:
 
 @table("shipped-files")
 def shipped_files() -> str:
-    """The model files of each bundle, and what each loses against the trained model on development speakers."""
+    """The model files of each bundle, and the loss of each relative to the trained model on development speakers."""
     lines = []
     for name in ("float32", "int8"):
         bundle = manifest(name)
