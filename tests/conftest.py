@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams of threads on two cores only spin
@@ -14,6 +15,8 @@ from slow_files import SLOW
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("no deadline")
+# A shell's background jobs, and what they start, ignore Ctrl-C; the scripts that tests interrupt must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
