@@ -15,8 +15,10 @@ from slow_files import SLOW
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("no deadline")
-# A shell's background jobs, and what they start, ignore Ctrl-C; the scripts that tests interrupt must not.
+# What a shell starts in the background, or under nohup, ignores these; the scripts that tests end with them must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):
