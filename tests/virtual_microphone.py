@@ -1,6 +1,7 @@
 """A virtual microphone: the monitor of a PulseAudio null sink, a listener at it, and what is played into it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from edge.audio.events import AudioEvent, AudioEventKind
@@ -18,6 +20,14 @@ RATE = 16000
 PATIENCE = 60.0  # s until something counts as never happening: the machine may be busy
 IMPATIENT = MicrophoneConfig(stall_seconds=2.0, zeros_seconds=1.0, first_delay_seconds=0.1, max_delay_seconds=0.5)
 OPENED, LOST, NOT_FOUND = AudioEventKind.OPENED, AudioEventKind.LOST, AudioEventKind.NOT_FOUND
+
+
+def needed() -> None:
+    """Skip the test module that calls this, with the reason, where no virtual microphone can be made."""
+    for package in ("pyaudio", "tenacity"):
+        pytest.importorskip(package, reason="needs the mic extra: make test EXTRAS=mic")
+    if not shutil.which("pulseaudio"):
+        pytest.skip("needs PulseAudio (see .ci/run for the Debian packages)", allow_module_level=True)
 
 
 class House:

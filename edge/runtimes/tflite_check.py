@@ -16,8 +16,6 @@ OPERATORS = {
     "QUANTIZE": 114, "BATCH_MATMUL": 126,
 }  # fmt: skip
 """Name -> number in LiteRT's schema"""
-PLACEHOLDER = 127
-"""Value of the one-byte field if the number is in the wider one"""
 OPERATOR_CODES, SUBGRAPHS = 1, 2
 """Fields of the model's table"""
 

@@ -1,12 +1,12 @@
 """Real PyAudio captures from a virtual microphone (the monitor of a PulseAudio null sink), and every fault for real."""
 
 import os
-import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
+import virtual_microphone
 from virtual_microphone import (
     IMPATIENT,
     LOST,
@@ -24,10 +24,7 @@ from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.microphone import Microphone, MicrophoneConfig, list_devices
 
-pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
-pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
-if not shutil.which("pulseaudio"):
-    pytest.skip("needs PulseAudio (see .ci/run for the Debian packages)", allow_module_level=True)
+virtual_microphone.needed()
 
 
 @pytest.mark.parametrize("channels", [1, 2], ids=["mono", "stereo"])

@@ -1,7 +1,6 @@
 """How listening ends: closed from elsewhere, by signals, by its listener's death; and what it costs until then."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import virtual_microphone
 from helpers import ROOT
 from virtual_microphone import (
     IMPATIENT,
@@ -26,10 +26,7 @@ from crnn.errors import InputError
 from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, MicrophoneConfig
 
-pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
-pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
-if not shutil.which("pulseaudio"):
-    pytest.skip("needs PulseAudio (see .ci/run for the Debian packages)", allow_module_level=True)
+virtual_microphone.needed()
 
 
 @pytest.mark.parametrize("state", ["listening", "trying", "hanging"])

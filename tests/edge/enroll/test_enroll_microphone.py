@@ -1,7 +1,6 @@
 """The guided session at a real PyAudio device gives a profile; Ctrl-C leaves none."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,15 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import virtual_microphone
 from helpers import ROOT
 from virtual_microphone import PATIENCE, House
 
 from edge.enroll.session import LEVEL_CHECK, SENTENCES
 
-pytest.importorskip("pyaudio", reason="needs the mic extra: make test EXTRAS=mic")
-pytest.importorskip("tenacity", reason="needs the mic extra: make test EXTRAS=mic")
-if not shutil.which("pulseaudio"):
-    pytest.skip("needs PulseAudio (see .ci/run for the Debian packages)", allow_module_level=True)
+virtual_microphone.needed()
 
 
 @pytest.fixture
