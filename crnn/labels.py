@@ -63,6 +63,20 @@ EMODB = {
     "E": "disgust",
     "L": "bored",
 }
+EMOVO = {
+    "neu": "neutral",
+    "gio": "happy",
+    "tri": "sad",
+    "rab": "angry",
+    "pau": "fearful",
+    "dis": "disgust",
+    "sor": "surprised",
+}
+EMOTIONTTS = {"000": "neutral", "001": "happy", "002": "angry", "003": "sad"}
+"""Hundreds of the clip's number, counted from 1: 00001 to 00100 are neutral"""
+EMOSPEECH_INDIA = {"calm": "neutral", "happy": "happy", "angry": "angry", "fearful": "fearful"}
+"""Its `calm` is the state without emotion that a corpus needs beside three others: neutral here. In RAVDESS, which has
+both, calm is an acted state of its own"""
 SAVEE = {
     "n": "neutral",
     "h": "happy",

@@ -1,5 +1,7 @@
 """Readers: file names as the owners distribute them, and everything that is not one."""
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,15 @@ CASES = {
     "emodb": (
         "wav/03a01Fa.wav",
         {"speaker_id": "03", "sex": "male", "emotion": "happy", "intensity": None, "sentence": "a01", "take": "a"},
+    ),
+    "emovo": (
+        "f2/pau-f2-n4.wav",
+        {"speaker_id": "f2", "sex": "female", "emotion": "fearful", "sentence": "n4", "intensity": None, "take": None},
+    ),
+    "emotiontts": ("wav/nek00301.wav", {"speaker_id": "nek", "sex": "male", "emotion": "sad", "sentence": None}),
+    "emospeech_india": (
+        f"delhi/help-safe-calm-1560000000000-0123456789ab{'c' * 44}.wav",
+        {"speaker_id": "0123456789ab", "sex": None, "emotion": "neutral", "sentence": "help"},
     ),
     "savee": ("DC/sa05.wav", {"speaker_id": "DC", "sex": "male", "emotion": "sad", "sentence": "sa05"}),
     "tess": (
@@ -125,6 +136,43 @@ def test_files_that_are_no_recordings_are_named(tmp_path):
     (tmp_path / good).unlink()
     with pytest.raises(InputError, match="no usable ravdess recording .*most of them: "):
         read_corpus("ravdess", tmp_path)
+
+
+EDGES = {0: None, 1: "neutral", 100: "neutral", 101: "happy", 200: "happy", 201: "angry", 300: "angry", 301: "sad"}
+EDGES |= {400: "sad", 401: None, 1001: None, 99999: None}
+
+
+def test_the_number_of_an_emotiontts_clip_is_its_emotion(tmp_path):
+    fill(tmp_path, *(f"{speaker}{number:05d}.wav" for number in EDGES for speaker in ("nea", "emz")), "nea0101.wav")
+    found = read_corpus("emotiontts", tmp_path)
+    known = {number: emotion for number, emotion in EDGES.items() if emotion}
+    assert [(int(u.path.stem[3:]), u.emotion) for u in found.utterances if u.speaker_id == "nea"] == list(known.items())
+    assert {(u.speaker_id, u.sex) for u in found.utterances} == {("nea", "female"), ("emz", None)}
+    assert Counter(why.split(";")[0] for why in found.skipped.values()) == {
+        "unknown emotion code '-01'": 2,
+        "unknown emotion code '004'": 2,
+        "unknown emotion code '010'": 2,
+        "unknown emotion code '999'": 2,
+        "not a emotiontts file name": 1,
+    }
+
+
+def test_an_indian_clip_without_a_time_counts_and_one_without_a_known_speaker_or_emotion_does_not(tmp_path):
+    known, nobody = "ab" * 28, "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f"
+    fill(
+        tmp_path,
+        f"no-scream-fearful-??-{known}.wav",
+        f"background-safe-None-20190101120000-{known}.wav",
+        f"no-safe-angry-1560000000000-{nobody}.wav",
+        f"no-safe-angry-1560000000000-{known[:-1]}.wav",
+        "no-safe-angry-1560000000000.wav",
+    )
+    found = read_corpus("emospeech_india", tmp_path)
+    assert [(u.speaker_id, u.emotion) for u in found.utterances] == [("abababababab", "fearful")]
+    reasons = sorted(found.skipped.values())
+    assert reasons[0].startswith("its owners do not know who speaks")
+    assert reasons[1:3] == ["not a emospeech_india file name"] * 2
+    assert reasons[3].startswith("unknown emotion code 'None'")
 
 
 def test_iemocap_takes_labels_from_the_evaluations(tmp_path):
@@ -265,13 +313,27 @@ def test_any_file_name_is_parsed_or_refused(corpus, stem):
 
 
 def test_real_corpora_are_complete(recordings):
-    counts = {"ravdess": (1440, 24), "emodb": (535, 10)}
+    counts = {"ravdess": (1440, 24), "emodb": (535, 10), "emovo": (588, 6), "emotiontts": (300, 15)}
+    counts |= {"emospeech_india": (2017, 105)}
     for corpus, (clips, speakers) in counts.items():
         read = read_corpus(corpus, recordings / corpus)
         assert len(read.utterances) == clips
         assert not read.skipped
         assert len({u.speaker_id for u in read.utterances}) == speakers
+        if corpus != "emospeech_india":
+            assert {u.sex for u in read.utterances} == {"female", "male"}
     crema = read_corpus("crema_d", recordings / "crema_d")
     assert (len(crema.utterances), len(crema.skipped)) == (7436, 6)
     assert all(u.sex for u in crema.utterances)
     assert sum(u.votes is None for u in crema.utterances) <= 1  # one name is misspelt in the release
+
+
+@pytest.mark.parametrize("corpus", ["emotiontts", "emospeech_india"])
+def test_what_names_say_agrees_with_the_list_beside_the_recordings(recordings, corpus):
+    with (recordings / corpus / "index.csv").open(encoding="utf-8") as file:
+        listed = {
+            Path(row["file"]).stem: (row["speaker"], row["sex"], row["emotion"].replace("calm", "neutral"))
+            for row in csv.DictReader(file)
+        }
+    read = read_corpus(corpus, recordings / corpus).utterances
+    assert {u.path.stem: (u.speaker_id, (u.sex or "")[:1], u.emotion) for u in read} == listed

@@ -1,0 +1,46 @@
+"""One recording of a corpus, as far as its names and tables say what it is. No torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording and what its corpus says about it."""
+
+    path: Path
+    corpus: str
+    speaker_id: str
+    sex: str | None
+    """female, male, or None where unknown"""
+    emotion: str
+    """The intended emotion, a name of labels.EMOTIONS (own recordings: any name)"""
+    intensity: str | None = None
+    sentence: str | None = None
+    take: str | None = None
+    votes: tuple[tuple[str, float], ...] | None = None
+    """Listeners' votes (emotion, share), shares sum to 1; None where there are none"""
+    part: str | None = None
+    """train, dev or test, where the owner of the recordings has divided them"""
+    key: str | None = None
+    """Unique within the corpus, where the file name alone is not"""
+    segment: tuple[float, float | None] | None = None
+    """Start and end within the file in seconds; end None: to its end; None: the whole file"""
+
+    @property
+    def name(self) -> str:
+        """Corpus and file name without folder and extension, the same for wav and flac; or corpus and `key`."""
+        return f"{self.corpus}/{self.key or self.path.stem}"
+
+    @property
+    def place(self) -> str:
+        """The file, and which seconds of it, for messages."""
+        if self.segment is None:
+            return str(self.path)
+        start, end = self.segment
+        return f"{self.path} from {start:g} s" + ("" if end is None else f" to {end:g} s")
+
+    @property
+    def speaker(self) -> str:
+        """Corpus and speaker: two corpora may both have a speaker 03."""
+        return f"{self.corpus}:{self.speaker_id}"
