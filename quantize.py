@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,9 @@ from edge.prune.targets import OutOfReach, PruningTargets, parse_size
 if TYPE_CHECKING:
     from edge.export.pipeline import Compressed
     from edge.export.source import Source
+    from edge.export.verify import Row
     from edge.prune.gradual import FineTuneData
+    from edge.prune.step import Step
 
 EXTRAS = "train,export"
 """Extras of this project that this command needs"""
@@ -104,7 +107,7 @@ def fine_tune_data(source: "Source", cache: Path | None) -> "FineTuneData":
     return open_fine_tune_data(source, made, cache)
 
 
-def table(rows: list) -> str:
+def table(rows: "list[Row]") -> str:
     head = ("files", "runtime", "scheme", "bytes", "max diff", "flips", "UAR", "drop", "ms/window", "rtf", "")
     body = [
         (
@@ -125,7 +128,7 @@ def table(rows: list) -> str:
     return aligned(head, body)
 
 
-def step_table(steps: list) -> str:
+def step_table(steps: "list[Step]") -> str:
     """The pruning steps, the trained model first; empty without any."""
     if not steps:
         return ""
@@ -147,7 +150,7 @@ def step_table(steps: list) -> str:
     return aligned(head, body)
 
 
-def aligned(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+def aligned(head: tuple[str, ...], body: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in [head, *body])
     return "\n".join(line.rstrip() for line in lines)

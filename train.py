@@ -165,7 +165,7 @@ def run(
     from crnn.training.setup import build_training, log_model
 
     ends.begin()
-    first = rank_zero_only.rank == 0
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined] # set on the function when Lightning is imported
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     if first:
         folder.open_for(config, asdict(augment), args.resume)

@@ -18,10 +18,14 @@ import numpy as np
 from augment.config import AugmentConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 BatchAugment = Callable[["Tensor", "Tensor", int], tuple["Tensor", "Tensor"]]
 """`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)`, seed -> both, augmented"""
+OnWaveform = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""`waveform (time,)` float32, generator -> `(another time,)`"""
+OnFeatures = Callable[["Tensor", "Generator"], "Tensor"]
+"""`log_mel (batch, n_mels, frames)`, generator -> the same shape"""
 COPY_SETTINGS = ("copies", "denoise", "speed", "padding", "room", "noise", "microphone")
 COPY_RANGES = ("min_background", "max_background", "min_snr", "max_snr")
 """Prefixes of the settings that decide what a copy is"""
@@ -84,7 +88,7 @@ class CopyAugment:
         always = partial(place, min_samples=min_samples)
         # In the order of use. Each part has a fixed number for its generator: what one part draws does not depend on
         # which others are switched on.
-        self._parts = (
+        self._parts: tuple[tuple[int, OnWaveform | None], ...] = (
             (6, Denoise(config.denoise_p, sample_rate) if config.denoise else None),
             (0, SpeedPerturbation(config.speed_factors) if config.speed else None),
             (1, Padding(min_samples, sample_rate, *background_db) if config.padding else always),
@@ -111,7 +115,7 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> BatchAugment:
     from augment.spec_augment import SpecAugment
 
     noise_db = (config.min_steady_noise_db, config.max_steady_noise_db)
-    on_features = [
+    on_features: list[OnFeatures | None] = [
         StyleMix(config.style_p, config.style_strength) if config.style else None,
         SteadyNoise(config.steady_noise_p, *noise_db) if config.steady_noise else None,
         Gain(config.min_gain_db, config.max_gain_db, log_offset) if config.gain else None,

@@ -8,6 +8,8 @@ cannot be loaded, a stand-in replaces it, with the names that the Python part of
 import importlib
 import sys
 import types
+from collections.abc import Callable
+from typing import NoReturn
 
 
 def _import() -> types.ModuleType:
@@ -16,19 +18,19 @@ def _import() -> types.ModuleType:
     except OSError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
             del sys.modules[name]
-    extension = types.ModuleType("torchaudio._extension")
-    extension._IS_TORCHAUDIO_EXT_AVAILABLE = False
-    extension._IS_ALIGN_AVAILABLE = False
 
-    def fail_if_no_align(function):
-        def fail(*args, **kwargs):
+    def fail_if_no_align(function: Callable) -> Callable[..., NoReturn]:
+        def fail(*args: object, **kwargs: object) -> NoReturn:
             raise RuntimeError(
                 f"{function.__name__} needs torchaudio's compiled extension, which cannot be loaded here"
             )
 
         return fail
 
-    extension.fail_if_no_align = fail_if_no_align
+    extension = types.ModuleType("torchaudio._extension")
+    vars(extension).update(
+        _IS_TORCHAUDIO_EXT_AVAILABLE=False, _IS_ALIGN_AVAILABLE=False, fail_if_no_align=fail_if_no_align
+    )
     sys.modules["torchaudio._extension"] = extension
     return importlib.import_module("torchaudio")
 

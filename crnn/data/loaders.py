@@ -122,13 +122,14 @@ class EpochSampler(Sampler):
             yield self.epoch, place, int(order[place])
 
 
-def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int) -> DataLoader:
+def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int, first_epoch: int = 0) -> DataLoader:
     """Batches `(log_mel (batch, n_mels, frames), target and mask (batch, n_classes))`, this process's share of them.
 
     Made in the training process: an item is a copy of 30 kB from a memory-mapped file.
     """
     n_items = config.optim.epoch_clips or len(clips)
     sampler = EpochSampler(clips.corpora, config.optim.corpus_balance, n_items, config.seed, rank, world_size)
+    sampler.set_epoch(first_epoch)
     batch_size = config.optim.batch_size
     return DataLoader(clips, batch_size=batch_size, sampler=sampler, drop_last=len(sampler) > batch_size)
 

@@ -15,10 +15,11 @@ def count_macs(model: nn.Module, n_mels: int, n_frames: int) -> int:
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
         nonlocal total
+        values = output if isinstance(output, Tensor) else output[0]  # an LSTM gives its last state too
         if isinstance(module, nn.Conv2d):
-            total += output.numel() * module.weight[0].numel()
+            total += values.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
-            total += output.numel() * module.in_features
+            total += values.numel() * module.in_features
         else:
             weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
             total += inputs[0].shape[1] * weights

@@ -25,7 +25,7 @@ class InputChannels(nn.Module):
         floor_db = self.config.spectral_floor_db if spectral_floor else None
         now = log_mel[..., lookback:]
         needs_power = "local" in self.config.inputs or (floor_db is not None and "change" in self.config.inputs)
-        recent = self.recent_power(log_mel) if needs_power else None
+        recent = self.recent_power(log_mel) if needs_power else now.new_empty(0)  # not read then
 
         def raised(values: Tensor) -> Tensor:
             return values if floor_db is None else (values.exp() + recent * 10 ** (floor_db / 10)).log()
@@ -89,6 +89,9 @@ class Encoder(nn.Module):
     weights, so every runtime applies the same ones.
     """
 
+    band_mean: Tensor
+    band_scale: Tensor
+
     def __init__(self, n_mels: int, config: ModelConfig) -> None:
         super().__init__()
         self.inputs = InputChannels(config)
@@ -112,13 +115,15 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def learn_bands(self, log_mels: Iterable[Tensor]) -> None:
-        """Set mean and scale of every band of every input channel from recordings, each `(n_mels, frames)`."""
-        count, total, square = 0, 0.0, 0.0
+        """Set mean and scale of every band of every input channel from at least one recording `(n_mels, frames)`."""
+        count, total, square = 0, torch.zeros(()), torch.zeros(())
         for log_mel in log_mels:
             values = self.inputs(log_mel[None].float(), spectral_floor=False)[0].double()
             count += values.shape[-1]
             total = total + values.sum(dim=-1, keepdim=True)
             square = square + values.square().sum(dim=-1, keepdim=True)
+        if not count:
+            raise ValueError("no recording to learn mean and scale of the bands from")
         mean = total / count
         self.band_mean.copy_(mean)
         self.band_scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())

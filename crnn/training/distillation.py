@@ -11,7 +11,7 @@ from crnn.errors import require
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.initial_weights import start_of_run
-from crnn.training.task import EmotionTask
+from crnn.training.task import EmotionTask, in_memory_format
 
 TEMPERATURE = 2.0
 """Divides the logits of teachers and student before they are compared"""
@@ -25,15 +25,16 @@ class DistillTask(EmotionTask):
     def __init__(self, config: RunConfig, model: CRNN, teachers: list[CRNN], *others) -> None:
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
-        frozen = nn.ModuleList(teacher.eval().to(memory_format=as_ours) for teacher in teachers)
-        self._teachers = (frozen,)  # a tuple, so that torch does not train, average and save it
+        # A tuple, so that torch does not train, average and save them.
+        self._teachers = tuple(in_memory_format(teacher.eval(), as_ours) for teacher in teachers)
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         loss = self.config.loss
         logits = self.model.training_logits(log_mel).float()
-        teachers = self._teachers[0].to(log_mel.device)
         with torch.no_grad():
-            taught = [_softened(teacher.training_logits(log_mel), mask) for teacher in teachers]
+            taught = [
+                _softened(teacher.to(log_mel.device).training_logits(log_mel), mask) for teacher in self._teachers
+            ]
         mean = torch.logsumexp(torch.stack(taught), dim=0) - math.log(len(taught))
         own = _softened(logits, mask)
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
@@ -55,7 +56,8 @@ def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str
 
     Raises InputError, naming the run, if it is no finished run of this very split, or takes other features or windows.
     """
-    models, trained_on = [], []
+    models: list[CRNN] = []
+    trained_on: list[str] = []
     for name in config.loss.teachers:
         run = Path(name)
         require(run.is_dir(), f"--loss.teachers {name}: no such folder; give runs of train.py")

@@ -45,7 +45,8 @@ class LoaderClock(L.Callback):
     """Measures clips per second and the share of time spent waiting for the loader, and shows both."""
 
     def __init__(self) -> None:
-        self.clips, self.waited, self.worked, self.epoch_seconds = 0, 0.0, 0.0, []
+        self.clips, self.waited, self.worked = 0, 0.0, 0.0
+        self.epoch_seconds: list[float] = []
         self._mark = 0.0
         self._epoch_start: float | None = None
 
@@ -158,11 +159,10 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
         enable_model_summary=False,
     )
     last = folder / LAST if resume and (folder / LAST).is_file() else None
-    loader = train_loader(train, config, trainer.global_rank, trainer.world_size)
-    if last is not None:
-        # Lightning makes the first iterator before it sets the epoch of the sampler; a resumed epoch would repeat the
-        # order of epoch 0.
-        loader.sampler.set_epoch(read_checkpoint(last)["epoch"] + 1)
+    # Lightning makes the first iterator before it sets the epoch of the sampler; a resumed epoch would repeat the order
+    # of epoch 0.
+    first_epoch = 0 if last is None else read_checkpoint(last)["epoch"] + 1
+    loader = train_loader(train, config, trainer.global_rank, trainer.world_size, first_epoch)
     try:
         trainer.fit(task, loader, eval_loader(dev, config), ckpt_path=last, weights_only=True)
     except SystemExit as error:  # Lightning exits after Ctrl-C; the script must report how to continue

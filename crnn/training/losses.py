@@ -28,6 +28,8 @@ class FocalLoss(nn.Module):
     True
     """
 
+    class_weights: Tensor | None
+
     def __init__(self, gamma: float, class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if gamma < 0:

@@ -8,6 +8,7 @@ checkpoints/  best.ckpt, last.ckpt, logs
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from crnn.config import from_dict
 from crnn.data.protocols import Split, protocol_facts
@@ -139,26 +140,23 @@ class RunFolder:
         """Every speaker ("corpus:speaker") that the weights were trained on or chosen on, also in the runs before this
         one. Raises InputError if the run does not say."""
         subsets = self.read("split").get("heard")
-        require(
-            isinstance(subsets, dict) and all(_is_texts(speakers) for speakers in subsets.values()),
-            f"{self.path / 'split.json'}: does not say on whom the run was trained; train again",
-        )
+        if not isinstance(subsets, dict) or not all(_is_texts(speakers) for speakers in subsets.values()):
+            raise InputError(f"{self.path / 'split.json'}: does not say on whom the run was trained; train again")
         return sorted({speaker for speakers in subsets.values() for speaker in speakers})
 
     def labels(self) -> tuple[str, ...]:
         """The emotions, in the order of the logits. Raises InputError if `split.json` does not name them."""
         labels = self.read("split").get("labels")
-        require(
-            _is_texts(labels) and 1 <= len(labels) <= 100 and len(set(labels)) == len(labels),
-            f"{self.path / 'split.json'}: does not name the emotions; train again",
-        )
+        if not _is_texts(labels) or not 1 <= len(labels) <= 100 or len(set(labels)) < len(labels):
+            raise InputError(f"{self.path / 'split.json'}: does not name the emotions; train again")
         return tuple(labels)
 
     def split_hash(self) -> str:
         """Hash of the split without corrections."""
         values = self.read("split")
         digest = values.get("original_split_hash", values.get("split_hash"))  # older runs have no corrections
-        require(isinstance(digest, str), f"{self.path / 'split.json'}: lacks split_hash; train again")
+        if not isinstance(digest, str):
+            raise InputError(f"{self.path / 'split.json'}: lacks split_hash; train again")
         return digest
 
     def check_split(self, split: Split) -> None:
@@ -171,12 +169,12 @@ class RunFolder:
         )
 
 
-def _is_texts(value: object) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _flat(values: dict, prefix: str = "") -> dict:
-    flat = {}
+    flat: dict = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -15,6 +15,11 @@ from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss, masked_logits
 
 
+def in_memory_format(model: CRNN, memory_format: torch.memory_format) -> CRNN:
+    """The same model, its weights laid out in this order."""
+    return model.to(memory_format=memory_format)  # type: ignore[call-overload] # torch documents it, its types lack it
+
+
 class EmotionTask(L.LightningModule):
     """Augmented features, CRNN, focal loss; development UAR after every epoch.
 
@@ -37,7 +42,7 @@ class EmotionTask(L.LightningModule):
     ) -> None:
         super().__init__()
         self.config = config
-        self.model = model.to(memory_format=torch.channels_last) if config.loop.channels_last else model
+        self.model = in_memory_format(model, torch.channels_last) if config.loop.channels_last else model
         self.loss = FocalLoss(config.loss.gamma, class_weights, config.loss.label_smoothing)
         self.augment = augment
         self.dev_groups = dev_groups

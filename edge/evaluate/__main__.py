@@ -78,7 +78,7 @@ def evaluate(args: argparse.Namespace) -> dict:
 
 def _model_at_chance(provenance: dict) -> str:
     """What the bundle says of its model's chance level; older bundles say nothing."""
-    found = provenance
+    found: object = provenance
     for key in ("confidence_dev", "chosen_on", "at_chance"):
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, str) else ""

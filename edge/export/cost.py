@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import process_time
 
@@ -36,7 +36,7 @@ class BundleCost:
     the ratio of the two is scaled by the first model's time.
     """
 
-    def __init__(self, shipping: dict[str, str], draft: bundle.Manifest, blocks: Sequence[np.ndarray]) -> None:
+    def __init__(self, shipping: Mapping[str, str], draft: bundle.Manifest, blocks: Sequence[np.ndarray]) -> None:
         """`shipping`: runtime -> scheme; `blocks` calibrate static_int8, and their number changes no size."""
         self._shipping, self._draft, self._blocks = shipping, draft, blocks
         self._first: dict[str, tuple[StreamingRecognizer, float]] = {}

@@ -75,9 +75,14 @@ def open_source(run: Path, data: dict[str, str], cache: Path | None, prunes: boo
 class Chains(Protocol):
     """The part of `augment.pipeline.Chains` that fine-tuning uses; this package may not import it."""
 
-    copy_settings: dict
-    make_copy_augment: Callable[[], Augment]
-    batch: BatchAugment
+    @property
+    def copy_settings(self) -> dict: ...
+
+    @property
+    def make_copy_augment(self) -> Callable[[], Augment]: ...
+
+    @property
+    def batch(self) -> BatchAugment: ...
 
 
 def open_fine_tune_data(source: Source, chains: Chains, cache: Path | None) -> FineTuneData:

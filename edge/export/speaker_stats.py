@@ -81,7 +81,8 @@ def _neutral(
     """Mean, variance between speakers and variance within a speaker of neutral logits, `(n_classes,)` each."""
     neutral = truth == labels.index(NEUTRAL) if NEUTRAL in labels else np.zeros(len(truth), dtype=bool)
     if not neutral.any():
-        return tuple(np.zeros((3, len(labels))))
+        unknown = np.zeros(len(labels))
+        return unknown, unknown, unknown
     values = logits[neutral].astype(np.float64)
     _, group, counts = np.unique(speakers[neutral], return_inverse=True, return_counts=True)
     means = np.stack([values[group == g].mean(axis=0) for g in range(len(counts))])

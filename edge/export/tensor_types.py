@@ -4,16 +4,19 @@ The name of a scheme states an intention; this module reads what the file holds.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 from crnn.errors import InputError, require
 from edge.runtimes import REGISTRY
 
 THROUGH = {"Cast", "DequantizeLinear", "DEQUANTIZE"}
 """Operations that only convert a stored type to the one that is computed with"""
+Name = TypeVar("Name")
+"""What a file calls its tensors: text in ONNX, a number in TFLite"""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ def bytes_by_type(tensors: Iterable[StoredTensor]) -> dict[str, int]:
     return dict(count.most_common())
 
 
-def feeds(name: object, consumers: dict[object, tuple[str, object]]) -> str:
+def feeds(name: Name, consumers: Mapping[Name, tuple[str, Name]]) -> str:
     """The first operation after a constant that is not a cast."""
-    operation, made = consumers.get(name, ("", None))
-    while operation in THROUGH and made in consumers:
-        operation, made = consumers[made]
+    operation = ""
+    while name in consumers:
+        operation, name = consumers[name]
+        if operation not in THROUGH:
+            break
     return operation

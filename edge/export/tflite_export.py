@@ -70,7 +70,7 @@ def tensors(path: Path) -> Iterable[StoredTensor]:
     types, operations = names(schema.TensorType), names(schema.BuiltinOperator)
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     for graph in model.subgraphs:
-        consumers = {}
+        consumers: dict[int, tuple[str, int]] = {}
         for node in reversed(graph.operators):
             code = model.operatorCodes[node.opcodeIndex]
             kind = operations[max(code.builtinCode, code.deprecatedBuiltinCode)]

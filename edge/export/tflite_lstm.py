@@ -36,7 +36,7 @@ def split(module: nn.Module) -> tuple[nn.LSTM, nn.Module] | None:
     after = copy.deepcopy(module)
     for part in after.modules():
         if isinstance(part, Head):
-            part.lstm = _Through()
+            part.add_module("lstm", _Through())
     return heads[0].lstm, after
 
 

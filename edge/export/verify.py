@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import nan
 
 import numpy as np
 import torch
@@ -120,7 +121,7 @@ def compare(
     """Compare one exported pair with the float32 model in torch (`reference`) and with the trained model's UAR."""
     found = stream_clips(candidate, clips)
     if not np.isfinite(found.decisions).all():
-        return Comparison(*[float("nan")] * 7, failures=("gives NaN or infinite logits",))
+        return Comparison(nan, nan, nan, nan, nan, nan, nan, failures=("gives NaN or infinite logits",))
     ours, theirs = (probabilities(logits.decisions, 1.0) for logits in (found, reference))
     figures, reference_figures = (figures_of(logits, clips, labels) for logits in (found, reference))
     difference = float(np.abs(ours - theirs).max())

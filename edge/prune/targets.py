@@ -1,10 +1,12 @@
 """The targets of pruning, and the search for the share that meets them."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from crnn.errors import InputError, require
+from crnn.files.printable import shown
 
 UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 MOST = 0.9
@@ -20,9 +22,10 @@ def parse_size(text: str) -> int:
     (250000, 250000, 249856, 250000)
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([a-zA-Z]*)\s*", text)
-    known = found is not None and found[2].lower() in UNITS
-    size = round(float(found[1]) * UNITS[found[2].lower()]) if known else 0
-    require(size > 0, f"--target-size {text}: give a size such as 250kB, 0.25MB, 244KiB or 250000 (bytes)")
+    unit = UNITS.get(found[2].lower(), 0) if found is not None else 0
+    exact = float(found[1]) * unit if found is not None and unit else 0.0
+    size = round(exact) if math.isfinite(exact) else 0
+    require(size > 0, f"--target-size {shown(text, 80)}: give a size such as 250kB, 0.25MB, 244KiB or 250000 (bytes)")
     return size
 
 

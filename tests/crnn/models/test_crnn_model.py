@@ -25,6 +25,13 @@ def make(config: ModelConfig = CONFIG.model) -> CRNN:
     return CRNN(CONFIG.features, config, 8).eval()
 
 
+def test_bands_are_not_learned_from_nothing():
+    encoder = make().encoder
+    with pytest.raises(ValueError, match="no recording"):
+        encoder.learn_bands([])
+    assert bool((encoder.band_scale == 1).all())
+
+
 def test_default_budget():
     g = CONFIG.geometry
     assert g.window_samples >= 3.0 * CONFIG.features.sample_rate
