@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -84,6 +85,7 @@ def _array(data: bytes) -> np.ndarray:
     array = array.astype(dtype.newbyteorder("="), order="C")
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("NaN or infinite values")
-    if dtype.kind == "U":
-        array.tolist()  # raises ValueError for code points that there are not
+    # NumPy does not check them when it reads; a text made of them raises SystemError.
+    if dtype.kind == "U" and (np.frombuffer(array.tobytes(), np.uint32) > sys.maxunicode).any():
+        raise ValueError("text with numbers that are no characters")
     return array

@@ -1,12 +1,9 @@
 """A malicious bundle with correct hashes is refused in one line and in limited time."""
 
-import io
 import json
 import shutil
-import zipfile
 from itertools import pairwise
 
-import numpy as np
 import onnx
 import pytest
 from helpers import edit_json
@@ -14,7 +11,6 @@ from onnx import TensorProto, helper
 
 from benchmarks.fuzz.inputs import _endless
 from crnn.errors import InputError
-from crnn.files.npz import read_arrays
 from edge.bundle import PRETRAINED, Bundle
 from edge.bundle import sandbox as proof
 from edge.bundle.manifest import list_files
@@ -173,61 +169,6 @@ def test_faults_of_a_runtime_in_the_child_are_reported(folder, monkeypatch, what
     monkeypatch.setattr(proof, "PROGRAM", code)
     monkeypatch.setattr(proof, "_passed", set())
     refused(folder, "onnx", part)
-
-
-def npz(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, data in files.items():
-            file.writestr(name, data)
-    return out.getvalue()
-
-
-def npy(array, allow_pickle: bool = True) -> bytes:
-    out = io.BytesIO()
-    np.save(out, array, allow_pickle=allow_pickle)
-    return out.getvalue()
-
-
-def header(text: str) -> bytes:
-    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.encode().ljust(117) + b"\n"
-
-
-@pytest.mark.parametrize(
-    ("files", "part"),
-    [
-        ({"a.npy": npy(np.array([{}]))}, "an array of object"),
-        ({"a.npy": npy(np.zeros(2, "i4,f4"))}, "cannot be read as arrays"),
-        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,), }")}, "cannot be read"),
-        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }")}, "in 0 bytes"),
-        ({"a.npy": header("{'descr': '<U1000000000', 'fortran_order': False, 'shape': (1,), }")}, "cannot be read"),
-        ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }")}, "cannot be read"),
-        ({"a.npy": header("(" * 100)}, "cannot be read"),
-        ({"a.npy": b"cos\nsystem\n(S'id'\ntR."}, "cannot be read"),
-        ({"a.npy": bytes(40_000_000)}, "unpacks to more than"),
-        ({"../a.npy": npy(np.zeros(2))}, "no array's name"),
-        ({"a\x1b.npy": npy(np.zeros(2))}, r"no array's name"),
-        ({f"a{n}.npy": b"" for n in range(100)}, "holds 100 arrays"),
-        ({"a.npy": npy(np.array([np.nan]))}, "NaN or infinite"),
-    ],
-)
-def test_arrays_that_no_export_writes_are_refused(tmp_path, files, part):
-    path = tmp_path / "a.npz"
-    path.write_bytes(npz(files))
-    with pytest.raises(InputError, match=part) as caught:
-        read_arrays(path)
-    assert str(caught.value).isprintable()
-
-
-def test_valid_arrays_of_another_machine_are_read(tmp_path):
-    values = np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.savez_compressed(tmp_path / "a.npz", big=values.astype(">f4"), turned=np.asfortranarray(values), text=["é"])
-    arrays = read_arrays(tmp_path / "a.npz")
-    for name in ("big", "turned"):
-        np.testing.assert_array_equal(arrays[name], values)
-        assert arrays[name].dtype == np.float32
-        assert arrays[name].flags.c_contiguous
-    assert arrays["text"].tolist() == ["é"]
 
 
 @pytest.mark.parametrize("name", ["golden.npz", "speakers.npz", HEAD, "bundle.json"])
