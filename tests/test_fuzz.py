@@ -59,11 +59,25 @@ def test_the_sound_file_itself_is_accepted(tmp_path):
         made._file("onnx", "head"): made._model("onnx", "head"),
         made._file("tflite", "head"): made._model("tflite", "head"),
         made.MANIFEST: made._manifest,
+        "weights.safetensors": made._weights,
+        "weights.json": made._weights_facts,
     }
     for number, (name, read) in enumerate(sound.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
         read(folder, (made.SOUND / name).read_bytes())
+
+
+def test_weights_of_another_value_are_refused_by_the_golden_values(tmp_path):
+    """Their hash is right, and every shape is."""
+    from safetensors.torch import load, save
+
+    from benchmarks.fuzz import readers as made
+
+    weights = load((made.SOUND / "weights.safetensors").read_bytes())
+    weights["head.classifier.bias"] += 1.0
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        made._weights(tmp_path, save(weights))
 
 
 def test_faults_are_counted_and_not_passed_over(tmp_path):

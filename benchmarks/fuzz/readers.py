@@ -1,5 +1,6 @@
 """Every reader of files that others may have written: its inputs, and how to call it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from benchmarks.fuzz.inputs import damaged, json_like, npz_like, onnx_like, yaml_like
+from benchmarks.fuzz.inputs import damaged, json_like, npz_like, yaml_like
+from benchmarks.fuzz.model_files import onnx_like, safetensors_like
 from crnn.config import from_dict
 from crnn.errors import InputError
 from crnn.files.settings_file import read_settings_file
@@ -80,6 +82,45 @@ def _speakers(folder: Path, data: bytes) -> None:
     manifest = Bundle.open(SOUND).manifest
     width = len(_arrays(SPEAKERS)["center"])
     load_speakers(folder / SPEAKERS, width, len(manifest.labels))
+
+
+def _weights(folder: Path, data: bytes) -> None:
+    """Weights whose hash is the one beside them, as training and another export start from them."""
+    _with_weights(folder, (SOUND / MANIFEST).read_bytes(), data)
+
+
+def _weights_facts(folder: Path, data: bytes) -> None:
+    from edge.export.weights import FACTS, WEIGHTS, read_weights
+
+    shutil.copy(SOUND / WEIGHTS, folder)
+    (folder / FACTS).write_bytes(data)
+    read_weights(folder, Bundle.open(SOUND).manifest)
+
+
+def _provenance(folder: Path, data: bytes) -> None:
+    """A manifest that describes another model than the weights hold."""
+    from edge.export.weights import WEIGHTS
+
+    values = json.loads((SOUND / MANIFEST).read_text())
+    try:
+        values["provenance"] = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError("no JSON: the reader of manifests is tried with that") from error
+    _with_weights(folder, json.dumps(values).encode(), (SOUND / WEIGHTS).read_bytes())
+
+
+def _with_weights(folder: Path, manifest: bytes, data: bytes) -> None:
+    from edge.export.weights import FACTS, WEIGHTS, start_of_bundle
+
+    _copy(folder)
+    (folder / MANIFEST).write_bytes(manifest)
+    for name in (WEIGHTS, FACTS):
+        (folder / name).unlink()
+    (folder / WEIGHTS).write_bytes(data)
+    facts = json.loads((SOUND / FACTS).read_text()) | {"sha256": hashlib.sha256(data).hexdigest()}
+    (folder / FACTS).write_text(json.dumps(facts))
+    start = start_of_bundle(folder, "fuzz")
+    assert all(value.isfinite().all() for value in start.weights.values()), "a weight is NaN or infinite"
 
 
 def _model(runtime: str, part: str) -> Callable[[Path, bytes], None]:
@@ -212,6 +253,9 @@ def readers() -> dict[str, Reader]:
         "tflite": Reader(damaged(tflite), _model("tflite", "head"), 60),
         "onnx structure": Reader(onnx_like(onnx), _structure(onnx_check.check), 2),
         "tflite structure": Reader(damaged(tflite), _structure(tflite_check.check)),
+        "weights": Reader(safetensors_like((SOUND / "weights.safetensors").read_bytes()), _weights, 8),
+        "weights facts": Reader(json_like(json.loads((SOUND / "weights.json").read_text())), _weights_facts),
+        "weights provenance": Reader(json_like(manifest["provenance"]), _provenance, 8),
         "profile": Reader(json_like(_profile_values()), _profile),
         "sidecar": Reader(json_like(_sidecar_values()), _sidecar),
         "kept folder": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _recordings),
