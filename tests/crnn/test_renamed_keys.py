@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from augment.config import AugmentConfig
-from crnn.config import StreamGeometry, from_dict
+from crnn.config import ModelConfig, StreamGeometry, WindowConfig, from_dict
 from crnn.errors import InputError
 from crnn.renamed_keys import REMOVED, RENAMED, with_new_keys, with_schema_4_keys
 from crnn.run_config import RunConfig
@@ -113,7 +113,14 @@ def test_options_and_settings_files(tmp_path, old, new):
     value = value_of(settings(), new)
     path = tmp_path / "settings.yaml"
     path.write_text(yaml.safe_dump(nested(old, value)))
-    for argv in (["--config", str(path)], [f"--{old}", json.dumps(value)], [f"--{old}={json.dumps(value)}"]):
+    section, key = old.split(".")
+    part = tmp_path / f"{section}.yaml"
+    part.write_text(yaml.safe_dump({key: value}))
+    text = json.dumps({key: value})
+    for argv in (
+        ["--config", str(path)], [f"--{old}", json.dumps(value)], [f"--{old}={json.dumps(value)}"],
+        [f"--{section}", text], [f"--{section}={text}"], [f"--{section}", str(part)],
+    ):  # fmt: skip
         _, config, augment, _ = parse(argv)
         made = dataclasses.asdict(config) | {"augment": dataclasses.asdict(augment)}
         assert json.loads(json.dumps(value_of(made, new))) == value
@@ -124,13 +131,40 @@ def test_another_value_than_the_default_arrives(tmp_path):
     path.write_text("window:\n  hop_seconds: 0.5\n")
     assert parse(["--config", str(path)])[1].window.interval_seconds == 0.5
     assert parse(["--window.hop_seconds", "0.5"])[1].window.interval_seconds == 0.5
+    assert parse(["--window", '{"hop_seconds": 0.5, "window_seconds": 2}'])[1].window == WindowConfig(2.0, 0.5)
+    assert parse(["--window=hop_seconds: 0.5"])[1].window.interval_seconds == 0.5
 
 
 def test_both_names_are_refused(tmp_path):
     path = tmp_path / "settings.yaml"
     path.write_text("window:\n  hop_seconds: 0.5\n  interval_seconds: 0.25\n")
-    with pytest.raises(InputError, match="hop_seconds|interval_seconds"):
-        parse(["--config", str(path)])
+    text = '{"hop_seconds": 0.5, "interval_seconds": 0.25}'
+    for argv in (["--config", str(path)], ["--window", text], [f"--window={text}"]):
+        with pytest.raises(InputError, match="hop_seconds|interval_seconds"):
+            parse(argv)
+
+
+@pytest.mark.parametrize(
+    "given, named",
+    [
+        ('{"stem": "conv"}', r"--model: model\.stem is conv"),
+        ('{"lstm_units": 8, "lstm_units": 9}', "--model, line 1: 'lstm_units' occurs twice"),
+        ('{"dropout": .nan}', "--model, line 1: nan"),
+        ("[" * 3000, "--model, line 1: nested"),
+        ('{"dropout": &a 0.1}', "--model, line 1: anchors"),
+        ('{"planes": ["level"]', "--model: not valid YAML"),
+        ("3", "model"),
+        ("", "model"),
+    ],
+)
+def test_a_section_as_text_is_read_as_strictly_as_a_file(given, named):
+    with pytest.raises(InputError, match=named) as refused:
+        parse(["--model", given])
+    assert len(str(refused.value)) < 300
+
+
+def test_a_removed_setting_in_a_section(tmp_path):
+    assert parse(["--model", '{"stem": "stride", "lstm_units": 8}'])[1].model == ModelConfig(lstm_units=8)
 
 
 def test_a_bundle_is_written_as_the_version_before_reads_it():
