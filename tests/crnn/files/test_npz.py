@@ -45,7 +45,7 @@ def header(text: str) -> bytes:
         ),
         ({"a.npy": header("(" * 100)}, r"\(its header cannot be read\); copy the bundle again$"),
         ({"a.npy": b"cos\nsystem\n(S'id'\ntR."}, "cannot be read"),
-        ({"a.npy": bytes(40_000_000)}, "unpacks to more than"),
+        ({"a.npy": bytes(17 * MIB)}, "unpacks to more than"),
         ({"../a.npy": npy(np.zeros(2))}, "no array's name"),
         ({"a\x1b.npy": npy(np.zeros(2))}, r"no array's name"),
         ({f"a{n}.npy": b"" for n in range(100)}, "holds 100 arrays"),
