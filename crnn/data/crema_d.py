@@ -1,4 +1,4 @@
-"""CREMA-D's tables beside its recordings: the actors' sexes and the listeners' votes. No torch."""
+"""CREMA-D: recordings that have no truth, and its tables of the actors' sexes and the listeners' votes. No torch."""
 
 import logging
 from pathlib import Path
@@ -11,6 +11,30 @@ from crnn.errors import InputError, require
 log = logging.getLogger(__name__)
 
 Votes = tuple[tuple[str, float], ...]
+
+CONTRADICTORY = (
+    ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
+    ("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+    ("1017_IWL_ANG_XX", "1017_IWL_FEA_XX"),
+    ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+    ("1067_IEO_DIS_LO", "1067_IEO_FEA_LO"),
+    ("1072_IEO_ANG_LO", "1072_IEO_ANG_MD", "1072_IEO_DIS_MD"),
+)
+"""One take each, which the release holds under several emotions; no one can say which is right. The first, second and
+fourth are the same samples, the others near copies (`crnn.data.near_copies`: correlation 0.96 and more)"""
+
+
+def _reasons() -> dict[str, str]:
+    left_out = {"1076_MTI_SAD_XX": "silent throughout"}
+    for names in CONTRADICTORY:
+        for name in names:
+            others = " and ".join(other for other in names if other != name)
+            left_out[name] = f"the same take as {others}, under another emotion"
+    return left_out
+
+
+LEFT_OUT = _reasons()
+"""Name -> why the recording can neither train nor judge"""
 
 
 def actor_sexes(root: Path) -> dict[str, str]:

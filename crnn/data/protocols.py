@@ -7,6 +7,7 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 - ``together``: speakers of the same recordings, who stay in one set;
 - ``open``: speakers the lists do not name are training or development speakers, not an error;
 - ``folds``: across corpora, the corpora trained on and tested on in each fold;
+- ``leave_one_out``: in place of ``folds``, corpora of which each fold tests one and trains on all others;
 - ``shared``: across corpora that differ in emotions, those a held-out corpus is judged on; training keeps all;
 - ``dev_sentences``: with too few speakers to spare one, the share of the training speakers' sentences that develops;
 - ``note``: what to know about the figures;
@@ -39,7 +40,12 @@ SPEAKER_DEPENDENT = "the same people are in training and test, so these figures 
 
 @cache
 def _protocols() -> dict:
-    return json.loads(Path(__file__).with_name("protocols.json").read_text(encoding="utf-8"))
+    protocols = json.loads(Path(__file__).with_name("protocols.json").read_text(encoding="utf-8"))
+    for facts in protocols.values():
+        corpora = facts.get("leave_one_out", ())
+        if corpora:
+            facts["folds"] = [{"train": sorted({*corpora} - {left}), "test": [left]} for left in corpora]
+    return protocols
 
 
 def protocol_names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from crnn import labels
-from crnn.data.crema_d import actor_sexes, voice_votes
+from crnn.data.crema_d import LEFT_OUT, actor_sexes, voice_votes
 from crnn.data.utterances import Utterance
 
 
@@ -93,21 +93,14 @@ def _crema_d(root: Path) -> Parser:
     """CREMA-D (Cao et al. 2014), 1001_IEO_ANG_HI.wav, with demographics and crowd votes where the csv files are."""
     pattern = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
     sexes, votes = actor_sexes(root), voice_votes(root)
-    # Six names, three recordings: the release holds the same audio under two labels, and no one can say which is right.
-    twins = {
-        "1017_IWW_ANG_XX": "1017_IWW_FEA_XX",
-        "1006_TIE_HAP_XX": "1006_TIE_NEU_XX",
-        "1013_WSI_DIS_XX": "1013_WSI_SAD_XX",
-    }
-    twins |= {b: a for a, b in twins.items()}
 
     def parse(path: Path) -> Parsed:
         match = pattern.fullmatch(path.stem)
         if not match:
             return None
         actor, sentence, code, level = match.groups()
-        if path.stem in twins:
-            raise Skip(f"the same audio as {twins[path.stem]}, under another label")
+        if path.stem in LEFT_OUT:
+            raise Skip(LEFT_OUT[path.stem])
         return Utterance(
             path,
             "crema_d",

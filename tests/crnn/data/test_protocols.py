@@ -12,7 +12,7 @@ from crnn.data.protocols import LeakError, corpora_of, make_split, protocol_fact
 from crnn.errors import InputError
 
 EMOTIONS = {"ravdess": "neutral", "crema_d": "happy", "emodb": "bored", "iemocap": "excited", "synthetic": "calm"}
-EMOTIONS |= {"savee": "sad", "tess": "sad"}
+EMOTIONS |= {"savee": "sad", "tess": "sad", "emovo": "surprised"}
 
 
 def people(protocol: str) -> list[Utterance]:
@@ -74,14 +74,22 @@ def test_across_corpora_everyone_has_one_place(protocol):
 
 def test_development_speakers_of_a_corpus_are_the_same_in_every_cross_protocol():
     chosen = {}
-    for protocol in ("cross-leave-one-out", "cross-single", "cross-all-labels"):
-        for fold in range(3):
+    for protocol in ("cross-leave-one-out", "cross-single", "cross-all-labels", "leave-one-corpus-out"):
+        for fold in range(len(protocol_facts(protocol)["folds"])):
             split = make_split(protocol, fold, crowd(corpora_of(protocol, fold)))
             for u in (*split.dev, *split.dev_unseen):
                 chosen.setdefault(u.corpus, set()).add((protocol, fold, u.speaker_id))
     for members in chosen.values():
         speakers = [{s for p, f, s in members if (p, f) == run} for run in {(p, f) for p, f, _ in members}]
         assert all(group == speakers[0] for group in speakers)
+
+
+def test_leave_one_corpus_out_tests_each_corpus_once_and_trains_on_all_others():
+    facts = protocol_facts("leave-one-corpus-out")
+    six = set(facts["leave_one_out"])
+    assert [fold["test"] for fold in facts["folds"]] == [[corpus] for corpus in facts["leave_one_out"]]
+    assert all({*fold["train"], *fold["test"]} == six and len(fold["train"]) == 5 for fold in facts["folds"])
+    assert set(corpora_of("all-six-corpora", 0)) == six
 
 
 def tess() -> list[Utterance]:
@@ -145,10 +153,35 @@ def test_real_split_hashes(recordings):
         ("ravdess", "ravdess-luna5", "c23e84a5287c"),
         ("ravdess", "ravdess-emobox6", "1c2f7a571156"),
         ("emodb", "emodb-loso", "86b5df466915"),
-        ("crema_d", "cremad-evar", "c8e6cb2d3d0f"),
+        ("crema_d", "cremad-evar", "627fa6f31ab2"),
     ):
         read = read_corpus("crema_d" if corpus.startswith("crema") else corpus, recordings / corpus)
         assert make_split(protocol, 0, read.utterances).hash == expected
+
+
+LEFT_OUT = {
+    "ravdess": "12d6fcec2f60",
+    "emodb": "061f78bcbebd",
+    "crema_d": "1c7e4e48e696",
+    "emovo": "7cf94901c701",
+    "emotiontts": "677bc7895db8",
+    "emospeech_india": "585a082fe220",
+}
+
+
+def test_leaving_each_of_six_real_corpora_out(recordings):
+    """A corpus is judged on the emotions that it has, by its own speakers; whoever trains has all six."""
+    utterances = [u for corpus in LEFT_OUT for u in read_corpus(corpus, recordings / corpus).utterances]
+    for fold, (corpus, expected) in enumerate(LEFT_OUT.items()):
+        split = make_split("leave-one-corpus-out", fold, utterances)
+        assert split.hash == expected
+        assert {u.corpus for u in (*split.test, *split.dev_unseen)} == {corpus}
+        assert split.corpora == tuple(sorted(LEFT_OUT.keys() - {corpus}))
+        assert {u.emotion for u in split.train} == {u.emotion for u in split.dev} == set(split.labels)
+        lacks = {"emotiontts": {"fearful", "disgust"}, "emospeech_india": {"sad", "disgust"}}.get(corpus, set())
+        assert {u.emotion for u in split.test} == {u.emotion for u in split.dev_unseen} == set(split.labels) - lacks
+        assert not split.label_sets, "every clip may be given any of the six emotions"
+        assert len(set(split.speakers("test"))) >= 4
 
 
 @pytest.mark.parametrize(
