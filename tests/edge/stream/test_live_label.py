@@ -100,7 +100,48 @@ def test_reset_forgets():
         assert shown_labels == same
 
 
-def test_bad_settings_are_refused():
-    for bad in ({"half_life_seconds": -1.0}, {"margin": 1.0}):
-        with pytest.raises(InputError, match="smoothing"):
-            SmoothingConfig(**bad)
+@pytest.mark.parametrize(("half_life", "share"), [(0.25, 0.5), (0.5, 2**-0.5), (0.125, 0.25), (0.0, 0.0)])
+def test_a_decision_has_half_its_weight_after_the_half_life(half_life, share):
+    """The first decision is taken as it is; later ones count 1 - share, and what was before them share."""
+    decision = DecisionConfig(temperature=2.0)
+    live = LiveLabel(LABELS, decision, INTERVAL, SmoothingConfig(half_life, 0.0))
+    values = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+    smooth = None
+    for row in values.astype(np.float64):
+        smooth = row if smooth is None else share * smooth + (1 - share) * row
+        probs, emotion, confidence = live.update(row.astype(np.float32))
+        np.testing.assert_allclose(probs, probabilities(smooth, 2.0), rtol=1e-5)
+        assert (emotion, confidence) == (LABELS[int(smooth.argmax())], probs.max())
+
+
+def test_an_emotion_that_only_draws_level_is_not_shown():
+    live = LiveLabel(LABELS, DecisionConfig(), INTERVAL, SmoothingConfig(0.0, 0.0))
+    rows = np.float32([[0, 2, 1, 0], [2, 2, 1, 0], [2, 1.75, 1, 0]])
+    assert [live.update(row)[1] for row in rows] == ["happy", "happy", "neutral"]
+
+
+def test_at_the_threshold_it_is_sure_and_a_new_utterance_must_reach_it_again():
+    live = LiveLabel(("a", "b"), DecisionConfig(1.0, 0.5), INTERVAL, SmoothingConfig(0.0, 0.5))
+    level, below = np.float32([0, 0]), np.float32([-0.5, 0])
+    assert live.update(below)[1] == "b"
+    live.reset()
+    assert live.update(level)[1] == "a", "0.5 is not below 0.5"
+    assert live.update(below)[1:] == ("a", pytest.approx(0.378, abs=1e-3)), "above half of the threshold"
+    strict = LiveLabel(("a", "b"), DecisionConfig(1.0, 0.7), INTERVAL, SmoothingConfig(0.0, 0.5))
+    assert [strict.update(np.float32(row))[1] for row in ([2, 0], [0.5, 0])] == ["a", "a"]
+    strict.reset()
+    assert strict.update(np.float32([0.5, 0]))[1] == UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ((-0.01, 0.2), r"smoothing\.half_life_seconds is -0\.01; give 0 s or more$"),
+        ((0.25, -0.01), r"smoothing\.margin is -0\.01; give 0 <= margin < 1$"),
+        ((0.25, 1.0), r"smoothing\.margin is 1\.0; give"),
+    ],
+)
+def test_settings_beyond_their_limits_are_refused_with_the_value(settings, part):
+    SmoothingConfig(0.0, 0.0), SmoothingConfig(1e6, 0.999)
+    with pytest.raises(InputError, match=part):
+        SmoothingConfig(*settings)

@@ -1,0 +1,164 @@
+"""The files of profiles and of training speakers: read back exactly, at every limit; refused beyond it, by name."""
+
+import json
+
+import numpy as np
+import pytest
+
+from crnn.errors import InputError
+from edge.stream.profile import Profile, Speakers, load_profile, load_speakers, save_speakers
+
+LABELS, WIDTH, BUNDLE = ("neutral", "happy", "angry"), 2, "ab" * 32
+WEIGHTS, BIAS = np.float32([[1, -2, 3], [0.25, 1e6, -1e6]]), np.float32([-0.5, 0, 1e6])
+
+
+@pytest.fixture
+def path(tmp_path):
+    Profile(BUNDLE, LABELS, {"happy": 1, "angry": 999_999}, WEIGHTS, BIAS).save(str(tmp_path / "me.json"))
+    return tmp_path / "me.json"
+
+
+def load(path) -> Profile:
+    return load_profile(path, BUNDLE, LABELS, WIDTH)
+
+
+def refusal(path) -> str:
+    with pytest.raises(InputError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def test_a_profile_comes_back_and_adapts_as_before(path):
+    profile = load(str(path))
+    assert (profile.bundle, profile.labels) == (BUNDLE, LABELS)
+    assert profile.sentences == {"happy": 1, "angry": 999_999}
+    for made, given in ((profile.weights, WEIGHTS), (profile.bias, BIAS)):
+        np.testing.assert_array_equal(made, given)
+        assert made.dtype == np.float32
+    adapted = profile.adapt(np.float32([[10, 20, 30]]), np.float32([[2, 4]]))
+    np.testing.assert_array_equal(adapted, [[10 + 3 - 0.5, 20 - 4 + 4e6, 30 + 6 - 4e6 + 1e6]])
+
+
+def test_the_file_is_one_line_of_json(path):
+    text = path.read_bytes()
+    assert text.endswith(b"}\n") and text.count(b"\n") == 1 and text.isascii()
+    values = json.loads(text)
+    assert (values["schema"], values["bundle"], values["labels"]) == (1, BUNDLE, list(LABELS))
+    assert values["weights"] == WEIGHTS.tolist() and values["bias"] == BIAS.tolist()
+
+
+def test_a_profile_that_is_no_number_is_not_written(path):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        Profile(BUNDLE, LABELS, {}, WEIGHTS * np.nan, BIAS).save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+DAMAGED = "not a profile, or damaged; make it again with python -m edge.enroll"
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda v: v.update(schema=2), "schema 2, this version reads 1; make it again"),
+        (lambda v: v.update(bundle="cd" * 32), "made for bundle cdcdcdcdcdcd, this one is abababababab; enrol again"),
+        (lambda v: v.pop("bundle"), "made for bundle None, this one is abababababab; enrol again with it"),
+        (lambda v: v.pop("schema"), DAMAGED),
+        (lambda v: v.pop("sentences"), DAMAGED),
+        (lambda v: v.update(other=1), DAMAGED),
+        (lambda v: v["sentences"].update(happy=0), DAMAGED),
+        (lambda v: v["sentences"].update(happy=10**6), DAMAGED),
+        (lambda v: v["sentences"].update(happy=1.0), DAMAGED),
+        (lambda v: v["sentences"].update(sad=1), DAMAGED),
+        (lambda v: v.update(sentences=[]), DAMAGED),
+        (lambda v: v.update(labels=list(LABELS[:2])), DAMAGED),
+        (lambda v: v["bias"].__setitem__(0, 1000001), DAMAGED),
+        (lambda v: v["bias"].__setitem__(0, True), DAMAGED),
+        (lambda v: v["bias"].append(0), DAMAGED),
+        (lambda v: v.update(bias=[v["bias"]]), DAMAGED),
+        (lambda v: v.update(bias="123"), DAMAGED),
+        (lambda v: v["weights"].append([0, 0, 0]), DAMAGED),
+        (lambda v: v["weights"][1].append(0), DAMAGED),
+        (lambda v: v["weights"][1].__setitem__(2, -1e6 - 1), DAMAGED),
+        (lambda v: v.update(weights=["123", "456"]), DAMAGED),
+        (lambda v: v.update(weights=v["bias"]), DAMAGED),
+    ],
+)
+def test_a_profile_beyond_a_limit_is_refused(path, change, part):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+    found = refusal(path)
+    assert found.startswith(f"{path}: ") and part in found
+
+
+def test_what_is_no_profile_at_all_is_refused(path):
+    for text in ("[]", "1", "null", '{"schema": true}'):
+        path.write_text(text)
+        assert refusal(path) == f"{path}: {DAMAGED}"
+    path.write_text("{")
+    assert refusal(path).startswith(f"{path}: {DAMAGED}: not valid JSON")
+    path.write_text("{}".ljust(4 * 2**20))
+    assert refusal(path) == f"{path}: {DAMAGED}"
+    path.write_text("{}".ljust(4 * 2**20 + 1))
+    assert refusal(path).startswith(f"{path}: larger than 4194304 bytes")
+    path.unlink()
+    path.mkdir()
+    assert refusal(path) == f"{path}: no such file; make a profile with python -m edge.enroll"
+
+
+SPEAKERS = Speakers(
+    np.float32([1, 2]), np.float32([[1, 0.5], [0.5, 2]]), np.float32([1, 2, 3]), np.zeros(3, np.float32),
+    np.float32([0, 1, 2]),
+)  # fmt: skip
+
+
+def test_speakers_come_back_exactly_where_half_precision_holds_them(tmp_path):
+    save_speakers(SPEAKERS, tmp_path / "speakers.npz")
+    with np.load(tmp_path / "speakers.npz") as stored:
+        assert stored["whiten"].dtype == np.float16 and stored["whiten"].tolist() == [[1, 0.5], [0, 2]]
+    made = load_speakers(tmp_path / "speakers.npz", 2, 3)
+    for name, value in vars(SPEAKERS).items():
+        np.testing.assert_array_equal(getattr(made, name), value)
+        assert getattr(made, name).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"center": np.zeros(3, np.float32)}, r"center must be finite float32 of shape \(2,\); make the bundle again"),
+        ({"center": np.zeros(2)}, "center must be finite float32"),
+        ({"neutral_mean": np.zeros(2, np.float32)}, r"neutral_mean must be finite float32 of shape \(3,\)"),
+        ({"neutral_within": np.zeros((3, 1), np.float32)}, "neutral_within must be finite float32"),
+        ({"neutral_between": np.float32([1, -1e-9, 1])}, "holds a variance below 0; make the bundle again"),
+        ({"neutral_within": np.float32([1, 1, -1e-9])}, "holds a variance below 0; make the bundle again"),
+        (
+            {"whiten": np.zeros((2, 3), np.float32)},
+            r"whiten has shape \(2, 3\), this model needs \(2, 2\); make the bu",
+        ),
+        ({"whiten": np.zeros((2, 2), int)}, "does not describe the training speakers; make the bundle again"),
+        ({"more": np.zeros(1, np.float32)}, "does not describe the training speakers"),
+        ({"center": None}, "does not describe the training speakers"),
+    ],
+)
+def test_speakers_that_do_not_fit_are_refused_by_the_name_of_the_file(tmp_path, change, part):
+    values = {name: value for name, value in (vars(SPEAKERS) | change).items() if value is not None}
+    np.savez(tmp_path / "speakers.npz", **values)
+    with pytest.raises(InputError, match=part) as caught:
+        load_speakers(tmp_path / "speakers.npz", 2, 3)
+    assert str(caught.value).startswith(f"{tmp_path / 'speakers.npz'}: ")
+
+
+def test_speakers_that_are_no_numbers_are_refused():
+    SPEAKERS.check("here", 2, 3)
+    broken = Speakers(**vars(SPEAKERS) | {"whiten": np.float32([[1, np.nan], [0, 1]])})
+    with pytest.raises(InputError, match=r"^here: whiten must be finite float32 of shape \(2, 2\)"):
+        broken.check("here", 2, 3)
+
+
+def test_speakers_are_not_read_through_a_link(tmp_path):
+    save_speakers(SPEAKERS, tmp_path / "other.npz")
+    (tmp_path / "speakers.npz").symlink_to(tmp_path / "other.npz")
+    with pytest.raises(InputError, match=r"speakers\.npz: is a link"):
+        load_speakers(tmp_path / "speakers.npz", 2, 3)
