@@ -32,7 +32,7 @@ BUNDLE_AT_FAULT = "the golden values were made by wrong arithmetic: make the bun
 
 
 def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
-    """Pulses like those of a voice of varying pitch and level, with clicks; two decisions long, int16 `(time,)`.
+    """Pulses like those of a voice of varying pitch and level, with clicks; int16 `(time,)`, for two decisions or more.
 
     Generated, so that a bundle contains no recording; mostly zeros, so that it is small when compressed.
     """

@@ -1,19 +1,13 @@
 """A bundle that was changed, cut, mixed up or made by a newer version is refused with the reason."""
 
-import errno
-import os
 import shutil
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import edit_json
 
 from crnn.errors import InputError
-from edge import runtimes
-from edge.bundle import PRETRAINED, Bundle, Manifest, build_recognizer
-from edge.stream.profile import Profile
+from edge.bundle import Bundle
 
 
 @pytest.fixture
@@ -102,28 +96,6 @@ def test_the_golden_waveform_finds_faults_that_hashes_do_not(copy, change, part)
         Bundle.open(copy).recognizer("onnx")
 
 
-def test_a_runtime_of_a_newer_version_is_skipped(copy):
-    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]} | v["models"]))
-    assert Bundle.open(copy).default_runtime() == "onnx"
-    edit(copy, lambda v: v.update(models={"hailo": v["models"]["onnx"]}))
-    with pytest.raises(InputError, match=r"none of its runtimes is installed here \(hailo\)"):
-        Bundle.open(copy).recognizer()
-
-
-@pytest.mark.parametrize("name", ["bundle.json", "golden.npz"])
-def test_an_unreadable_file_is_named(copy, name, monkeypatch):
-    opened = os.open
-
-    def refuse(path, *arguments, **options):
-        if str(path).endswith(name):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return opened(path, *arguments, **options)
-
-    monkeypatch.setattr(os, "open", refuse)  # root may read any file
-    with pytest.raises(InputError, match=rf"{name}: cannot be read \(Permission denied\)"):
-        Bundle.open(copy)
-
-
 def test_other_golden_logits_are_refused(copy):
     with np.load(copy / "golden.npz") as golden:
         values = dict(golden)
@@ -143,106 +115,3 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
         (tmp_path / "bundle.json").write_text(text)
         with pytest.raises(InputError, match="not valid JSON"):
             Bundle.open(tmp_path)
-
-
-FLOAT32 = PRETRAINED.parent / "float32"
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Manifest:
-    return Bundle.open(FLOAT32).manifest
-
-
-def test_a_shipped_bundle_is_known_by_its_folder_however_it_is_given(tmp_path):
-    for path in (FLOAT32, str(FLOAT32), FLOAT32 / ".." / "int8"):
-        bundle = Bundle.open(path)
-        assert bundle.ships
-        assert isinstance(bundle.path, Path)
-    shutil.copytree(FLOAT32, tmp_path / "pretrained" / "float32")
-    assert not Bundle.open(tmp_path / "pretrained" / "float32").ships
-
-
-@pytest.fixture
-def loaded(monkeypatch) -> list:
-    """What the runtimes load: runtime, file name and number of threads."""
-    found, load = [], runtimes.load
-
-    def note(name, path, threads):
-        found.append((name, path.name, threads))
-        return load(name, path, threads)
-
-    monkeypatch.setattr(runtimes, "load", note)
-    return found
-
-
-def test_both_files_of_the_runtime_are_loaded_with_the_threads_asked_for(loaded):
-    bundle = Bundle.open(FLOAT32)
-    bundle.recognizer()
-    bundle.recognizer("onnx", threads=2)
-    expected = [("onnx", f"{part}.float32.onnx", threads) for threads in (1, 2) for part in ("encoder", "head")]
-    assert loaded == expected
-    with pytest.raises(InputError, match="the bundle has no files for hailo; it has onnx, tflite"):
-        bundle.recognizer("hailo")
-
-
-def test_a_recognizer_has_what_the_manifest_states(shipped):
-    recognizer = Bundle.open(FLOAT32).recognizer("onnx")
-    assert (recognizer.features, recognizer.geometry) == (shipped.features, shipped.geometry)
-    assert (recognizer.labels, recognizer.decision) == (shipped.labels, shipped.decision)
-    assert recognizer.profile is None
-    encoder, head = recognizer.models
-    assert (encoder.contract.input_name, head.contract.input_name) == ("log_mel", "steps")
-    assert recognizer.pooled_width == head.contract.output_shape[-1] - len(shipped.labels)
-
-
-def test_the_training_speakers_fit_the_recognizer(shipped):
-    bundle = Bundle.open(FLOAT32)
-    recognizer = bundle.recognizer("onnx")
-    with np.load(FLOAT32 / "speakers.npz") as stored:
-        speakers = bundle.speakers(recognizer)
-        np.testing.assert_array_equal(speakers.center, stored["center"])
-    assert speakers.whiten.shape == (recognizer.pooled_width,) * 2
-    recognizer.labels = recognizer.labels[1:]
-    with pytest.raises(InputError, match=r"speakers\.npz: "):
-        bundle.speakers(recognizer)
-
-
-def test_a_profile_is_loaded_for_this_bundle_alone(shipped, tmp_path):
-    width, n = 96, len(shipped.labels)
-    weights = np.full((width, n), 0.5, np.float32)
-    mine = Profile(shipped.identity, shipped.labels, {"neutral": 2}, weights, np.ones(n, np.float32))
-    mine.save(tmp_path / "mine.json")
-    replace(mine, bundle="0" * 64).save(tmp_path / "others.json")
-    replace(mine, weights=weights[1:]).save(tmp_path / "narrow.json")
-    bundle = Bundle.open(FLOAT32)
-    profile = bundle.recognizer("onnx", profile=tmp_path / "mine.json").profile
-    np.testing.assert_array_equal(profile.weights, weights)
-    assert (profile.bundle, profile.labels) == (shipped.identity, shipped.labels)
-    for name, part in (("others", f"this one is {shipped.identity[:12]}"), ("narrow", "damaged")):
-        with pytest.raises(InputError, match=part):
-            bundle.recognizer("onnx", profile=tmp_path / f"{name}.json")
-
-
-@pytest.mark.parametrize(
-    ("change", "file", "needs"),
-    [
-        (lambda m: {"labels": m.labels * 17}, "head", "(1, 55, 288) -> (1, 103)"),
-        (lambda m: {"features": replace(m.features, n_mels=95)}, "encoder", "(1, 95, 82) -> (1, 5, 288)"),
-        (lambda m: {"geometry": replace(m.geometry, window_intervals=12)}, "head", "(1, 60, 288) -> (1, 102)"),
-        (lambda m: {"geometry": replace(m.geometry, receptive_frames=74)}, "encoder", "(1, 96, 90) -> (1, 5, 288)"),
-    ],
-)
-def test_files_that_do_not_fit_the_manifest_are_named_with_the_shapes_needed(shipped, change, file, needs):
-    with pytest.raises(InputError) as caught:
-        build_recognizer(FLOAT32, replace(shipped, **change(shipped)), "onnx", 1)
-    found = str(caught.value)
-    assert found.startswith(f"{FLOAT32 / file}.float32.onnx: ")
-    assert found.endswith(f"; the bundle's features, window and labels need {needs}")
-    contract = runtimes.load("onnx", FLOAT32 / f"{file}.float32.onnx").contract
-    assert str(contract) in found
-
-
-def test_an_unknown_scheme_is_named_with_the_manifest(shipped):
-    models = {"onnx": shipped.models["onnx"] | {"scheme": "int3"}}
-    with pytest.raises(InputError, match=rf"^{FLOAT32}/bundle\.json: unknown scheme int3$"):
-        build_recognizer(FLOAT32, replace(shipped, models=models), "onnx", 1)

@@ -1,6 +1,7 @@
 """The files of profiles and of training speakers: read back exactly, at every limit; refused beyond it, by name."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -65,21 +66,32 @@ DAMAGED = "not a profile, or damaged; make it again with python -m edge.enroll"
         (lambda v: v.update(bundle="cd" * 32), "made for bundle cdcdcdcdcdcd, this one is abababababab; enrol again"),
         (lambda v: v.pop("bundle"), "made for bundle None, this one is abababababab; enrol again with it"),
         (lambda v: v.pop("schema"), DAMAGED),
+        (lambda v: v.update(schema="1"), DAMAGED),
+        (lambda v: v.pop("bias"), DAMAGED),
         (lambda v: v.pop("sentences"), DAMAGED),
         (lambda v: v.update(other=1), DAMAGED),
+        (lambda v: v["sentences"].update(happy=True), DAMAGED),
         (lambda v: v["sentences"].update(happy=0), DAMAGED),
         (lambda v: v["sentences"].update(happy=10**6), DAMAGED),
         (lambda v: v["sentences"].update(happy=1.0), DAMAGED),
         (lambda v: v["sentences"].update(sad=1), DAMAGED),
         (lambda v: v.update(sentences=[]), DAMAGED),
         (lambda v: v.update(labels=list(LABELS[:2])), DAMAGED),
+        (lambda v: v["labels"].reverse(), DAMAGED),
         (lambda v: v["bias"].__setitem__(0, 1000001), DAMAGED),
         (lambda v: v["bias"].__setitem__(0, True), DAMAGED),
+        (lambda v: v["bias"].__setitem__(0, 1e300), DAMAGED),
+        (lambda v: v["bias"].__setitem__(0, "x"), DAMAGED),
+        (lambda v: v["bias"].__setitem__(0, None), DAMAGED),
+        (lambda v: v["bias"].pop(), DAMAGED),
         (lambda v: v["bias"].append(0), DAMAGED),
         (lambda v: v.update(bias=[v["bias"]]), DAMAGED),
         (lambda v: v.update(bias="123"), DAMAGED),
         (lambda v: v["weights"].append([0, 0, 0]), DAMAGED),
         (lambda v: v["weights"][1].append(0), DAMAGED),
+        (lambda v: v["weights"][0].pop(), DAMAGED),
+        (lambda v: v["weights"][0].__setitem__(0, math.nan), DAMAGED),
+        (lambda v: v.update(weights={}), DAMAGED),
         (lambda v: v["weights"][1].__setitem__(2, -1e6 - 1), DAMAGED),
         (lambda v: v.update(weights=["123", "456"]), DAMAGED),
         (lambda v: v.update(weights=v["bias"]), DAMAGED),
@@ -104,8 +116,10 @@ def test_what_is_no_profile_at_all_is_refused(path):
     path.write_text("{}".ljust(4 * 2**20 + 1))
     assert refusal(path).startswith(f"{path}: larger than 4194304 bytes")
     path.unlink()
+    missing = f"{path}: no such file; make a profile with python -m edge.enroll"
+    assert refusal(path) == missing
     path.mkdir()
-    assert refusal(path) == f"{path}: no such file; make a profile with python -m edge.enroll"
+    assert refusal(path) == missing
 
 
 SPEAKERS = Speakers(
@@ -138,6 +152,9 @@ def test_speakers_come_back_exactly_where_half_precision_holds_them(tmp_path):
             r"whiten has shape \(2, 3\), this model needs \(2, 2\); make the bu",
         ),
         ({"whiten": np.zeros((2, 2), int)}, "does not describe the training speakers; make the bundle again"),
+        ({"whiten": np.full((2, 2), np.inf, np.float16)}, "NaN or infinite values"),
+        ({"neutral_mean": np.float32([1, np.nan, 3])}, "NaN or infinite values"),
+        ({"center": np.array([{}, {}])}, "an array of object"),
         ({"more": np.zeros(1, np.float32)}, "does not describe the training speakers"),
         ({"center": None}, "does not describe the training speakers"),
     ],
