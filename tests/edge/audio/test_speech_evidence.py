@@ -24,15 +24,6 @@ def counted(history: list[tuple[int, bool]]) -> tuple[int, int, int]:
     return len(values), values.count(1), values.count(-1)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from((-1, 0, 1)), st.sampled_from((True, True, False))), max_size=70))
-def test_the_counts_are_those_of_the_last_window_since_the_last_pause(history):
-    evidence = Evidence(FRAME)
-    for n, (value, voice) in enumerate(history, start=1):
-        evidence.add(value, voice)
-        assert (len(evidence), evidence.positive, evidence.negative) == counted(history[:n])
-
-
 @pytest.mark.parametrize(("frame_seconds", "window", "pause"), [(0.02, 150, 25), (0.032, 94, 16), (0.1, 30, 5)])
 def test_window_and_pause_have_their_lengths_in_frames(frame_seconds, window, pause):
     evidence = Evidence(frame_seconds)
@@ -51,3 +42,12 @@ def test_window_and_pause_have_their_lengths_in_frames(frame_seconds, window, pa
 
 def test_an_answer_is_false_only_where_there_is_no_voice():
     assert [bool(answer) for answer in (Voice.NO, Voice.PERHAPS, Voice.SURE)] == [False, True, True]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from((-1, 0, 1)), st.sampled_from((True, True, False))), max_size=70))
+def test_the_counts_are_those_of_the_last_window_since_the_last_pause(history):
+    evidence = Evidence(FRAME)
+    for n, (value, voice) in enumerate(history, start=1):
+        evidence.add(value, voice)
+        assert (len(evidence), evidence.positive, evidence.negative) == counted(history[:n])
