@@ -7,15 +7,18 @@ from datetime import date
 
 import numpy as np
 import pytest
+import soundfile
 from helpers import ROOT
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from benchmarks.accuracy.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
-from benchmarks.harness.corpora import title
+from benchmarks.harness import recipes
+from benchmarks.harness.corpora import CUT_DB, high_frequencies_db, title
 from benchmarks.harness.pooled import over_seeds, pooled
 from benchmarks.harness.results import add_row, rows_of
 from benchmarks.tables.__main__ import PAGES, filled
 from benchmarks.tables.markdown import TABLES
+from crnn.data.protocols import protocol_facts
 from crnn.errors import InputError
 
 MEASURED = {"command", "commit", "machine", "date"}
@@ -98,9 +101,31 @@ def test_codecs_return_speech_of_about_the_same_length(kind):
     assert level(made) == pytest.approx(level(x), abs=3)
 
 
-def test_the_reconstruction_never_passes_as_the_corpus():
-    assert title("/data/crema_d_reconstructed") == "CREMA-D (reconstructed)"
-    assert title("/data/crema_d") == "crema_d"
+def test_a_copy_of_crema_d_without_high_frequencies_never_passes_as_the_corpus(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, rate in (("narrow", 11025), ("wide", 16000)):
+        folder = tmp_path / name / "crema_d"
+        folder.mkdir(parents=True)
+        for number in range(3):
+            noise = 0.1 * rng.standard_normal(2 * rate)
+            soundfile.write(folder / f"{number}.wav", noise, rate)
+    assert title(tmp_path / "narrow" / "crema_d") == "CREMA-D (11 kHz)"
+    assert title(tmp_path / "wide" / "crema_d") == "CREMA-D"
+    assert title("/data/crema_d_other") == "crema_d_other"
+    with pytest.raises(InputError, match="no recordings"):
+        title(tmp_path / "nowhere" / "crema_d")
+
+
+def test_real_crema_d_is_named_by_its_bandwidth(recordings):
+    assert title(recordings / "crema_d") == "CREMA-D (11 kHz)"
+    assert high_frequencies_db(recordings / "crema_d_original") > CUT_DB + 10
+
+
+@pytest.mark.parametrize("protocol", ["ravdess-luna5", "emodb-loso", "cremad-evar", "emovo-loso"])
+def test_within_a_corpus_a_run_starts_from_one_that_left_the_corpus_out(protocol):
+    start = recipes.job(recipes.TUNED, protocol, 0, 1).after
+    assert start.seed == 1
+    assert protocol_facts(start.protocol)["folds"][start.fold]["test"] == [protocol_facts(protocol)["corpus"]]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
     SER_DATA=FOLDER python -m benchmarks.accuracy.within_corpus --protocols ravdess-luna5 emodb-loso --seeds 0 1 2
 
-Each fold continues from the cross-leave-one-out run of the same seed that left the protocol's corpus out
+Each fold continues from the run across corpora, of the same seed, that left the protocol's corpus out
 (`benchmarks.harness.recipes`). Then the test speakers are read, once: every clip is played through the exported ONNX
 files and decided by the mean of all decisions, `flush` included (`whole`), and by the recognition loop with its energy
 VAD (`stream`: the mean over the decisions of its utterances, or over all decisions if it finds no utterance).

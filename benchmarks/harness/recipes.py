@@ -6,8 +6,13 @@ from benchmarks.harness.jobs import Job
 from crnn.data.protocols import protocol_facts
 
 CROSS = "cross-leave-one-out"
-HELD_OUT = {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(CROSS)["folds"])}
-"""Corpus -> fold of cross-leave-one-out that leaves it out"""
+LEAVE_ONE_OUT = "leave-one-corpus-out"
+HELD_OUT = {
+    corpora["test"][0]: (protocol, fold)
+    for protocol in (LEAVE_ONE_OUT, CROSS)
+    for fold, corpora in enumerate(protocol_facts(protocol)["folds"])
+}
+"""Corpus -> protocol and fold that leave it out: cross-leave-one-out where that has the corpus"""
 SHIPS = "narrow-96-denoised"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
 TUNED = "narrow-96"
@@ -52,5 +57,5 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
     if "folds" in facts or "corpus" not in facts:
         return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
-    start = job(recipe, CROSS, HELD_OUT[facts["corpus"]], seed)
+    start = job(recipe, *HELD_OUT[facts["corpus"]], seed)
     return Job(recipe, protocol, fold, seed, (*TUNE, *common), start)
