@@ -40,6 +40,7 @@ EXTRAS = {
         "scipy>=1.11",
         SAFETENSORS,
     ],
+    "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", SAFETENSORS],
     "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],
     # The two upper limits spare pip a search of several minutes.
     "tflite": [

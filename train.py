@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from augment.pipeline import Chains
     from crnn.data.augmented import AugmentedFeatures
     from crnn.data.prepare import Prepared
+    from crnn.models.pretrained import SpeechEncoder
     from crnn.training.initial_weights import Start
 
 log = logging.getLogger("train")
@@ -163,6 +164,7 @@ def run(
     with needed(program("train"), "train"):
         from crnn.data import prepare as preparation
 
+    encoder = open_encoder(config)
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -172,6 +174,7 @@ def run(
     from crnn.training.report import write_report
     from crnn.training.run_folder import RunFolder
     from crnn.training.setup import build_training, log_model
+    from crnn.training.teacher import open_taught
 
     ends.begin()
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined] # set on the function when Lightning is imported
@@ -188,20 +191,33 @@ def run(
     if folder.exists():
         folder.check_split(prepared.split)
     copies, chain = open_copies(config, augment, prepared, cache_folder)
-    parts = build_training(config, prepared.split, prepared.cache, copies, chain.batch, start)
+    taught = open_taught(config, prepared.split, prepared.cache, encoder, cache_folder) if encoder else None
+    parts = build_training(config, prepared.split, prepared.cache, copies, chain.batch, start, taught)
+    if folder.exists():
+        folder.check_taught_by(parts.taught_by)
     log_model(parts.task.model, config)
     if first and not folder.exists():
         folder.write("split", prepared.split.describe(parts.before))
-        folder.write_config(config, data, asdict(augment))
+        folder.write_config(config, data, asdict(augment), parts.taught_by)
 
     result = fit(parts.task, parts.train, parts.dev, folder.checkpoints, resume=args.resume)
     if not first:
         return None
-    metrics = evaluate(config, prepared, parts, result, args.test) | {"made": made}
+    metrics = evaluate(config, prepared, parts, result, args.test) | {"taught_by": parts.taught_by, "made": made}
     write_report(folder.report, metrics)
     folder.write("metrics", metrics)  # last: its presence says that the run is finished
     log.info("report: %s", folder.report)
     return metrics
+
+
+def open_encoder(config: RunConfig) -> SpeechEncoder | None:
+    """The speech encoder that teaches, if any. Raises InputError before recordings are decoded."""
+    if not config.teacher.encoder:
+        return None
+    import augment.torchaudio_import  # noqa: F401  # transformers imports it, which fails beside a CPU-only torch
+    from crnn.models import pretrained
+
+    return pretrained.open_encoder(Path(config.teacher.encoder), config.teacher.layers)
 
 
 def open_copies(

@@ -27,12 +27,50 @@ class LossConfig:
     """Run folders, of the same protocol, fold and recordings, whose mean answer is learned from as well"""
     teacher_share: float = 0.5
     """Share of the loss that is the teachers'"""
+    label_share: float = 1.0
+    """Weight of the label loss beside a speech encoder's (`teacher`)"""
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
         require(0 <= self.label_smoothing < 1, f"loss.label_smoothing is {self.label_smoothing}; give 0 to below 1")
         require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
         require(0 <= self.teacher_share <= 1, f"loss.teacher_share is {self.teacher_share}; give 0 to 1")
+        require(self.label_share >= 0, f"loss.label_share is {self.label_share}; give 0 or more")
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """A frozen pretrained speech encoder that teaches: loss.label_share * label loss + answers * cross-entropy +
+    embedding * squared error (`crnn.training.taught_task`)."""
+
+    encoder: str = ""
+    """Its folder, in transformers' format (Whisper); empty = none"""
+    layers: tuple[int, ...] = (3, 4)
+    """Layers whose outputs are taken, 1 = the first"""
+    answers: float = 1.0
+    """Weight of the cross-entropy with the answers of a logistic regression on the encoder's embeddings"""
+    regularization: float = 1e-3
+    """C of that regression, small = strong"""
+    embedding: float = 1.0
+    """Weight of the squared error of the embeddings' principal components, as predicted from the pooled vector"""
+    components: int = 64
+    """Number of these components"""
+    only: tuple[str, ...] = ()
+    """Corpora whose labels are not used: the encoder alone teaches on their training clips, nobody develops on them"""
+
+    def __post_init__(self) -> None:
+        require(len(self.layers) > 0, "teacher.layers is empty; name at least one layer")
+        ordered = list(self.layers) == sorted(set(self.layers))
+        require(ordered and min(self.layers) >= 1, f"teacher.layers is {list(self.layers)}; give 1 or more, ascending")
+        for name in ("answers", "embedding"):
+            require(getattr(self, name) >= 0, f"teacher.{name} is {getattr(self, name)}; give 0 or more")
+        require(self.regularization > 0, f"teacher.regularization is {self.regularization}; give a number above 0")
+        require(self.components >= 1, f"teacher.components is {self.components}; give 1 or more")
+        require(bool(self.encoder) or not self.only, "teacher.only names corpora, but teacher.encoder no encoder")
+        require(
+            not self.encoder or self.answers + self.embedding > 0,
+            "teacher.answers and teacher.embedding are both 0; leave teacher.encoder out",
+        )
 
 
 @dataclass(frozen=True)
@@ -129,9 +167,18 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
+        require(
+            not (self.teacher.encoder and self.loss.teachers),
+            "loss.teachers and teacher.encoder are both given; a run learns from trained runs or from an encoder",
+        )
+        require(
+            bool(self.teacher.encoder) or self.loss.label_share == 1,
+            f"loss.label_share is {self.loss.label_share}; it weighs the labels beside teacher.encoder, which is empty",
+        )
         require_finite(self, "")
         bin_hz = self.features.sample_rate / self.features.n_fft
         require(

@@ -51,16 +51,21 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
 
 
 class TrainClips(Dataset):
-    """One window of one augmented copy per item, cut at random.
+    """One window of one augmented copy per item, cut at random. Clips of the corpora of `teacher.only` have a target of
+    zeros. `taught (n, any number)` are a teacher's targets, which then stand behind each item.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made.
     """
 
-    def __init__(self, copies: AugmentedFeatures, split: Split, config: RunConfig) -> None:
+    def __init__(
+        self, copies: AugmentedFeatures, split: Split, config: RunConfig, taught: Tensor | None = None
+    ) -> None:
         self._copies = copies
         self._utterances = split.train
+        self._taught = () if taught is None else (taught,)
         self.targets = target_matrix(split.train, split.labels, config.loss)
+        self.targets[torch.tensor([u.corpus in config.teacher.only for u in split.train])] = 0
         self.mask = label_mask(split.train, split)
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
         self._length = config.geometry.frames_for(config.geometry.window_steps)
@@ -69,13 +74,18 @@ class TrainClips(Dataset):
     def __len__(self) -> int:
         return len(self._utterances)
 
-    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, and the labels among which the
-        clip competes: `mask (n_classes,)` bool."""
+    def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, ...]:
+        """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, the labels among which the clip
+        competes: `mask (n_classes,)` bool, and what it is taught, if anything."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
         window = np.array(self._window(index, rng).T, dtype=np.float32, order="C")
-        return torch.from_numpy(window), self.targets[index], self.mask[index]
+        return (
+            torch.from_numpy(window),
+            self.targets[index],
+            self.mask[index],
+            *(taught[index] for taught in self._taught),
+        )
 
     def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """`(frames under one window, n_mels)` float16, of a copy and from a place that are drawn."""
@@ -123,7 +133,8 @@ class EpochSampler(Sampler):
 
 
 def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: int, first_epoch: int = 0) -> DataLoader:
-    """Batches `(log_mel (batch, n_mels, frames), target and mask (batch, n_classes))`, this process's share of them.
+    """Batches of items `(log_mel (batch, n_mels, frames), target and mask (batch, n_classes), ...)`, this process's
+    share of them.
 
     Made in the training process: an item is a copy of 30 kB from a memory-mapped file.
     """

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
     cache = merged(cache for _, cache in opened)
     skipped = {file: why for corpus, _ in opened for file, why in corpus.skipped.items()} | cache.skipped
     usable = [u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips]
-    split = make_split(config.protocol, config.fold, usable)
+    split = without_dev_of(config.teacher.only, make_split(config.protocol, config.fold, usable))
     for repeat in check_leaks(
         split, cache.hashes, cached_near_copies(cache, config.features.sample_rate, cache_folder)
     ):
@@ -131,6 +132,19 @@ def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None =
         reasons = Counter(skipped.values()).most_common()
         log.warning("%d files left out: %s", len(skipped), "; ".join(f"{n} x {why}" for why, n in reasons[:5]))
     return Prepared(split, cache, skipped)
+
+
+def without_dev_of(corpora: Collection[str], split: Split) -> Split:
+    """The split without development clips of these corpora, whose labels nobody may use (`teacher.only`).
+
+    Raises InputError if one of them is no corpus of the split, or nobody is left to develop.
+    """
+    known = {u.corpus for _, members in split.sets() for u in members}
+    unknown = sorted({*corpora} - known)
+    require(not unknown, f"teacher.only names {', '.join(unknown)}; {split.protocol} has {', '.join(sorted(known))}")
+    dev = tuple(u for u in split.dev if u.corpus not in corpora)
+    require(len(dev) > 0, "teacher.only leaves no development clip; name fewer corpora")
+    return replace(split, dev=dev)
 
 
 def cached_near_copies(cache: AudioCache, sample_rate: int, folder: Path | None = None) -> list[NearCopy]:

@@ -10,7 +10,7 @@ from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
-from crnn.training.initial_weights import start_of_run
+from crnn.training.initial_weights import Start, start_of_run
 from crnn.training.task import EmotionTask, in_memory_format
 
 TEMPERATURE = 2.0
@@ -39,7 +39,7 @@ class DistillTask(EmotionTask):
         own = _softened(logits, mask)
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
         share = loss.teacher_share
-        return (1 - share) * self.loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
+        return (1 - share) * self.label_loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
 
 
 def _softened(logits: Tensor, mask: Tensor) -> Tensor:
@@ -48,16 +48,15 @@ def _softened(logits: Tensor, mask: Tensor) -> Tensor:
     return torch.log_softmax(closed / TEMPERATURE, dim=-1)
 
 
-def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str]]:
-    """The models of `loss.teachers`, and on whom they were trained.
+def open_teachers(config: RunConfig, split: Split) -> list[Start]:
+    """The runs of `loss.teachers`.
 
     A teacher has the student's split: it was trained on the same training speakers and chosen on the same development
     speakers, so it carries no information about test speakers.
 
     Raises InputError, naming the run, if it is no finished run of this very split, or takes other features or windows.
     """
-    models: list[CRNN] = []
-    trained_on: list[str] = []
+    teachers: list[Start] = []
     for name in config.loss.teachers:
         run = Path(name)
         require(run.is_dir(), f"--loss.teachers {name}: no such folder; give runs of train.py")
@@ -73,8 +72,12 @@ def open_teachers(config: RunConfig, split: Split) -> tuple[list[CRNN], list[str
             f"--loss.teachers {name}: it takes other features, or a window of other length than this run's; train it "
             "with the same --features, --window, strides and inputs",
         )
-        model = CRNN(teacher.features, teacher.model, len(teacher.labels))
-        model.load_state_dict(teacher.weights)
-        models.append(model)
-        trained_on += teacher.trained_on
-    return models, trained_on
+        teachers.append(teacher)
+    return teachers
+
+
+def model_of(teacher: Start) -> CRNN:
+    """The trained model of a run."""
+    model = CRNN(teacher.features, teacher.model, len(teacher.labels))
+    model.load_state_dict(teacher.weights)
+    return model

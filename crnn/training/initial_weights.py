@@ -36,6 +36,8 @@ class Start:
     """ "corpus:speaker" or "corpus:*", all that the weights were trained on or chosen on"""
     split_hash: str = ""
     """Hash of the split it was trained under, without corrections; empty if unknown"""
+    taught_by: tuple[dict, ...] = ()
+    """Speech encoders that taught it"""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -72,6 +74,7 @@ def start_of_run(run: Path) -> Start:
         weights,
         trained_on,
         split_hash=folder.split_hash(),
+        taught_by=folder.taught_by(),
     )
 
 

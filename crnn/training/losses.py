@@ -49,7 +49,7 @@ class FocalLoss(nn.Module):
         # 1 - p from the other classes' probabilities would be exact too; expm1 keeps it so where p is near 1. Above 0,
         # because the slope of a power below 1 is infinite there.
         focus = (-torch.expm1(log_probs)).clamp_min(1e-12) ** self.gamma if self.gamma else 1.0
-        return -(weights * focus * log_probs).sum() / weights.sum()
+        return -(weights * focus * log_probs).sum() / weights.sum().clamp_min(1e-12)  # 0 where nothing has a label
 
 
 def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:

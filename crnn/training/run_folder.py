@@ -6,6 +6,7 @@ checkpoints/  best.ckpt, last.ckpt, logs
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -94,9 +95,12 @@ class RunFolder:
         require(path.is_file(), f"{path}: no such file; {self.path} is not a finished run folder of train.py")
         return with_new_subsets(read_json(path, LARGEST), str(path))
 
-    def write_config(self, config: RunConfig, data: dict[str, str], augment: dict) -> None:
+    def write_config(
+        self, config: RunConfig, data: dict[str, str], augment: dict, taught_by: Sequence[dict] = ()
+    ) -> None:
+        """`taught_by`: the speech encoders that teach, or taught the initial weights."""
         values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}
-        self.write("config", values)
+        self.write("config", values | ({"taught_by": [*taught_by]} if taught_by else {}))
 
     def read_config(self) -> tuple[RunConfig, dict[str, str], dict]:
         """Configuration, corpus -> folder, and the augmentation's settings as plain values."""
@@ -136,6 +140,19 @@ class RunFolder:
             + "; give the same ones or another --out",
         )
 
+    def taught_by(self) -> tuple[dict, ...]:
+        """The speech encoders that taught the model, or its initial weights. Raises InputError if they are no list."""
+        return read_taught_by(self.read("config"), self.path / "config.json")
+
+    def check_taught_by(self, encoders: list[dict]) -> None:
+        """Refuse to resume with another encoder in the same folder."""
+        recorded = self.taught_by()
+        require(
+            recorded == tuple(encoders),
+            f"{self.path} was started with another speech encoder in the folder of teacher.encoder; restore it, "
+            "or train again",
+        )
+
     def trained_on(self) -> list[str]:
         """Every speaker ("corpus:speaker") that the weights were trained on or chosen on, also in the runs before this
         one. Raises InputError if the run does not say."""
@@ -167,6 +184,16 @@ class RunFolder:
             f"{self.path} belongs to split {recorded}, but these recordings give {split.hash}: files were added, "
             "removed or can no longer be read; restore them, or train again",
         )
+
+
+def read_taught_by(values: dict, where: Path) -> tuple[dict, ...]:
+    """The speech encoders that `values`, of a run folder or a bundle, name; none in files of the version before."""
+    found = values.get("taught_by", [])
+    require(
+        isinstance(found, list) and all(isinstance(encoder, dict) for encoder in found),
+        f"{where}: taught_by must list speech encoders; train again",
+    )
+    return tuple(found)
 
 
 def _is_texts(value: object) -> TypeGuard[list[str]]:

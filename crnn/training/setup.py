@@ -12,10 +12,12 @@ from crnn.data.protocols import Split
 from crnn.models.cost import count_macs, count_parameters
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
-from crnn.training.distillation import DistillTask, open_teachers
+from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, start_from
 from crnn.training.losses import balanced_class_weights
 from crnn.training.task import EmotionTask
+from crnn.training.taught_task import TaughtTask
+from crnn.training.teacher import Taught
 
 log = logging.getLogger("train")
 
@@ -29,6 +31,9 @@ class TrainingParts:
     dev: EvalClips
     before: list[str]
     """Speakers on whom the initial weights, or the teachers, were trained"""
+    taught_by: list[dict]
+    """The speech encoders (`SpeechEncoder.describe`) that taught this model, its initial weights, or its teachers: the
+    licence of the weights depends on them"""
 
 
 def build_training(
@@ -38,26 +43,42 @@ def build_training(
     copies: AugmentedFeatures,
     augment: BatchAugment,
     start: Start | None,
+    taught: Taught | None = None,
 ) -> TrainingParts:
-    """A model with random weights, or those of `start`, and its clips; `augment` changes their batches.
+    """A model with random weights, or those of `start`, and its clips; `augment` changes their batches, `taught` is
+    what the encoder of `teacher.encoder` teaches.
 
     Raises the errors of `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers`.
     """
-    train = TrainClips(copies, split, config)
+    if bool(config.teacher.encoder) != (taught is not None):
+        raise ValueError("teacher.encoder is given without what it teaches, or the other way round")
+    train = TrainClips(copies, split, config, taught.targets if taught else None)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
     model = CRNN(config.features, config.model, len(split.labels))
     before: list[str] = []
+    taught_by = list(start.taught_by) if start else []
     if start:
         before = start_from(model, config, start, split)
     else:
         model.encoder.learn_bands(first_copies(copies, split))
-    weights = balanced_class_weights(train.targets, train.mask) if config.loss.class_weights else None
+    labelled = train.targets.sum(dim=1) > 0
+    weights = (
+        balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None
+    )
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
     if config.loss.teachers:
-        teachers, before_them = open_teachers(config, split)
-        return TrainingParts(DistillTask(config, model, teachers, *others), train, dev, sorted({*before, *before_them}))
-    return TrainingParts(EmotionTask(config, model, *others), train, dev, before)
+        starts = open_teachers(config, split)
+        task: EmotionTask = DistillTask(config, model, [model_of(teacher) for teacher in starts], *others)
+        before = sorted({*before, *(speaker for teacher in starts for speaker in teacher.trained_on)})
+        taught_by += [encoder for teacher in starts for encoder in teacher.taught_by]
+    elif taught:
+        task = TaughtTask(config, model, *others)
+        taught_by.append(taught.encoder.describe())
+    else:
+        task = EmotionTask(config, model, *others)
+    once = [encoder for place, encoder in enumerate(taught_by) if encoder not in taught_by[:place]]
+    return TrainingParts(task, train, dev, before, once)
 
 
 def log_model(model: CRNN, config: RunConfig) -> None:

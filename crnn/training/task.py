@@ -14,6 +14,9 @@ from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss, masked_logits
 
+LABELLED = 0.99
+"""Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
+
 
 def in_memory_format(model: CRNN, memory_format: torch.memory_format) -> CRNN:
     """The same model, its weights laid out in this order."""
@@ -55,7 +58,7 @@ class EmotionTask(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._losses = []
 
-    def on_train_batch_start(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Warm-up and cosine are functions of the step, so there is nothing of theirs to save."""
         optim, steps = self.config.optim, self.trainer.num_training_batches
         epoch = self.current_epoch + batch_idx / steps
@@ -67,23 +70,29 @@ class EmotionTask(L.LightningModule):
         for group in self.plateau.optimizer.param_groups:
             group["lr"] = optim.learning_rate * factor
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        log_mel, targets, mask = batch
+        log_mel, targets, mask, *taught = batch
         if self.augment is not None:
             # The mask is mixed like the targets: a mix of two clips can have the labels of both.
-            both = torch.cat([targets, mask.to(targets.dtype)], dim=1)
-            log_mel, both = self.augment(log_mel, both, int(torch.randint(2**31, ())))
-            targets, mask = both[:, : targets.shape[1]], both[:, targets.shape[1] :] > 0
-        loss = self.batch_loss(log_mel, targets, mask)
+            parts = (targets, mask.to(targets.dtype), *taught)
+            log_mel, mixed = self.augment(log_mel, torch.cat(parts, dim=1), int(torch.randint(2**31, ())))
+            targets, shares, *taught = mixed.split([part.shape[1] for part in parts], dim=1)
+            mask = shares > 0
+        loss = self.batch_loss(log_mel, targets, mask, *taught)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """The loss of an augmented batch, a scalar."""
-        return self.loss(self.model.training_logits(log_mel), targets, mask)
+        return self.label_loss(self.model.training_logits(log_mel), targets, mask)
+
+    def label_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        """The loss of the clips that have a label, and were mixed with none that has not; 0 where there are none."""
+        labelled = targets.sum(dim=1) > LABELLED
+        return self.loss(logits[labelled], targets[labelled], mask[labelled])
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         log_mel, n_samples, labels = batch
@@ -114,7 +123,7 @@ class EmotionTask(L.LightningModule):
         """AdamW. This class steps the plateau scheduler. Lightning would step it after it has written the epoch's
         checkpoint, so a run resumed from that checkpoint would miss the step."""
         optim = self.config.optim
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
         self.plateau = ReduceLROnPlateau(
             optimizer, mode="max", factor=optim.plateau_factor, patience=optim.plateau_patience
         )

@@ -76,6 +76,7 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         "corpora_heard": sorted(trained.trained_corpora),
         "synthetic": metrics["corpus"] == "synthetic",
         "speaker_dependent": metrics.get("speaker_dependent", False),
+        **({"taught_by": metrics["taught_by"]} if metrics.get("taught_by") else {}),
         "pruning": steps[-1].share if steps else 0.0,
         "pruning_steps": [_brief(step) for step in steps],
         "channels": list(config.model.channels),

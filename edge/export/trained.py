@@ -74,7 +74,7 @@ def trained_of_bundle(path: Path) -> Trained:
     require("dev" in figures, f"{path / MANIFEST}: has no figures of development speakers; export the run folder")
     model = CRNN(config.features, config.model, len(start.labels))
     model.load_state_dict(start.weights)
-    metrics = {key: origin[key] for key in named[:-1]} | figures
+    metrics = {key: origin[key] for key in named[:-1]} | figures | {"taught_by": list(start.taught_by)}
     return Trained(path, config, {}, {}, metrics, frozenset(origin["corpora_heard"]), model.eval(), False)
 
 

@@ -21,6 +21,7 @@ from crnn.files.strict import read_bounded, read_json
 from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_new_keys
 from crnn.training.initial_weights import EVERYONE, Start, start_of_run
+from crnn.training.run_folder import read_taught_by
 from edge.bundle import MANIFEST, PRETRAINED, Bundle, Manifest
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
 from edge.export.verify import torch_recognizer
@@ -123,8 +124,9 @@ def start_of_bundle(path: Path, name: str) -> Start:
     _check_golden(torch_recognizer(model, manifest), path)
     speakers = tuple(f"{corpus}:{EVERYONE}" for corpus in corpora)
     split_hash = str(origin.get("split_hash", ""))
+    taught_by = read_taught_by(origin, path / MANIFEST)
     return Start(
-        name, manifest.labels, manifest.features, config, window, model.state_dict(), speakers, split_hash=split_hash
+        name, manifest.labels, manifest.features, config, window, model.state_dict(), speakers, split_hash, taught_by
     )
 
 

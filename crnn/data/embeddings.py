@@ -1,0 +1,67 @@
+"""Embeddings of recordings by a frozen encoder: one vector per recording, computed once and memory-mapped."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crnn.data.array_store import Kind, open_store
+from crnn.data.cache import AudioCache, default_folder
+
+log = logging.getLogger(__name__)
+
+PIECE = 256
+"""Recordings per file: an interrupted computation loses at most so many"""
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""`waveform (time,)` float32 -> `(width,)` float32"""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A vector per recording."""
+
+    rows: dict[str, np.ndarray]
+    """Utterance name -> `(width,)` float32, read-only, memory-mapped"""
+
+    def of(self, names: Sequence[str]) -> np.ndarray:
+        """`(n, width)` float32, in the order of `names`."""
+        return np.stack([self.rows[name] for name in names])
+
+
+def open_embeddings(
+    cache: AudioCache, corpora: Iterable[str], key: str, width: int, embed: Embed, folder: Path | None = None
+) -> Embeddings:
+    """Open the embeddings of all recordings of these corpora, computing those that are missing.
+
+    `key` names the encoder and its settings. Stored vectors belong to a recording's samples, not to its name, so folds,
+    seeds and moved folders share them. Raises what `embed` raises.
+    """
+    folder = folder or default_folder()
+    kind = Kind("f32", "<f4", (width,))
+    rows: dict[str, np.ndarray] = {}
+    for corpus in corpora:
+        names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
+        some_name = {cache.hashes[name]: name for name in names}
+        digests = sorted(some_name)
+        found: dict[str, np.ndarray] = {}
+        for start in range(0, len(digests), PIECE):
+            piece = digests[start : start + PIECE]
+            stem = f"embeddings-{hashlib.sha256(json.dumps([key, width, piece]).encode()).hexdigest()[:24]}"
+            progress = f"{corpus}, {start + len(piece)} of {len(digests)}"
+
+            def computed(
+                wanted: Sequence[str], progress: str = progress, some_name: dict[str, str] = some_name
+            ) -> Generator[list[np.ndarray], None, None]:
+                log.info("embeddings by the speech encoder: %s recordings", progress)
+                for digest in wanted:
+                    yield [embed(np.array(cache.waveform(some_name[digest])))[None]]
+
+            store = open_store(folder, stem, kind, piece, computed)
+            found |= {digest: store.rows[span[0][0]] for digest, span in store.spans.items()}
+        rows |= {name: found[cache.hashes[name]] for name in names}
+    return Embeddings(rows)
