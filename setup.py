@@ -42,12 +42,12 @@ EXTRAS = {
     ],
     "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", SAFETENSORS],
     "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],
-    # The two upper limits spare pip a search of several minutes.
+    # The two upper limits spare pip a search of several minutes. For Python 3.14 there is no pydantic below 2.12.
     "tflite": [
         "litert-torch>=0.10,<0.11",
         "ai-edge-litert>=2.3",
         "ai-edge-quantizer>=0.10,<0.11",
-        "pydantic<2.12",
+        "pydantic<2.12; python_version < '3.14'",
         "typing-extensions<4.13",
     ],
     "ui": ["gradio>=6.31,<7"],

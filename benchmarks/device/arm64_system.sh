@@ -3,7 +3,7 @@
 # runtime under QEMU's user-mode emulation. Nothing is installed into this machine, mounted or registered.
 #
 #   sudo apt-get install qemu-user-static debootstrap
-#   sudo PYTHON=.venv/bin/python benchmarks/device/arm64_system.sh FOLDER     # a minute; what is there already is kept
+#   sudo PYTHON=.venv/bin/python benchmarks/device/arm64_system.sh FOLDER     # a minute; what is there already stays
 #
 # Makes FOLDER/CORE.RUNTIME for the cores cortex-a53 (Zero 2, Pi 3), cortex-a72 (Pi 4), cortex-a76 (Pi 5) and the
 # runtimes onnx and tflite, and FOLDER/cortex-a72.onnxruntime-1.21.0: each is used like python3.

@@ -258,7 +258,7 @@ def readers() -> dict[str, Reader]:
         "weights provenance": Reader(json_like(manifest["provenance"]), _provenance, 8),
         "profile": Reader(json_like(_profile_values()), _profile),
         "sidecar": Reader(json_like(_sidecar_values()), _sidecar),
-        "kept folder": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _recordings),
+        "stored recordings": Reader(st.lists(st.tuples(names, st.integers(0, 5)), max_size=6), _recordings),
         "run config": Reader(json_like(run), _run_config),
         "run split": Reader(json_like(_split_values()), _run_split),
         "yaml": Reader(yaml_like(asdict(RunConfig())), _yaml),

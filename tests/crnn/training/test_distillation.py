@@ -89,7 +89,7 @@ def test_teacher_and_student_get_the_same_input():
     log_mel = 3 * torch.randn(3, 64, 130) - 4
     with torch.no_grad():
         unlike = pupil.training_logits(log_mel)
-        assert not torch.allclose(teacher(log_mel), unlike, atol=0.1), "the floor makes a difference here"
+        assert not torch.allclose(teacher(log_mel), unlike, atol=0.1), "the spectral floor makes a difference here"
         assert float(DistillTask(config, pupil, [teacher]).batch_loss(log_mel, torch.eye(5)[:3], OPEN)) < 1e-5
 
 

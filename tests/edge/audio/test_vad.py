@@ -126,8 +126,8 @@ def test_a_constant_is_no_sound(offset, dbfs):
     assert not listen(EnergyVad(RATE), np.full(RATE, offset, np.float32)).any()
 
 
-@pytest.mark.parametrize(("steps", "floor"), [((20, 45), -47.0), ((20, 45, 70), -74.0)])
-def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_floor(steps, floor):
+@pytest.mark.parametrize(("steps", "noise_floor"), [((20, 45), -47.0), ((20, 45, 70), -74.0)])
+def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_noise_floor(steps, noise_floor):
     """Each step of 6 dB is movement for 0.1 s: two are 10 %, three 15 %. The lowest level is the first frame's."""
     vad = EnergyVad(RATE)
     frame = noise(0.02, 0)
@@ -136,7 +136,7 @@ def test_less_than_15_percent_of_movement_in_2_s_makes_a_sound_the_floor(steps, 
     for step in steps:
         levels[step:] = -74 - levels[step:]  # -34 and -40 in turn
     vad.update(np.stack([frame * 10 ** (dbfs / 20) for dbfs in levels]).astype(np.float32))
-    assert vad.floor_dbfs == pytest.approx(floor, abs=0.1)
+    assert vad.floor_dbfs == pytest.approx(noise_floor, abs=0.1)
 
 
 def test_the_floor_is_the_lowest_level_of_ten_stretches_of_half_a_second():
