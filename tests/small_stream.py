@@ -21,7 +21,7 @@ class Encoder:
     contract = Contract("log_mel", (1, 8, GEOMETRY.block_frames), "steps", (1, GEOMETRY.interval_steps, 8))
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        assert x.shape == self.contract.input_shape
+        assert (x.shape, x.dtype) == (self.contract.input_shape, np.float32)
         return np.stack([x[0, :, 2 * k : 2 * k + 5].mean(axis=1) for k in range(GEOMETRY.interval_steps)])[None]
 
 
@@ -35,7 +35,7 @@ class Head:
         self.gain, self.offset = np.float32(gain), np.float32(offset)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        assert x.shape == self.contract.input_shape
+        assert (x.shape, x.dtype) == (self.contract.input_shape, np.float32)
         pooled = (x[0] * POSITIONS[:, None]).mean(axis=0)
         return np.concatenate([self.gain * pooled[: len(LABELS)] + self.offset, pooled])[None]
 
