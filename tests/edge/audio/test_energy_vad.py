@@ -102,7 +102,7 @@ def test_a_frame_has_its_length_at_any_rate(rate, seconds, samples):
 
 @pytest.mark.parametrize(
     ("rate", "tone", "moves"),
-    [(2000, 500, True), (8000, 2000, True), (8000, 4000, False), (16000, 2000, True), (16000, 4000, False),
+    [(2000, 1000, True), (8000, 2000, True), (8000, 4000, False), (16000, 2000, True), (16000, 4000, False),
      (48000, 4000, False)],
 )  # fmt: skip
 def test_movement_is_of_differences_over_a_quarter_of_a_millisecond(rate, tone, moves):
@@ -112,6 +112,19 @@ def test_movement_is_of_differences_over_a_quarter_of_a_millisecond(rate, tone, 
     levels[:250] = -70
     levels[260:264] = -24
     found = EnergyVad(rate).update((wave * 10 ** (levels[:, None] / 20)).astype(np.float32))
+    assert (Voice.SURE in found[250:]) == moves
+
+
+@pytest.mark.parametrize(("quiet_dbfs", "moves"), [(-100.0, False), (-80.0, True)])
+def test_differences_below_a_power_of_1e_9_do_not_move(quiet_dbfs, moves):
+    """Beside a tone that opens it and has none of them, noise that is 4 dB louder for 4 frames."""
+    tone = np.cos(2 * np.pi * 4000 / RATE * np.arange(N))
+    tone_levels, noise_levels = np.full(310, -40.0), np.full(310, quiet_dbfs)
+    tone_levels[:250] = -70
+    noise_levels[250:] += 4
+    noise_levels[260:264] += 4
+    found = EnergyVad(RATE).update(at_levels(*noise_levels) + np.float32(tone * 10 ** (tone_levels[:, None] / 20)))
+    assert Voice.NO not in found[250:]
     assert (Voice.SURE in found[250:]) == moves
 
 

@@ -23,7 +23,8 @@ def test_probabilities_are_the_softmax_of_each_row_at_the_temperature(temperatur
 
 def test_no_logit_is_too_large_at_the_lowest_temperature():
     with np.errstate(all="raise", under="ignore"):
-        assert probabilities(np.float32([3e5, -3e5, 0.0]), 1e-3).tolist() == [1.0, 0.0, 0.0]
+        made = probabilities(np.float32([[3e5, -3e5, 0.0], [1.0, 1.0, -3e5]]), 1e-3)
+    assert made.tolist() == [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]
 
 
 def test_at_the_threshold_the_emotion_is_named_and_below_it_is_not():
