@@ -137,8 +137,8 @@ def _loaded(model_class: Any, folder: Path, used: str) -> Any:
 
 
 def _whisper(folder: Path, layers: tuple[int, ...]) -> HiddenMeans:
-    """The encoder, its positions cut to the clip's length. Its own forward pads every clip to 30 s, which costs ten
-    times as much for a clip of 3 s."""
+    """The encoder, its positions cut to the clip's length. Its own forward takes clips padded to 30 s alone, ten times
+    the positions of a clip of 3 s."""
     import torch
     from transformers import WhisperFeatureExtractor, WhisperModel
 
