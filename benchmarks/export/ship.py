@@ -23,9 +23,16 @@ from benchmarks.harness.jobs import run_all
 from crnn.synthetic import SAMPLE_RATE, demo_clip
 
 PRETRAINED = Path("edge/pretrained")
+DEMO_CLIP = "synthetic_voice.flac"
+BUNDLES = ("float32", "int8")
+"""Folders below `PRETRAINED`, named after the scheme of quantize.py"""
 
 
-DEMO_CLIP = PRETRAINED / "synthetic_voice.flac"
+def quantize(python: str, run: Path, scheme: str, data: list[str], out: Path) -> list[dict]:
+    """Make the bundle `out`; the rows of the files that ship in it."""
+    command = [python, "quantize.py", run, "--out", out, "--scheme", scheme, "--json", "--data", *data]
+    made = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [row for row in json.loads(made)["rows"] if row["ships"]]
 
 
 def main() -> None:
@@ -38,27 +45,17 @@ def main() -> None:
     for _ in run_all([job], 1):
         pass
     PRETRAINED.mkdir(parents=True, exist_ok=True)
-    soundfile.write(DEMO_CLIP, demo_clip(), SAMPLE_RATE)
     data = [f"{corpus}:{folder}" for corpus, folder in folders(job.protocol, job.fold).items()]
-    for name, scheme in (("float32", "float32"), ("int8", "int8")):
+    for name in BUNDLES:
+        made = PRETRAINED / f".{name}.new"
+        shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
+        rows = quantize(args.quantize_python, job.folder.path, name, data, made)
+        # Only now, so that the bundle before stays if the new one is past a limit.
         shutil.rmtree(PRETRAINED / name, ignore_errors=True)
-        command = [
-            "quantize.py",
-            job.folder.path,
-            "--out",
-            PRETRAINED / name,
-            "--scheme",
-            scheme,
-            "--prune",
-            "0",
-            "--json",
-        ]
-        made = subprocess.run(
-            [args.quantize_python, *map(str, command), "--data", *data], stdout=subprocess.PIPE, text=True, check=True
-        ).stdout
-        for row in json.loads(made)["rows"]:
-            if row["ships"]:
-                print(f"{name}: {row['runtime']} {row['bytes']:,} bytes, UAR on dev {row['uar']:.3f}", flush=True)
+        made.rename(PRETRAINED / name)
+        for row in rows:
+            print(f"{name}: {row['runtime']} {row['bytes']:,} bytes, UAR on dev {row['uar']:.3f}", flush=True)
+    soundfile.write(PRETRAINED / DEMO_CLIP, demo_clip(), SAMPLE_RATE)
 
 
 if __name__ == "__main__":
