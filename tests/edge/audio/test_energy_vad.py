@@ -49,10 +49,12 @@ def test_what_moves_is_no_noise_above_30_dbfs():
     assert [bool(answer) for answer in answers(vad, -24.1, -23.9, -21.1, -20.9)] == [False, False, False, True]
 
 
-def test_a_steady_sound_is_learned_with_the_fourth_whole_half_second():
-    """It begins in silence, so that its first half second holds a rise; at frame 125 four more have passed."""
-    found = answers(EnergyVad(RATE), *[-40] * 200)
-    assert [bool(answer) for answer in found] == [True] * 124 + [False] * 76
+@pytest.mark.parametrize(("floor_seconds", "stretch"), [(5.0, 25), (2.0, 10)])
+def test_a_steady_sound_is_learned_with_the_fourth_whole_stretch(floor_seconds, stretch):
+    """Ten stretches are the time of the noise floor. The first holds the rise from silence; four more must pass."""
+    found = answers(EnergyVad(RATE, floor_seconds=floor_seconds), *[-40] * 200)
+    opened = 5 * stretch - 1
+    assert [bool(answer) for answer in found] == [True] * opened + [False] * (200 - opened)
 
 
 def test_a_loud_fan_is_learned_whatever_its_level_and_full_scale_is_the_most():
