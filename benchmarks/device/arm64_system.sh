@@ -5,8 +5,8 @@
 #   sudo apt-get install qemu-user-static debootstrap
 #   sudo PYTHON=.venv/bin/python benchmarks/device/arm64_system.sh FOLDER     # a minute; what is there already stays
 #
-# Makes FOLDER/CORE.RUNTIME for the cores cortex-a53 (Zero 2, Pi 3), cortex-a72 (Pi 4), cortex-a76 (Pi 5) and the
-# runtimes onnx and tflite, and FOLDER/cortex-a72.onnxruntime-1.21.0: each is used like python3.
+# Makes FOLDER/CORE for the cores cortex-a53 (Zero 2, Pi 3), cortex-a72 (Pi 4) and cortex-a76 (Pi 5), with both runtimes;
+# FOLDER/CORE.RUNTIME with onnx or tflite alone; and FOLDER/cortex-a72.onnxruntime-1.21.0. Each is used like python3.
 set -euo pipefail
 
 FOLDER=$(mkdir -p "${1:?usage: arm64_system.sh FOLDER}" && cd "$1" && pwd)
@@ -61,9 +61,9 @@ make_core() {
   done >"$at/proc/cpuinfo"
 }
 
-# CORE NAME WHEELS...: a command that is Python on that core
+# CORE COMMAND WHEELS...: a command that is Python on that core
 make_python() {
-  local command=$FOLDER/$1.$2 path=
+  local command=$FOLDER/$2 path=
   for wheels in "${@:3}"; do path=$path${path:+:}$FOLDER/wheels/$wheels; done
   cat >"$command" <<END
 #!/bin/sh
@@ -79,7 +79,8 @@ make_wheels tflite numpy ai-edge-litert soundfile 'soxr<1'
 make_wheels onnxruntime-1.21.0 --no-deps onnxruntime==1.21.0
 for core in $CORES; do
   make_core "$core"
-  make_python "$core" onnx onnx
-  make_python "$core" tflite tflite
+  make_python "$core" "$core" onnx tflite
+  make_python "$core" "$core.onnx" onnx
+  make_python "$core" "$core.tflite" tflite
 done
-make_python cortex-a72 onnxruntime-1.21.0 onnxruntime-1.21.0 onnx
+make_python cortex-a72 cortex-a72.onnxruntime-1.21.0 onnxruntime-1.21.0 onnx

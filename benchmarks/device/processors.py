@@ -4,10 +4,10 @@
 
 Every bundle that ships, under every runtime, on: this machine; x86 processors with AVX2 and no VNNI (valgrind, and
 QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made
-by benchmarks/device/arm64_system.sh). Each process opens the bundle, which replays its golden values, and streams the
-clip. Emulated times are meaningless. Writes a row per processor, bundle and runtime to
-benchmarks/results/processors.json. Exit code 1 if a result has another emotion or state, or if a probability differs by
-more than LIMIT.
+by benchmarks/device/arm64_system.sh). One process on each opens every bundle, which replays its golden values, and
+streams the clip (benchmarks/device/answers.py). Emulated times are meaningless. Writes a row per processor, bundle and
+runtime to benchmarks/results/processors.json. Exit code 1 if a result has another emotion or state, or if a probability
+differs by more than LIMIT.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ RESULTS = Path("benchmarks/results/processors.json")
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 BUNDLES = ("int8", "float32")
 TIMEOUT_SECONDS = 1800
+Case = tuple[str, str]
+"""Bundle and runtime"""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,12 @@ class Processor:
     name: str
     int8_path: str
     """Instructions with which it adds 8-bit products"""
-    command: dict[str, tuple[str, ...]]
-    """Runtime -> command that starts a Python with that runtime"""
+    command: tuple[str, ...]
+    """Starts a Python that has the runtimes"""
 
 
 def emulated(arm64: Path | None) -> Iterator[Processor]:
     """The processors that can be emulated here; `arm64` is a folder of arm64_system.sh."""
-    here = {name: (sys.executable,) for name in REGISTRY if installed(name)}
     shown = [
         ("AVX2 (valgrind)", "AVX2 without VNNI", ("valgrind", "--tool=none", "-q")),
         ("Haswell (QEMU)", "AVX2 without VNNI", ("qemu-x86_64-static", "-cpu", "Haswell")),
@@ -54,20 +55,20 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
     if os.uname().machine == "x86_64":
         for name, path, before in shown:
             if shutil.which(before[0]):
-                yield Processor(name, path, {runtime: (*before, *python) for runtime, python in here.items()})
+                yield Processor(name, path, (*before, sys.executable))
     cores = {"cortex-a53": "ARM NEON", "cortex-a72": "ARM NEON", "cortex-a76": "ARM dot product"}
     for core, path in cores.items():
-        commands = {name: (str(arm64 / f"{core}.{name}"),) for name in REGISTRY} if arm64 else {}
-        if commands and all(Path(command).is_file() for (command,) in commands.values()):
-            yield Processor(f"{core} (QEMU)", path, commands)
+        if arm64 and (arm64 / core).is_file():
+            yield Processor(f"{core} (QEMU)", path, (str(arm64 / core),))
 
 
-def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
-    """The events of the clip, as `stream_infer.py --json` gives them. Raises SystemExit if it fails."""
-    arguments = ["stream_infer.py", PRETRAINED.parent / bundle, CLIP, "--runtime", runtime, "--json", "--decisions"]
-    arguments += ["--vad", "energy"]  # the other VAD is an extra, with a network of its own
+def stream(python: tuple[str, ...], cases: Iterable[Case], recording: Path = CLIP) -> dict[Case, list[dict]]:
+    """The events of the recording for each case, as `stream_infer.py --json` gives them, all from one process.
+
+    Raises SystemExit if it fails.
+    """
     done = subprocess.run(
-        [*python, *map(str, arguments)],
+        [*python, "-m", "benchmarks.device.answers", str(recording), *(":".join(case) for case in cases)],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -77,7 +78,13 @@ def stream(python: tuple[str, ...], bundle: str, runtime: str) -> list[dict]:
     )
     if done.returncode:
         raise SystemExit(f"error: {' '.join(python)}: {done.stderr.strip() or done.returncode}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    answers: dict[Case, list[dict]] = {}
+    for line in map(json.loads, done.stdout.splitlines()):
+        if "bundle" in line:
+            events = answers[line["bundle"], line["runtime"]] = []
+        else:
+            events.append(line)
+    return answers
 
 
 def differences(ours: list[dict], theirs: list[dict]) -> dict:
@@ -118,15 +125,12 @@ def main() -> int:
         sys.stdout.write(f"bundle {name}: {identity}\n")
     head = f"{'processor':20} {'bundle':8} {'runtime':8} {'decisions':>9} {'flips':>6} {'max difference':>15}"
     sys.stdout.write(head + "\n")
-    ours = {
-        (bundle, runtime): stream((sys.executable,), bundle, runtime)
-        for bundle in BUNDLES
-        for runtime in REGISTRY
-        if installed(runtime)
-    }
+    cases = [(bundle, runtime) for bundle in BUNDLES for runtime in REGISTRY if installed(runtime)]
+    ours = stream((sys.executable,), cases)
     for processor in emulated(args.arm64):
-        for (bundle, runtime), events in ours.items():
-            found = differences(events, stream(processor.command[runtime], bundle, runtime))
+        theirs = stream(processor.command, cases)
+        for bundle, runtime in cases:
+            found = differences(ours[bundle, runtime], theirs[bundle, runtime])
             past = found["max_abs_diff"] > LIMIT or found["flip_rate"] > 0
             failed |= past
             sys.stdout.write(
