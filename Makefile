@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 EXTRAS ?=
 comma := ,
 ALL := train,export,dev$(if $(EXTRAS),$(comma)$(EXTRAS))
+# What installs; CI takes one that is faster
+INSTALL ?= $(BIN)/python -m pip install -q
 # More for pytest, for example: make test OPTIONS=--cov
 OPTIONS ?=
 # One stamp, and one call of pip, for each set of extras
 DEV := $(VENV)/.dev$(subst $(comma),-,$(if $(EXTRAS),$(comma)$(EXTRAS)))
 
-.PHONY: demo demo-train test lint docs clean
+.PHONY: demo demo-train test lint install docs clean
 
 demo: $(VENV)/.device
 	$(BIN)/python stream_infer.py edge/pretrained/synthetic_voice.flac
@@ -30,13 +32,15 @@ demo-train: $(VENV)/.train
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
+install: $(DEV)
+
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 docs: $(VENV)/bin/python setup.py pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[docs]'
+	$(INSTALL) -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
 
@@ -44,15 +48,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.device: $(VENV)/bin/python setup.py pyproject.toml
-	$(BIN)/python -m pip install -q -e .
+	$(INSTALL) -e .
 	touch $@
 
 $(VENV)/.train: $(VENV)/bin/python setup.py pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[train,export]'
+	$(INSTALL) -e '.[train,export]'
 	touch $@
 
 $(DEV): $(VENV)/bin/python setup.py pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[$(ALL)]'
+	$(INSTALL) -e '.[$(ALL)]'
 	touch $@
 
 clean:

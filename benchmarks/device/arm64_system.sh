@@ -73,10 +73,13 @@ END
   chmod +x "$command"
 }
 
+# Side by side: all of them wait for the network.
+make_wheels onnx numpy onnxruntime soundfile 'soxr<1' &
+make_wheels tflite numpy ai-edge-litert soundfile 'soxr<1' &
+make_wheels onnxruntime-1.21.0 --no-deps onnxruntime==1.21.0 &
+wheels=$(jobs -p)
 make_system
-make_wheels onnx numpy onnxruntime soundfile 'soxr<1'
-make_wheels tflite numpy ai-edge-litert soundfile 'soxr<1'
-make_wheels onnxruntime-1.21.0 --no-deps onnxruntime==1.21.0
+for job in $wheels; do wait "$job"; done
 for core in $CORES; do
   make_core "$core"
   make_python "$core" "$core" onnx tflite
