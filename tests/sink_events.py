@@ -58,12 +58,12 @@ def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slo
     return AudioEvent(kind, message, gap)
 
 
-def eventually(condition, what: str, patience: float = 20.0) -> None:
+def eventually(condition, what: str, patience: float = 60.0) -> None:
     """Wait for an effect of other threads or processes."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"did not happen: {what}"
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def program(code: str) -> list[str]:

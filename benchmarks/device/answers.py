@@ -3,27 +3,33 @@
     python -m benchmarks.device.answers RECORDING BUNDLE:RUNTIME ...
 
 `benchmarks.device.processors` starts it under emulators, where each start of an interpreter takes seconds. Imports
-only what the device has. A line of JSON names the bundle and the runtime; the lines of `stream_infer.py` follow.
+only what the device has. A line of JSON names the bundle and the runtime; the lines of `stream_infer.py --json
+--decisions` follow.
 """
 
 import json
 import sys
+from pathlib import Path
 
-import stream_infer
+from crnn.cli.command import command
+from edge import open_model
+from edge.audio.sources import from_file
 from edge.bundle import PRETRAINED
+from edge.loop.listening import listen
+from edge.sinks.lines import LinesSink, StandardOutput, as_json
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     recording, *cases = sys.argv[1:] if argv is None else argv
+    out = StandardOutput()
     for case in cases:
         bundle, runtime = case.split(":")
-        sys.stdout.write(json.dumps({"bundle": bundle, "runtime": runtime}) + "\n")
-        sys.stdout.flush()  # the script writes around this buffer
-        # Opening the bundle replays its golden values. The other VAD is an extra, with a network of its own.
-        options = ("--runtime", runtime, "--json", "--decisions", "--vad", "energy")
-        code = stream_infer.main([str(PRETRAINED.parent / bundle), recording, *options])
-        if code:
-            return code
+        # Opening replays the golden values. The other VAD is an extra, with a network of its own.
+        model = open_model(PRETRAINED.parent / bundle, runtime=runtime, vad="energy")
+        out.write(json.dumps({"bundle": bundle, "runtime": runtime}) + "\n")
+        sink = LinesSink(out, model.labels, as_json, decisions=True)
+        listen(from_file(Path(recording), model.sample_rate), model.utterances(), sink)
     return 0
 
 

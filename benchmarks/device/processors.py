@@ -63,7 +63,7 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
 
 
 def stream(python: tuple[str, ...], cases: Iterable[Case], recording: Path = CLIP) -> dict[Case, list[dict]]:
-    """The events of the recording for each case, as `stream_infer.py --json` gives them, all from one process.
+    """The events of the recording for each case, as `stream_infer.py --json --decisions` gives them, from one process.
 
     Raises SystemExit if it fails.
     """

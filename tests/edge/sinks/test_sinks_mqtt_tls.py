@@ -30,7 +30,7 @@ def certificate(tmp_path):
 
 def speaks_tls(start_broker, path: str):  # noqa: F811
     made = start_broker("allow_anonymous true", f"certfile {path}.pem", f"keyfile {path}.key")
-    made.options = ["--cafile", f"{path}.pem"]
+    made.authority = f"{path}.pem"
     return made
 
 
