@@ -7,6 +7,7 @@ whole file stated at that commit (those of the row written last).
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import date
@@ -57,7 +58,7 @@ def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:
 def measured() -> dict:
     """The facts of a measurement made now by this process."""
     return {
-        "command": " ".join(["python", "-m", module(Path(sys.argv[0])), *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module(Path(sys.argv[0])), *sys.argv[1:]]),
         "commit": commit(),
         "machine": machine(),
         "int8_path": read_machine().int8_path,
