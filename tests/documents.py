@@ -18,7 +18,7 @@ from markdown_it.token import Token
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "edge" / "pretrained").glob("*.md")],
 )
-NEEDS = {"recordings", "microphone", "network", "Raspberry Pi", "several machines"}
+NEEDS = {"recordings", "a speech encoder", "microphone", "network", "Raspberry Pi", "several machines"}
 MARKER = re.compile(r"<!-- needs: (.+?) -->\s*")
 OPERATORS = {"&&", "||", "|", ";"}
 IMPLIED = {"make": frozenset({"network"})}
