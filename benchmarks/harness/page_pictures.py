@@ -17,6 +17,8 @@ from edge.bundle import PRETRAINED
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 OUT = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = {"width": 1100, "height": 700}
+PATIENCE = 60_000
+"""ms; a busy machine is slow"""
 
 
 def recording(page: Page) -> None:
@@ -28,8 +30,8 @@ def recording(page: Page) -> None:
 def live(page: Page) -> None:
     page.click("button[role=tab]:has-text('Live')")
     page.click("#ser-start")
-    page.wait_for_selector("#ser-history tr:nth-child(3)", timeout=60_000)
-    page.wait_for_function("/angry/.test(document.querySelector('.ser-now').textContent)", timeout=60_000)
+    page.wait_for_selector("#ser-history tr:nth-child(3)")
+    page.wait_for_function("/angry/.test(document.querySelector('.ser-now').textContent)")
 
 
 def compare(page: Page) -> None:
@@ -44,6 +46,10 @@ def correct(page: Page) -> None:
     page.wait_for_selector("#ser-recordings tr:nth-child(3)")
     page.select_option("#ser-recordings tr:nth-child(3) select", "happy")
     page.wait_for_selector("#ser-correct-note:has-text('1 corrected')")
+
+
+PICTURES = (recording, live, compare, correct)
+"""What each picture shows, by its function's name"""
 
 
 def stored_by_the_loop(folder: Path) -> Path:
@@ -87,8 +93,9 @@ def main() -> None:
                         f"--use-file-for-fake-audio-capture={voice}",
                     ],
                 )
-                for shown in (recording, live, compare, correct):
+                for shown in PICTURES:
                     page = browser.new_page(viewport=SIZE)
+                    page.set_default_timeout(PATIENCE)
                     page.goto(url)
                     page.wait_for_selector("#recognize")
                     shown(page)
