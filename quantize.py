@@ -30,6 +30,7 @@ from crnn.cli.installed import Parser, program
 from crnn.cli.termination import Termination
 from crnn.config import from_dict
 from edge import runtimes
+from edge.bundle import MANIFEST
 from edge.export.limits import ExportLimits, VerificationError
 from edge.preflight import needed
 from edge.prune.plot import check_plot, draw
@@ -160,11 +161,14 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     """Make the bundle. What can be wrong with the command line is checked before torch is imported."""
     with needed(program("quantize"), EXTRAS):
         from crnn.data.prepare import given_folders
+        from crnn.training.run_folder import RunFolder
 
     size = None if args.target_size is None else parse_size(args.target_size)
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
         check_plot(args.plot)
+    if not (args.run / MANIFEST).is_file():
+        RunFolder(args.run).read_config()
     with needed(program("quantize"), EXTRAS):
         from edge.export.pipeline import Request, compress, shipping_schemes
         from edge.export.source import open_source

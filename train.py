@@ -32,6 +32,7 @@ from crnn.cli.termination import Termination
 from crnn.data.protocols import SPEAKER_DEPENDENT
 from crnn.errors import InputError
 from crnn.files.typed import require_finite
+from crnn.metrics import at_chance
 from crnn.renamed_keys import with_new_keys, with_new_options
 from crnn.run_config import RunConfig
 from crnn.training.origin import origin
@@ -171,9 +172,10 @@ def run(
 
     from crnn.training.evaluation import evaluate
     from crnn.training.fit import fit
+    from crnn.training.initial_weights import refuse_other_settings
     from crnn.training.report import write_report
     from crnn.training.run_folder import RunFolder
-    from crnn.training.setup import build_training, log_model
+    from crnn.training.setup import build_training, log_model, refuse_before_copies
     from crnn.training.teacher import open_taught
 
     ends.begin()
@@ -186,11 +188,15 @@ def run(
         log.info("%s is finished", folder.path)
         return metrics if first else None
 
+    if start:
+        refuse_other_settings(start, config)
+    chain = open_chains(config, augment)
     cache_folder = Path(args.cache) if args.cache else None
     prepared = preparation.prepare(config, data, cache_folder)
     if folder.exists():
         folder.check_split(prepared.split)
-    copies, chain = open_copies(config, augment, prepared, cache_folder)
+    refuse_before_copies(config, prepared.split, start)
+    copies = open_copies(config, chain, prepared, cache_folder)
     taught = open_taught(config, prepared.split, prepared.cache, encoder, cache_folder) if encoder else None
     parts = build_training(config, prepared.split, prepared.cache, copies, chain.batch, start, taught)
     if folder.exists():
@@ -220,28 +226,27 @@ def open_encoder(config: RunConfig) -> SpeechEncoder | None:
     return pretrained.open_encoder(Path(config.teacher.encoder), config.teacher.layers)
 
 
-def open_copies(
-    config: RunConfig, augment: AugmentConfig, prepared: Prepared, cache_folder: Path | None
-) -> tuple[AugmentedFeatures, Chains]:
-    """The augmented copies of the recordings, and the chains that make them. Raises InputError."""
-    from crnn.data.augmented import open_augmented
-
+def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
+    """The augmentation chains that the settings describe. Raises InputError."""
     features = config.features
     try:
-        chain = chains(augment, features.sample_rate, config.geometry.window_samples, features.log_offset)
+        return chains(augment, features.sample_rate, config.geometry.window_samples, features.log_offset)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
+
+
+def open_copies(config: RunConfig, chain: Chains, prepared: Prepared, cache_folder: Path | None) -> AugmentedFeatures:
+    """The augmented copies of the recordings. Raises InputError."""
+    from crnn.data.augmented import open_augmented
+
     settings = chain.copy_settings, chain.make_copy_augment
     try:
-        copies = open_augmented(prepared.cache, prepared.split.corpora, features, *settings, cache_folder)
+        return open_augmented(prepared.cache, prepared.split.corpora, config.features, *settings, cache_folder)
     except OSError as error:
         raise InputError(str(error)) from error
-    return copies, chain
 
 
 def text(metrics: dict) -> str:
-    from crnn.metrics import at_chance  # torch
-
     lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
     if metrics.get("speaker_dependent"):
         lines.append(f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}")

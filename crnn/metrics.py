@@ -1,17 +1,19 @@
-"""WA, UAR, macro-F1, confusion matrix, calibration error, per speaker and per sex, with confidence intervals."""
+"""WA, UAR, macro-F1, confusion matrix, calibration error, per speaker and per sex, with confidence intervals.
+
+PyTorch and TorchMetrics, which take seconds to import, are imported where they compute: many callers need neither.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_calibration_error,
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-)
 
 from crnn.data.corpora import Utterance
+
+if TYPE_CHECKING:
+    import torch
 
 RESAMPLES = 2000
 CALIBRATION_BINS = 15
@@ -24,6 +26,9 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
     UAR is the mean recall over the classes that occur (macro recall), WA the accuracy. `uar_ci95` and `wa_ci95` come
     from resampling speakers with replacement (2000 times, percentiles): clips of one speaker are not independent.
     """
+    import torch
+    from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
+
     p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()
     n = len(names)
     confusion = multiclass_confusion_matrix(p, y, num_classes=n).numpy()
@@ -96,6 +101,9 @@ def at_chance(part: dict, who: str) -> str:
 
 def calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
     """Expected calibration error (Guo et al. 2017) over 15 bins: `probs (n, n_classes)`, `labels (n,)`."""
+    import torch
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     p, y = torch.from_numpy(probs).float(), torch.from_numpy(labels).long()
     return float(multiclass_calibration_error(p, y, num_classes=probs.shape[1], n_bins=CALIBRATION_BINS))
 
@@ -103,6 +111,9 @@ def calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
 def dev_uar(probs: torch.Tensor, labels: torch.Tensor, groups: np.ndarray | None = None) -> float:
     """The figure that chooses epochs: UAR of `probs (n, n_classes)` against `labels (n,)`, by torchmetrics; with
     `groups (n,)` (corpora), the mean of the groups' UARs."""
+    import torch
+    from torchmetrics.functional.classification import multiclass_accuracy
+
     if groups is not None:
         masks = [torch.from_numpy(groups == group) for group in np.unique(groups)]
         return float(np.mean([dev_uar(probs[mask], labels[mask]) for mask in masks]))
@@ -122,6 +133,9 @@ def calibration_curve(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, f
 
 
 def _confusion(p: torch.Tensor, y: torch.Tensor, mask: list[bool], n: int) -> np.ndarray:
+    import torch
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
     keep = torch.tensor(mask)
     return multiclass_confusion_matrix(p[keep], y[keep], num_classes=n).numpy()
 
@@ -139,5 +153,5 @@ def speaker_interval(by_speaker: np.ndarray, statistic) -> list[float] | None:
     if n < 2:
         return None
     draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    values = [statistic(np.tensordot(draw, by_speaker, axes=1)) for draw in draws]
+    values = [statistic(resampled) for resampled in np.tensordot(draws, by_speaker, axes=1)]
     return [float(v) for v in np.percentile(values, [2.5, 97.5])]

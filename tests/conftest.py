@@ -75,10 +75,10 @@ def small_run(built_once, voices, cache) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle_path(built_once, small_run, cache) -> Path:
-    """A pruned int8 bundle: ONNX, and TFLite where its extra is installed."""
+    """An int8 bundle: ONNX, and TFLite where its extra is installed."""
 
     def build(folder: Path) -> None:
-        result = make_bundle(small_run, folder, cache, "--prune", "0.5")
+        result = make_bundle(small_run, folder, cache)
         assert result.returncode == 0, result.stderr[-3000:]
 
     return built_once("bundle", build)

@@ -42,8 +42,26 @@ def script(
     return subprocess.CompletedProcess(argv, code, *(stream.decode() if text else stream for stream in streams))
 
 
+def started(name: str, *arguments, errors: Path, env: dict | None = None) -> subprocess.Popen | warm_scripts.Started:
+    """Start one of the three scripts beside the test, in a session of its own; `errors` gets its standard error."""
+    environment = dict(os.environ if env is None else env)
+    given = [*map(str, arguments)]
+    if warm_scripts.serves(ROOT / name, environment):
+        nothing = Path(os.devnull)
+        return warm_scripts.Started(ROOT / name, given, ROOT, environment, [nothing, nothing, errors])
+    with errors.open("w") as said:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / name), *given],
+            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+            start_new_session=True,
+        )  # fmt: skip
+
+
 def called(main: Callable[[list[str]], int], *arguments) -> subprocess.CompletedProcess:
-    """Call a command's `main` in this process: for refusals, where `script` would start one for each."""
+    """Call a command's `main` in this process: for refusals, where `script` would start one for each.
+
+    Its log goes to pytest, not to standard error.
+    """
     out, errors = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(errors):
         try:
@@ -63,9 +81,16 @@ def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
         assert part in last, last
 
 
-def make_bundle(run: Path, out: Path, cache: Path, *arguments, fresh: bool = False) -> subprocess.CompletedProcess:
-    quick = ("--fine-tune-epochs", "1", "--max-uar-drop", "1")
-    return script("quantize.py", run, "--out", out, "--cache", cache, *quick, *arguments, fresh=fresh)
+def make_bundle(
+    run: Path, out: Path, cache: Path, *arguments, fresh: bool = False, here: bool = False
+) -> subprocess.CompletedProcess:
+    """quantize.py, fine-tuning for one epoch; `here`: in this process, without its log on standard error."""
+    given = (run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments)
+    if here:
+        import quantize
+
+        return called(quantize.main, *given)
+    return script("quantize.py", *given, fresh=fresh)
 
 
 def tone(seconds: float, rate: int, channels: int = 1) -> np.ndarray:

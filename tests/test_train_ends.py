@@ -1,18 +1,17 @@
 """train.py stopped by a signal, a full disk, or a folder of somebody else."""
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, SMALL, mounted_disk, one_clear_line, script
+from helpers import SMALL, called, mounted_disk, one_clear_line, script, started
 
+import train
 from crnn.synthetic import write_corpus
 from crnn.training.checkpoint import read_checkpoint
 
@@ -24,12 +23,9 @@ def arguments(voices: Path, cache: Path, out: Path, epochs: int = 500, copies: i
 
 @contextmanager
 def training(tmp_path: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen]:
-    """train.py in a session of its own, so that every process it starts can be found; killed at the end."""
-    with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *options],
-            stderr=said, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | environment,
-        )  # fmt: skip
+    """train.py, killed at the end with every process it starts."""
+    (tmp_path / "said").unlink(missing_ok=True)
+    process = started("train.py", *options, errors=tmp_path / "said", env=os.environ | environment)
     try:
         yield process
     finally:
@@ -67,7 +63,7 @@ def last_line(tmp_path: Path) -> str:
     return said.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, cache, tmp_path):
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     with training(tmp_path, *arguments(voices, cache, tmp_path / "run")) as process:
@@ -75,7 +71,8 @@ def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, c
         process.send_signal(number)
         assert process.wait(timeout=120) == 128 + number
         assert not processes_of(process.pid)
-    assert last_line(tmp_path) == f"ended by {number.name}; continue with --resume"
+    reason = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+    assert last_line(tmp_path) == f"{reason}; continue with --resume"
     assert read_checkpoint(last)["epoch"] >= 0
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -148,18 +145,7 @@ def test_somebody_elses_folder_is_refused_and_left_as_it_is(voices, cache, tmp_p
     for name, text in files.items():
         (mine / name).write_text(text)
     for more in ([], ["--resume"]):
-        one_clear_line(
-            script("train.py", *arguments(voices, cache, mine, 1), *more), str(mine), "neither empty nor a run"
-        )
+        refused = called(train.main, *arguments(voices, cache, mine, 1), *more)
+        one_clear_line(refused, str(mine), "neither empty nor a run")
     assert {path.name: path.read_text() for path in mine.iterdir()} == files
-    one_clear_line(script("train.py", *arguments(voices, cache, mine / "report.html", 1)), "is a file")
-
-
-def test_a_run_that_a_full_disk_stopped_at_once_can_be_started_again(voices, cache, tmp_path):
-    out = tmp_path / "run"
-    out.mkdir()
-    (out / "split.json").write_text(json.dumps({"split_hash": "of the first attempt"}))
-    (out / ".config.json.1-ab.part").write_text("{")
-    (out / ".config.json.1-ab.part").unlink()
-    done = script("train.py", *arguments(voices, cache, out, 1))
-    assert done.returncode == 0, done.stderr[-2000:]
+    one_clear_line(called(train.main, *arguments(voices, cache, mine / "report.html", 1)), "is a file")

@@ -5,7 +5,8 @@ process is still one of its own, with its own arguments, environment, folder, st
 the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter to the next
 (the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
 
-This module is both ends: `run` asks, and the process that it starts, `python tests/warm_scripts.py`, forks.
+This module is both ends: `run` and `Started` ask, and the process that they start, `python tests/warm_scripts.py`,
+forks.
 """
 
 import atexit
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -41,29 +43,63 @@ def serves(script: Path, environment: dict[str, str]) -> bool:
     return all(ours.get(name) == environment.get(name) for name in names)
 
 
+class Started:
+    """A script that runs beside the test, in a session of its own, as far as the tests need `subprocess.Popen`."""
+
+    def __init__(
+        self, script: Path, arguments: list[str], cwd: Path, environment: dict[str, str], streams: list[Path]
+    ) -> None:
+        """`streams`: files for standard input, which must exist, standard output and standard error."""
+        self.returncode: int | None = None
+        self.pid: int = _asked(
+            argv=[str(script), *arguments],
+            cwd=str(cwd),
+            environment=environment,
+            streams=[*map(str, streams)],
+        )
+
+    def poll(self) -> int | None:
+        """Exit code (negative: the number of the signal that ended it), None while it runs."""
+        if self.returncode is None:
+            self.returncode = _asked(poll=self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float = SECONDS) -> int:
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.01)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
 def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, str], given: bytes) -> tuple:
-    """Exit code (negative: the number of the signal that ended it), standard output and standard error, as bytes."""
+    """Exit code as of `Started.poll`, standard output and standard error, as bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder, name) for name in ("in", "out", "err")]
+        streams[0].write_bytes(given)
+        process = Started(script, arguments, cwd, environment, streams)
+        return _asked(wait=process.pid), streams[1].read_bytes(), streams[2].read_bytes()
+
+
+def _asked(**request) -> int | None:
+    """The server's answer."""
     global _server
     if _server is None or _server.poll() is not None:
         _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         atexit.register(_server.communicate)  # it ends with its standard input
-    with tempfile.TemporaryDirectory() as folder:
-        streams = [Path(folder, name) for name in ("in", "out", "err")]
-        streams[0].write_bytes(given)
-        request = {
-            "argv": [str(script), *arguments],
-            "cwd": str(cwd),
-            "environment": environment,
-            "streams": [*map(str, streams)],
-        }
-        _server.stdin.write(json.dumps(request).encode() + b"\n")
-        _server.stdin.flush()
-        code = json.loads(_server.stdout.readline())
-        return code, streams[1].read_bytes(), streams[2].read_bytes()
+    _server.stdin.write(json.dumps(request).encode() + b"\n")
+    _server.stdin.flush()
+    return json.loads(_server.stdout.readline())
 
 
 def _serve() -> None:
-    """Fork for each line of standard input; return in the forked process, which then runs its script."""
+    """Answer each line of standard input: fork, or look at or wait for a forked process; return in the forked process,
+    which then runs its script."""
     # ONNX Runtime starts a thread when it is imported, and TorchMetrics, which has no use for it here, imports it.
     sys.modules["onnxruntime"] = stand_in = module_from_spec(find_spec("onnxruntime"))
     stand_in.InferenceSession = None
@@ -76,12 +112,16 @@ def _serve() -> None:
     while line := os.read(0, 1 << 20):
         while not line.endswith(b"\n"):
             line += os.read(0, 1 << 20)
-        child = os.fork()
-        if child == 0:
-            _become(**json.loads(line))
-            return
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os.write(1, json.dumps(code).encode() + b"\n")
+        request = json.loads(line)
+        if pid := request.get("poll") or request.get("wait"):
+            ended, status = os.waitpid(pid, os.WNOHANG if "poll" in request else 0)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become(**request)
+                return
+        os.write(1, json.dumps(answer).encode() + b"\n")
     os._exit(0)
 
 
@@ -90,6 +130,7 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
         opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
+    os.setsid()  # every process that it starts can be found
     signal.alarm(SECONDS)  # ends this process, if it has not ended by then
     os.chdir(cwd)
     os.environ.clear()

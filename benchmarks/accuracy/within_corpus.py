@@ -36,10 +36,9 @@ from edge.audio.vad import make_vad
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all
 from edge.export.trained import load_trained
-from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import DecisionConfig, probabilities
-from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer, clip_decisions
 from edge.stream.results import StreamResult
 
 RESULTS = Path("benchmarks/results")

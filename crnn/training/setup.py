@@ -7,13 +7,13 @@ import torch
 
 from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
-from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask
+from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask, target_matrix
 from crnn.data.protocols import Split
 from crnn.models.cost import count_macs, count_parameters
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
-from crnn.training.initial_weights import Start, start_from
+from crnn.training.initial_weights import Start, refuse_trained_on, start_from
 from crnn.training.losses import balanced_class_weights
 from crnn.training.task import EmotionTask
 from crnn.training.taught_task import TaughtTask
@@ -34,6 +34,18 @@ class TrainingParts:
     taught_by: list[dict]
     """The speech encoders (`SpeechEncoder.describe`) that taught this model, its initial weights, or its teachers: the
     licence of the weights depends on them"""
+
+
+def refuse_before_copies(config: RunConfig, split: Split, start: Start | None) -> None:
+    """Raise what `build_training` would raise for this split, before augmented copies are computed, which takes long.
+
+    Raises the errors of `crnn.training.initial_weights.refuse_trained_on`, `crnn.training.distillation.open_teachers`
+    and `crnn.data.loaders.target_matrix`.
+    """
+    if start:
+        refuse_trained_on(start, split)
+    open_teachers(config, split)
+    target_matrix(split.train, split.labels, config.loss)
 
 
 def build_training(

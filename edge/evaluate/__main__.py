@@ -47,19 +47,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 def evaluate(args: argparse.Namespace) -> dict:
     """The figures, as plain values. Raises InputError."""
+    with needed("edge.evaluate", "train"):
+        from crnn.data.prepare import given_folders
+        from edge.evaluate.playback import judge, play, unseen_clips
+    bundle, given = Bundle.open(args.bundle), given_folders(args.data)
+    named = bool(given) or args.protocol is not None
+    require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
     if args.plot:
         _check_plot(args.plot)
-    bundle = Bundle.open(args.bundle)
+    with needed("edge.evaluate", "train"):
+        import torch  # noqa: F401  # before TorchMetrics, which fails otherwise without it
+        import torchmetrics.functional.classification  # noqa: F401  # takes seconds; it computes the figures
     recognizer = bundle.recognizer(args.runtime, profile=args.profile)
     vad = make_vad(args.vad, recognizer.features.sample_rate)
     loop = UtteranceRecognizer(recognizer, vad)
-
-    with needed("edge.evaluate", "train"):
-        from crnn.data.prepare import given_folders  # imports torch, which takes seconds
-        from edge.evaluate.playback import judge, play, unseen_clips
     interruptible()
 
-    clips = unseen_clips(bundle.manifest, args.protocol, args.fold, given_folders(args.data), args.cache)
+    clips = unseen_clips(bundle.manifest, args.protocol, args.fold, given, args.cache)
     made = {
         "bundle": str(args.bundle),
         "corpora": sorted({u.corpus for u in clips.utterances}),

@@ -15,10 +15,9 @@ from crnn.metrics import at_chance, chance, summarize
 from crnn.run_config import LAYOUT, RunConfig
 from edge.bundle import Manifest
 from edge.export.calibration import coverage_curve
-from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
-from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer, clip_decisions
 from edge.stream.results import Segment, Verdict
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,6 @@ def unseen_clips(
             not known,
             f"--data {', '.join(known)}: the bundle was trained on speakers of it; play its own test fold: {own}",
         )
-        require(bool(given), "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
         opened = [
             preparation.open_corpus(name, root, LAYOUT, manifest.features.sample_rate, cache_folder)
             for name, root in sorted(given.items())

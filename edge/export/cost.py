@@ -4,11 +4,13 @@ import statistics
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 
+from crnn.config import ModelConfig
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from edge import bundle
@@ -29,7 +31,7 @@ GOLDEN_DECISIONS = 3
 
 
 class BundleCost:
-    """Measures models in the schemes that ship.
+    """Measures models in the schemes that ship, each architecture once: weights change neither size nor time.
 
     Time is processor time with one thread, so that other programs' turns do not count. Other programs still disturb
     caches and clocks. To cancel that, every model is timed in rounds that alternate with the first measured model, and
@@ -40,16 +42,23 @@ class BundleCost:
         """`shipping`: runtime -> scheme; `blocks` calibrate static_int8, and their number changes no size."""
         self._shipping, self._draft, self._blocks = shipping, draft, blocks
         self._first: dict[str, tuple[StreamingRecognizer, float]] = {}
+        self._known: dict[ModelConfig, Trial] = {}
 
     def __call__(self, model: CRNN, config: RunConfig, n_steps: int) -> Trial:
         """`n_steps`: pruning steps that the manifest will list."""
+        if config.model not in self._known:
+            self._known[config.model] = self._exported(model, config)
+        files = self._known[config.model]
+        companions = companion_bytes(self._draft, model.head.classifier.in_features, len(self._shipping), n_steps)
+        return replace(files, bytes=files.bytes + companions)
+
+    def _exported(self, model: CRNN, config: RunConfig) -> Trial:
+        """Of the model files alone."""
         with tempfile.TemporaryDirectory() as scratch:
             exported = export_all(model, config, tuple(self._shipping), self._blocks, Path(scratch))
             pairs = [pair for pair in exported if pair.scheme == self._shipping[pair.runtime]]
-            width = model.head.classifier.in_features
-            size = sum(pair.bytes for pair in pairs) + companion_bytes(self._draft, width, len(pairs), n_steps)
             rtf = max(self._rtf(pair.runtime, exported_recognizer(pair, self._draft)) for pair in pairs)
-        return Trial(size, rtf)
+            return Trial(sum(pair.bytes for pair in pairs), rtf)
 
     def _rtf(self, runtime: str, recognizer: StreamingRecognizer) -> float:
         """Processor time / audio time of a stream whose window is full, 1 thread."""

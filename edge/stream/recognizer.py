@@ -127,3 +127,10 @@ class StreamingRecognizer:
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
         return WindowResult(seconds, State.DECIDING, level, logits, pooled)
+
+
+def clip_decisions(recognizer: StreamingRecognizer, waveform: np.ndarray) -> np.ndarray:
+    """Logits of every decision on a clip `(time,)`, streamed to its end: `(n_decisions, n_classes)`."""
+    recognizer.reset()
+    results = recognizer.push(waveform) + recognizer.flush()
+    return np.stack([r.logits for r in results if r.logits is not None])

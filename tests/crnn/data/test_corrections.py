@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from helpers import SMALL, make_bundle, one_clear_line, script
+from helpers import SMALL, called, make_bundle, one_clear_line, script
 
+import train
 from crnn.check import check, text
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, read_corrections
@@ -138,7 +139,7 @@ def test_they_are_checked_like_other_recordings(my_corrections):
 
 def training(voices, my_corrections, cache, out, *more) -> list:
     return [
-        *("train.py", *SMALL, "--data", f"synthetic:{voices}", f"corrections:{my_corrections}"),
+        *(*SMALL, "--data", f"synthetic:{voices}", f"corrections:{my_corrections}"),
         *("--cache", cache, "--out", out),
         *("--optim.epochs", "1", *more),
     ]
@@ -147,7 +148,7 @@ def training(voices, my_corrections, cache, out, *more) -> list:
 def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, my_corrections, cache, tmp_path):
     """train.py with corrections, from the run in use; once more from there; and its bundle."""
     first, second = tmp_path / "first", tmp_path / "second"
-    done = script(*training(voices, my_corrections, cache, first, "--init", small_run, "--json"))
+    done = script("train.py", *training(voices, my_corrections, cache, first, "--init", small_run, "--json"))
     assert done.returncode == 0, done.stderr[-2000:]
     metrics, before = json.loads(done.stdout), json.loads((small_run / "metrics.json").read_text())
     assert metrics["corpus"] == "corrections+synthetic"
@@ -158,9 +159,9 @@ def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, my_corre
     assert "corrections:me" in split["heard"]["train"]
     assert sum(name.startswith("corrections/") for name in split["clips"]["train"]) == 6
 
-    again = script(*training(voices, my_corrections, cache, second, "--init", first))
+    again = script("train.py", *training(voices, my_corrections, cache, second, "--init", first))
     assert again.returncode == 0, again.stderr[-2000:]
-    made = make_bundle(first, tmp_path / "bundle", cache, "--formats", "onnx", "--prune", "0")
+    made = make_bundle(first, tmp_path / "bundle", cache, "--formats", "onnx", here=True)
     assert made.returncode == 0, made.stderr[-2000:]
     manifest = (tmp_path / "bundle" / "bundle.json").read_text()
     assert json.loads(manifest)["provenance"]["corpora_heard"] == ["corrections", "synthetic"]
@@ -170,12 +171,12 @@ def test_a_model_goes_on_from_where_it_was_and_again(voices, small_run, my_corre
 def test_another_split_is_still_refused(voices, small_run, my_corrections, cache, tmp_path):
     fewer = shutil.copytree(voices, tmp_path / "fewer")
     next(fewer.glob("Actor_05/*")).unlink()
-    refused = script(*training(fewer, my_corrections, cache, tmp_path / "out", "--init", small_run))
+    refused = called(train.main, *training(fewer, my_corrections, cache, tmp_path / "out", "--init", small_run))
     one_clear_line(refused, "it was trained on synthetic:", "go on under its own protocol, fold and recordings")
 
 
 def test_a_recording_of_a_judge_among_them_is_refused(voices, small_run, my_corrections, cache, tmp_path):
     leaking = shutil.copytree(my_corrections, tmp_path / "leaking")
     shutil.copy(next(voices.glob("Actor_01/*")), leaking / "corrected" / "sad" / f"me_{NAMES[20]}.wav")
-    refused = script(*training(voices, leaking, cache, tmp_path / "out", "--init", small_run))
+    refused = called(train.main, *training(voices, leaking, cache, tmp_path / "out", "--init", small_run))
     one_clear_line(refused, "refusing to train", "are the same audio")

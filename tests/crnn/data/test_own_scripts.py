@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, one_clear_line, own_voices, script
+from helpers import SMALL, called, one_clear_line, own_voices, script
+
+import quantize
+import train
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +35,12 @@ def test_from_a_list_to_a_stream(own, tmp_path, cache):
     assert metrics["test"]["labels"] == labels
     assert metrics["corpus"] == "own"
     assert not metrics["speaker_dependent"]
-    again = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--resume")
+    again = called(train.main, *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--resume")
     assert again.returncode == 0, again.stderr[-2000:]
 
     moved = shutil.copytree(own.parent, tmp_path / "moved")
-    made = script(
-        *("quantize.py", run, "--out", bundle, "--cache", cache, "--fine-tune-epochs", "1", "--formats", "onnx"),
+    made = called(
+        *(quantize.main, run, "--out", bundle, "--cache", cache, "--fine-tune-epochs", "1", "--formats", "onnx"),
         *("--max-uar-drop", "1", "--data", f"csv:{moved / 'my.csv'}"),
     )
     assert made.returncode == 0, made.stderr[-2000:]
@@ -59,7 +62,7 @@ def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
     for path in list(alone.rglob("*.wav")):  # a recorder that was not stopped: 12 further pieces, each another sound
         data = path.read_bytes()
         path.with_stem(path.stem + "b").write_bytes(data[:-2000] + bytes(reversed(data[-2000:])))
-    refused = script("train.py", *arguments(f"folder:{alone}", tmp_path / "no", cache))
+    refused = called(train.main, *arguments(f"folder:{alone}", tmp_path / "no", cache))
     one_clear_line(refused, "have 1 (voice1)", "own-data-speaker-dependent")
     run = tmp_path / "run"
     done = script("train.py", *arguments(f"folder:{alone}", run, cache, "own-data-speaker-dependent"))
@@ -68,8 +71,8 @@ def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
     assert "one speaker" in done.stdout
     assert "SPEAKER-DEPENDENT" in (run / "report.html").read_text()
     bundle = tmp_path / "bundle"
-    made = script(
-        *("quantize.py", run, "--out", bundle, "--cache", cache, "--prune", "0", "--formats", "onnx"),
+    made = called(
+        *(quantize.main, run, "--out", bundle, "--cache", cache, "--prune", "0", "--formats", "onnx"),
         *("--max-uar-drop", "1", "--max-flip-rate", "1", "--max-abs-diff-int8", "1", "--max-ece-rise", "1"),
     )
     assert made.returncode == 0, made.stderr[-2000:]
@@ -80,5 +83,5 @@ def test_the_same_audio_on_two_sides_is_refused(own, tmp_path, cache):
     folder = shutil.copytree(own, tmp_path / "mine")
     for speaker in range(2, 7):  # whoever tests, training or development gets this
         shutil.copy(folder / "angry/voice1_00.wav", folder / f"angry/voice{speaker}_99.wav")
-    result = script("train.py", *arguments(f"folder:{folder}", tmp_path / "run", cache))
+    result = called(train.main, *arguments(f"folder:{folder}", tmp_path / "run", cache))
     one_clear_line(result, "refusing to train", "voice1_00.wav", "are the same audio")

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, one_clear_line, script
+from helpers import SMALL, called, one_clear_line, script
 
+import train
 from crnn.config import ModelConfig
 from crnn.models.crnn import CRNN
 from crnn.run_config import LossConfig, RunConfig
@@ -131,8 +132,8 @@ def test_a_teacher_of_other_speakers_or_other_features_is_refused(
     if split_hash:
         split = json.loads((teacher / "split.json").read_text())
         (teacher / "split.json").write_text(json.dumps(split | {"original_split_hash": split_hash}))
-    refused = script(
-        *("train.py", *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out),
+    refused = called(
+        *(train.main, *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", out),
         *("--loss.teachers", f"[{teacher}]", *options),
     )
     one_clear_line(refused, str(teacher), says)

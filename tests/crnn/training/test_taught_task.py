@@ -28,7 +28,7 @@ from crnn.training.run_folder import RunFolder
 from crnn.training.setup import build_training
 from crnn.training.taught_task import TaughtTask
 from crnn.training.teacher import open_taught
-from train import open_copies
+from train import open_chains, open_copies
 
 needs_transformers()
 
@@ -158,7 +158,8 @@ def test_a_resumed_run_ends_with_the_same_weights(voices, cache, tmp_path, whisp
     )
     prepared = prepare(config, {"synthetic": str(voices)}, cache)
     augment = AugmentConfig(noise=False, room=False, copies=2)
-    copies, chain = open_copies(config, augment, prepared, cache)
+    chain = open_chains(config, augment)
+    copies = open_copies(config, chain, prepared, cache)
     taught = open_taught(config, prepared.split, prepared.cache, open_encoder(whisper, (1, 3)), cache)
     assert taught.targets.shape == (len(prepared.split.train), 8 + 7)
 

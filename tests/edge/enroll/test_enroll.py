@@ -18,10 +18,10 @@ from edge.bundle import Bundle
 from edge.enroll.__main__ import as_text, judge
 from edge.enroll.fit import make_profile
 from edge.enroll.session import SENTENCES, SETTINGS, Sentence, SentenceCollector, Session, from_file
-from edge.export.verify import clip_decisions
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
 from edge.stream.profile import load_profile
+from edge.stream.recognizer import clip_decisions
 from edge.stream.results import Segment
 
 RATE = 16000

@@ -3,19 +3,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, edit_json, one_clear_line
+from helpers import ROOT, called, edit_json, one_clear_line
 
 from crnn.data.corpora import Utterance
 from crnn.errors import InputError
-from crnn.synthetic import write_corpus
+from crnn.synthetic import write_corpus, write_own
 from edge.audio.speech_evidence import Voice
 from edge.audio.vad import make_vad
 from edge.bundle import MANIFEST, Bundle
-from edge.evaluate.__main__ import as_text, doubts
+from edge.evaluate.__main__ import as_text, doubts, main
 from edge.evaluate.playback import Played, judge, play, unseen_clips
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.results import Verdict
@@ -23,15 +24,13 @@ from edge.stream.results import Verdict
 OWN = ("--protocol", "synthetic-demo", "--fold", "0")
 
 
-def evaluate(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "edge.evaluate", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-
-
 @pytest.fixture(scope="module")
 def clips(bundle_path, voices, cache):
+    """One clip in four, of every speaker and emotion."""
     manifest = Bundle.open(bundle_path).manifest
-    return unseen_clips(manifest, "synthetic-demo", 0, {"synthetic": str(voices)}, cache)
+    found = unseen_clips(manifest, "synthetic-demo", 0, {"synthetic": str(voices)}, cache)
+    by_emotion = sorted(found.utterances, key=lambda u: (u.emotion, u.speaker_id))
+    return replace(found, utterances=tuple(by_emotion[::4]))
 
 
 def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
@@ -40,9 +39,9 @@ def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
 
 
 def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, small_run, tmp_path):
-    result = evaluate(
-        bundle_path, *OWN, "--data", f"synthetic:{voices}", "--cache", cache, "--json", "--plot", tmp_path / "curve.svg"
-    )
+    options = ("--data", f"synthetic:{voices}", "--cache", cache, "--json", "--plot", tmp_path / "curve.svg")
+    command = [sys.executable, "-m", "edge.evaluate", *map(str, (bundle_path, *OWN, *options))]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     made = json.loads(result.stdout)
     assert made["split_hash"] == json.loads((small_run / "split.json").read_text())["split_hash"]
@@ -60,12 +59,15 @@ def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, 
     assert drawn.startswith("<?xml")
     assert "</svg>" in drawn
     assert [path.name for path in tmp_path.iterdir()] == ["curve.svg"], "nothing half-written is left"
+    assert f"synthetic, synthetic-demo fold 0, split {made['split_hash']}: 64 clips" in as_text(made)
 
 
-def test_text_names_what_was_played(bundle_path, voices, cache):
-    result = evaluate(bundle_path, *OWN, "--data", f"synthetic:{voices}", "--cache", cache)
+def test_text_names_what_was_played(bundle_path, cache, tmp_path):
+    """Without a protocol: all clips of a corpus that the bundle was not trained on."""
+    write_own(tmp_path / "mine", speakers=1, seconds=1.0)
+    result = called(main, bundle_path, "--data", f"folder:{tmp_path / 'mine'}", "--cache", cache)
     assert result.returncode == 0, result.stderr[-2000:]
-    for part in ("synthetic-demo fold 0, split", "whole clips", "streaming", "abstained", "VAD "):
+    for part in ("own, all speakers: ", "whole clips", "streaming", "abstained", "VAD "):
         assert part in result.stdout
 
 
@@ -129,9 +131,10 @@ def test_bad_input_gives_one_line(bundle_path, voices, cache, tmp_path):
         ((bundle_path, *OWN, "--plot", "/proc/curve.png", *data), "/proc/curve.png: cannot be written"),
         ((bundle_path, *OWN, "--data", f"synthetic:{tmp_path / 'nowhere'}"), "no such folder"),
         ((bundle_path, *OWN, "--data", "synthetic"), "CORPUS:FOLDER"),
+        ((bundle_path,), "name the recordings"),
     ]
     for arguments, part in cases:
-        one_clear_line(evaluate(*arguments), part)
+        one_clear_line(called(main, *arguments), part)
 
 
 def test_an_edited_fold_does_not_open_training_speakers(bundle_path, voices, cache, tmp_path):
@@ -139,9 +142,8 @@ def test_an_edited_fold_does_not_open_training_speakers(bundle_path, voices, cac
 
     folder = shutil.copytree(bundle_path, tmp_path / "b")
     edit_json(folder / MANIFEST, lambda values: values["provenance"].update(fold=1))
-    one_clear_line(
-        evaluate(folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache), "the bundle was trained on speakers"
-    )
+    refused = called(main, folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache)
+    one_clear_line(refused, "the bundle was trained on speakers")
 
 
 def test_a_model_at_chance_is_reported():

@@ -1,17 +1,17 @@
 """quantize.py as a user runs it: what it prints and writes, and what it refuses."""
 
 import json
-import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
-from helpers import ROOT, edit_json, make_bundle, one_clear_line, script
+from helpers import ROOT, called, edit_json, make_bundle, one_clear_line, started
 
+import quantize
 from edge.bundle import PRETRAINED
 from edge.export.tflite_export import installed as tflite_extra
 from edge.runtimes import REGISTRY
@@ -34,13 +34,22 @@ def test_table_names_every_file(small_run, cache, tmp_path):
     assert [line.endswith("ships") for line in lines[1:5]] == [False, False, False, True]
     assert "bundle" in lines[-1]
     if not tflite_extra():
-        result = make_bundle(small_run, tmp_path / "c", cache, "--formats", "tflite")
+        result = make_bundle(small_run, tmp_path / "c", cache, "--formats", "tflite", here=True)
         one_clear_line(result, "pip install -e '.[tflite]'")
 
 
-def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
-    """Also with the TFLite converters, which print as they go."""
-    result = make_bundle(small_run, tmp_path / "b", cache, "--json")
+def same_bytes(first, second) -> None:
+    first, second = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (first, second))
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_same_bytes(
+    bundle_path, small_run, cache, tmp_path
+):
+    """Also with the TFLite converters, which print. In a second interpreter, whose hashes have another seed."""
+    result = make_bundle(small_run, tmp_path / "b", cache, "--json", fresh=True)
+    assert result.returncode == 0, result.stderr[-2000:]
     printed = json.loads(result.stdout)
     assert printed["steps"] == [], "nothing is pruned unless asked for"
     assert provenance(tmp_path / "b")["pruning"] == 0
@@ -51,26 +60,17 @@ def test_json_is_the_only_thing_on_standard_output(small_run, cache, tmp_path):
         (name, runtime.int8) for name, runtime in REGISTRY.items() if name == "onnx" or tflite_extra()
     ]
     assert {(row["runtime"], row["scheme"]) for row in rows} == wanted
+    same_bytes(bundle_path, tmp_path / "b")
 
 
 def test_a_scheme_that_a_runtime_lacks_is_refused(small_run, tmp_path):
     arguments = ("--formats", "tflite", "--scheme", "static_int8")
-    result = script("quantize.py", small_run, "--out", tmp_path / "b", *arguments)
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", *arguments)
     one_clear_line(result, *(["--scheme static_int8: tflite"] if tflite_extra() else ["pip install -e '.[tflite]'"]))
 
 
-def test_the_same_run_gives_the_same_bytes(bundle_path, small_run, cache, tmp_path):
-    """In a second interpreter, whose hashes have another seed: pruned, in every format."""
-    again = make_bundle(small_run, tmp_path / "again", cache, "--prune", "0.5", fresh=True)
-    assert again.returncode == 0, again.stderr[-2000:]
-    assert len(json.loads((bundle_path / "bundle.json").read_text())["provenance"]["pruning_steps"]) > 1
-    first, second = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (bundle_path, tmp_path / "again"))
-    assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == []
-
-
 def test_past_a_limit_nothing_is_written(small_run, cache, tmp_path):
-    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", "--max-abs-diff-int8", "0")
+    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", "--max-abs-diff-int8", "0", here=True)
     assert result.returncode == 1
     assert "static_int8.onnx + head.dynamic_int8.onnx: max difference" in result.stderr
     assert "static_int8" in result.stdout, "the table is printed too"
@@ -79,7 +79,7 @@ def test_past_a_limit_nothing_is_written(small_run, cache, tmp_path):
 
 def test_a_scheme_that_does_not_ship_may_be_past_a_limit(small_run, cache, tmp_path):
     arguments = ("--formats", "onnx", "--max-abs-diff-int8", "0", "--scheme", "float16")
-    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments, here=True)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "past a limit" in result.stdout
     assert {p.name for p in (tmp_path / "b").glob("*.onnx")} == {"encoder.float16.onnx", "head.float16.onnx"}
@@ -142,7 +142,7 @@ BROKEN = {
 def test_an_unusable_run_is_refused(case, run_copy, cache, tmp_path):
     damage, parts = BROKEN[case]
     damage(run_copy)
-    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx"), *parts)
+    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx", here=True), *parts)
     assert not (tmp_path / "b").exists()
 
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
             return (open, (str(tmp_path / "owned"), "w"))
 
     (run_copy / "checkpoints" / "best.ckpt").write_bytes(pickle.dumps(Evil()))
-    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx"), "best.ckpt")
+    one_clear_line(make_bundle(run_copy, tmp_path / "b", cache, "--formats", "onnx", here=True), "best.ckpt")
     assert not (tmp_path / "owned").exists()
 
 
@@ -174,20 +174,23 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
     ],
 )
 def test_values_out_of_range_are_refused(option, value, small_run, tmp_path):
-    result = script("quantize.py", small_run, "--out", tmp_path / "b", f"{option}={value}")
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", f"{option}={value}")
     one_clear_line(result, "epochs is -1" if "epochs" in option else option)
 
 
 def test_a_plot_path_that_cannot_be_written_is_refused(small_run, tmp_path):
     (tmp_path / "steps.svg").mkdir()
-    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--plot", tmp_path / "steps.svg")
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", "--plot", tmp_path / "steps.svg")
     one_clear_line(result, "steps.svg: is a folder; name a file in it")
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("missing", ["torch"])
 @pytest.mark.parametrize(
-    ("module", "arguments"), [("quantize", ["RUN", "--out", "BUNDLE"]), ("edge.evaluate.__main__", [str(PRETRAINED)])]
+    ("missing", "module", "arguments"),
+    [
+        ("torch", "quantize", [str(PRETRAINED.with_name("float32")), "--out", "BUNDLE"]),
+        ("torch", "edge.evaluate.__main__", [str(PRETRAINED), "--data", "emodb:FOLDER"]),
+    ],
 )
 def test_a_missing_package_is_named(missing, module, arguments):
     code = f"import sys; sys.modules[{missing!r}] = None; from {module} import main; sys.exit(main({arguments!r}))"
@@ -196,7 +199,7 @@ def test_a_missing_package_is_named(missing, module, arguments):
 
 
 def test_a_size_in_two_words_is_refused(small_run, tmp_path):
-    result = script("quantize.py", small_run, "--out", tmp_path / "b", "--target-size", "250", "bananas")
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", "--target-size", "250", "bananas")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].endswith("unrecognized arguments: bananas")
 
@@ -205,13 +208,17 @@ def whole(bundle) -> int:
     return sum(path.stat().st_size for path in bundle.iterdir())
 
 
-def test_a_target_size_is_of_the_whole_bundle(small_run, cache, tmp_path):
-    plain = make_bundle(small_run, tmp_path / "plain", cache, "--formats", "onnx", "--json")
+def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_bytes(small_run, cache, tmp_path):
+    """The bytes of a second interpreter, whose hashes have another seed."""
+    plain = make_bundle(small_run, tmp_path / "plain", cache, "--formats", "onnx", "--json", here=True)
     assert json.loads(plain.stdout)["bytes"] == whole(tmp_path / "plain")
     target = round(0.8 * whole(tmp_path / "plain"))
     arguments = ("--formats", "onnx", "--target-size", str(target), "--plot", tmp_path / "steps.svg", "--json")
     result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
     assert result.returncode == 0, result.stderr[-2000:]
+    again = make_bundle(small_run, tmp_path / "again", cache, *arguments, fresh=True)
+    assert again.returncode == 0, again.stderr[-2000:]
+    same_bytes(tmp_path / "small", tmp_path / "again")
     printed = json.loads(result.stdout)
     first, last = printed["steps"][0], printed["steps"][-1]
     assert printed["bytes"] == whole(tmp_path / "small") <= target
@@ -231,7 +238,7 @@ def test_a_target_size_is_of_the_whole_bundle(small_run, cache, tmp_path):
 
 def test_a_target_that_is_already_met_prunes_nothing(small_run, cache, tmp_path):
     arguments = ("--formats", "onnx", "--target-size", "1MB", "--target-rtf", "5")
-    result = make_bundle(small_run, tmp_path / "b", cache, *arguments)
+    result = make_bundle(small_run, tmp_path / "b", cache, *arguments, here=True)
     assert result.returncode == 0, result.stderr[-2000:]
     assert provenance(tmp_path / "b")["model"]["channels"] == [8, 8, 8, 8]
 
@@ -254,7 +261,7 @@ UNMET = {
 def test_an_impossible_target_reports_the_best_and_writes_nothing(case, small_run, cache, tmp_path):
     arguments, parts = UNMET[case]
     plot = ("--plot", tmp_path / "steps.svg")
-    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", *plot, *arguments)
+    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", *plot, *arguments, here=True)
     one_clear_line(result, *parts)
     assert list(tmp_path.iterdir()) == []
     if case == "loses too much":
@@ -264,23 +271,22 @@ def test_an_impossible_target_reports_the_best_and_writes_nothing(case, small_ru
 
 
 def test_an_interrupted_run_leaves_nothing(small_run, cache, tmp_path):
-    command = (small_run, "--out", tmp_path / "b", "--cache", cache, "--formats", "onnx")
+    out = tmp_path / "out"
+    out.mkdir()
+    command = (small_run, "--out", out / "b", "--cache", cache, "--formats", "onnx")
     command += ("--prune", "0.25", "--fine-tune-epochs", "50")
-    running = subprocess.Popen(
-        [sys.executable, "quantize.py", *map(str, command)], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    seen = b""
-    while b"Epoch 1" not in seen:
-        seen += os.read(running.stderr.fileno(), 4096)
-        seen += os.read(running.stdout.fileno(), 4096) if select.select([running.stdout], [], [], 0)[0] else b""
-        assert running.poll() is None, seen[-2000:]
+    running = started("quantize.py", *command, errors=tmp_path / "said")
+    for _ in range(2400):
+        if "Epoch 1" in (said := (tmp_path / "said").read_text() if (tmp_path / "said").exists() else ""):
+            break
+        assert running.poll() is None, said[-2000:]
+        time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=120)
-    assert running.returncode == 130
-    assert errors.decode().splitlines()[-1] == "interrupted; no bundle is written"
-    assert list(tmp_path.iterdir()) == []
+    assert running.wait(timeout=120) == 130
+    assert (tmp_path / "said").read_text().splitlines()[-1] == "interrupted; no bundle is written"
+    assert list(out.iterdir()) == []
 
 
 def test_out_must_not_exist_and_must_be_writable(small_run, cache, tmp_path):
-    one_clear_line(make_bundle(small_run, tmp_path, cache), str(tmp_path), "exists already")
-    one_clear_line(make_bundle(small_run, "/proc/nowhere/b", cache, "--formats", "onnx"), "/proc/nowhere")
+    one_clear_line(make_bundle(small_run, tmp_path, cache, here=True), str(tmp_path), "exists already")
+    one_clear_line(make_bundle(small_run, "/proc/nowhere/b", cache, "--formats", "onnx", here=True), "/proc/nowhere")
