@@ -96,6 +96,19 @@ def test_what_main_raises_is_one_line_and_a_code(problem, code, line, capsys):
     assert capsys.readouterr().err == line
 
 
+def test_ctrl_c_while_an_error_is_reported_is_no_traceback(capsys):
+    class Interrupted(InputError):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    @command
+    def main(argv=None):
+        raise Interrupted("reported")
+
+    assert main([]) == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_a_log_cannot_be_forged():
     code = "import logging; from crnn.cli.command import log_to_stderr; log_to_stderr(20); "
     code += r"logging.getLogger('x').warning('%s', 'a\x1b]0;title\x07\nerror: forged \udcff')"

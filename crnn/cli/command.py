@@ -43,22 +43,30 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
         if not _streams_open():
             return _refused("standard output is closed; leave it open, or send it to /dev/null")
         try:
-            code = main(argv)
-        except InputError as error:
-            code = _refused(error)
-        except BrokenPipeError:  # `| head` has read enough
-            code = 0
-        except KeyboardInterrupt:
+            code = _reported(main, argv)
+            code = code if _flushed() else (code or 2)
+            ending()
+        except KeyboardInterrupt:  # in `main`, or while its end was being reported
+            ending()
+            _flushed()
             code = INTERRUPTED
-        except OSError as error:
-            code = _refused(f"{error.filename or 'output'}: {error.strerror or error}")
-        except MemoryError:
-            code = _refused("not enough memory; close other programs, or give a smaller input")
-        code = code if _flushed() else (code or 2)
-        ending()
         return code
 
     return wrapped
+
+
+def _reported(main: Callable[[list[str] | None], int], argv: list[str] | None) -> int:
+    """The exit code of `main`, whose errors become one line each; KeyboardInterrupt passes."""
+    try:
+        return main(argv)
+    except InputError as error:
+        return _refused(error)
+    except BrokenPipeError:  # `| head` has read enough
+        return 0
+    except OSError as error:
+        return _refused(f"{error.filename or 'output'}: {error.strerror or error}")
+    except MemoryError:
+        return _refused("not enough memory; close other programs, or give a smaller input")
 
 
 def log_to_stderr(level: int) -> None:

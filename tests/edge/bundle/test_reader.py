@@ -26,7 +26,7 @@ def test_a_valid_bundle_loads_and_names_its_origin(bundle_path):
     assert provenance["protocol"] == "synthetic-demo"
     assert len(provenance["split_hash"]) == 12
     assert provenance["trained_model"]["test"]["uar_ci95"]
-    assert provenance["channels"] == [4, 4, 4, 4]
+    assert provenance["channels"] == [8, 8, 8, 8]
     assert bundle.manifest.decision.temperature > 0
     assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
     assert all("_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)

@@ -134,7 +134,7 @@ def test_a_profile_in_the_stream_equals_a_profile_after_the_stream(bundle, of_em
     assert np.abs(streamed - expected).max() < np.abs(streamed - probabilities(logits.mean(axis=0), temperature)).max()
 
 
-def test_neutral_alone_and_a_folder(bundle_path, bundle, of_emotion, tmp_path):
+def test_neutral_alone_and_a_folder(bundle_path, bundle, voices, of_emotion, tmp_path):
     (tmp_path / "voice" / "neutral").mkdir(parents=True)
     for path in of_emotion["neutral"]:
         (tmp_path / "voice" / "neutral" / path.name).write_bytes(path.read_bytes())
@@ -146,7 +146,8 @@ def test_neutral_alone_and_a_folder(bundle_path, bundle, of_emotion, tmp_path):
     assert not profile.weights.any()
     assert (profile.bias <= 0).all()
     evaluated = subprocess.run(
-        [sys.executable, "-m", "edge.evaluate", str(bundle_path), "--profile", str(tmp_path / "none.json")],
+        [sys.executable, "-m", "edge.evaluate", bundle_path, "--data", f"synthetic:{voices}",
+         "--profile", tmp_path / "none.json"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     one_clear_line(evaluated, "none.json: no such file")
