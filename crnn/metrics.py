@@ -47,7 +47,7 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
         "macro_f1": float(multiclass_f1_score(p, y, num_classes=n, average=None)[present].mean()),
         "ece": calibration_error(probs, labels),
         "labels": list(names),
-        "recall": {name: float(r) for name, r in zip(names, _recalls(confusion), strict=True) if np.isfinite(r)},
+        "recall": {name: float(r) for name, r in zip(names, recalls(confusion), strict=True) if np.isfinite(r)},
         "confusion": confusion.tolist(),
         "per_speaker_uar": {s: uar(matrix) for s, matrix in zip(speakers, by_speaker, strict=True)},
         "per_corpus_uar": {c: uar(_confusion(p, y, [u.corpus == c for u in utterances], n)) for c in corpora},
@@ -71,7 +71,7 @@ def summarize_by_corpus(
 
 def uar(confusion: np.ndarray) -> float:
     """Mean recall over the classes that occur; rows of `confusion (n_classes, n_classes)` are the true classes."""
-    return float(np.nanmean(_recalls(confusion)))
+    return float(np.nanmean(recalls(confusion)))
 
 
 def wa(confusion: np.ndarray) -> float:
@@ -140,7 +140,7 @@ def _confusion(p: torch.Tensor, y: torch.Tensor, mask: list[bool], n: int) -> np
     return multiclass_confusion_matrix(p[keep], y[keep], num_classes=n).numpy()
 
 
-def _recalls(confusion: np.ndarray) -> np.ndarray:
+def recalls(confusion: np.ndarray) -> np.ndarray:
     """Recall per class, NaN for a class without clips; works on stacks of matrices."""
     totals = confusion.sum(axis=-1)
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)

@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": ["-m", "edge.doctor", BUNDLE, "--no-mic"],
     "enroll": ["-m", "edge.enroll", BUNDLE, "--out", "nowhere/me.json"],
     "evaluate": ["-m", "edge.evaluate", BUNDLE],
+    "battery": ["-m", "edge.battery", BUNDLE],
     "app": ["-m", "edge.page", "--port", "0"],
 }
 WORKSTATION = {

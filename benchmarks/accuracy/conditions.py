@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from scipy.signal import butter, firwin2, oaconvolve, sosfilt
+from scipy.signal import firwin2, oaconvolve
 
 from augment.config import AugmentConfig
 from augment.noise import audio_files
 from crnn.data.audio import read_audio
+from edge.battery import perturbations
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """`waveform (time,)` float32, generator -> degraded waveform"""
@@ -26,17 +27,13 @@ HELD_OUT = AugmentConfig()
 def noise(files: list[np.ndarray], snr_db: float) -> Condition:
     def spoil(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sound = files[int(rng.integers(len(files)))]
-        start = int(rng.integers(len(sound)))
-        stretch = np.resize(np.roll(sound, -start), len(waveform))
-        level = np.sqrt(np.mean(np.square(waveform)) / max(np.mean(np.square(stretch)), 1e-12))
-        return waveform + np.float32(level * 10 ** (-snr_db / 20)) * stretch
+        return perturbations.mixed(waveform, perturbations.stretch(sound, len(waveform), rng), snr_db)
 
     return spoil
 
 
 def room(response: np.ndarray) -> Condition:
-    response = response / np.sqrt(np.sum(np.square(response)))
-    return lambda waveform, rng: oaconvolve(waveform, response)[: len(waveform)].astype(np.float32)
+    return lambda waveform, rng: perturbations.in_room(waveform, response)
 
 
 def gain(decibels: float) -> Condition:
@@ -46,18 +43,12 @@ def gain(decibels: float) -> Condition:
 def clipping(share: float) -> Condition:
     """Peaks cut so that `share` of the samples are at the limit."""
 
-    def spoil(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        limit = np.quantile(np.abs(waveform), 1 - share)
-        return np.clip(waveform, -limit, limit)
-
-    return spoil
+    return lambda waveform, rng: perturbations.clipped(waveform, share)
 
 
 def telephone(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """300 to 3400 Hz at 8 kHz, and back."""
-    narrow = soxr.resample(waveform, RATE, 8000)
-    narrow = sosfilt(butter(4, (300, 3400), "bandpass", fs=8000, output="sos"), narrow)
-    return soxr.resample(narrow, 8000, RATE).astype(np.float32)
+    return perturbations.telephone(waveform, RATE, companded=False)
 
 
 def coded(kind: str, subtype: str, level: float) -> Condition:

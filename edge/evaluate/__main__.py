@@ -24,22 +24,18 @@ from crnn.errors import require
 from crnn.files.atomic import replacing
 from edge.audio.vad import add_vad_option, make_vad
 from edge.bundle import Bundle
+from edge.evaluate.arguments import add_clip_options
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.evaluate", __doc__)
-    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
-    parser.add_argument("--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings (or set SER_DATA)")
-    parser.add_argument("--protocol", help="play its test speakers (default: every speaker of --data)")
-    parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
+    add_clip_options(parser)
     add_vad_option(parser)
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="of one person, made by python -m edge.enroll; used for every clip"
     )
-    parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
-    parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--plot", type=Path, help="draw the coverage-accuracy curve into this PNG or SVG file")
     return parser
@@ -48,11 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
 def evaluate(args: argparse.Namespace) -> dict:
     """The figures, as plain values. Raises InputError."""
     with needed("edge.evaluate", "train"):
-        from crnn.data.prepare import given_folders
-        from edge.evaluate.playback import judge, play, unseen_clips
-    bundle, given = Bundle.open(args.bundle), given_folders(args.data)
-    named = bool(given) or args.protocol is not None
-    require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
+        from edge.evaluate.playback import judge, named_folders, play, unseen_clips
+    bundle, given = Bundle.open(args.bundle), named_folders(args.data, args.protocol)
     if args.plot:
         _check_plot(args.plot)
     with needed("edge.evaluate", "train"):

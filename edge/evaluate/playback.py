@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +36,34 @@ class Clips:
     """None where whole corpora are played, without a protocol"""
 
 
+def named_folders(data: list[str], protocol: str | None) -> dict[str, str]:
+    """Corpus -> folder, of the values of --data. Raises InputError if these and --protocol name nothing to play."""
+    given = preparation.given_folders(data)
+    named = bool(given) or protocol is not None
+    require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
+    return given
+
+
 def unseen_clips(
-    manifest: Manifest, protocol: str | None, fold: int, given: dict[str, str], cache_folder: Path | None = None
+    manifest: Manifest,
+    protocol: str | None,
+    fold: int,
+    given: dict[str, str],
+    cache_folder: Path | None = None,
+    trained_too: bool = False,
 ) -> Clips:
     """The test clips of a fold, or without a protocol every clip of the corpora in `given` (corpus -> folder), whose
     emotion is a label of the bundle.
 
     Raises InputError if the bundle may be trained on their speakers: of a corpus it was made with, only the test
-    speakers of its own protocol and fold may be played.
+    speakers of its own protocol and fold may be played. With `trained_too` everybody may.
     """
     made = manifest.provenance
-    require("corpora_heard" in made, "bundle.json: does not say which corpora the bundle was trained on; make it again")
-    trained_on = set(made["corpora_heard"])
+    require(
+        trained_too or "corpora_heard" in made,
+        "bundle.json: does not say which corpora the bundle was trained on; make it again",
+    )
+    trained_on = set() if trained_too else set(made["corpora_heard"])
     own = f"--protocol {made.get('protocol')} --fold {made.get('fold')}"
     if protocol is None:
         known = sorted(trained_on & set(given))
@@ -83,6 +99,17 @@ def unseen_clips(
     return Clips(clips, cache, split_hash)
 
 
+def by_corpus(clips: Clips) -> dict[str, Clips]:
+    """The clips of each corpus, in the order of their names."""
+    corpora = sorted({u.corpus for u in clips.utterances})
+    return {name: replace(clips, utterances=tuple(u for u in clips.utterances if u.corpus == name)) for name in corpora}
+
+
+def whole_clip(recognizer: StreamingRecognizer, waveform: np.ndarray) -> np.ndarray:
+    """Probabilities `(n_classes,)` of the mean logits over all windows of `waveform (time,)`, without VAD."""
+    return probabilities(clip_decisions(recognizer, waveform).mean(axis=0), recognizer.decision.temperature)
+
+
 @dataclass(frozen=True)
 class Played:
     """Results of the loop on some clips, in their order."""
@@ -103,13 +130,13 @@ class Played:
 def play(loop: UtteranceRecognizer, clips: Clips) -> Played:
     """Play every clip, in chunks as a microphone gives them."""
     recognizer: StreamingRecognizer = loop.recognizer
-    labels, temperature = recognizer.labels, recognizer.decision.temperature
+    labels = recognizer.labels
     chunk = round(CHUNK_SECONDS * recognizer.features.sample_rate)
     truth = np.array([labels.index(u.emotion) for u in clips.utterances])
     whole, stream, verdicts, n_segments = [], [], [], []
     for u, label in zip(clips.utterances, truth, strict=True):
         waveform = clips.cache.waveform(u.name)
-        whole.append(probabilities(clip_decisions(recognizer, waveform).mean(axis=0), temperature))
+        whole.append(whole_clip(recognizer, waveform))
         loop.reset()
         results = [r for at in range(0, len(waveform), chunk) for r in loop.push(waveform[at : at + chunk])]
         results += loop.flush()
