@@ -31,11 +31,14 @@ class Row:
         return asdict(self)
 
 
-def judged(corpus: str, group: str, test: str, values: np.ndarray, threshold: float, at_most: bool = False) -> Row:
-    """`values (models,)`: of the bundle first, then of the random models."""
-    passed = values <= threshold + TOLERANCE if at_most else values >= threshold - TOLERANCE
+def judged(
+    corpus: str, group: str, test: str, values: np.ndarray, threshold: float | np.ndarray, at_most: bool = False
+) -> Row:
+    """`values (models,)`: of the bundle first, then of the random models; one threshold, or one for each model."""
+    limits = np.broadcast_to(threshold, values.shape)
+    passed = values <= limits + TOLERANCE if at_most else values >= limits - TOLERANCE
     random = float(passed[1:].mean())
-    return Row(corpus, group, test, float(values[0]), float(threshold), at_most, bool(passed[0]), random)
+    return Row(corpus, group, test, float(values[0]), float(limits[0]), at_most, bool(passed[0]), random)
 
 
 def skipped(corpus: str, group: str, test: str, reason: str) -> Row:

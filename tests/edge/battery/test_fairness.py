@@ -114,3 +114,15 @@ def test_noise_silence_and_a_click_have_no_pitch():
 @pytest.mark.parametrize(("pitch", "group"), [(110, "low"), (165, "medium"), (230, "high")])
 def test_pitch_groups(pitch, group):
     assert pitch_group([voice(pitch), voice(pitch * 1.02)], RATE) == group
+
+
+def test_a_class_that_is_seldom_answered_may_differ_more():
+    """A model that draws, one answer in fifty of the last class, is no less fair than another."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(4, size=600)
+    groups = ["female", "male"] * 300
+    seldom = drawn(rng, np.array([0.4, 0.3, 0.28, 0.02]), (1, 600))
+    rows = fairness_rows("own", "sex", truth, np.concatenate([seldom, drawn(rng, EVEN, (20, 600))]), groups, EVEN, 0)
+    assert all(row.passed and row.random == 1 for row in rows)
+    often = fairness_rows("own", "sex", truth, drawn(rng, EVEN, (21, 600)), groups, EVEN, 0)
+    assert rows[2].threshold > 2 * often[2].threshold
