@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import across_corpora, baselines, robustness, within_corpus
+from benchmarks.accuracy import across_corpora, baselines, battery, robustness, within_corpus
 from benchmarks.accuracy.conditions import gain
 from benchmarks.accuracy.functionals import functionals
 from benchmarks.adaptation import enrolment
@@ -150,6 +150,18 @@ def test_the_stages_of_an_interval_add_up(tmp_path, monkeypatch):
     assert set(of_onnx) == {*stages.PARTS, "python", "interval"}
     assert of_onnx["interval"]["share"] == 1
     assert {row["part"] for row in rows_of(out, system="recomputed")} == set(stages.PARTS)
+
+
+def test_the_battery_is_a_row_per_test_and_one_for_all(voices, tmp_path, monkeypatch):
+    (tmp_path / "synthetic").symlink_to(voices)
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    out = tmp_path / "battery.json"
+    run(battery, monkeypatch, "--bundles", "int8", "--corpora", "synthetic", "--quick", 6, "--out", out)
+    (whole,) = rows_of(out, group="all")
+    assert whole["n_passed"] == len(rows_of(out, passed=True))
+    assert whole["n_rows"] == whole["n_passed"] + len(rows_of(out, passed=False))
+    assert {row["n_clips"] for row in rows_of(out)} == {6}
+    assert {row["group"] for row in rows_of(out)} == {"all", "correctness", "fairness", "robustness"}
 
 
 def test_compression_measures_the_schemes_of_a_runtime(small_run, tmp_path, monkeypatch):

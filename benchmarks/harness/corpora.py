@@ -24,17 +24,18 @@ SAMPLE = 9
 
 def folders(protocol: str, fold: int) -> dict[str, str]:
     """Corpus -> folder below $SER_DATA."""
-    return {corpus: str(_folder(corpus)) for corpus in corpora_of(protocol, fold)}
+    return {corpus: str(folder(corpus)) for corpus in corpora_of(protocol, fold)}
 
 
-def _folder(corpus: str) -> Path:
+def folder(corpus: str) -> Path:
+    """Of a corpus, below $SER_DATA. Raises InputError if that is not set."""
     require("SER_DATA" in os.environ, "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ...")
     return Path(os.environ["SER_DATA"]).resolve() / corpus
 
 
 def sexes(names: Iterable[str]) -> dict[str, str | None]:
     """Speaker -> female, male or None, of some corpora."""
-    return {u.speaker_id: u.sex for corpus in names for u in read_corpus(corpus, _folder(corpus)).utterances}
+    return {u.speaker_id: u.sex for corpus in names for u in read_corpus(corpus, folder(corpus)).utterances}
 
 
 @cache

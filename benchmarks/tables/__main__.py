@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from benchmarks.tables import accuracy, adaptation, bundle, device, export, model_card  # noqa: F401  they register
+from benchmarks.tables import accuracy, adaptation, battery, bundle, device, export, model_card  # noqa: F401  they register
 from benchmarks.tables.markdown import TABLES
 from crnn.errors import require
 from crnn.files.atomic import write_text
