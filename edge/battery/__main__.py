@@ -50,12 +50,13 @@ def run(args: argparse.Namespace) -> dict:
     """Rows and figures, as plain values. Raises InputError."""
     require(args.quick is None or args.quick > 0, f"--quick {args.quick}: give a number of clips above 0")
     require(args.seed >= 0, f"--seed {args.seed}: give 0 or more")
+    bundle = Bundle.open(args.bundle)  # before what takes long to import
     with needed("edge.battery", "train"):
         from edge.battery.one_corpus import chosen, rows_of
         from edge.battery.report import summary
         from edge.battery.sounds import read_sounds
         from edge.evaluate.playback import by_corpus, named_folders, unseen_clips
-    bundle, given = Bundle.open(args.bundle), named_folders(args.data, args.protocol)
+    given = named_folders(args.data, args.protocol)
     recognizer = bundle.recognizer(args.runtime)
     interruptible()
 
