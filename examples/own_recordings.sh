@@ -9,7 +9,7 @@ set -euo pipefail
 recordings=$1 out=$2
 read -ra train <<<"${TRAIN_OPTIONS:-}"
 read -ra quantize <<<"${QUANTIZE_OPTIONS:-}"
-first=$(find "$recordings" -name '*.wav' | LC_ALL=C sort | sed -n 1p) # not head: it ends before sort has written all
+first=$(find "$recordings" -type f ! -name '.*' | LC_ALL=C sort | sed -n 1p) # not head: it ends before sort has written all
 
 python train.py --config configs/own-data.yaml --data "folder:$recordings" --out "$out/run" "${train[@]}"
 python quantize.py "$out/run" --out "$out/bundle" "${quantize[@]}"

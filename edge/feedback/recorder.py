@@ -27,7 +27,7 @@ WORTH_ASKING = (None, Verdict.UNCERTAIN)
 
 
 class Recorder:
-    """Give it to an `UtteranceRecognizer` as `keep`; `close` it at the end.
+    """Give it to an `UtteranceRecognizer` as `record`; `close` it at the end.
 
     Args:
         folder: no other loop may store recordings there at the same time; a page may correct them.
