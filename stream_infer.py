@@ -101,9 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--log-decisions", action="store_true", help="and every decision")
     out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
     limits = StoreLimits()
-    feedback = parser.add_argument_group(
-        "sound of what it is least sure of, to be corrected (else it stores none)"
-    )
+    feedback = parser.add_argument_group("sound of what it is least sure of, to be corrected (else it stores none)")
     feedback.add_argument(
         "--keep-unsure", type=Path, metavar="FOLDER", help="store it there: python -m edge.page corrects"
     )

@@ -9,8 +9,9 @@ set -euo pipefail
 recordings=$1 out=$2
 read -ra train <<<"${TRAIN_OPTIONS:-}"
 read -ra quantize <<<"${QUANTIZE_OPTIONS:-}"
-first=$(find "$recordings" -type f ! -name '.*' | LC_ALL=C sort | sed -n 1p) # not head: it ends before sort has written all
+first=$(find "$recordings" -mindepth 2 -type f ! -name '.*' | LC_ALL=C sort | sed -n 1p) # not head: it ends before sort has written all
+[ -n "$first" ] || { echo "error: $recordings: no recordings" >&2; exit 2; }
 
-python train.py --config configs/own-data.yaml --data "folder:$recordings" --out "$out/run" "${train[@]}"
-python quantize.py "$out/run" --out "$out/bundle" "${quantize[@]}"
+python train.py --config configs/own-data.yaml --data "folder:$recordings" --out "$out/run" ${train[@]+"${train[@]}"}
+python quantize.py "$out/run" --out "$out/bundle" ${quantize[@]+"${quantize[@]}"}
 python stream_infer.py "$out/bundle" "$first"

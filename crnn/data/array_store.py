@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from crnn.errors import require
 from crnn.files.atomic import replacing
@@ -85,6 +84,8 @@ def open_store(folder: Path, stem: str, kind: Kind, names: Sequence[str], make: 
 @contextmanager
 def _locked(folder: Path, stem: str) -> Iterator[str | None]:
     """Hold the store's lock; gives the reason where the folder cannot be written."""
+    from filelock import FileLock  # of the train extra: who only reads recordings needs no store
+
     lock = FileLock(folder / f"{stem}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,20 @@ def look(folder: Path, protocol: str | None = None) -> dict:
     return check(f"folder:{folder}", LAYOUT, protocol, 0)
 
 
+def test_a_plain_install_can_check(own):
+    """Everything of the extras is missing: recordings can be checked before PyTorch is installed."""
+    extras = (
+        "torch torchaudio lightning scipy sklearn filelock jsonargparse audiomentations torchmetrics matplotlib yaml"
+    )
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({extras.split()!r}); from crnn.check import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "--data", f"folder:{own}"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "60 of 60" in result.stdout
+
+
 def test_sound_recordings_have_no_problems(own, capsys):
     assert main(["--data", f"folder:{own}"]) == 0
     shown = capsys.readouterr().out
