@@ -44,7 +44,7 @@ def prepared(job) -> preparation.Prepared:
 
 def run(instrument, monkeypatch, *arguments) -> None:
     monkeypatch.setattr(sys, "argv", [instrument.__file__, *map(str, arguments)])
-    instrument.main()
+    assert instrument.main() == 0
 
 
 def test_within_a_corpus_every_scheme_and_mode_is_a_row_and_the_folds_are_pooled(job, tmp_path, monkeypatch):

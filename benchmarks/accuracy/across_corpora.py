@@ -23,6 +23,7 @@ from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
 from benchmarks.harness.pooled import over_seeds
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.files.atomic import write_text
@@ -35,7 +36,8 @@ RESULTS = Path("benchmarks/results")
 PROTOCOLS = (recipes.CROSS, "cross-single", recipes.LEAVE_ONE_OUT)
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
     parser.add_argument("--folds", nargs="+", type=int, help="default: all")
@@ -44,14 +46,14 @@ def main() -> None:
     parser.add_argument("--baseline", action="store_true", help="the classical baseline in place of the recipe")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS[:1], help="functionals of the baseline")
     parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     if args.baseline:
         for protocol in args.protocols:
             for fold in args.folds or range(recipes.n_folds(protocol)):
                 for name in args.sets:
                     baseline(protocol, fold, name)
-        return
+        return 0
     for job in run_all(recipes.jobs(args.recipe, args.protocols, args.seeds, args.folds), args.processes):
         made = metrics(job)
         _, data, _ = job.folder.read_config()
@@ -59,6 +61,7 @@ def main() -> None:
             trained_on = made["corpus"].split("+")
             write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
             pool(data, trained_on, corpus, job)
+    return 0
 
 
 def baseline(protocol: str, fold: int, name: str) -> None:
@@ -118,4 +121,4 @@ def pool(data, trained_on, corpus, job: Job) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

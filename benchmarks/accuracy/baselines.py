@@ -20,9 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from benchmarks.accuracy.functionals import SETS, functionals
-from benchmarks.harness import corpora
+from benchmarks.harness import corpora, recipes
 from benchmarks.harness.pooled import pooled
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.protocols import Split, protocol_facts
 from crnn.errors import require
@@ -34,13 +35,14 @@ log = logging.getLogger("baselines")
 C_VALUES = (0.3, 1, 3, 10, 30, 100)
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
     parser.add_argument("--folds", type=int, nargs="+")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/baselines.json"))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     facts = protocol_facts(args.protocol)
@@ -48,7 +50,7 @@ def main() -> None:
         "corpus" in facts,
         f"{args.protocol} goes across corpora; python -m benchmarks.accuracy.across_corpora --baseline",
     )
-    all_folds = range(len(facts["test"]))
+    all_folds = range(recipes.n_folds(args.protocol))
     for name in args.sets:
         made = [run_fold(args.protocol, fold, name, args.out) for fold in args.folds or all_folds]
         if len(made) == len(all_folds):
@@ -56,6 +58,7 @@ def main() -> None:
             figures = pooled(made, corpora.sexes([facts["corpus"]]))
             figures |= {"seeds": [], "uar_mean": figures["uar"]}
             add_row(args.out.with_name("accuracy_pooled.json"), row | figures, ("protocol", "model", "scheme", "mode"))
+    return 0
 
 
 @dataclass(frozen=True)
@@ -121,4 +124,4 @@ def run_fold(protocol: str, fold: int, name: str, out: Path) -> dict[str, list]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from benchmarks.accuracy.conditions import Condition, conditions
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.pooled import pooled
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import EvalClips, eval_loader
@@ -44,15 +44,17 @@ class Spoiled:
         return self._condition(np.array(self._cache.waveform(name)), np.random.default_rng(seed)).astype(np.float32)
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocol", default="ravdess-luna5")
     parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.TUNED)
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/robustness.json"))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    recordings = corpora.recordings()
     folds = []
     for job in recipes.jobs(args.recipe, [args.protocol], [args.seed], args.folds):
         trained = load_trained(job.folder)
@@ -71,7 +73,7 @@ def main() -> None:
     }
     done = {(row["condition"], row["level"]): row for row in found if all(row.get(key) == run[key] for key in run)}
     clean = None
-    for (name, level), condition in conditions(Path(os.environ["SER_DATA"])).items():
+    for (name, level), condition in conditions(recordings).items():
         if (name, level) in done:
             clean = done[name, level]["uar_clean"]
             continue
@@ -87,6 +89,7 @@ def main() -> None:
         }
         add_row(args.out, row, (*run, "condition", "level"))
         print(f"{name:12} {level:18} UAR {figures['uar']:.3f}  lost {clean - figures['uar']:+.3f}", flush=True)
+    return 0
 
 
 @torch.inference_mode()
@@ -99,4 +102,4 @@ def confusion(trained: Trained, prepared: preparation.Prepared, condition: Condi
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

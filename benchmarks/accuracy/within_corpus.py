@@ -24,6 +24,7 @@ from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
 from benchmarks.harness.pooled import over_seeds
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
@@ -50,14 +51,15 @@ CONFIDENCE = ("temperature", "ece_before", "ece", "coverage", "accuracy", "accur
 KEYS = ("uar", "uar_ci95", "wa", "macro_f1", "ece", "n_clips")
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--protocols", nargs="+", default=["ravdess-luna5", "ravdess-emobox6", "emodb-loso"])
     parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.TUNED)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folds", nargs="+", type=int)
     parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     wanted = recipes.jobs(args.recipe, args.protocols, args.seeds, args.folds)
     for job in run_all(wanted, args.processes):
@@ -67,6 +69,7 @@ def main() -> None:
                 print(f"{job.name:50} dev {row['dev_uar']:.3f}  test {row['uar']:.3f}", flush=True)
     for protocol in args.protocols:
         pool(args.recipe, protocol)
+    return 0
 
 
 def rows(job: Job) -> list[dict]:
@@ -192,4 +195,4 @@ def read_json(path: Path) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

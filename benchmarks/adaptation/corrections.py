@@ -47,7 +47,9 @@ from benchmarks.adaptation.learners import Profiles, Training
 from benchmarks.harness import recipes
 from benchmarks.harness.jobs import RUNS
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data.corpora import Utterance
+from crnn.errors import require
 from crnn.files.atomic import write_text
 from crnn.metrics import speaker_interval, uar
 
@@ -161,7 +163,8 @@ def plot(path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--set", choices=("dev", "test"), default="dev", dest="part")
     parser.add_argument("--method", choices=("train", "profile"), default="train")
@@ -173,23 +176,26 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", choices=(UNCERTAINTY, RANDOM), default=[UNCERTAINTY, RANDOM])
     parser.add_argument("--counts", nargs="+", type=int, default=COUNTS)
     parser.add_argument("--draws", type=int, default=2, help="of random corrections")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr):  # Lightning's progress
         for line in run(args):
             sys.__stdout__.write(line + "\n")
             sys.__stdout__.flush()
     plot(PLOT)
+    return 0
 
 
 def run(args: argparse.Namespace) -> Iterator[str]:
     """The simulations, and their rows; a line for each row."""
     settings = yaml.safe_load(args.settings.read_text(encoding="utf-8"))
+    require(isinstance(settings, dict) and "optim" in settings, f"{args.settings}: not settings of train.py with optim")
     described = " ".join(f"{k}={v}" for k, v in settings["optim"].items()) if args.method == "train" else ""
+    augment = augmentation()
     results: dict[tuple[str, int], dict[str, list[dict]]] = {}
     hashes = []
     for job in recipes.jobs(args.recipe, [args.protocol], [args.seed], args.folds):
-        fold = open_fold(job.folder, args.part, augmentation())
+        fold = open_fold(job.folder, args.part, augment)
         hashes.append(fold.split.hash)
         learner = Profiles(fold) if args.method == "profile" else Training(fold, settings)
         before = {person: judge(fold, fold.trained.model, person.judged).tolist() for person in fold.people}
@@ -221,4 +227,4 @@ def run(args: argparse.Namespace) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ go to benchmarks/results/enrolment.json.
 
 import argparse
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import Job
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.metrics import speaker_interval, uar
@@ -135,7 +137,8 @@ def judge(m: Material, kind: str, n: int, n_draws: int, strength: Strength, tall
             tally.too_few.add(voice)
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--set", choices=("dev", "test"), default="dev", dest="part")
     parser.add_argument(
@@ -144,7 +147,7 @@ def main() -> None:
     parser.add_argument("--across", default=recipes.SHIPS, choices=recipes.RECIPES, help="of those across corpora")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=50)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.ERROR)
     strength = Strength()
     across = [[job] for job in recipes.jobs(args.across, [recipes.CROSS], [args.seed])]
@@ -173,7 +176,8 @@ def main() -> None:
                 add_row(RESULTS, row, KEY)
                 figures = ("uar_without", "uar", "worst_speaker_delta")
                 print(row["protocol"], row["corpus"], kind, n, *(f"{100 * row[f]:+.1f}" for f in figures), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

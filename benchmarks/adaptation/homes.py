@@ -4,15 +4,14 @@ For every speaker one sentence of RAVDESS is the pool, which the loop processes,
 alternate from speaker to speaker.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from augment.config import AugmentConfig
 from augment.pipeline import Chains, chains
+from benchmarks.harness.corpora import folder
 from benchmarks.harness.jobs import RUNS
 from crnn.data import prepare as preparation
 from crnn.data.augmented import AugmentedFeatures, open_augmented
@@ -94,8 +93,7 @@ def with_corrections(cache: AudioCache, utterances: list[Utterance]) -> AudioCac
 
 def augmentation() -> AugmentConfig:
     """The default of train.py."""
-    base = Path(os.environ["SER_DATA"]).resolve()
-    return AugmentConfig(noise_dir=str(base / "noise"), room_dir=str(base / "rir"))
+    return AugmentConfig(noise_dir=str(folder("noise")), room_dir=str(folder("rir")))
 
 
 def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:

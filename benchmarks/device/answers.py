@@ -7,11 +7,13 @@ only what the device has. A line of JSON names the bundle and the runtime; the l
 --decisions` follow.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 from crnn.cli.command import command
+from crnn.errors import require
 from edge import open_model
 from edge.audio.sources import from_file
 from edge.bundle import PRETRAINED
@@ -21,15 +23,19 @@ from edge.sinks.lines import LinesSink, StandardOutput, as_json
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    recording, *cases = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("cases", nargs="*", metavar="BUNDLE:RUNTIME")
+    args = parser.parse_args(argv)
     out = StandardOutput()
-    for case in cases:
-        bundle, runtime = case.split(":")
+    for case in args.cases:
+        bundle, _, runtime = case.partition(":")
+        require(bool(bundle and runtime), f"{case}: give BUNDLE:RUNTIME, such as int8:onnx")
         # Opening replays the golden values. The other VAD is an extra, with a network of its own.
         model = open_model(PRETRAINED.parent / bundle, runtime=runtime, vad="energy")
         out.write(json.dumps({"bundle": bundle, "runtime": runtime}) + "\n")
         sink = LinesSink(out, model.labels, as_json, decisions=True)
-        listen(from_file(Path(recording), model.sample_rate), model.utterances(), sink)
+        listen(from_file(args.recording, model.sample_rate), model.utterances(), sink)
     return 0
 
 

@@ -10,13 +10,16 @@ Adds a row per sound and VAD to benchmarks/results/false_alarms.json; rows that 
 """
 
 import argparse
+import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.device import nonspeech, spoken
+from benchmarks.harness.corpora import folder
 from benchmarks.harness.results import add_row, rows_of
+from crnn.cli.command import command
 from edge.audio.vad import make_vad
 from edge.bundle import PRETRAINED, Bundle
 from edge.loop.utterances import UtteranceRecognizer
@@ -33,7 +36,8 @@ ANSWERS = (None, Verdict.UNCERTAIN)
 CHUNK = nonspeech.RATE
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--split", choices=nonspeech.SPLITS, default="test")
     parser.add_argument("--vads", nargs="+", choices=VADS, default=list(VADS))
@@ -42,7 +46,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=PRETRAINED)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     shared = {"split": args.split, "seed": args.seed, "bundle": args.bundle.name}
     speech = [(corpus, snr) for corpus in spoken.CORPORA for snr in spoken.SNRS]
     names = {sound: sound for sound in nonspeech.SOUNDS} | {speech_name(*which): which for which in speech}
@@ -50,6 +54,7 @@ def main() -> None:
         name: [vad for vad in args.vads if not rows_of(RESULTS, sound=name, vad=vad, **shared)]
         for name in names  # rows that exist are not measured again
     }
+    check(args.bundle, [names[name] for name, vads in wanted.items() if vads])
     with ProcessPoolExecutor(args.jobs) as pool:
         waiting = {pool.submit(measure, names[name], vads, args): name for name, vads in wanted.items() if vads}
         for done in as_completed(waiting):
@@ -57,6 +62,17 @@ def main() -> None:
                 write({"sound": waiting[done], "vad": vad, **shared, **figures})
     for vad in args.vads:
         write({"sound": ALL, "vad": vad, **shared, **total(rows_of(RESULTS, vad=vad, **shared))})
+    return 0
+
+
+def check(bundle: Path, wanted: list[str | tuple[str, float | None]]) -> None:
+    """Raises InputError if the bundle or recordings are missing: now, not after hours of other sounds."""
+    Bundle.open(bundle)
+    for which in wanted:
+        if not isinstance(which, str):
+            folder(which[0])
+        elif which in nonspeech.RECORDED:
+            nonspeech.place_of(which)
 
 
 def measure(which: str | tuple[str, float | None], vads: list[str], args: argparse.Namespace) -> dict[str, dict]:
@@ -141,4 +157,4 @@ def write(row: dict) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,11 +8,13 @@ benchmarks/results/live_label.json.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.prepare import Prepared
 from crnn.run_config import RunConfig
@@ -53,13 +55,15 @@ class AlwaysOpen:
         return [Voice.SURE] * len(frames)
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--part", choices=("dev", "test"), default="test")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     config = RunConfig(protocol=PROTOCOL, fold=0)
     prepared = preparation.prepare(config, preparation.locate_data(PROTOCOL, 0, {}))
     live_labels(Bundle.open(PRETRAINED).recognizer(), prepared, args.part)
+    return 0
 
 
 def live_labels(recognizer: StreamingRecognizer, prepared: Prepared, part: str) -> None:
@@ -108,4 +112,4 @@ def live_label(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

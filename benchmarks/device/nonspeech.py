@@ -6,14 +6,15 @@ half for each split.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from benchmarks.harness.corpora import folder
 from crnn.data.audio import read_audio
+from crnn.errors import require
 
 RATE = 16000
 SESSION_SECONDS = 300
@@ -151,8 +152,8 @@ def half(name: str) -> str:
 
 
 def recordings(sound: str, split: str) -> list[np.ndarray]:
-    """Waveforms of one split, the loudest second at 0 dBFS RMS."""
-    place = Path(os.environ["SER_DATA"]) / "noise" / RECORDED[sound]
+    """Waveforms of one split, the loudest second at 0 dBFS RMS. Raises InputError if there is none."""
+    place = place_of(sound)
     if place.is_file():
         whole = read_audio(place, RATE)
         middle = len(whole) // 2
@@ -160,7 +161,15 @@ def recordings(sound: str, split: str) -> list[np.ndarray]:
     else:
         files = sorted(place.rglob("*.flac"))
         waves = [read_audio(file, RATE) for file in files if half(file.name) == split]
+    require(bool(waves), f"{place}: no recordings of split {split} there")
     return [wave / loudest_second(wave) for wave in waves]
+
+
+def place_of(sound: str) -> Path:
+    """Its file or folder below $SER_DATA. Raises InputError if there is none."""
+    place = folder("noise") / RECORDED[sound]
+    require(place.exists(), f"{place}: no such recordings; put them there")
+    return place
 
 
 def loudest_second(wave: np.ndarray) -> float:

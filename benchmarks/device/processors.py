@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
+from crnn.errors import require
 from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import MODEL_TOLERANCE as LIMIT
 from edge.runtimes import REGISTRY, installed
@@ -116,10 +118,14 @@ def identities() -> dict[str, str]:
     return {name: Bundle.open(PRETRAINED.parent / name).manifest.identity for name in BUNDLES}
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--arm64", type=Path, metavar="FOLDER", help="made by benchmarks/device/arm64_system.sh")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    require(
+        args.arm64 is None or args.arm64.is_dir(), f"--arm64 {args.arm64}: no such folder; make it by arm64_system.sh"
+    )
     failed = False
     for name, identity in identities().items():
         sys.stdout.write(f"bundle {name}: {identity}\n")

@@ -1,6 +1,5 @@
 """Real utterances at their natural level, clean or in noise, one per session, which a VAD must detect."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from benchmarks.device import nonspeech
 from benchmarks.device.live_label import speech
 from benchmarks.device.nonspeech import RATE, half
+from benchmarks.harness.corpora import folder
 from crnn.data.audio import AUDIO_SUFFIXES, read_audio
 
 SPEAKERS = {"ravdess": r"-(\d\d)$", "emodb": r"^(\d\d)", "crema_d": r"^(\d{4})_", "emovo": r"-(..)-"}
@@ -45,7 +45,7 @@ def speaker(corpus: str, path: Path) -> str | None:
 
 def clips(corpus: str, split: str, n: int, seed: int) -> list[Path]:
     """`n` recordings of the speakers of one split, at random."""
-    files = (Path(os.environ["SER_DATA"]) / corpus).rglob("*.*")
+    files = folder(corpus).rglob("*.*")
     found = [
         path
         for path in sorted(files)

@@ -18,6 +18,7 @@ import torch
 from benchmarks.device.stream_systems import OursRecompute
 from benchmarks.device.streaming import whole_window_encoder
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from edge import runtimes
 from edge.bundle import PRETRAINED, Bundle
 from edge.stream.recognizer import StreamingRecognizer
@@ -75,12 +76,13 @@ def window_stages(bundle: Bundle, scratch: Path, rounds: int) -> dict[str, float
     return {name: statistics.median(part.seconds) for name, part in parts.items()}
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", type=Path, default=PRETRAINED, help="default: the int8 model that ships")
     parser.add_argument("--rounds", type=int, default=200, help="timed intervals (default: 200)")
     parser.add_argument("--out", type=Path, default=OUT)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(1)
     bundle, rows = Bundle.open(args.bundle), []
     for runtime in bundle.manifest.models:

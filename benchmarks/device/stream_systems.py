@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn.cli.command import command
 from crnn.errors import InputError, require
 
 RATE = 16000
@@ -202,7 +203,8 @@ def rss_mb(line: str = "VmHWM") -> float:
     return next(int(found.split()[1]) for found in lines if found.startswith(line)) * 1024 / 1e6
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("runtime")
@@ -211,7 +213,7 @@ def main() -> int:
     parser.add_argument("--started", type=float, required=True, help="time.monotonic() when this process was started")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--budget", type=float, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         system = SYSTEMS[args.system](args.bundle, args.runtime, args.scratch)
     except (InputError, ImportError) as error:

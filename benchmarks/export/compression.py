@@ -26,6 +26,7 @@ import numpy as np
 
 from benchmarks.harness.results import add_row
 from benchmarks.harness.results import rows as measured
+from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips
 from crnn.errors import require
@@ -65,11 +66,12 @@ print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("run", nargs="?", type=Path, help="run folder of train.py; none: draw the figure again")
     parser.add_argument("--pruned", nargs="+", type=Path, default=[], help="float32 bundles that were made of the run")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     if args.run is not None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -82,6 +84,7 @@ def main() -> None:
                     flush=True,
                 )
     draw(measured("compression"))
+    return 0
 
 
 def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
@@ -148,7 +151,10 @@ def restored(path: Path, trained: Trained) -> tuple[float, CRNN, RunConfig]:
     """Share, model and configuration of a pruned float32 bundle of the run. Raises InputError for another run."""
     start, origin = start_of_bundle(path, str(path)), bundle.Bundle.open(path).manifest.provenance
     for key in ("protocol", "fold", "split_hash", "seed"):
-        require(origin[key] == trained.metrics[key], f"{path}: its {key} is {origin[key]}, the run's is another")
+        require(
+            origin.get(key) == trained.metrics[key], f"{path}: its {key} is {origin.get(key)}, the run's is another"
+        )
+    require("pruning" in origin, f"{path}: does not say its pruning; make it by quantize.py --prune")
     config = replace(trained.config, model=start.model)
     model = CRNN(config.features, config.model, len(start.labels))
     model.load_state_dict(start.weights)
@@ -251,4 +257,4 @@ def draw(rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

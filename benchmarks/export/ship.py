@@ -20,6 +20,8 @@ import soundfile
 from benchmarks.harness import recipes
 from benchmarks.harness.corpora import folders
 from benchmarks.harness.jobs import run_all
+from crnn.cli.command import command
+from crnn.errors import require
 from crnn.synthetic import SAMPLE_RATE, demo_clip
 
 PRETRAINED = Path("edge/pretrained")
@@ -29,18 +31,22 @@ BUNDLES = ("float32", "int8")
 
 
 def quantize(python: str, run: Path, scheme: str, data: list[str], out: Path) -> list[dict]:
-    """Make the bundle `out`; the rows of the files that ship in it."""
+    """Make the bundle `out`; the rows of the files that ship in it. Raises InputError if there is none."""
     command = [python, "quantize.py", run, "--out", out, "--scheme", scheme, "--json", "--data", *data]
-    made = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [row for row in json.loads(made)["rows"] if row["ships"]]
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=False)
+    require(
+        done.returncode == 0, f"{run}: quantize.py made no {scheme} bundle (exit code {done.returncode}), see above"
+    )
+    return [row for row in json.loads(done.stdout)["rows"] if row["ships"]]
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quantize-python", default=sys.executable)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     job = recipes.job(args.recipe, "all-corpora", 0, args.seed)
     for _ in run_all([job], 1):
         pass
@@ -56,7 +62,8 @@ def main() -> None:
         for row in rows:
             print(f"{name}: {row['runtime']} {row['bytes']:,} bytes, UAR on dev {row['uar']:.3f}", flush=True)
     soundfile.write(PRETRAINED / DEMO_CLIP, demo_clip(), SAMPLE_RATE)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

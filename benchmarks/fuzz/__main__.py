@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.fuzz.readers import Reader, readers
 from benchmarks.harness.results import add_row
+from crnn.cli.command import command
 from crnn.errors import InputError
 
 RESULTS = Path("benchmarks/results/fuzz.json")
@@ -156,7 +157,8 @@ def shares(total: int, chosen: dict[str, Reader]) -> dict[str, int]:
     return {name: round(total * weight / sum(weights.values())) for name, weight in weights.items()}
 
 
-def main() -> int:
+@command
+def main(argv: list[str] | None = None) -> int:
     known = readers()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=10_000, help="of all readers together (default: 10000)")
@@ -164,7 +166,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.child:
         name, number, count, skip, progress = args.child
         batch(name, int(number), int(count), int(skip), Path(progress))

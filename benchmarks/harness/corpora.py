@@ -28,9 +28,19 @@ def folders(protocol: str, fold: int) -> dict[str, str]:
 
 
 def folder(corpus: str) -> Path:
-    """Of a corpus, below $SER_DATA. Raises InputError if that is not set."""
-    require("SER_DATA" in os.environ, "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ...")
-    return Path(os.environ["SER_DATA"]).resolve() / corpus
+    """Of a corpus, or of noise or rooms, below $SER_DATA. Raises InputError if it is missing."""
+    found = recordings() / corpus
+    require(found.is_dir(), f"{found}: no such folder; put the recordings there, or set SER_DATA to another folder")
+    return found
+
+
+def recordings() -> Path:
+    """$SER_DATA. Raises InputError if that is not set, or names no folder."""
+    given = os.environ.get("SER_DATA")
+    wanted = "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ..."
+    require(bool(given), wanted)
+    require(Path(given).is_dir(), f"{given}: no such folder; {wanted}")
+    return Path(given).resolve()
 
 
 def sexes(names: Iterable[str]) -> dict[str, str | None]:

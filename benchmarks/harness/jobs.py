@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.harness.corpora import folders
 from benchmarks.harness.results import cpu_info
+from crnn.errors import InputError
 from crnn.training.run_folder import RunFolder
 
 RUNS = Path(os.environ.get("SER_RUNS", "runs"))
@@ -58,8 +59,14 @@ class Job:
 
 
 def run_all(jobs: Iterable[Job], processes: int) -> Iterator[Job]:
-    """Run every job that is not finished, those they start from first; yields each when it is finished."""
+    """Run every job that is not finished, those they start from first; yields each when it is finished.
+
+    Raises InputError if recordings are missing, or a run fails.
+    """
     jobs = list(dict.fromkeys(jobs))
+    for job in jobs:
+        if not job.folder.finished():
+            folders(job.protocol, job.fold)  # refuses missing recordings before anything is written
     first = list(dict.fromkeys(job.after for job in jobs if job.after is not None))
     if first:
         for _ in run_all(first, processes):
@@ -79,7 +86,7 @@ def _run(job: Job) -> None:
     with (RUNS / f"{job.name}.log").open("w") as log:
         done = subprocess.run([sys.executable, *job.command()], stdout=log, stderr=log, env=environment, check=False)
     if done.returncode:
-        raise RuntimeError(f"{job.name} failed; see {RUNS / job.name}.log")
+        raise InputError(f"{job.name} failed; see {RUNS / job.name}.log")
 
 
 def metrics(job: Job) -> dict:

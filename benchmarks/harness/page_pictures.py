@@ -3,16 +3,23 @@
 python -m benchmarks.harness.page_pictures        needs the ui extra, playwright and chromium
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import soundfile
-from playwright.sync_api import Page, sync_playwright
 
+from crnn.cli.command import command
+from crnn.errors import require
 from edge.bundle import PRETRAINED
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
 OUT = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -21,27 +28,27 @@ PATIENCE = 60_000
 """ms; a busy machine is slow"""
 
 
-def recording(page: Page) -> None:
+def recording(page: "Page") -> None:
     page.set_input_files("#clip input[type=file]", CLIP)
     page.click("#recognize")
     page.wait_for_selector("#result .ser-picture image")
 
 
-def live(page: Page) -> None:
+def live(page: "Page") -> None:
     page.click("button[role=tab]:has-text('Live')")
     page.click("#ser-start")
     page.wait_for_selector("#ser-history tr:nth-child(3)")
     page.wait_for_function("/angry/.test(document.querySelector('.ser-now').textContent)")
 
 
-def compare(page: Page) -> None:
+def compare(page: "Page") -> None:
     page.click("button[role=tab]:has-text('Compare')")
     page.set_input_files("#both input[type=file]", CLIP)
     page.click("#compare")
     page.wait_for_selector("#right .ser-picture image")
 
 
-def correct(page: Page) -> None:
+def correct(page: "Page") -> None:
     page.click("button[role=tab]:has-text('Correct')")
     page.wait_for_selector("#ser-recordings tr:nth-child(3)")
     page.select_option("#ser-recordings tr:nth-child(3) select", "happy")
@@ -64,7 +71,12 @@ def stored_by_the_loop(folder: Path) -> Path:
     return stored
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args(argv)
+    require(find_spec("playwright") is not None, "playwright is not installed: pip install playwright")
+    from playwright.sync_api import sync_playwright
+
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
         samples, rate = soundfile.read(CLIP)
@@ -106,7 +118,8 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,6 +6,8 @@ docs/images/coverage.svg from confidence.json, speakers.svg from accuracy_pooled
 robustness.json.
 """
 
+import argparse
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,17 +17,21 @@ from matplotlib.figure import Figure  # without pyplot: no display, no global st
 
 from benchmarks.harness.recipes import TUNED
 from benchmarks.harness.results import rows
+from crnn.cli.command import command
 
 IMAGES = Path("docs/images")
 MODEL = f"crnn {TUNED}"
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args(argv)
     for name, draw in (("coverage", coverage), ("speakers", speakers), ("robustness", robustness)):
         figure = draw()
         IMAGES.mkdir(parents=True, exist_ok=True)
         with rc_context({"svg.hashsalt": name}):  # the same figures give the same file
             figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None})
+    return 0
 
 
 def coverage() -> Figure:
@@ -81,4 +87,4 @@ def robustness() -> Figure:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

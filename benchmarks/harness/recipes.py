@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from benchmarks.harness.jobs import Job
 from crnn.data.protocols import protocol_facts
+from crnn.errors import require
 
 CROSS = "cross-leave-one-out"
 LEAVE_ONE_OUT = "leave-one-corpus-out"
@@ -34,18 +35,24 @@ SHORTER_EPOCHS = {"cremad-evar": HALF, "cross-single": HALF}
 
 def n_folds(protocol: str) -> int:
     facts = protocol_facts(protocol)
-    return len(facts.get("folds") or facts["test"])
+    return facts["n_folds"] if "n_folds" in facts else len(facts.get("folds") or facts["test"])
 
 
 def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Iterable[int] | None = None) -> list[Job]:
-    """The runs of a recipe on all folds, or on `folds`, of some protocols; seed by seed."""
-    return [
+    """The runs of a recipe on all folds, or on `folds`, of some protocols; seed by seed.
+
+    Raises InputError if no protocol has such a fold, or no run across corpora leaves out a protocol's corpus.
+    """
+    protocols = list(protocols)
+    made = [
         job(recipe, protocol, fold, seed)
         for seed in seeds
         for protocol in protocols
         for fold in range(n_folds(protocol))
         if folds is None or fold in folds
     ]
+    require(bool(made), f"--folds {folds}: no such fold in {', '.join(protocols)}")
+    return made
 
 
 def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
@@ -57,5 +64,9 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
     if "folds" in facts or "corpus" not in facts:
         return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
+    require(
+        facts["corpus"] in HELD_OUT,
+        f"{protocol}: no run across corpora leaves out {facts['corpus']}; give a protocol of {', '.join(HELD_OUT)}",
+    )
     start = job(recipe, *HELD_OUT[facts["corpus"]], seed)
     return Job(recipe, protocol, fold, seed, (*TUNE, *common), start)

@@ -1,10 +1,13 @@
 """Rewrite every generated table of the documents from the result files: python -m benchmarks.tables"""
 
+import argparse
 import re
+import sys
 from pathlib import Path
 
 from benchmarks.tables import accuracy, adaptation, battery, bundle, device, export, model_card  # noqa: F401  they register
 from benchmarks.tables.markdown import TABLES
+from crnn.cli.command import command
 from crnn.errors import require
 from crnn.files.atomic import write_text
 
@@ -31,13 +34,16 @@ def _made(block: re.Match) -> str:
     return f"<!-- table: {block['call']} -->\n\n{TABLES[name](*arguments).strip()}\n\n<!-- end -->"
 
 
-def main() -> None:
+@command
+def main(argv: list[str] | None = None) -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         made = filled(text)
         if made != text:
             write_text(page, made)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

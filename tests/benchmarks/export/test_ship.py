@@ -42,7 +42,7 @@ def test_two_bundles_and_the_clip_are_written(shipped, monkeypatch, capsys):
     (shipped / "int8").mkdir(parents=True)
     (shipped / "int8" / "of the version before").touch()
     monkeypatch.setattr(ship, "subprocess", SimpleNamespace(run=quantize, PIPE=None))
-    ship.main()
+    assert ship.main() == 0
     samples, rate = soundfile.read(shipped / "synthetic_voice.flac", dtype="float32")
     assert rate == SAMPLE_RATE
     assert np.abs(samples - demo_clip()).max() < 1e-4
@@ -56,15 +56,15 @@ def test_two_bundles_and_the_clip_are_written(shipped, monkeypatch, capsys):
     assert not (shipped / "int8" / "of the version before").exists()
 
 
-def test_the_bundle_before_stays_where_the_new_one_is_past_a_limit(shipped, monkeypatch):
+def test_the_bundle_before_stays_where_the_new_one_is_past_a_limit(shipped, monkeypatch, capsys):
     def refuse(command, **_):
-        raise subprocess.CalledProcessError(1, command)
+        return subprocess.CompletedProcess(command, 1, "")
 
     before = shipped / "float32" / "bundle.json"
     before.parent.mkdir(parents=True)
     before.write_text("{}")
     monkeypatch.setattr(ship, "subprocess", SimpleNamespace(run=refuse, PIPE=None))
-    with pytest.raises(subprocess.CalledProcessError):
-        ship.main()
+    assert ship.main() == 2
+    assert "float32 bundle" in capsys.readouterr().err
     assert before.read_text() == "{}"
     assert [path.name for path in shipped.iterdir()] == ["float32"]

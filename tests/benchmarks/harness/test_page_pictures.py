@@ -23,7 +23,7 @@ def test_the_loop_stores_recordings_to_correct(tmp_path, monkeypatch):
 def test_each_picture_is_a_screenshot_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(page_pictures, "OUT", tmp_path)
-    page_pictures.main()
+    assert page_pictures.main([]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         f"page-{name}.png" for name in ("recording", "live", "compare", "correct")
     }
