@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -129,6 +130,12 @@ def test_a_missing_run_is_refused(name, elsewhere, monkeypatch, capsys):
         (elsewhere / "recordings" / folder).mkdir(parents=True)
     monkeypatch.setenv("SER_DATA", "recordings")
     refused(name, ARGUMENTS.get(name, []), OF_RUNS[name], capsys)
+
+
+def test_every_program_that_takes_a_bundle_is_tried_without_it():
+    take = {name for name in MAINS if re.search(r'add_argument\("(--)?bundles?"', SOURCES[name].read_text())}
+    take.remove("benchmarks.device.stream_systems")  # reports it to its parent process as a system that is skipped
+    assert take <= {name for name, _, _ in WRONG["bundle"]}
 
 
 @pytest.mark.parametrize(("name", "arguments", "named"), WRONG["bundle"] + WRONG["value"])
