@@ -34,6 +34,7 @@ from edge.page.corrections import Corrections
 from edge.page.upload import UploadLimits
 
 NEEDED = ("gradio", "soundfile", "soxr")
+ENDS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 2
 """s that open requests get to finish when the server ends"""
 CONNECTIONS = 200
@@ -151,8 +152,16 @@ def serve(args: argparse.Namespace, folder: str) -> None:
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+
+        class Server(uvicorn.Server):
+            async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+                await super().serve(sockets)
+
         interruptible()
-        uvicorn.Server(config).run(sockets=[listening])
+        # What a signal raises inside the constructor of the event loop would be printed as a traceback.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        Server(config).run(sockets=[listening])
 
 
 @command
