@@ -1,136 +1,17 @@
 """MQTT with a real broker (mosquitto): retained messages, the last will, an unreachable broker."""
 
-import getpass
 import json
 import logging
-import os
-import shutil
 import signal
-import socket
 import subprocess
-import threading
 import time
 
-import pytest
-from sink_events import LABELS, audio, decision, environment, eventually, program, segment
+from mqtt_broker import AUDIO, AVAILABLE, STATE, Broker
+from sink_events import audio, decision, environment, eventually, program, segment
 
 from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
-from edge.sinks.mqtt import MqttSink
 from edge.sinks.mqtt_settings import PASSWORD_VARIABLE, MqttSettings
-from edge.stream.results import Verdict
-
-mqtt = pytest.importorskip("paho.mqtt.client", reason="needs the mqtt extra: make test EXTRAS=mqtt")
-MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-if not MOSQUITTO or not shutil.which("mosquitto_passwd"):
-    pytest.skip("needs mosquitto (see .ci/run)", allow_module_level=True)
-
-STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen/availability"
-
-
-class Broker:
-    """A mosquitto on a free port of 127.0.0.1, without persistence."""
-
-    def __init__(self, folder, *settings: str) -> None:
-        with socket.socket() as client:
-            client.bind(("127.0.0.1", 0))
-            self.port = client.getsockname()[1]
-        self.account: tuple[str, str] | None = None
-        """User and password"""
-        self.authority: str | None = None
-        """File of the certificate authority, if the broker speaks TLS"""
-        self._config = folder / "mosquitto.conf"
-        lines = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "persistence false", *settings]
-        self._config.write_text("\n".join(lines) + "\n")
-        self._process = None
-
-    def start(self) -> "Broker":
-        self._process = subprocess.Popen([MOSQUITTO, "-c", self._config], stderr=subprocess.DEVNULL)
-        eventually(self._listens, "the broker listens")
-        return self
-
-    def _listens(self) -> bool:
-        assert self._process.poll() is None, "the broker has ended"
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def signal(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def retained(self) -> dict[str, str]:
-        """Topic -> what the broker retains; nothing from a broker that refuses us.
-
-        A broker sends what it retains before what is published after the subscription.
-        """
-        found: dict[str, str] = {}
-        end, ended = f"end/{os.getpid()}", threading.Event()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        if self.account:
-            client.username_pw_set(*self.account)
-        if self.authority:
-            client.tls_set(self.authority)
-
-        def connected(client, userdata, flags, code, properties) -> None:
-            ended.set() if code.is_failure else client.subscribe("#")
-
-        def received(client, userdata, message) -> None:
-            if message.topic == end:
-                ended.set()
-            elif message.retain:
-                found[message.topic] = message.payload.decode()
-
-        client.on_connect, client.on_message = connected, received
-        client.on_subscribe = lambda client, *_: client.publish(end)
-        client.connect("127.0.0.1", self.port)
-        client.loop_start()
-        assert ended.wait(10), "the broker does not answer"
-        client.disconnect()
-        client.loop_stop()
-        return found
-
-    def keeps(self, topic: str, part: str) -> None:
-        eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")
-
-
-@pytest.fixture
-def start_broker(tmp_path):
-    brokers = []
-
-    def start(*settings: str) -> Broker:
-        broker = Broker(tmp_path, *(settings or ("allow_anonymous true",)))
-        brokers.append(broker)
-        return broker.start()
-
-    yield start
-    for broker in brokers:
-        broker.stop()
-
-
-@pytest.fixture
-def broker(start_broker):
-    return start_broker()
-
-
-@pytest.fixture
-def connect():
-    """Makes sinks, and closes them at the end of the test."""
-    sinks = []
-
-    def open_sink(broker: Broker, **settings) -> MqttSink:
-        values = {"host": "127.0.0.1", "port": broker.port, "name": "kitchen"} | settings
-        sinks.append(MqttSink(MqttSettings(**values), LABELS))
-        return sinks[-1]
-
-    yield open_sink
-    for sink in sinks:
-        sink.close()
 
 
 def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, connect):
@@ -175,68 +56,6 @@ def test_the_last_will_reports_a_device_that_dies(broker):
         process.kill()
         process.wait()
     broker.keeps(AVAILABLE, "offline")
-
-
-def test_home_assistant_discovers_the_device(broker, connect):
-    sink = connect(broker)
-    sink.write(1.0, segment())
-    broker.keeps(STATE, "happy")
-    retained = broker.retained()
-    configs = {topic: json.loads(text) for topic, text in retained.items() if topic.startswith("homeassistant/")}
-    assert sorted(configs) == [
-        "homeassistant/binary_sensor/ser_kitchen/problem/config",
-        "homeassistant/sensor/ser_kitchen/confidence/config",
-        "homeassistant/sensor/ser_kitchen/emotion/config",
-    ]
-    assert len({config["unique_id"] for config in configs.values()}) == 3
-    for config in configs.values():
-        assert config["availability_topic"] == AVAILABLE
-        assert config["state_topic"] in (STATE, AUDIO)
-        assert config["device"]["identifiers"] == ["ser_kitchen"]
-    emotion = configs["homeassistant/sensor/ser_kitchen/emotion/config"]
-    assert emotion["device_class"] == "enum"
-    assert set(emotion["options"]) == {*LABELS, *(verdict.value for verdict in Verdict)}
-
-
-def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
-    jinja2 = pytest.importorskip("jinja2", reason="needs jinja2 to render templates as Home Assistant does")
-    sink = connect(broker)
-    sink.write(0.0, audio(AudioEventKind.ZEROS))
-
-    def shown() -> dict[str, str]:
-        retained = broker.retained()
-        configs = {
-            topic.split("/")[3]: json.loads(text) for topic, text in retained.items() if topic.endswith("/config")
-        }
-        return {
-            name: jinja2.Template(config["value_template"]).render(
-                value_json=json.loads(retained[config["state_topic"]])
-            )
-            for name, config in configs.items()
-        } | {
-            "attributes": jinja2.Template(configs["emotion"]["json_attributes_template"]).render(
-                value_json=json.loads(retained[STATE])
-            )
-        }
-
-    sink.write(1.0, segment())
-    broker.keeps(STATE, "happy")
-    seen = shown()
-    assert json.loads(seen.pop("attributes")) == {"neutral": 0.1, "happy": 0.7, "sad": 0.2}
-    assert seen == {"emotion": "happy", "confidence": "70.0", "problem": "ON"}
-    sink.write(2.0, segment(emotion=None))
-    sink.write(2.0, audio(AudioEventKind.RECOVERED))
-    broker.keeps(AUDIO, "recovered")
-    broker.keeps(STATE, "uncertain")
-    seen = shown()
-    assert (seen["emotion"], seen["problem"]) == ("uncertain", "OFF")
-
-
-def test_discovery_can_be_left_out(broker, connect):
-    connect(broker, discovery_prefix=None, prefix="home/upstairs")
-    eventually(
-        lambda: broker.retained() == {"home/upstairs/kitchen/availability": "online"}, "only the device's own topic"
-    )
 
 
 def test_a_broker_that_restarts_receives_the_current_state(broker, connect, caplog):

@@ -1,0 +1,87 @@
+"""A real MQTT broker (mosquitto) for the tests of the sink."""
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+from sink_events import eventually
+
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen/availability"
+
+
+class Broker:
+    """A mosquitto on a free port of 127.0.0.1, without persistence."""
+
+    def __init__(self, folder, *settings: str) -> None:
+        with socket.socket() as client:
+            client.bind(("127.0.0.1", 0))
+            self.port = client.getsockname()[1]
+        self.account: tuple[str, str] | None = None
+        """User and password"""
+        self.authority: str | None = None
+        """File of the certificate authority, if the broker speaks TLS"""
+        self._config = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", f"user {getpass.getuser()}", "persistence false", *settings]
+        self._config.write_text("\n".join(lines) + "\n")
+        self._process = None
+
+    def start(self) -> "Broker":
+        self._process = subprocess.Popen([MOSQUITTO, "-c", self._config], stderr=subprocess.DEVNULL)
+        eventually(self._listens, "the broker listens")
+        return self
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "the broker has ended"
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def retained(self) -> dict[str, str]:
+        """Topic -> what the broker retains; nothing from a broker that refuses us.
+
+        A broker sends what it retains before what is published after the subscription.
+        """
+        import paho.mqtt.client as mqtt  # of the mqtt extra
+
+        found: dict[str, str] = {}
+        end, ended = f"end/{os.getpid()}", threading.Event()
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        if self.account:
+            client.username_pw_set(*self.account)
+        if self.authority:
+            client.tls_set(self.authority)
+
+        def connected(client, userdata, flags, code, properties) -> None:
+            ended.set() if code.is_failure else client.subscribe("#")
+
+        def received(client, userdata, message) -> None:
+            if message.topic == end:
+                ended.set()
+            elif message.retain:
+                found[message.topic] = message.payload.decode()
+
+        client.on_connect, client.on_message = connected, received
+        client.on_subscribe = lambda client, *_: client.publish(end)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        assert ended.wait(10), "the broker does not answer"
+        client.disconnect()
+        client.loop_stop()
+        return found
+
+    def keeps(self, topic: str, part: str) -> None:
+        eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")
