@@ -87,7 +87,8 @@ def many_voices(tmp_path_factory) -> Path:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors: one computes copies without workers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_worker_outlives_training(number, many_voices, cache, tmp_path):
+def test_no_worker_outlives_training(number, many_voices, tmp_path):
+    cache = tmp_path / "cache"  # of its own: who is killed leaves an unfinished file there
     with training(tmp_path, *arguments(many_voices, cache, tmp_path / "run", copies=40)) as process:
         # The tracker of multiprocessing is one more process.
         wait_until(lambda: len(processes_of(process.pid)) >= 4, process, tmp_path)
