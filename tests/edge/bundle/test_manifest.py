@@ -174,7 +174,7 @@ def test_a_manifest_has_at_most_a_mebibyte(folder):
     assert "bundle.json: larger than 1048576 bytes" in refusal(folder)
 
 
-def test_a_missing_a_changed_and_a_longer_file_are_told_apart_by_name(folder):
+def test_a_missing_a_changed_and_a_longer_file_are_distinguished_by_name(folder):
     head = folder / "head.onnx"
     head.unlink()
     assert refusal(folder) == f"{head}: missing from the bundle; copy the whole folder again"
