@@ -3,22 +3,26 @@
     SER_DATA=FOLDER python -m benchmarks.accuracy.across_corpora --seeds 0 1 2
 
 Six shared emotions. Protocols cross-leave-one-out and cross-single: RAVDESS, EmoDB and CREMA-D; leave-one-corpus-out:
-those, EMOVO, emotiontts and EmoSpeech India. The baseline is openSMILE functionals + SVM on clips scaled to one level,
-trained and chosen on the same speakers. Resumable; a row per direction, model and seed to
-benchmarks/results/cross_corpus.json, and the figures over all seeds to cross_corpus_pooled.json.
+those, EMOVO, emotiontts and EmoSpeech India. The recipe that ships is taught by the speech encoder in $SER_ENCODER.
+Baselines, trained and chosen on the same speakers: openSMILE functionals + SVM on clips scaled to one level, and that
+encoder, frozen. Resumable; a row per direction, model and seed to benchmarks/results/cross_corpus.json, what the
+confidence of whole clips is worth there to confidence.json, and the figures over all seeds to cross_corpus_pooled.json.
 """
 
 import argparse
 import json
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.accuracy.baselines import decide
+from benchmarks.accuracy.frozen_encoder import NAME as ENCODER
+from benchmarks.accuracy.frozen_encoder import decide_frozen
 from benchmarks.accuracy.functionals import SETS
-from benchmarks.accuracy.within_corpus import KEYS
+from benchmarks.accuracy.within_corpus import CONFIDENCE, COVERAGE, KEYS
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
 from benchmarks.harness.pooled import over_seeds
@@ -29,6 +33,7 @@ from crnn.data.loaders import EvalClips, eval_loader
 from crnn.files.atomic import write_text
 from crnn.metrics import summarize_by_corpus
 from crnn.training.predict import predict
+from edge.export.calibration import choose_decision, judge_decision
 from edge.export.trained import load_trained
 from edge.stream.decision import probabilities
 
@@ -43,8 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folds", nargs="+", type=int, help="default: all")
     parser.add_argument("--recipe", choices=recipes.RECIPES, default=recipes.SHIPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--baseline", action="store_true", help="the classical baseline in place of the recipe")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS[:1], help="functionals of the baseline")
+    parser.add_argument("--baseline", action="store_true", help="baselines in place of the recipe")
+    parser.add_argument(
+        "--sets", nargs="+", choices=(*SETS, ENCODER), default=SETS[:1], help="features of the baselines"
+    )
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
@@ -57,16 +64,17 @@ def main(argv: list[str] | None = None) -> int:
     for job in run_all(recipes.jobs(args.recipe, args.protocols, args.seeds, args.folds), args.processes):
         made = metrics(job)
         _, data, _ = job.folder.read_config()
-        for corpus, figures in evaluated(job).items():
+        for corpus, figures in evaluated(job)["figures"].items():
             trained_on = made["corpus"].split("+")
             write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
             pool(data, trained_on, corpus, job)
+        write_confidence(data, job)
     return 0
 
 
 def baseline(protocol: str, fold: int, name: str) -> None:
-    """Rows of the classical baseline on one fold."""
-    made = decide(protocol, fold, name, same_level=True)
+    """Rows of a baseline on one fold."""
+    made = decide_frozen(protocol, fold) if name == ENCODER else decide(protocol, fold, name, same_level=True)
     truth = np.array([made.split.labels.index(u.emotion) for u in made.split.test])
     by_corpus = summarize_by_corpus(made.probs, truth, made.split.test, made.split.labels)
     for corpus, figures in by_corpus.items():
@@ -74,17 +82,44 @@ def baseline(protocol: str, fold: int, name: str) -> None:
 
 
 def evaluated(job: Job) -> dict[str, dict]:
-    """Corpus -> figures on the test speakers of a finished run; read from its folder if they are there."""
+    """Of a finished run, by corpus: figures on the test speakers, and what the confidence in them is worth; read from
+    its folder if they are there."""
     done = job.folder.path / "evaluation.json"
     if not done.is_file():
         trained = load_trained(job.folder)
         prepared = preparation.prepare(trained.config, trained.data)
-        job.folder.check_split(prepared.split)
-        clips = EvalClips(prepared.cache, prepared.split.test, prepared.split.labels, trained.config)
-        probs = probabilities(predict(trained.model, trained.config, eval_loader(clips, trained.config)), 1.0)
-        figures = summarize_by_corpus(probs, clips.labels, clips.utterances, prepared.split.labels)
-        write_text(done, json.dumps(figures))
+        split = prepared.split
+        job.folder.check_split(split)
+        dev, test = (
+            EvalClips(prepared.cache, members, split.labels, trained.config) for members in (split.dev, split.test)
+        )
+        of_dev, of_test = (
+            predict(trained.model, trained.config, eval_loader(each, trained.config)) for each in (dev, test)
+        )
+        figures = summarize_by_corpus(probabilities(of_test, 1.0), test.labels, test.utterances, split.labels)
+        speakers = [u.speaker for u in dev.utterances]
+        decision, chosen_on = choose_decision(of_dev, dev.labels, COVERAGE, speakers=speakers)
+        corpora_of_test = np.array([u.corpus for u in test.utterances])
+        worth = {
+            corpus: asdict(decision) | asdict(judge_decision(of_test[its], test.labels[its], decision, chosen_on))
+            for corpus in figures
+            for its in [corpora_of_test == corpus]
+        }
+        write_text(done, json.dumps({"figures": figures, "confidence": worth}))
     return json.loads(done.read_text(encoding="utf-8"))
+
+
+def write_confidence(data, job: Job) -> None:
+    """Calibration and abstention on each corpus that was left out; both were chosen on speakers of the others."""
+    for corpus, worth in evaluated(job)["confidence"].items():
+        row = {
+            "protocol": job.protocol,
+            "model": f"crnn {job.recipe}",
+            "seed": job.seed,
+            "test": corpora.title(data[corpus]),
+        }
+        row |= {key: worth[key] for key in (*CONFIDENCE, "curve")}
+        add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed", "test"))
 
 
 def write(data, trained_on, corpus, model, seed, protocol, split_hash, figures) -> None:
@@ -110,8 +145,8 @@ def pool(data, trained_on, corpus, job: Job) -> None:
     """Figures of one combination over all evaluated seeds."""
     runs = RUNS.glob(f"{job.recipe}-{job.protocol}-fold{job.fold}-seed*/evaluation.json")
     seeds = {int(path.parent.name.rpartition("seed")[2]): json.loads(path.read_text(encoding="utf-8")) for path in runs}
-    recalls = [made[corpus]["recall"] for made in seeds.values()]
-    confusions = {seed: [made[corpus]["confusion_by_speaker"]] for seed, made in seeds.items()}
+    recalls = [made["figures"][corpus]["recall"] for made in seeds.values()]
+    confusions = {seed: [made["figures"][corpus]["confusion_by_speaker"]] for seed, made in seeds.items()}
     row = {
         **direction(data, trained_on, corpus, job.protocol, f"crnn {job.recipe}"),
         **over_seeds(confusions, corpora.sexes([corpus])),

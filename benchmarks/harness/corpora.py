@@ -1,4 +1,4 @@
-"""Folders of the recordings, and the names of the corpora in result files."""
+"""Folders of the recordings and of the speech encoder, and the names of the corpora in result files."""
 
 import os
 from collections.abc import Iterable
@@ -38,6 +38,15 @@ def recordings() -> Path:
     """$SER_DATA. Raises InputError if that is not set, or names no folder."""
     given = os.environ.get("SER_DATA")
     wanted = "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ..."
+    require(bool(given), wanted)
+    require(Path(given).is_dir(), f"{given}: no such folder; {wanted}")
+    return Path(given).resolve()
+
+
+def speech_encoder() -> Path:
+    """$SER_ENCODER, a folder of Whisper base. Raises InputError if that is not set, or names no folder."""
+    given = os.environ.get("SER_ENCODER")
+    wanted = "set SER_ENCODER to a folder of Whisper base in transformers' format"
     require(bool(given), wanted)
     require(Path(given).is_dir(), f"{given}: no such folder; {wanted}")
     return Path(given).resolve()

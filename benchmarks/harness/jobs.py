@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.corpora import folders
+from benchmarks.harness.corpora import folders, speech_encoder
 from benchmarks.harness.results import cpu_info
 from crnn.errors import InputError
 from crnn.training.run_folder import RunFolder
@@ -40,6 +40,8 @@ class Job:
     settings: tuple[str, ...] = ()
     after: "Job | None" = None
     """A run whose weights this one starts from"""
+    taught: bool = False
+    """By the speech encoder in $SER_ENCODER"""
 
     @property
     def name(self) -> str:
@@ -51,22 +53,23 @@ class Job:
 
     def command(self) -> list[str]:
         data = [f"{corpus}:{folder}" for corpus, folder in folders(self.protocol, self.fold).items()]
-        init = ["--init", str(self.after.folder.path)] if self.after else []
+        others = ["--init", str(self.after.folder.path)] if self.after else []
+        others += ["--teacher.encoder", str(speech_encoder())] if self.taught else []
         return [
             *("train.py", "--protocol", self.protocol, "--fold", str(self.fold), "--seed", str(self.seed)),
-            *("--out", str(self.folder.path), "--resume", *init, *fast(), *self.settings, "--data", *data),
+            *("--out", str(self.folder.path), "--resume", *others, *fast(), *self.settings, "--data", *data),
         ]
 
 
 def run_all(jobs: Iterable[Job], processes: int) -> Iterator[Job]:
     """Run every job that is not finished, those they start from first; yields each when it is finished.
 
-    Raises InputError if recordings are missing, or a run fails.
+    Raises InputError if recordings or the speech encoder are missing, or a run fails.
     """
     jobs = list(dict.fromkeys(jobs))
     for job in jobs:
         if not job.folder.finished():
-            folders(job.protocol, job.fold)  # refuses missing recordings before anything is written
+            job.command()  # refuses missing recordings before anything is written
     first = list(dict.fromkeys(job.after for job in jobs if job.after is not None))
     if first:
         for _ in run_all(first, processes):

@@ -16,15 +16,26 @@ HELD_OUT = {
 """Corpus -> protocol and fold that leave it out: cross-leave-one-out where that has the corpus"""
 SHIPS = "narrow-96-denoised"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
+TAUGHT = "taught-80"
+"""Taught by a speech encoder as well, 80 bands"""
 TUNED = "narrow-96"
-"""The same network on recordings without denoising, tuned within a corpus"""
+"""96 bands on recordings without denoising, tuned within a corpus"""
 RECIPE = ("--config", "configs/recipe.yaml")
+WITHOUT_LABELS = ("emotiontts", "emospeech_india")
+"""Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""
+BY_ENCODER = ("--teacher.only", f"[{','.join(WITHOUT_LABELS)}]")
+BANDS_96 = ("--features.n_mels", "96", "--features.f_max", "7600", "--optim.epochs", "20")
 AS_RECORDED = (
+    *BANDS_96,
     *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
     *("--optim.eval_every", "2", "--model.spectral_floor_db", "null"),
 )
 """With the noise of every recording, without a spectral floor, the epoch chosen on the corpora's own speakers"""
-RECIPES: dict[str, tuple[str, ...]] = {SHIPS: RECIPE, TUNED: (*RECIPE, *AS_RECORDED)}
+RECIPES: dict[str, tuple[str, ...]] = {
+    SHIPS: (*RECIPE, *BANDS_96),
+    TAUGHT: (*RECIPE, *BY_ENCODER),
+    TUNED: (*RECIPE, *AS_RECORDED),
+}
 """Name -> settings of train.py for runs across corpora"""
 TUNE = ("--config", "configs/tune-long.yaml")
 """Settings of train.py within a corpus, where a run continues from one across corpora: its features and model stay"""
@@ -63,7 +74,7 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     facts = protocol_facts(protocol)
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
     if "folds" in facts or "corpus" not in facts:
-        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common))
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), taught=recipe == TAUGHT)
     require(
         facts["corpus"] in HELD_OUT,
         f"{protocol}: no run across corpora leaves out {facts['corpus']}; give a protocol of {', '.join(HELD_OUT)}",
