@@ -205,18 +205,18 @@ def test_other_noise_makes_other_copies_and_another_place_does_not(sounds, tmp_p
 @pytest.mark.parametrize(
     ("make", "part"),
     [
-        (lambda: AugmentConfig(noise_p=1.5), "noise_p is 1.5"),
-        (lambda: AugmentConfig(copies=0), "copies is 0"),
+        (lambda: AugmentConfig(noise_p=1.5), "noise_p.* 1.5"),
+        (lambda: AugmentConfig(copies=0), "copies.* 0"),
         (lambda: AugmentConfig(min_snr_db=30, max_snr_db=5), "min_snr_db"),
-        (lambda: SpeedPerturbation((3.0,)), "between 0.5 and 2"),
-        (lambda: SpecAugment(-1, 5), "freq_mask_param is -1"),
-        (lambda: Gain(5, -5, 1e-6), "above max_db"),
-        (lambda: AugmentConfig(denoise_p=-0.1), "denoise_p is -0.1"),
-        (lambda: SteadyNoise(0.5, -5, -35), "above max_db"),
-        (lambda: SteadyNoise(1.5, -35, -5), "steady_noise p is 1.5"),
-        (lambda: Mixup(0.0, 0.5), "alpha is 0"),
-        (lambda: StyleMix(0.5, 2.0), "strength is 2"),
-        (lambda: Padding(1, RATE, 5, -5), "above max_background_db"),
+        (lambda: SpeedPerturbation((3.0,)), "0.5.* 2"),
+        (lambda: SpecAugment(-1, 5), "freq_mask_param.* -1"),
+        (lambda: Gain(5, -5, 1e-6), "max_db"),
+        (lambda: AugmentConfig(denoise_p=-0.1), "denoise_p.* -0.1"),
+        (lambda: SteadyNoise(0.5, -5, -35), "max_db"),
+        (lambda: SteadyNoise(1.5, -35, -5), "steady_noise.* 1.5"),
+        (lambda: Mixup(0.0, 0.5), "alpha.* 0"),
+        (lambda: StyleMix(0.5, 2.0), "strength.* 2"),
+        (lambda: Padding(1, RATE, 5, -5), "max_background_db"),
     ],
 )
 def test_ranges_are_checked_by_name(make, part):
@@ -246,10 +246,10 @@ def test_files_that_cannot_be_drawn_from_are_named_before_training(tmp_path, wha
     (tmp_path / ".DS_Store").write_bytes(b"x")
     files = noise.audio_files(tmp_path, (), what)
     assert [f.name for f in files] == ["good.mp3", "good.wav"]
-    assert f"7 of 9 {what} files left out" in caplog.text
+    assert f"7 of 9 {what} files" in caplog.text
     for file in files:
         file.unlink()
-    with pytest.raises(FileNotFoundError, match=rf"no {what} recordings \(.*\._good.wav: hidden\)"):
+    with pytest.raises(FileNotFoundError, match=rf"{what}.*\._good.wav.*hidden"):
         noise.audio_files(tmp_path, (), what)
 
 
@@ -264,5 +264,5 @@ def test_a_file_that_is_damaged_after_the_check_is_named_when_it_is_drawn(tmp_pa
         soundfile.write(file, np.full(RATE, np.nan), RATE, subtype="FLOAT")
     else:
         file.write_bytes(content)
-    with pytest.raises(OSError, match=r"was-good.wav: (cannot be read as audio|holds NaN)"):
+    with pytest.raises(OSError, match=r"was-good\.wav: "):
         transform(speech(), np.random.default_rng(0))

@@ -210,9 +210,9 @@ def test_a_read_only_cache_is_read_and_never_written(clips, tmp_path):
         whole = audio_of(clips, disk / "cache")
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         assert same(audio_of(clips, disk / "cache"), whole)
-        with pytest.raises(InputError, match=r"cannot be written \(Read-only file system\); give --cache"):
+        with pytest.raises(InputError, match="Read-only file system.*--cache"):
             audio_of(clips[:2], disk / "cache")
-        with pytest.raises(InputError, match="give --cache"):
+        with pytest.raises(InputError, match="--cache"):
             audio_of(clips[:2], disk / "not there")
 
 
@@ -222,7 +222,7 @@ def test_a_damaged_read_only_cache_is_refused(clips, tmp_path):
         (file,) = disk.glob("*.f32")
         file.write_bytes(nan(file.read_bytes()))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="Read-only file system"):
             audio_of(clips, disk)
 
 
@@ -240,7 +240,7 @@ def test_augmentation_that_gives_nan_is_named(clips, tmp_path):
     def make():
         return lambda waveform, seed: np.full(8000, np.nan, np.float32)
 
-    with pytest.raises(InputError, match=r"ravdess/0: augmentation gives NaN"):
+    with pytest.raises(InputError, match="ravdess/0.*NaN"):
         open_augmented(cache, ["ravdess"], CONFIG.features, {"copies": 1}, make, tmp_path)
     assert not list(tmp_path.glob("*.f16"))
 
@@ -250,6 +250,6 @@ def test_a_user_without_a_home_has_to_name_a_folder():
     code = "import os; from crnn.data import cache; os.setuid(12345); cache.default_folder()"
     without = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_CACHE_HOME")}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=without, capture_output=True, text=True)
-    assert "InputError: no home folder" in result.stderr
-    assert "--cache FOLDER" in result.stderr
+    assert "InputError: " in result.stderr
+    assert "--cache" in result.stderr.splitlines()[-1]
     assert default_folder().name == "ser"

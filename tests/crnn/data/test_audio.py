@@ -48,7 +48,7 @@ def test_a_streaming_recorders_header_is_no_cut(tmp_path):
 
 def test_too_long_is_refused_before_decoding(tmp_path):
     soundfile.write(tmp_path / "long.wav", tone(600, 4000), 4000)
-    with pytest.raises(InputError, match="600 s long; the limit is 60 s"):
+    with pytest.raises(InputError, match="600 s.* 60 s"):
         read_audio(tmp_path / "long.wav", RATE, max_seconds=60)
 
 
@@ -69,7 +69,7 @@ def test_cache_keeps_the_good_and_reports_the_bad(tmp_path):
     soundfile.write(folder / "short.wav", tone(0.1, RATE), RATE)
     soundfile.write(folder / "long.wav", tone(600, 4000), 4000)
     soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
-    bad |= {"short.wav": "0.10 s long", "long.wav": "600 s long", "silent.wav": "silent"}
+    bad |= {"short.wav": "0.10 s", "long.wav": "600 s", "silent.wav": "silent"}
     (folder / "cut.flac").rename(folder / "cut_flac.flac")
     cache = open_cache(utterances(folder), RATE, tmp_path / "cache")
     assert set(cache.clips) == {"ravdess/fine"}
@@ -112,8 +112,8 @@ def test_cache_names_a_bad_file_where_it_is_now(tmp_path):
 def test_cache_refuses_nothing_usable_and_copies(tmp_path):
     folder = tmp_path / "audio"
     broken_files(folder)
-    with pytest.raises(InputError, match="several files are named"):
+    with pytest.raises(InputError, match="ravdess/cut"):
         open_cache(utterances(folder), RATE, tmp_path / "cache")
     (folder / "cut.flac").unlink()
-    with pytest.raises(InputError, match="none of the 6 recordings is usable"):
+    with pytest.raises(InputError, match="none of the 6 recordings"):
         open_cache(utterances(folder), RATE, tmp_path / "cache")

@@ -104,15 +104,14 @@ def test_a_recording_that_lies_there_twice_counts_once_and_is_said(tmp_path, cor
         (tmp_path / name).write_bytes(b"the same bytes")
     found = read_corpus(corpus, tmp_path)
     assert len(found.utterances) == 1
-    assert list(found.skipped.values()) == ["an identical copy of another file of this name"]
-    assert f"1 of 2 {corpus} files are identical copies" in caplog.text
+    (reason,) = found.skipped.values()
+    assert "identical" in reason
+    assert f"1 of 2 {corpus} files" in caplog.text
 
 
 def test_two_files_of_one_name_that_differ_are_refused_with_both(tmp_path):
     names = ("a/03-01-03-01-01-01-01.wav", "b/03-01-03-01-01-01-01.flac")
-    with pytest.raises(
-        InputError, match=r"a/.*-01.wav and .*b/.*-01.flac are both ravdess/.* and differ; give a folder"
-    ):
+    with pytest.raises(InputError, match=r"a/.*-01\.wav.*b/.*-01\.flac.*ravdess/"):
         read_corpus("ravdess", fill(tmp_path, *names))
 
 
@@ -132,9 +131,9 @@ def test_files_that_are_no_recordings_are_named(tmp_path):
     assert len(reasons) == 4
     assert "hidden" in reasons["._03-01-02-01-01-01-01.wav"]
     assert "git-lfs pointer" in reasons["03-01-04-01-01-01-01.wav"]
-    assert "a link to nothing" in reasons["03-01-05-01-01-01-01.wav"]
+    assert "link" in reasons["03-01-05-01-01-01-01.wav"]
     (tmp_path / good).unlink()
-    with pytest.raises(InputError, match="no usable ravdess recording .*most of them: "):
+    with pytest.raises(InputError, match="no usable ravdess"):
         read_corpus("ravdess", tmp_path)
 
 
@@ -255,15 +254,15 @@ UNREADABLE = {
         b"version https://git-lfs.github.com/spec/v1\noid x\n",
         "git-lfs pointer",
     ),
-    "VideoDemographics.csv empty": (b"", "holds no rows"),
-    "VideoDemographics.csv another table": (b"a,b\n1,2\n", "no column actorid, sex; it has a, b"),
-    "VideoDemographics.csv cut": (b"ActorID,Age,Sex\n1001,51\n", "line 2: Sex is ''"),
-    "VideoDemographics.csv no number": (b"ActorID,Age,Sex\nx,51,Male\n", "line 2: ActorID is 'x'"),
-    "VideoDemographics.csv a page": (b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "no column actorid"),
+    "VideoDemographics.csv empty": (b"", "no rows"),
+    "VideoDemographics.csv another table": (b"a,b\n1,2\n", "actorid, sex.* a, b"),
+    "VideoDemographics.csv cut": (b"ActorID,Age,Sex\n1001,51\n", "line 2: Sex.* ''"),
+    "VideoDemographics.csv no number": (b"ActorID,Age,Sex\nx,51,Male\n", "line 2: ActorID.* 'x'"),
+    "VideoDemographics.csv a page": (b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "actorid"),
     "summaryTable.csv git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\noid x\n", "git-lfs pointer"),
     "tabulatedVotes.csv no number": (
         b'"",A,D,F,H,N,S,fileName\n100001,x,0,0,0,0,0,1001_IEO_ANG_HI\n',
-        "line 2: A is 'x'",
+        "line 2: A .*'x'",
     ),
     "tabulatedVotes.csv without row ids": (b"A,D,F,H,N,S,fileName\n0,0,0,0,0,0,1001_IEO_ANG_HI\n", "line 2: row id"),
 }
@@ -301,7 +300,7 @@ def test_unknown_codes_and_foreign_names_are_reported(tmp_path):
 def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         read_corpus("ravdess", tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no usable ravdess recording"):
+    with pytest.raises(InputError, match="no usable ravdess"):
         read_corpus("ravdess", touch(tmp_path, "a.wav", "b.wav"))
     with pytest.raises(InputError, match="unknown corpus"):
         read_corpus("radvess", tmp_path)

@@ -58,7 +58,7 @@ def test_what_the_page_leaves_is_read(tmp_path):
 def test_nothing_corrected_yet_says_how(tmp_path, made):
     if made:
         (tmp_path / "corrected" / "angry").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"nothing is corrected yet; python -m edge.page --corrections"):
+    with pytest.raises(InputError, match="edge.page --corrections"):
         read_corrections(tmp_path)
 
 
@@ -76,8 +76,8 @@ def test_they_train_and_judge_nobody():
 def test_emotions_that_the_protocol_lacks_are_left_out_and_logged(caplog):
     split = make_split("synthetic-demo", 0, [*studio(), *home(2), *home(3, "bored")])
     assert sum(u.corpus == CORRECTIONS for u in split.train) == 2
-    assert "no such emotion: 3 bored" in caplog.text
-    with pytest.raises(InputError, match="there are 3 bored, it knows neutral, calm"):
+    assert "3 bored" in caplog.text
+    with pytest.raises(InputError, match="3 bored.* neutral, calm"):
         make_split("synthetic-demo", 0, [*studio(), *home(3, "bored")])
 
 
@@ -86,17 +86,17 @@ def test_nobody_who_is_corrected_judges_among_own_recordings():
     alone = make_split("own-data", 0, own)
     judge, learner = alone.speakers("test")[0], alone.speakers("train")[0]
     assert make_split("own-data", 0, [*own, *home(2, speaker=learner)]).test == alone.test
-    with pytest.raises(LeakError, match=f"{judge}: corrected, so to be learned from, but test in own-data fold 0"):
+    with pytest.raises(LeakError, match=f"{judge}.* test .*own-data fold 0"):
         make_split("own-data", 0, [*own, *home(2, speaker=judge)])
 
 
 @pytest.mark.parametrize(
     ("protocol", "entries", "base", "message"),
     [
-        ("ravdess-luna5", ["corrections:k"], None, "also name ravdess:FOLDER. Without those recordings .*edge.enroll "),
-        ("own-data", ["corrections:k"], "/data", "together with the recordings of own-data: also name folder:PATH"),
-        ("ravdess-luna5", ["corrections:k", "emodb:e"], "/data", "uses ravdess alone; --data names emodb"),
-        ("ravdess-luna5", ["corrections:k", "csv:my.csv"], "/data", "does not take your own recordings"),
+        ("ravdess-luna5", ["corrections:k"], None, "ravdess:FOLDER.*edge.enroll "),
+        ("own-data", ["corrections:k"], "/data", "own-data.* folder:PATH"),
+        ("ravdess-luna5", ["corrections:k", "emodb:e"], "/data", "ravdess.* emodb"),
+        ("ravdess-luna5", ["corrections:k", "csv:my.csv"], "/data", "ravdess-luna5.* own recordings"),
     ],
 )
 def test_alone_they_are_refused_with_what_to_do(protocol, entries, base, message, monkeypatch):
@@ -172,11 +172,11 @@ def test_another_split_is_still_refused(voices, small_run, my_corrections, cache
     fewer = shutil.copytree(voices, tmp_path / "fewer")
     next(fewer.glob("Actor_05/*")).unlink()
     refused = called(train.main, *training(fewer, my_corrections, cache, tmp_path / "out", "--init", small_run))
-    one_clear_line(refused, "it was trained on synthetic:", "go on under its own protocol, fold and recordings")
+    one_clear_line(refused, str(small_run), "trained on synthetic")
 
 
 def test_a_recording_of_a_judge_among_them_is_refused(voices, small_run, my_corrections, cache, tmp_path):
     leaking = shutil.copytree(my_corrections, tmp_path / "leaking")
     shutil.copy(next(voices.glob("Actor_01/*")), leaking / "corrected" / "sad" / f"me_{NAMES[20]}.wav")
     refused = called(train.main, *training(voices, leaking, cache, tmp_path / "out", "--init", small_run))
-    one_clear_line(refused, "refusing to train", "are the same audio")
+    one_clear_line(refused, f"me_{NAMES[20]}.wav", "same audio")

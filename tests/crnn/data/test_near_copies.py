@@ -101,17 +101,17 @@ def test_they_are_looked_for_once_and_again_when_the_answer_is_damaged(voices, t
         if damage not in (None, "intact"):
             next(tmp_path.glob("near-*.json")).write_text(damage)
         assert cached_near_copies(audio, RATE, tmp_path) == []
-        assert ("looking for near copies" in caplog.text) == (damage != "intact")
+        assert ("near copies" in caplog.text) == (damage != "intact")
 
 
 def test_the_guard_names_a_near_copy_in_two_sets_and_reports_one_within_a_set(voices):
     split = make_split("synthetic-demo", 0, read_corpus("synthetic", voices).utterances)
     hashes = {u.name: u.name for _, members in split.sets() for u in members}
     train, test = split.train[0].name, split.test[0].name
-    with pytest.raises(LeakError, match=rf"{train} \(train\) and {test} \(test\) are one take .*0.97"):
+    with pytest.raises(LeakError, match=rf"{train} \(train\).* {test} \(test\).*0\.97"):
         check_leaks(split, hashes, [NearCopy(train, test, 0.97)])
     (line,) = check_leaks(split, hashes, [NearCopy(train, split.train[1].name, 0.97)])
-    assert "one take" in line
+    assert train in line and split.train[1].name in line
     assert check_leaks(replace(split, test=()), hashes, [NearCopy(train, test, 0.97)]) == []
 
 
@@ -121,7 +121,7 @@ def test_check_names_a_take_that_was_coded_again_for_somebody_else(tmp_path):
     soundfile.write(mine / "angry" / "voice2_77.mp3", samples[100:] * 0.5, RATE, format="MP3")
     found = check(f"folder:{mine}", LAYOUT, None, 0)
     (line,) = found["problems"]["same audio"]
-    for part in ("voice1_00.wav", "voice2_77.mp3", "one take", "by voice1 and by voice2"):
+    for part in ("voice1_00.wav", "voice2_77.mp3", "by voice1", "by voice2"):
         assert part in line
 
 

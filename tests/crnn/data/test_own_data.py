@@ -65,7 +65,7 @@ def test_a_layout_may_name_the_split(tmp_path):
 
 @pytest.mark.parametrize("layout", ["", "{emotion}/*", "{emotion}/{speaker}/{emotion}", "{emotion}/{spkr}_{speaker}"])
 def test_a_layout_that_says_too_little_or_too_much(layout):
-    with pytest.raises(InputError, match="--layout .*once each"):
+    with pytest.raises(InputError, match="--layout"):
         layout_pattern(layout)
 
 
@@ -73,10 +73,10 @@ def test_what_a_folder_cannot_use_is_reported(tmp_path):
     touch(tmp_path, "joy/anna_1.wav", "joy/nameless.wav", "joy/._anna_1.wav", "loose_1.wav")
     (tmp_path / "linked").symlink_to(tmp_path / "joy")
     skipped = {Path(file).name: why for file, why in read_own(f"folder:{tmp_path}", LAYOUT).skipped.items()}
-    assert "does not fit --layout" in skipped["nameless.wav"]
-    assert "does not fit --layout" in skipped["loose_1.wav"]
+    assert "--layout" in skipped["nameless.wav"]
+    assert "--layout" in skipped["loose_1.wav"]
     assert skipped["._anna_1.wav"].startswith("hidden")
-    assert "link to a folder" in skipped["linked"]
+    assert "link" in skipped["linked"]
 
 
 def test_a_name_that_is_not_utf8_is_reported_printably(tmp_path):
@@ -138,7 +138,7 @@ def test_a_list_with_everything(tmp_path):
     assert (three.name, three.sex, three.part, three.votes) == ("own/3.wav", None, "test", (("fear", 1.0),))
     targets = target_matrix([one, three], ("fear", "joy"), LossConfig(targets="votes"))
     assert targets.tolist() == [[0.25, 0.75], [1, 0]]
-    with pytest.raises(InputError, match="2.wav: no listeners' votes"):
+    with pytest.raises(InputError, match="2.wav.* votes"):
         target_matrix([one, two], ("fear", "joy"), LossConfig(targets="votes"))
 
 
@@ -153,41 +153,41 @@ def test_names_stay_when_list_and_recordings_move_together(tmp_path):
 
 HEAD = "path,emotion,speaker\n"
 BAD = {
-    "no emotion column": ("path,emotoin,speaker\na.wav,joy,anna\n", "my.csv: no column emotion or label; it has"),
-    "no path column": ("file,emotion,speaker\na.wav,joy,anna\n", "no column path"),
-    "no speaker column": ("path,emotion\na.wav,joy\n", "no column speaker"),
+    "no emotion column": ("path,emotoin,speaker\na.wav,joy,anna\n", "my.csv.* emotion or label.* emotoin"),
+    "no path column": ("file,emotion,speaker\na.wav,joy,anna\n", "column path.* file"),
+    "no speaker column": ("path,emotion\na.wav,joy\n", "column speaker.* emotion"),
     "nothing in it": ("", "lists no recording"),
     "only a header": (HEAD, "lists no recording"),
-    "unknown file": (f"{HEAD}a.wav,joy,anna\nno.wav,joy,anna\n", "line 3: no.wav: no such file in"),
+    "unknown file": (f"{HEAD}a.wav,joy,anna\nno.wav,joy,anna\n", "line 3: no.wav: no such file"),
     "absolute path nowhere": (f"{HEAD}/nowhere/a.wav,joy,anna\n", "line 2: /nowhere/a.wav: no such file"),
     "a folder": (f"{HEAD}.,joy,anna\n", "line 2: .: no such file"),
     "a very long name": (f"{HEAD}{'x' * 5000}.wav,joy,anna\n", "line 2: xxx.*no such file"),
-    "empty label": (f"{HEAD}a.wav,,anna\n", "line 2: emotion is empty"),
-    "empty speaker": (f"{HEAD}a.wav,joy, \n", "line 2: speaker is empty"),
-    "empty path": (f"{HEAD},joy,anna\n", "line 2: path is empty"),
+    "empty label": (f"{HEAD}a.wav,,anna\n", "line 2: emotion .*empty"),
+    "empty speaker": (f"{HEAD}a.wav,joy, \n", "line 2: speaker .*empty"),
+    "empty path": (f"{HEAD},joy,anna\n", "line 2: path .*empty"),
     "two labels": (
         f"{HEAD}a.wav,joy,anna\nb.wav,joy,anna\n./a.wav,fear,anna\n",
-        "line 4: .*a.wav is listed twice as joy and as fear, first in .*line 2",
+        "line 4: .*a.wav.* joy .*fear.* line 2",
     ),
-    "listed twice": (f"{HEAD}a.wav,joy,anna\na.wav,joy,anna\n", "line 3: .*a.wav is listed twice, first in .*line 2"),
-    "reserved word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain': this word is reserved"),
-    "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", 'line 2: 4 cells below a header of 3 \\(path,emotion,speaker\\)'),
-    "unknown split": ("path,emotion,speaker,split\na.wav,joy,anna,trian\n", "line 2: split 'trian' is none of"),
+    "listed twice": (f"{HEAD}a.wav,joy,anna\na.wav,joy,anna\n", "line 3: .*a.wav.* twice.* line 2"),
+    "reserved word": (f"{HEAD}a.wav,Uncertain,anna\n", "line 2: emotion 'uncertain'.*reserved"),
+    "unquoted comma": (f"{HEAD}a,1.wav,joy,anna\n", r'line 2: 4 cells .*3 \(path,emotion,speaker\)'),
+    "unknown split": ("path,emotion,speaker,split\na.wav,joy,anna,trian\n", "line 2: split 'trian'"),
     "split in some rows": (
         "path,emotion,speaker,split\na.wav,joy,anna,train\nb.wav,joy,ben,\n",
-        "b.wav: no split, though 1 recordings have one",
+        "b.wav.* split.* 1 recordings",
     ),
     "unknown sex": ("path,emotion,speaker,sex\na.wav,joy,anna,x\n", "line 2: sex 'x'"),
-    "votes that are counts": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,5\n", "line 2: vote_joy is '5'; give the"),
-    "votes that are words": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,all\n", "line 2: vote_joy is 'all'"),
+    "votes that are counts": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,5\n", "line 2: vote_joy .*'5'"),
+    "votes that are words": ("path,emotion,speaker,vote_joy\na.wav,joy,anna,all\n", "line 2: vote_joy .*'all'"),
     "votes that do not sum to 1": (
         "path,emotion,speaker,vote_joy,vote_fear\na.wav,joy,anna,0.5,0.3\n",
-        "line 2: votes sum to 0.8; the shares must sum to 1",
+        "line 2: votes .*0.8.* 1",
     ),
-    "two columns of one name": ("path,emotion,speaker,path\na.wav,joy,anna,b.wav\n", "two columns are called path"),
+    "two columns of one name": ("path,emotion,speaker,path\na.wav,joy,anna,b.wav\n", "two columns .*path"),
     "capitals of a speaker": (
         f"{HEAD}a.wav,joy,Anna\nb.wav,joy,anna\n",
-        r"line 3: speaker anna looks like Anna \(.*my.csv line 2\); write what is one in one way",
+        r"line 3: speaker anna .*Anna \(.*my.csv line 2\)",
     ),
 }  # fmt: skip
 
@@ -203,7 +203,7 @@ def test_a_list_that_cannot_be_right_is_one_line_with_its_row(tmp_path, case):
 
 def test_the_first_of_several_mistakes_counts_the_others(tmp_path):
     source = write(touch(tmp_path, "a.wav"), f"{HEAD}a.wav,joy,anna\nb.wav,joy,anna\nc.wav,joy,anna\n,joy,ben\n")
-    with pytest.raises(InputError, match=r"line 3: b.wav.*and 2 more: python -m crnn.check --data csv:"):
+    with pytest.raises(InputError, match=r"line 3: b.wav.* 2 more.*crnn.check --data csv:"):
         read_own(source, LAYOUT)
     assert len(scan(source, LAYOUT)[1]) == 3
 
@@ -217,7 +217,7 @@ def test_lists_that_are_not_text_or_not_json(tmp_path):
         "line 3: not a JSON object",
     ]
     write(tmp_path, "file_name,label,speaker\n", "metadata.csv")
-    with pytest.raises(InputError, match=r"metadata.csv and metadata.jsonl; remove one"):
+    with pytest.raises(InputError, match=r"metadata\.csv .*metadata\.jsonl"):
         read_own(f"audiofolder:{tmp_path}", LAYOUT)
 
 
@@ -228,11 +228,9 @@ def test_nothing_there(source):
 
 
 def test_an_empty_folder_and_one_of_another_layout(tmp_path):
-    with pytest.raises(InputError, match="no usable recording; first: it holds none"):
+    with pytest.raises(InputError, match=f"{tmp_path}.*no usable recording"):
         read_own(f"folder:{tmp_path}", LAYOUT)
-    with pytest.raises(
-        InputError, match=r"no usable recording; first: .*anna/joy/1 does not fit --layout \{emotion\}/"
-    ):
+    with pytest.raises(InputError, match=r"no usable recording.*anna/joy/1.* --layout \{emotion\}/"):
         read_own(f"folder:{touch(tmp_path, 'anna/joy/1.wav')}", LAYOUT)
 
 

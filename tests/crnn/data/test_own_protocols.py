@@ -40,15 +40,15 @@ def test_speakers_are_parted_whatever_their_number(n):
 @pytest.mark.parametrize(
     ("utterances", "fold", "message"),
     [
-        (people(1), 0, r"at least 3; these recordings have 1 \(s0\).*--protocol own-data-speaker-dependent"),
-        (people(2), 0, r"these recordings have 2 \(s0, s1\)"),
-        (people(3), 3, "has folds 0 to 2 with 3 speakers"),
-        (people(6), 5, "has folds 0 to 4, not 5"),
-        ([u for u in people(6) if u.emotion == "joy"], 0, "all recordings are joy"),
-        (people(3, part="train") + people(3, part="test", first=3), 1, "fold 0 alone"),
+        (people(1), 0, r"at least 3.* 1 \(s0\).*--protocol own-data-speaker-dependent"),
+        (people(2), 0, r"at least 3.* 2 \(s0, s1\)"),
+        (people(3), 3, "folds 0 to 2 .*3 speakers"),
+        (people(6), 5, "folds 0 to 4.* 5"),
+        ([u for u in people(6) if u.emotion == "joy"], 0, "all .*joy"),
+        (people(3, part="train") + people(3, part="test", first=3), 1, "fold 0"),
         (people(3, part="test"), 0, "no train recordings"),
         (people(1, part="train") + people(1, part="test", first=3), 0, "no train recordings"),
-        (people(3) + [Utterance(Path("/x/rare.wav"), OWN, "s3", None, "rare")], 0, "no training recording is rare"),
+        (people(3) + [Utterance(Path("/x/rare.wav"), OWN, "s3", None, "rare")], 0, "no training .*rare"),
     ],
 )  # fmt: skip
 def test_recordings_that_cannot_be_parted_say_what_to_do(utterances, fold, message):
@@ -66,7 +66,7 @@ def test_the_owners_split_is_used_and_its_leaks_are_found():
     assert set(without_dev.speakers("dev")) < {"s0", "s1", "s2", "s3"}
     again = [Utterance(**(vars(u) | {"part": "test", "key": f"again-{u.path.stem}"})) for u in given_split[:2]]
     leaking = make_split("own-data", 0, given_split + again)
-    with pytest.raises(LeakError, match="speaker s0 of own is in train and in test"):
+    with pytest.raises(LeakError, match="s0 of own .*train .*test"):
         check_leaks(leaking, {u.name: u.name for u in given_split + again})
 
 
@@ -80,17 +80,17 @@ def test_one_speaker_is_parted_by_recording_when_asked_to():
         assert check_leaks(split, {u.name: u.name for u in utterances}) == []
     with pytest.raises(LeakError, match="same audio"):
         check_leaks(split, {u.name: "one" for u in utterances})
-    with pytest.raises(InputError, match="3 recordings are fear; give at least 5"):
+    with pytest.raises(InputError, match="3 recordings .*fear.* 5"):
         make_split("own-data-speaker-dependent", 0, people(1, per_emotion=3))
 
 
 @pytest.mark.parametrize(
     ("protocol", "entries", "message"),
     [
-        ("ravdess-luna5", ["csv:my.csv"], "add --protocol own-data"),
-        ("own-data", [], "name your recordings by --data folder:PATH"),
-        ("own-data", ["ravdess:/x"], "name your recordings by --data folder:PATH"),
-        ("own-data", ["csv:a.csv", "folder:b"], "csv:a.csv is named already"),
+        ("ravdess-luna5", ["csv:my.csv"], "--protocol own-data"),
+        ("own-data", [], "--data folder:PATH"),
+        ("own-data", ["ravdess:/x"], "--data folder:PATH"),
+        ("own-data", ["csv:a.csv", "folder:b"], "csv:a.csv"),
     ],
 )
 def test_own_recordings_and_their_protocol_need_each_other(protocol, entries, message, monkeypatch):

@@ -114,7 +114,7 @@ def test_tess_tests_on_the_other_woman_and_develops_on_words_that_are_not_traine
     assert {u.emotion for u in split.dev} == set(split.labels)
     check_leaks(split, {u.name: u.name for u in tess()})
     leaked = replace(split, train=(*split.train, replace(split.test[0], key="moved")))
-    with pytest.raises(LeakError, match="of tess is in train and in test"):
+    with pytest.raises(LeakError, match="of tess .*train .*test"):
         check_leaks(leaked, {u.name: u.name for _, members in leaked.sets() for u in members})
 
 
@@ -190,7 +190,7 @@ def test_leaving_each_of_six_real_corpora_out(recordings):
         ("ravdess-luna6", 0, [], "unknown protocol"),
         ("ravdess-luna5", 5, [], "folds 0 to 4"),
         ("ravdess-luna5", 0, people("ravdess-luna5")[:1], "no .* recordings"),
-        ("emodb-loso", 0, people("emodb-loso") + [replace(people("emodb-loso")[0], speaker_id="77")], "does not know"),
+        ("emodb-loso", 0, people("emodb-loso") + [replace(people("emodb-loso")[0], speaker_id="77")], "77"),
     ],
 )
 def test_refuses_by_name(protocol, fold, utterances, part):
@@ -210,7 +210,7 @@ def test_guard_lets_a_clean_split_pass():
 def test_guard_names_a_shared_speaker():
     split, hashes = split_and_hashes()
     leaked = replace(split.train[0], speaker_id=split.test[0].speaker_id)
-    with pytest.raises(LeakError, match=f"speaker {split.test[0].speaker_id} of ravdess is in train and in test"):
+    with pytest.raises(LeakError, match=f"{split.test[0].speaker_id} of ravdess .*train .*test"):
         check_leaks(replace(split, train=(leaked, *split.train[1:])), hashes)
 
 
@@ -219,7 +219,7 @@ def test_guard_names_the_same_audio_under_two_names(part):
     split, hashes = split_and_hashes()
     one, other = split.train[0], getattr(split, part)[0]
     hashes[other.name] = hashes[one.name]
-    with pytest.raises(LeakError, match=f"{one.name} .train. and {other.name} .{part}. are the same audio"):
+    with pytest.raises(LeakError, match=f"{one.name} .train.*{other.name} .{part}.*same audio"):
         check_leaks(split, hashes)
 
 

@@ -76,20 +76,20 @@ def test_columns_that_name_a_segment_and_the_samples_that_are_read(long_file, he
 @pytest.mark.parametrize(
     ("header", "cells", "message"),
     [
-        ("start,end", "2,1", "line 2: start 2 s is not before end 1 s"),
-        ("start,end", "1,1", "not before"),
-        ("start,end", "-1,1", "line 2: start is '-1'; give seconds from 0"),
-        ("start,end", "inf,2", "line 2: start is 'inf'; give seconds"),
-        ("start,end", "soon,2", "line 2: start is 'soon'; give seconds"),
-        ("start,end", "0:01,0:61", "end is '0:61', which no clock shows"),
-        ("start,end", "0:00:01,1:75:00", "end is '1:75:00', which no clock shows"),
-        ("start,end", "true,2", "line 2: start is 'true'"),
-        ("start,end,duration", "1,2,5", "do not fit the duration"),
-        ("start_sample,end_sample", "100,20000", "column end_sample looks like a time and cannot be honoured"),
-        ("start_frame", "100", "looks like a time and cannot be honoured"),
+        ("start,end", "2,1", "line 2: start 2 s .*end 1 s"),
+        ("start,end", "1,1", "line 2: start 1 s .*end 1 s"),
+        ("start,end", "-1,1", "line 2: start .*'-1'"),
+        ("start,end", "inf,2", "line 2: start .*'inf'"),
+        ("start,end", "soon,2", "line 2: start .*'soon'"),
+        ("start,end", "0:01,0:61", "line 2: end .*'0:61'"),
+        ("start,end", "0:00:01,1:75:00", "line 2: end .*'1:75:00'"),
+        ("start,end", "true,2", "line 2: start .*'true'"),
+        ("start,end,duration", "1,2,5", "line 2: .*start.*duration"),
+        ("start_sample,end_sample", "100,20000", "column end_sample"),
+        ("start_frame", "100", "column start_frame"),
         ("duration", "2", "duration without a start"),
-        ("offset", "2", "is offset a start or an end"),
-        ("start,begin", "1,2", "both give a start"),
+        ("offset", "2", "offset"),
+        ("start,begin", "1,2", "start.*begin|begin.*start"),
     ],
 )
 def test_segments_that_cannot_be_honoured_are_refused(long_file, header, cells, message):
@@ -106,7 +106,7 @@ def test_a_segment_past_the_end_is_left_out_with_its_reason_and_a_rounded_end_is
     cache = open_cache([good, late, over, rounded], RATE, long_file.parent / "cache")
     assert set(cache.clips) == {good.name, rounded.name}
     assert len(cache.waveform(rounded.name)) == RATE
-    assert all("not within the recording (10.00 s)" in cache.skipped[u.place] for u in (late, over))
+    assert all("(10.00 s)" in cache.skipped[u.place] for u in (late, over))
 
 
 def test_segments_of_one_file_have_names_of_their_own_and_other_times_another_cache(long_file):
@@ -123,7 +123,7 @@ def test_check_looks_at_the_segments(long_file):
     listed(long_file.parent, "start,end", "0,1", "1,2.5", "3,99")
     found = check(f"csv:{long_file.parent / 'my.csv'}", LAYOUT, None, 0)
     assert (found["usable"], found["seconds"]["max"]) == (2, 1.5)
-    assert "from 3 s to 99 s: the segment" in found["problems"]["unusable"][0]
+    assert "from 3 s to 99 s" in found["problems"]["unusable"][0]
 
 
 def utterance(number: int, speaker: str, start: float, end: float | None, emotion: str = "joy") -> Utterance:
@@ -173,5 +173,5 @@ def test_the_guard_refuses_overlapping_segments_in_two_sets():
     stretch = replace(members[5], path=members[0].path, segment=(1, 3))
     parts = ("train", "train", "dev", "dev", "test", "test")
     given = [replace(u, part=part) for u, part in zip([*members[:5], stretch], parts, strict=True)]
-    with pytest.raises(LeakError, match=r"own/0 \(train\) and own/5 \(test\) overlap"):
+    with pytest.raises(LeakError, match=r"own/0 \(train\).* own/5 \(test\).*overlap"):
         check_leaks(make_split("own-data", 0, given), {u.name: u.name for u in given})

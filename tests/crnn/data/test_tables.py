@@ -63,7 +63,8 @@ def test_a_name_with_the_separator_in_quotes(tmp_path):
 def test_numbers_beside_names_and_columns_that_are_not_used(tmp_path, caplog):
     data = b"path,emotion,label,speaker,tc_in,tc_out\na.wav,joy,0,anna,1.0,2.0\nb.wav,sad,1,ben,1.0,2.0\n"
     assert read(tmp_path, data) == [("a.wav", "joy", "anna"), ("b.wav", "sad", "ben")]
-    assert "my.csv: columns that are not used: tc_in, tc_out" in caplog.text
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "my.csv" in line and "tc_in, tc_out" in line
 
 
 def test_lines_are_counted_from_the_first_of_the_file(tmp_path):
@@ -76,19 +77,19 @@ REFUSED = {
     "workbook": (b"PK\x03\x04" + bytes(100), "workbook or archive"),
     "DOS code page": (text_of().encode("cp850"), "not UTF-8"),
     "zero bytes": (b"path,emotion,speaker\0\n\0\0\0", "not utf-16-be"),
-    "an open quote": (b'path,emotion,speaker\na.wav,"joy,anna\nb.wav,"sad,ben\n', "goes over several lines"),
+    "an open quote": (b'path,emotion,speaker\na.wav,"joy,anna\nb.wav,"sad,ben\n', "several lines"),
     "two values of one name": (
         b'{"file_name": "a.wav", "emotion": "joy", "Emotion": "sad", "speaker": "anna"}\n',
-        "two values have one name",
+        "line 1: .*one name",
     ),
-    "a comment above the header": (b"# mine\npath,emotion,speaker\n", "line 2: 3 cells below a header of 1"),
+    "a comment above the header": (b"# mine\npath,emotion,speaker\n", "line 2: 3 cells .*1"),
     "two columns that contradict each other": (
         b"path,emotion,label,speaker\na.wav,joy,joy,anna\nb.wav,joy,sad,ben\n",
-        "line 3: emotion joy with label sad, but joy with joy in",
+        "line 3: emotion joy .*label sad.* joy .*joy",
     ),
     "one number for two names": (
         b"path,emotion,speaker,speaker_id\na.wav,joy,anna,1\nb.wav,joy,ben,01\n",
-        "line 3: speaker ben with speaker_id 01, but anna with 1 in",
+        "line 3: speaker ben .*speaker_id 01.* anna .*1",
     ),
     "deep nesting": (b"[" * 100_000 + b"\n", "not a JSON object"),
 }  # fmt: skip
@@ -129,7 +130,7 @@ def test_a_list_in_a_form_that_is_not_read_is_not_ignored(tmp_path):
     (tmp_path / "joy").mkdir()
     (tmp_path / "joy" / "anna_1.wav").write_bytes(b"")
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"metadata.parquet: this kind of list cannot be read"):
+    with pytest.raises(InputError, match=r"metadata\.parquet"):
         read_own(f"audiofolder:{tmp_path}", LAYOUT)
 
 
@@ -137,15 +138,15 @@ def test_a_list_in_a_form_that_is_not_read_is_not_ignored(tmp_path):
     ("one", "other"), [("01", "1"), ("1", "1.0"), ("Anna", "anna "), ("s01", "S1"), ("anna-b", "anna b")]
 )
 def test_one_person_under_two_spellings_is_refused_with_both_lines(tmp_path, one, other):
-    with pytest.raises(InputError, match=r"my.csv line [23]: speaker .* looks like .*my.csv line [23]"):
+    with pytest.raises(InputError, match=r"my.csv line [23]: speaker .*my.csv line [23]"):
         read(tmp_path, f"path,emotion,speaker\na.wav,joy,{one}\nb.wav,sad,{other}\n".encode())
 
 
 def test_a_list_that_chooses_channels_is_refused_and_a_pointer_is_named(tmp_path):
-    with pytest.raises(InputError, match="my.csv: a channel cannot be chosen"):
+    with pytest.raises(InputError, match="my.csv: .*channel"):
         read(tmp_path, b"path,emotion,speaker,channel\na.wav,joy,anna,1\nb.wav,sad,ben,2\n")
     (tmp_path / "p.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
-    with pytest.raises(InputError, match="line 3: p.wav: a git-lfs pointer"):
+    with pytest.raises(InputError, match="line 3: p.wav: .*git-lfs pointer"):
         read(tmp_path, b"path,emotion,speaker,channel\na.wav,joy,anna,1\np.wav,sad,ben,1\n")
 
 

@@ -49,6 +49,4 @@ def test_aac_that_was_cut_is_refused(tmp_path, container, share):
 def test_aac_without_its_extra_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "a.wav").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(100))
     monkeypatch.setitem(sys.modules, "av", None)
-    refused(
-        tmp_path / "a.wav", "is MP4 or M4A, which needs PyAV: pip install .*, or convert it: ffmpeg -i FILE out.wav"
-    )
+    refused(tmp_path / "a.wav", "M4A.*PyAV.*pip install .*ffmpeg -i FILE out.wav")

@@ -23,7 +23,7 @@ FREE_FORMAT = bytes([0xFF, 0xFB, 0x04, 0xC4])
 def test_what_only_begins_like_mp3_is_refused_without_a_note_on_standard_error(tmp_path, capfd, data):
     path = tmp_path / "bad.mp3"
     path.write_bytes(data)
-    refused(path, "begins like MP3")
+    refused(path, "MP3")
     assert capfd.readouterr().err == ""
 
 
@@ -61,11 +61,11 @@ def test_layer_2_whose_length_can_only_be_guessed_is_decoded_whole(tmp_path, cap
 def test_formats_whose_cuts_go_unnoticed_are_to_be_converted(tmp_path, container, subtype):
     path = tmp_path / "a.wav"
     path.write_bytes(encoded(voice(), format=container, subtype=subtype)[:-1000])
-    refused(path, "convert it: ffmpeg")
+    refused(path, "ffmpeg")
 
 
 def test_what_follows_a_w64_file_is_not_decoded_as_samples(tmp_path):
     path = tmp_path / "a.w64"
     data = encoded(voice(), format="W64", subtype="PCM_16")
     path.write_bytes(data + data)
-    refused(path, "wrong length in its header")
+    refused(path, "wrong length")

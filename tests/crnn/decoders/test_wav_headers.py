@@ -60,12 +60,12 @@ def test_wav_with_further_chunks(tmp_path, before, behind):
     (tmp_path / "a.wav").write_bytes(whole)
     assert len(read_audio(tmp_path / "a.wav", RATE)) == len(x)
     (tmp_path / "cut.wav").write_bytes(wav(x, before=before)[:-1000])
-    refused(tmp_path / "cut.wav", "truncated .its header promises 32000 bytes of samples, 31000 are there")
+    refused(tmp_path / "cut.wav", "truncated.* 32000 bytes.* 31000")
 
 
 def test_wav_whose_length_leaves_sound_out_is_refused(tmp_path):
     (tmp_path / "a.wav").write_bytes(wav(voice(2), data=RATE))
-    refused(tmp_path / "a.wav", "wrong length in its header .* ffmpeg -ignore_length 1")
+    refused(tmp_path / "a.wav", "wrong length.* ffmpeg -ignore_length 1")
 
 
 def test_wav_with_nothing_but_a_chunk_behind_its_header_holds_no_samples(tmp_path):
@@ -119,7 +119,7 @@ def test_headers_with_any_fault_are_sound_or_one_line(tmp_path_factory, data):
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("container", ["WAV", "AU", "AIFF"])
 @pytest.mark.parametrize(("rate", "channels"), [(RATE, 1), (44100, 2)])
-@pytest.mark.parametrize(("value", "part"), [(3e38, "full scale is 1"), (12000, "divide them"), (np.inf, "infinite")])
+@pytest.mark.parametrize(("value", "part"), [(3e38, "full scale"), (12000, "divide them"), (np.inf, "infinite")])
 def test_absurd_floats_are_refused(tmp_path, container, subtype, rate, channels, value, part):
     x = voice(1, rate, channels).astype(np.float64)
     x[rate // 2] = value
@@ -158,7 +158,7 @@ def test_places_that_are_no_recordings(tmp_path):
     refused(tmp_path / "pipe", "no regular file")
     refused(tmp_path / "gone", "no such file")
     refused(tmp_path / "loop", "no such file|cannot be read")
-    refused(tmp_path / "a.raw", "raw audio has no header; pipe it")
+    refused(tmp_path / "a.raw", "raw audio")
 
 
 def test_a_link_and_a_name_in_latin_1_are_decoded(tmp_path):
@@ -179,13 +179,13 @@ def test_a_disk_that_fails_is_one_line(tmp_path, monkeypatch):
         return b""
 
     monkeypatch.setattr(slices.Slices, "_some", fail)
-    refused(tmp_path / "a.wav", "cannot be read .Input/output error")
+    refused(tmp_path / "a.wav", "Input/output error")
 
 
 def test_a_second_chunk_of_samples_is_not_left_out_silently(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(wav(voice(), behind=wav(voice())[36:]))
-    refused(path, "wrong length in its header")
+    refused(path, "wrong length")
 
 
 def test_headers_without_a_channel_or_with_two_formats_are_refused(tmp_path):

@@ -34,7 +34,7 @@ def header(text: str) -> bytes:
 @pytest.mark.parametrize(
     ("files", "part"),
     [
-        ({"a.npy": npy(np.array([{}]))}, "an array of object"),
+        ({"a.npy": npy(np.array([{}]))}, "object"),
         ({"a.npy": npy(np.zeros(2, "i4,f4"))}, "cannot be read as arrays"),
         ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,), }")}, "cannot be read"),
         ({"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }")}, "in 0 bytes"),
@@ -44,11 +44,11 @@ def header(text: str) -> bytes:
             {"a.npy": header("{'descr': '<f4', 'fortran_order': False, 'shape': (True,), }") + bytes(4)},
             "cannot be read",
         ),
-        ({"a.npy": header("(" * 100)}, r"\(its header cannot be read\); copy the bundle again$"),
+        ({"a.npy": header("(" * 100)}, "header"),
         ({"a.npy": b"cos\nsystem\n(S'id'\ntR."}, "cannot be read"),
-        ({"../a.npy": npy(np.zeros(2))}, "no array's name"),
-        ({"a\x1b.npy": npy(np.zeros(2))}, r"no array's name"),
-        ({f"a{n}.npy": b"" for n in range(100)}, "holds 100 arrays"),
+        ({"../a.npy": npy(np.zeros(2))}, r"\['\.\./a\.npy'\]"),
+        ({"a\x1b.npy": npy(np.zeros(2))}, r"a\\x1b\.npy"),
+        ({f"a{n}.npy": b"" for n in range(100)}, "100 arrays"),
         ({"a.npy": npy(np.array([np.nan]))}, "NaN or infinite"),
     ],
 )
@@ -97,15 +97,15 @@ def test_every_kind_of_plain_array_comes_back_as_it_was(tmp_path, dtype, shape):
 @pytest.mark.parametrize(
     ("array", "part"),
     [
-        (np.zeros(2, bool), "an array of bool"),
-        (np.zeros(2, complex), "an array of complex128"),
-        (np.zeros(2, "S4"), r"an array of \|S4"),
-        (np.zeros(2, "datetime64[s]"), "an array of datetime64"),
+        (np.zeros(2, bool), "bool"),
+        (np.zeros(2, complex), "complex128"),
+        (np.zeros(2, "S4"), r"\|S4"),
+        (np.zeros(2, "datetime64[s]"), "datetime64"),
         (np.zeros((1, 1, 1, 1, 1), np.float32), r"shape \(1, 1, 1, 1, 1\)"),
-        (np.array([1, np.inf], np.float16), "NaN or infinite values"),
-        (np.array([1, -np.inf]), r"\(NaN or infinite values\)"),
-        (np.array([0x41, 0x110000], np.uint32).view("U2"), r"\(text with numbers that are no characters\)"),
-        (np.array([0x110000], ">u4").view(">U1"), "numbers that are no characters"),
+        (np.array([1, np.inf], np.float16), "NaN or infinite"),
+        (np.array([1, -np.inf]), "NaN or infinite"),
+        (np.array([0x41, 0x110000], np.uint32).view("U2"), "no characters"),
+        (np.array([0x110000], ">u4").view(">U1"), "no characters"),
     ],
 )
 def test_arrays_of_other_kinds_are_refused(tmp_path, array, part):
@@ -119,7 +119,7 @@ def test_the_last_character_of_unicode_is_read(tmp_path):
 @pytest.mark.parametrize("length", ["(1,)", "(3,)"])
 def test_an_array_has_exactly_the_bytes_that_its_header_states(tmp_path, length):
     data = header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': {length}, }}") + bytes(8)
-    refused(write_npz(tmp_path, {"a.npy": data}), r"an array of float32 and shape .* in 8 bytes")
+    refused(write_npz(tmp_path, {"a.npy": data}), r"float32 .*8 bytes")
 
 
 def test_text_without_characters_is_no_array(tmp_path):
@@ -151,7 +151,7 @@ def test_a_header_has_at_most_1000_bytes(tmp_path):
 def test_at_most_64_arrays(tmp_path):
     one = npy(np.int8([1]))
     assert len(read_arrays(write_npz(tmp_path, {f"a{n}.npy": one for n in range(64)}))) == 64
-    refused(write_npz(tmp_path, {f"a{n}.npy": one for n in range(65)}), "holds 65 arrays; at most 64")
+    refused(write_npz(tmp_path, {f"a{n}.npy": one for n in range(65)}), "65 arrays.* 64")
 
 
 def test_all_arrays_together_unpack_to_at_most_16_mib(tmp_path):
@@ -161,14 +161,14 @@ def test_all_arrays_together_unpack_to_at_most_16_mib(tmp_path):
     arrays = read_arrays(write_npz(tmp_path, {"a.npy": half, "b.npy": half}))
     assert [array.size for array in arrays.values()] == [8 * MIB - 128] * 2
     more = npy(np.zeros(8 * MIB - 127, np.int8))
-    refused(write_npz(tmp_path, {"a.npy": half, "b.npy": more}), "unpacks to more than 16777216 bytes")
+    refused(write_npz(tmp_path, {"a.npy": half, "b.npy": more}), "unpacks .*16777216 bytes")
 
 
 def test_a_small_file_that_unpacks_to_much_is_refused_before_it_fills_the_memory(tmp_path):
     path = write_npz(tmp_path, {"a.npy": bytes(48 * MIB)})
     tracemalloc.start()
     try:
-        refused(path, "unpacks to more than 16777216 bytes")
+        refused(path, "unpacks .*16777216 bytes")
         assert tracemalloc.get_traced_memory()[1] < 40 * MIB
     finally:
         tracemalloc.stop()
@@ -176,7 +176,7 @@ def test_a_small_file_that_unpacks_to_much_is_refused_before_it_fills_the_memory
 
 def test_a_file_has_at_most_16_mib(tmp_path):
     (tmp_path / "a.npz").write_bytes(npz({"a.npy": npy(np.int8([1]))}) + bytes(16 * MIB))
-    refused(tmp_path / "a.npz", "larger than 16777216 bytes")
+    refused(tmp_path / "a.npz", "larger .*16777216 bytes")
 
 
 @pytest.mark.parametrize("name", ["x" * 60, "A_9"])
@@ -187,7 +187,7 @@ def test_names_of_letters_and_digits_are_read(tmp_path, name):
 @pytest.mark.parametrize("name", ["x" * 61, "", "a-b", "é"])
 def test_other_names_are_refused(tmp_path, name):
     path = write_npz(tmp_path, {"good.npy": npy(np.int8([1])), f"{name}.npy": npy(np.int8([1]))})
-    refused(path, rf"holds \['{name}\.npy'\], which is no array's name")
+    refused(path, rf"\['{name}\.npy'\]")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -195,7 +195,7 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         for name in ("once.npy", "twice.npy", "twice.npy"):
             file.writestr(name, npy(np.int8([1])))
-    refused(tmp_path / "a.npz", r"holds \['twice\.npy'\], which is no array's name, or there twice")
+    refused(tmp_path / "a.npz", r"\['twice\.npy'\]")
 
 
 def test_a_link_is_followed_unless_it_may_not_be(tmp_path):
@@ -205,7 +205,7 @@ def test_a_link_is_followed_unless_it_may_not_be(tmp_path):
 
 
 def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
-    refused(tmp_path / "none.npz", r"none\.npz: cannot be read \(No such file or directory\)$")
+    refused(tmp_path / "none.npz", r"\(No such file or directory\)$")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_members_that_zipfile_cannot_unpack_are_refused(tmp_path, at, value):
     for begin in (data.index(b"PK\x03\x04") + at, data.index(b"PK\x01\x02") + at + 2):
         data[begin : begin + 1] = value
     (tmp_path / "a.npz").write_bytes(data)
-    refused(tmp_path / "a.npz", r"cannot be read as arrays \(.+\); copy the bundle again$")
+    refused(tmp_path / "a.npz", r"cannot be read as arrays \(.+\)")
 
 
 def test_every_cut_file_is_refused(tmp_path):

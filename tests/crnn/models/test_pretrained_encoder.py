@@ -87,7 +87,7 @@ def edited(folder, **values) -> None:
     ("change", "layers", "says"),
     [
         (lambda folder: (folder / "config.json").unlink(), (1,), "config.json"),
-        (lambda folder: edited(folder, model_type="bert"), (1,), "model_type is 'bert'"),
+        (lambda folder: edited(folder, model_type="bert"), (1,), "model_type .*'bert'"),
         (lambda folder: edited(folder, encoder_layers="three"), (1,), "encoder_layers"),
         (lambda folder: None, (1, 4), r"\[4\].*layers 1 to 3"),
         (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), (1,), "safetensors"),
