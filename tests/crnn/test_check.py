@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,11 +108,11 @@ def test_broken_files_are_named_with_their_reasons(mine, capsys):
     assert found["usable"] == 60
     lines = "\n".join(found["problems"]["unusable"])
     assert len(found["problems"]["unusable"]) == len(reasons) + 3
-    for part in (*reasons.values(), "0.10 s long; at least 0.2 s", "silent throughout", "61 s long; the limit is 60 s"):
+    for part in (*reasons.values(), "0.10 s", "silent", "61 s"):
         assert part in lines
     assert "git-lfs pointer" in found["problems"]["left out"][0]
     assert main(["--data", f"folder:{mine}"]) == 1
-    assert "unusable: and 5 more (--json)" in capsys.readouterr().out
+    assert "5 more (--json)" in capsys.readouterr().out
 
 
 def test_the_same_audio_is_a_problem_under_another_emotion_or_speaker_and_else_a_repeat(mine):
@@ -143,12 +144,12 @@ def test_suspicions(mine):
     found = look(mine)
     warnings = {kind: "\n".join(lines) for kind, lines in found["warnings"].items()}
     assert "voice1_80.wav: 5" in warnings["clipping"]
-    assert "voice1_81.wav: 100% of it is silence" in warnings["silence"]
-    assert "voice1_81.wav: nowhere above -65 dBFS" in warnings["quiet"]
-    assert "19 recordings at 8000 Hz: nothing above 4000 Hz" in warnings["sample_rates"]
-    assert "0% of sad is at 16000 Hz: a model can learn the recorder" in warnings["sample_rates"]
-    assert "anger and angry may be one emotion" in warnings["labels"]
-    assert "have one name, as calm and as sad" in warnings["labels"]
+    assert "voice1_81.wav: 100%" in warnings["silence"]
+    assert re.search("voice1_81.wav: .*-65 dBFS", warnings["quiet"])
+    assert re.search("19 recordings .*8000 Hz.* 4000 Hz", warnings["sample_rates"])
+    assert re.search("0% of sad .*16000 Hz", warnings["sample_rates"])
+    assert "anger and angry" in warnings["labels"]
+    assert "calm and as sad" in warnings["labels"]
     assert found["channels"] == {1: 54, 2: 9}
 
 
@@ -164,8 +165,8 @@ def test_names_that_are_no_speakers_are_suspected(tmp_path):
         (tmp_path / emotion).mkdir(exist_ok=True)
         soundfile.write(tmp_path / emotion / f"{number:04d}_anna.wav", tone(0.5 + number / 10, 16000), 16000)
     lines = look(tmp_path)["warnings"]["speakers"]
-    assert "6 speakers in 6 recordings: is the speaker where" in lines[0]
-    assert "every speaker has one emotion alone" in lines[1]
+    assert "6 speakers in 6 recordings" in lines[0]
+    assert "one emotion" in lines[1]
 
 
 def test_whether_a_split_is_possible_is_known_before_anyone_trains(mine):
@@ -173,7 +174,7 @@ def test_whether_a_split_is_possible_is_known_before_anyone_trains(mine):
         path.unlink()
     found = look(mine)
     assert found["split"] is None
-    assert "these recordings have 2 (voice1, voice2)" in found["problems"]["split"][0]
+    assert "2 (voice1, voice2)" in found["problems"]["split"][0]
     assert look(mine, "own-data-speaker-dependent")["split"]["sets"]["train"]["clips"] == 10
 
 
@@ -191,15 +192,15 @@ def test_a_leaking_split_column_is_a_problem(mine):
     lines = [f"{row},{part}" for row, part in zip(rows, parts, strict=True)]
     (mine / "my.csv").write_text("\n".join(["path,emotion,speaker,split", *lines]))
     found = check(f"csv:{mine / 'my.csv'}", LAYOUT, None, 0)
-    assert "speaker voice1 of own is in train and in test" in found["problems"]["split"][0]
+    assert re.search("voice1 of own .*train .*test", found["problems"]["split"][0])
 
 
 @pytest.mark.parametrize(
     ("data", "part"),
     [
         ("folder:/nowhere", "/nowhere: no such folder"),
-        ("nonsense:/x", "unknown corpus nonsense"),
-        ("/x", "give CORPUS:FOLDER"),
+        ("nonsense:/x", "nonsense"),
+        ("/x", "CORPUS:FOLDER"),
         ("ravdess:/nowhere", "/nowhere: no such folder"),
     ],
 )
@@ -214,7 +215,7 @@ def test_nothing_usable_is_bad_input(tmp_path, capsys):
     (tmp_path / "joy").mkdir()
     (tmp_path / "joy" / "anna_1.wav").write_bytes(b"")
     assert main(["--data", f"folder:{tmp_path}"]) == 2
-    assert "none of the recordings can be used; first:" in capsys.readouterr().err
+    assert "anna_1.wav" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_what_is_measured_of_a_sound(tmp_path):

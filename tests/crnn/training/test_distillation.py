@@ -120,9 +120,9 @@ def test_train_py_learns_from_teachers_of_the_same_split(small_run, voices, cach
 @pytest.mark.parametrize(
     ("split_hash", "options", "says"),
     [
-        ("0123456789ab", (), "trained under split 0123456789ab"),
-        (None, ("--features.n_mels", "32"), "other features"),
-        (None, ("--window.window_seconds", "2"), "a window of other length"),
+        ("0123456789ab", (), "0123456789ab"),
+        (None, ("--features.n_mels", "32"), "features"),
+        (None, ("--window.window_seconds", "2"), "window"),
     ],
 )
 def test_a_teacher_of_other_speakers_or_other_features_is_refused(

@@ -55,7 +55,7 @@ def test_a_run_trained_on_a_development_speaker_is_refused(run, voices, cache, t
         *(train.main, *SMALL, "--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out"),
         *("--optim.epochs", "1", "--init", run),
     )
-    one_clear_line(again, str(run), "it was trained on synthetic:", "who are dev here")
+    one_clear_line(again, str(run), "trained on synthetic:", " dev ")
     assert not (tmp_path / "out").exists()
 
 
@@ -78,21 +78,21 @@ def test_training_starts_from_a_run_of_other_speakers(run, voices, cache, tmp_pa
 def test_an_unusable_start_is_named(run, tmp_path):
     config, _, _ = RunFolder(run).read_config()
     split = Split("other", 0, ("angry", "neutral"), (), (), ())
-    with pytest.raises(InputError, match="not a finished run folder"):
+    with pytest.raises(InputError, match=f"{tmp_path}.*run folder"):
         open_start(str(tmp_path))
-    with pytest.raises(InputError, match="no such folder; give a run of train.py, a float32 bundle, or pretrained"):
+    with pytest.raises(InputError, match="elsewhere.* pretrained"):
         open_start("elsewhere")
     others = replace(config, model=ModelConfig(channels=(8, 8, 8, 8), inputs=("local",)))
     with pytest.raises(InputError) as error:
         start_from(CRNN(others.features, others.model, 2), others, start_of_run(run), split)
-    assert str(error.value) == (
-        f"--init {run}: its model has other settings; leave yours out, or give --model.lstm_units 16 "
-        '--model.attention_units 8 --model.inputs "[local,change]"'
-    )
+    assert str(error.value).startswith(f"--init {run}: ")
+    assert str(error.value).endswith(
+        ' --model.lstm_units 16 --model.attention_units 8 --model.inputs "[local,change]"'
+    ), "to be pasted"
     louder = replace(
         config, features=replace(config.features, log_offset=1e-3), model=replace(config.model, dropout=0.5)
     )
-    with pytest.raises(InputError, match=r"or give --features.log_offset 1e-06$"):  # same shapes, another meaning
+    with pytest.raises(InputError, match=r" --features\.log_offset 1e-06$"):  # same shapes, another meaning
         start_from(model_like(run), louder, start_of_run(run), split)
     assert issubclass(LeakError, InputError)
 
@@ -122,7 +122,7 @@ def start_trained_on(*speakers: str) -> Start:
 def test_a_training_speaker_may_not_be_tested(part):
     actor = Utterance(Path("/r/03-01-05-01-01-01-07.wav"), "ravdess", "07", None, "angry")
     for speaker in ("ravdess:07", "ravdess:*"):
-        with pytest.raises(LeakError, match=f"--init X: it was trained on ravdess.*{part}"):
+        with pytest.raises(LeakError, match=f"--init X: .*ravdess.*{part}"):
             refuse_trained_on(start_trained_on(speaker), judged(part, actor))
     refuse_trained_on(start_trained_on("ravdess:08", "emodb:*"), judged(part, actor))
     refuse_trained_on(start_trained_on("ravdess:*"), judged("train", actor))
@@ -132,14 +132,12 @@ def test_a_training_corpus_is_recognized_by_its_file_names():
     """Published recordings in the layout of own recordings."""
     mine = Utterance(Path("/m/angry/03-01-05-01-01-01-07.wav"), "own", "somebody", None, "angry", key="angry/x")
     for speaker in ("ravdess:*", "ravdess:07"):
-        with pytest.raises(
-            LeakError, match="it was trained on ravdess, and /m/angry/03-01-05-01-01-01-07.wav .test. has a"
-        ):
+        with pytest.raises(LeakError, match=r"ravdess.*/m/angry/03-01-05-01-01-01-07\.wav .test."):
             refuse_trained_on(start_trained_on(speaker), judged("test", mine))
     refuse_trained_on(start_trained_on("ravdess:08", "emodb:*", "crema_d:*"), judged("test", mine))
     ordinary = Utterance(Path("/m/angry/anna_01.wav"), "own", "anna", None, "angry")
     refuse_trained_on(start_trained_on("ravdess:*", "emodb:*", "crema_d:*"), judged("test", ordinary))
-    with pytest.raises(LeakError, match="it was trained on own"):
+    with pytest.raises(LeakError, match="trained on own"):
         refuse_trained_on(start_trained_on("own:*"), judged("test", ordinary))
 
 
@@ -154,7 +152,7 @@ def test_the_shipped_model_may_not_be_tested_on_its_training_corpora(tmp_path):
         *(train.main, "--init", "pretrained", "--protocol", "emodb-loso", "--data", f"emodb:{tmp_path}"),
         *("--augment.noise", "false", "--augment.room", "false", "--cache", cache, "--out", tmp_path / "out"),
     )
-    one_clear_line(result, "--init pretrained: it was trained on emodb, who are dev here")
+    one_clear_line(result, "--init pretrained: ", "emodb", " dev ")
     assert not (tmp_path / "out").exists()
     assert list(cache.glob("*.f32")) and not list(cache.glob("*.f16"))
 
@@ -178,7 +176,7 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
     other = called(
         train.main, *settings, "--data", f"folder:{mine}", "--out", tmp_path / "no", "--model.lstm_units", "20"
     )
-    one_clear_line(other, "its model has other settings", "--model.lstm_units 16")
+    one_clear_line(other, "--model.lstm_units 16")
     disguised = tmp_path / "disguised"
     for path in voices.rglob("*.wav"):
         target = disguised / f"emotion{path.stem.split('-')[2]}" / f"{path.parent.name}" / path.name
@@ -186,6 +184,6 @@ def test_own_recordings_from_a_bundle_with_its_settings_as_defaults(small_run, v
         shutil.copy(path, target)
     layout = ["--layout", "{emotion}/{speaker}/*", "--data", f"folder:{disguised}"]
     one_clear_line(
-        called(train.main, *settings, *layout, "--out", tmp_path / "no"), "it was trained on synthetic, and", "name"
+        called(train.main, *settings, *layout, "--out", tmp_path / "no"), "trained on synthetic", str(disguised)
     )
     assert not (tmp_path / "no").exists()

@@ -49,18 +49,18 @@ def test_one_speaker_has_no_interval_and_the_report_says_why(tmp_path):
     dev = people(1, 9)
     right = np.eye(3)[[n % 3 for n in range(9)]]
     said = text_of(tmp_path / "report.html", metrics_of(dev, right))
-    assert "UAR 100.0% one speaker: no interval" in said
-    assert "WA 100.0% one speaker: no interval" in said
-    assert "Macro-F1 100.0% not computed for this figure" in said
-    assert "UAR by chance 33.3% one in 3 classes, a guess" in said
-    assert "is that of one speaker: chance, 33.3%, is not excluded" in said
+    assert re.search(r"\bUAR 100\.0% one speaker", said)
+    assert "WA 100.0% one speaker" in said
+    assert "Macro-F1 100.0% not computed" in said
+    assert "UAR by chance 33.3%" in said
+    assert re.search(r"WARNING: .*one speaker.*33\.3%", said)
 
 
 def test_uar_at_chance_is_marked(tmp_path):
     dev = people(4, 30)
     guesses = np.random.default_rng(0).dirichlet([1, 1, 1], size=len(dev))
     said = text_of(tmp_path / "report.html", metrics_of(dev, guesses))
-    assert re.search(r"WARNING: UAR [\d.]+% \(95 % interval .* is not above chance, 33.3%", said)
+    assert re.search(r"WARNING: UAR [\d.]+% \(95 % interval .* chance.*33\.3%", said)
     right = np.eye(3)[[n % 3 for n in range(30)] * 4]
     assert "WARNING" not in text_of(tmp_path / "report.html", metrics_of(dev, right))
 

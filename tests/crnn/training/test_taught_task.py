@@ -201,7 +201,7 @@ def test_train_py_names_the_encoder_and_refuses_another(voices, cache, tmp_path,
     (out / "metrics.json").unlink()  # as if it had been ended
     shutil.rmtree(encoder)
     write_tiny_whisper(encoder, seed=5)
-    one_clear_line(script(*arguments, "--resume"), str(out), "another speech encoder")
+    one_clear_line(script(*arguments, "--resume"), str(out), "speech encoder")
     shutil.rmtree(encoder)
     one_clear_line(script(*arguments, "--resume"), str(encoder), "no speech encoder")
 
@@ -226,9 +226,9 @@ def test_nobody_develops_on_corpora_without_labels():
         ({"teacher": {"layers": ()}}, "layers"),
         ({"teacher": {"layers": (4, 3)}}, "layers"),
         ({"teacher": {"answers": -1.0}}, "answers"),
-        ({"teacher": {"encoder": "x", "answers": 0.0, "embedding": 0.0}}, "both 0"),
+        ({"teacher": {"encoder": "x", "answers": 0.0, "embedding": 0.0}}, "answers .*embedding"),
         ({"teacher": {"only": ("emodb",)}}, "only"),
-        ({"teacher": {"encoder": "x"}, "loss": {"teachers": ("run",)}}, "both given"),
+        ({"teacher": {"encoder": "x"}, "loss": {"teachers": ("run",)}}, "loss.teachers .*teacher.encoder"),
         ({"loss": {"label_share": 0.5}}, "label_share"),
     ],
 )

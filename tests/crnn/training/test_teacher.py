@@ -121,7 +121,7 @@ def test_what_is_taught_is_stored(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"components": 9}, "components is 9"), ({"only": ("a", "b")}, "angry, happy, sad")]
+    ("settings", "says"), [({"components": 9}, "components .*9"), ({"only": ("a", "b")}, "angry, happy, sad")]
 )
 def test_what_cannot_be_taught_is_refused(tmp_path, settings, says):
     config, split, cache = recorded()
@@ -131,5 +131,5 @@ def test_what_cannot_be_taught_is_refused(tmp_path, settings, says):
 
 def test_one_speaker_cannot_be_cross_fitted():
     given = lessons()
-    with pytest.raises(InputError, match="two training speakers"):
+    with pytest.raises(InputError, match="speakers"):
         answers(replace(given, speakers=np.full(120, "a:1")), 3, CONFIG)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 import time
 
@@ -34,18 +35,18 @@ def test_a_whole_name_goes_before_a_part_of_another():
 
 def test_a_known_device_is_found_by_name_whatever_its_index_and_card():
     assert find([PULSE, DEFAULT, USB_AGAIN], "1", again=USB.lasting_name) is USB_AGAIN
-    with pytest.raises(LookupError, match="USB PnP Sound Device: Audio is not connected"):
+    with pytest.raises(LookupError, match="USB PnP Sound Device: Audio "):
         find([DEFAULT, PULSE], "1", again=USB.lasting_name)  # another device with that index will not do
 
 
 @pytest.mark.parametrize(
     ("devices", "wanted", "message"),
     [
-        ([USB, PULSE], "telephone", "no input device 'telephone'; there are: 1: USB.*; 2: pulse"),
-        ([USB, PULSE], "7", "no input device '7'"),
-        ([USB, PULSE], "", "no input device ''"),
-        ([], "usb", "there are: none"),
-        ([PULSE], None, "no microphone found"),
+        ([USB, PULSE], "telephone", "'telephone'.* 1: USB.* 2: pulse"),
+        ([USB, PULSE], "7", "'7'"),
+        ([USB, PULSE], "", "''"),
+        ([], "usb", "'usb'.* none"),
+        ([PULSE], None, "microphone"),
     ],
 )
 def test_an_unknown_device_is_named(devices, wanted, message):
@@ -81,7 +82,7 @@ def test_garbage_from_a_driver_becomes_samples(monkeypatch):
 
 def test_a_package_that_the_microphone_lacks_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tenacity", None)
-    with pytest.raises(InputError, match=r"the microphone needs tenacity: pip install -e '\.\[mic\]'"):
+    with pytest.raises(InputError, match=r"tenacity.* pip install -e '\.\[mic\]'"):
         next(iter(microphone.Microphone(16000)))
 
 
@@ -174,7 +175,7 @@ def test_a_device_that_is_busy_is_not_tried_with_everything():
 
 def test_what_is_wrong_with_a_device_that_takes_nothing_is_said():
     driver = Driver(set(), {1, 2}, array(48000, 2))
-    with pytest.raises(OSError, match="opens with no usual rate and number of channels .Invalid sample rate"):
+    with pytest.raises(OSError, match="Invalid sample rate"):
         open_stream(driver, driver.reported, None, 1.0, driver)
 
 
@@ -188,10 +189,11 @@ def test_a_channel_that_the_device_lacks_is_refused(monkeypatch):
 
     request = {"list": False, "device": None, "again": None, "known": False, "ring_seconds": 1.0, "channel": 3}
     record(request, Said())
-    message = "array: has 2 channel(s), no channel 3; give another --channel"
-    assert said == [(FAILED, {"message": message, "fatal": True})]
+    ((kind, value),) = said
+    assert (kind, value["fatal"]) == (FAILED, True)
+    assert re.match("array: .* 2 .* channel 3.* --channel", value["message"])
     assert driver.tried == []
-    with pytest.raises(InputError, match="--channel 0: channels count from 1"):
+    with pytest.raises(InputError, match="--channel 0: "):
         microphone.Microphone(16000, channel=0)
 
 
@@ -238,7 +240,7 @@ def test_an_array_is_read_as_it_was_opened(monkeypatch, channel):
     samples, events = until_lost(monkeypatch, [found(array(48000, 6)), found(array(16000, 6)), *blocks], channel)
     assert np.array_equal(samples, frames[:, (channel or 1) - 1])
     assert [event.kind.value for event in events] == ["opened", "lost"]
-    assert events[0].message == "array: 16000 Hz, 6 channel(s)"
+    assert re.match("array: 16000 Hz.* 6 channel", events[0].message)
 
 
 @pytest.mark.parametrize(("opened", "delivered"), [(48000, 16000), (16000, 48000), (44100, 48000)])
@@ -251,7 +253,7 @@ def test_a_device_that_delivers_another_rate_is_read_at_that_rate(monkeypatch, o
     ]
     samples, events = until_lost(monkeypatch, [found(array(opened, 1)), *blocks])
     assert [event.kind.value for event in events] == ["opened", "opened", "lost"]
-    assert events[1].message == f"array: opened at {opened} Hz, delivers {delivered}: used at {delivered} Hz"
+    assert re.match(f"array: .*{opened} Hz.* {delivered} Hz$", events[1].message)
     last = samples[-16000:]
     assert np.argmax(np.abs(np.fft.rfft(last * np.hanning(16000)))) == pytest.approx(440, abs=1)
 
@@ -260,4 +262,4 @@ def test_an_impossible_rate_is_reported_and_the_device_opened_again(monkeypatch)
     block = np.zeros(4800, dtype=np.float32)
     blocks = [Record(AUDIO, 0, n * 4800 / 40000, block.tobytes()) for n in range(200)]
     _, events = until_lost(monkeypatch, [found(array(48000, 1)), *blocks])
-    assert events[-1].message == "array: opened at 48000 Hz, but 40000 samples come in a second"
+    assert re.match("array: .*48000 Hz.* 40000 ", events[-1].message)

@@ -142,10 +142,10 @@ def test_settings_at_their_limits_are_taken(settings):
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
-        ({"open_db": 5.9}, r"close_db 6\.0 and open_db 5\.9 must satisfy 0 < close <= open$"),
-        ({"close_db": 0.0}, r"close_db 0\.0 and open_db 9\.0 must satisfy"),
-        ({"min_dbfs": -29.9}, r"min_dbfs -29\.9 is above max_floor_dbfs -30\.0; give it less$"),
-        ({"floor_seconds": 0.19}, r"floor_seconds is 0\.19; give at least 0\.2$"),
+        ({"open_db": 5.9}, r"close_db 6\.0 .*open_db 5\.9 "),
+        ({"close_db": 0.0}, r"close_db 0\.0 .*open_db 9\.0 "),
+        ({"min_dbfs": -29.9}, r"min_dbfs -29\.9 .*max_floor_dbfs -30\.0"),
+        ({"floor_seconds": 0.19}, r"floor_seconds .*0\.19.* 0\.2$"),
     ],
 )
 def test_settings_beyond_their_limits_are_refused_with_the_value(settings, part):

@@ -1,6 +1,7 @@
 """Real PyAudio captures from a virtual microphone (the monitor of a PulseAudio null sink), and every fault for real."""
 
 import os
+import re
 import signal
 import time
 
@@ -57,21 +58,21 @@ def test_devices_are_listed(house):
 
 def test_an_unknown_device_is_refused_at_once(house, listen):
     house.start()
-    with pytest.raises(InputError, match="no input device 'telephone'; there are: .*pulse"):
+    with pytest.raises(InputError, match="'telephone'.*pulse"):
         listen("telephone").event(OPENED)
 
 
 def test_no_device_at_all_is_refused_at_once(listen):
-    with pytest.raises(InputError, match="no microphone found"):
+    with pytest.raises(InputError, match="microphone"):
         listen(None).event(OPENED)
 
 
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
     (tmp_path / "pyaudio.py").write_text("raise ImportError('not here')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InputError, match="needs PyAudio: pip install"):
+    with pytest.raises(InputError, match="PyAudio.*pip install"):
         next(iter(Microphone(RATE)))
-    with pytest.raises(InputError, match="needs PyAudio: pip install"):
+    with pytest.raises(InputError, match="PyAudio.*pip install"):
         list_devices()
 
 
@@ -92,7 +93,7 @@ def test_tries_end_where_a_limit_was_given(house, listen):
     house.start()
     house.unplug()
     listener = listen("kitchen", MicrophoneConfig(retries=2, first_delay_seconds=0.1, stall_seconds=2.0))
-    with pytest.raises(InputError, match="gave up after 3 tries: kitchen"):
+    with pytest.raises(InputError, match="3 tries.*kitchen"):
         listener.event(OPENED)
     assert [item.kind for item in listener.items] == [NOT_FOUND] * 3
 
@@ -109,7 +110,7 @@ def test_an_unplugged_device_comes_back_under_another_index(house, listen):
     house.unplug()
     unplugged = time.monotonic()
     assert listener.event(LOST).gap_seconds == 0
-    assert listener.event(NOT_FOUND).message == "kitchen is not connected"
+    assert listener.event(NOT_FOUND).message.startswith("kitchen ")
     house.name("attic", "cellar", "kitchen")
     assert next(device.index for device in list_devices() if device.name == "kitchen") != before
     plugged = time.monotonic()
@@ -130,7 +131,7 @@ def test_a_server_that_dies_comes_back(house, listen):
     house.stop()
     died = time.monotonic()
     listener.event(LOST)
-    assert listener.event(NOT_FOUND).message == "pulse is not connected"
+    assert listener.event(NOT_FOUND).message.startswith("pulse ")
     restarted = time.monotonic()
     house.start(48000, 2)
     assert listener.event(OPENED).gap_seconds >= restarted - died
@@ -143,8 +144,8 @@ def test_a_server_that_hangs_is_a_stall(house, listen):
     listener.event(OPENED)
     listener.listen(0.5)
     house.server.send_signal(signal.SIGSTOP)
-    assert listener.event(LOST).message == "pulse: no samples for 2 s"
-    with pytest.raises(InputError, match="the audio system does not answer within 1 s"):
+    assert re.match("pulse: .*2 s$", listener.event(LOST).message)
+    with pytest.raises(InputError, match="audio system .*1 s"):
         list_devices(timeout=1.0)
     house.server.send_signal(signal.SIGCONT)
     assert listener.event(OPENED).gap_seconds > IMPATIENT.stall_seconds
@@ -156,8 +157,8 @@ def test_a_suspended_device_is_a_stall(house, listen):
     listener = listen()
     listener.event(OPENED)
     house.pactl("suspend-sink", "speaker", "1")
-    assert listener.event(LOST).message == "pulse: no samples for 2 s"
-    assert listener.event(NOT_FOUND).message == "pulse: no samples for 2 s"
+    assert re.match("pulse: .*2 s$", listener.event(LOST).message)
+    assert re.match("pulse: .*2 s$", listener.event(NOT_FOUND).message)
     house.pactl("suspend-sink", "speaker", "0")
     assert listener.event(OPENED).gap_seconds > 2 * IMPATIENT.stall_seconds
     captured_well(listener, house)

@@ -79,7 +79,7 @@ def test_features_of_a_padded_clip_do_not_depend_on_an_offset(offset):
 
 
 def test_features_that_depend_on_an_offset_are_refused():
-    with pytest.raises(InputError, match=r"f_min is 10.0; give at least 20 Hz \(sample_rate / n_fft\)"):
+    with pytest.raises(InputError, match=r"f_min .*10\.0.* 20 Hz"):
         RunConfig(features=FeatureConfig(f_min=10.0))
 
 
@@ -148,5 +148,5 @@ def test_a_resampler_that_ends_at_once_loses_nothing():
 
 
 def test_a_constant_is_as_silent_as_zeros(tmp_path):
-    with pytest.raises(InputError, match=r"a.wav: silent throughout"):
+    with pytest.raises(InputError, match=r"a\.wav: silent"):
         require_usable(tmp_path / "a.wav", np.full(RATE, 0.1, dtype=np.float32), RATE)

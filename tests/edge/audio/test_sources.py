@@ -98,9 +98,7 @@ def read_raw(data: bytes, rate: int = 16000, channels: int = 1, at_once: int = 4
 @pytest.mark.parametrize("at_once", [1, 4096])
 def test_a_file_on_standard_input_is_not_taken_for_samples(kind, at_once):
     name = {"OGG": "Ogg"}.get(kind, kind)
-    with pytest.raises(
-        InputError, match=rf"is a file \({name}\), expected raw s16le samples; name the file, or convert"
-    ):
+    with pytest.raises(InputError, match=rf"a file \({name}\).* s16le"):
         read_raw(encoded(voice(1.5), format=kind), at_once=at_once)
 
 
@@ -122,13 +120,13 @@ def test_wav_from_a_recorder_is_read_as_it_comes():
     x = voice(1)
     assert len(read_raw(wav(x, data=0xFFFFFFFF))) == len(x)
     assert len(read_raw(wav(x, behind=b"LIST\x04\0\0\0abcd"))) == len(x)
-    with pytest.raises(InputError, match="truncated .100 bytes are missing"):
+    with pytest.raises(InputError, match="truncated .100 bytes"):
         read_raw(wav(x)[:-100])
 
 
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "GSM610"])
 def test_a_compressed_wav_file_on_standard_input_is_to_be_named(subtype):
-    with pytest.raises(InputError, match="cannot be read from a pipe .*name the file"):
+    with pytest.raises(InputError, match="pipe .*name the file"):
         read_raw(encoded(voice(1), format="WAV", subtype=subtype))
 
 
@@ -150,7 +148,7 @@ def test_samples_of_another_format_are_refused(true, loudness, from16):
     x = loudness * voice(3, seed=4)
     if from16:
         x = np.round(x * 32767).astype(np.float32) / 32768
-    with pytest.raises(InputError, match="does not look like s16le samples, but like .* give --format"):
+    with pytest.raises(InputError, match="s16le .*but like .* --format"):
         read_raw(stored(x, true))
 
 
@@ -167,7 +165,7 @@ TEXTS = {
 @pytest.mark.parametrize("length", [3000, 10**6])
 def test_text_is_refused(language, code, length):
     data = (TEXTS[language] * 40).encode(code)[:length]
-    with pytest.raises(InputError, match="is text, expected raw s16le samples"):
+    with pytest.raises(InputError, match=" text.* s16le"):
         read_raw(data[: len(data) // 2 * 2])
 
 
@@ -189,9 +187,9 @@ def test_the_readme_is_refused():
 
 
 def test_compressed_data_are_refused():
-    with pytest.raises(InputError, match="every byte occurs equally often"):
+    with pytest.raises(InputError, match="every byte"):
         read_raw(np.random.default_rng(5).bytes(40000))
-    with pytest.raises(InputError, match="is a file .gzip."):
+    with pytest.raises(InputError, match="gzip"):
         read_raw(gzip.compress(np.random.default_rng(5).bytes(40000)))
 
 
@@ -243,7 +241,7 @@ def test_no_recording_of_the_corpora_is_refused():
 def test_raw_floats_that_are_no_samples_are_refused(value):
     x = voice(1)
     x[5000] = value
-    with pytest.raises(InputError, match="standard input: (holds|does not look)"):
+    with pytest.raises(InputError, match="standard input: "):
         read_raw(x.astype("<f4").tobytes(), sample_format="f32le")
 
 
@@ -251,7 +249,7 @@ def test_raw_floats_that_are_no_samples_are_refused(value):
     ("rate", "channels"), [(0, 1), (100_000_000_000, 1), (16000, 0), (16000, 1_000_000_000_000), (3999, 1)]
 )
 def test_a_format_that_nobody_records_is_refused(rate, channels):
-    with pytest.raises(InputError, match="standard input: .*(Hz|channels);"):
+    with pytest.raises(InputError, match=f"standard input: .*({rate} Hz|{channels} channels)"):
         list(sources.from_raw(io.BytesIO(bytes(100)), rate, channels, 16000))
 
 
@@ -270,15 +268,13 @@ def test_a_length_that_a_recorder_could_not_know_is_no_cut(tmp_path, length):
 
 def test_a_file_without_a_header_is_to_be_piped(tmp_path):
     (tmp_path / "a.raw").write_bytes(bytes(32000))
-    with pytest.raises(
-        InputError, match=r"a\.raw: raw audio has no header; pipe it: stream_infer\.py - --rate HZ --format s16le <"
-    ):
+    with pytest.raises(InputError, match=r"a\.raw: .*stream_infer\.py - --rate HZ --format s16le <"):
         list(sources.from_file(tmp_path / "a.raw", 16000))
 
 
 def test_a_pipe_with_a_name_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="pipe: is no regular file; save the recording to one"):
+    with pytest.raises(InputError, match="pipe: .*no regular file"):
         list(sources.from_file(tmp_path / "pipe", 16000))
 
 
@@ -286,7 +282,7 @@ def test_a_pipe_with_a_name_is_no_file(tmp_path):
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, missing, rate):
     soundfile.write(tmp_path / "a.wav", tone(0.1, rate), rate)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(InputError, match=rf"needs {missing}: pip install -e '\.\[device\]'"):
+    with pytest.raises(InputError, match=rf"{missing}.* pip install -e '\.\[device\]'"):
         list(sources.from_file(tmp_path / "a.wav", 16000))
 
 

@@ -171,11 +171,11 @@ def test_bad_settings_and_names_are_refused():
     for bad in ({"open_db": 3.0, "close_db": 6.0}, {"min_dbfs": -20.0}, {"floor_seconds": 0.1}):
         with pytest.raises(InputError):
             EnergyVad(RATE, **bad)
-    with pytest.raises(InputError, match="unknown VAD psychic; known: auto, energy, silero"):
+    with pytest.raises(InputError, match="psychic.* auto, energy, silero"):
         make_vad("psychic", RATE)
-    with pytest.raises(InputError, match="needs 16000 Hz, not 8000"):
+    with pytest.raises(InputError, match="16000 Hz.* 8000"):
         make_vad("silero", 8000)
-    with pytest.raises(InputError, match="must satisfy"):
+    with pytest.raises(InputError, match=r"close_probability 0\.4.*open_probability 0\.2"):
         silero.SileroVad(RATE, 0.2, 0.4)
 
 
