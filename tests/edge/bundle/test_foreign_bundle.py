@@ -47,9 +47,9 @@ def test_a_copy_is_tried_once_in_a_child_process_and_then_runs(folder, monkeypat
     monkeypatch.setattr(proof.subprocess, "run", fail)
     assert Bundle.open(folder).recognizer("onnx").labels, "not tried again"
     assert Bundle.open(SOUND).recognizer("onnx").labels, "what ships is not tried"
-    refused(folder, "tflite", r"bundle: cannot be tried in a child process \(no more processes\)$")
+    refused(folder, "tflite", r"bundle: .*\(no more processes\)$")
     edit_json(folder / "bundle.json", lambda v: v["provenance"].update(corpus="another"))
-    refused(folder, "onnx", "cannot be tried")
+    refused(folder, "onnx", "no more processes")
 
 
 def loop(model) -> None:
@@ -118,17 +118,17 @@ def branches(model) -> None:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (loop, "holds the operator Loop; not run"),
-        (branches, "holds the operator If; not run"),
-        (external, "holds a constant whose data lie outside the file"),
-        (enormous, r"holds a constant of \d+ values in \d+ bytes"),
-        (negative, r"holds a constant of \d+ values in \d+ bytes"),
-        (doubled, "bundle: ONNX Runtime cannot run .*bad_alloc.*; not run"),
-        (padded, "MaxPool with the number 1099511627776"),
-        (foreign, r"the operator evil\\x1b\[31m\."),
-        (text, "a constant of data type 8"),
-        (function, "holds functions or training information"),
-        (two_inputs, "has 2 inputs and 1 outputs"),
+        (loop, "operator Loop\\b"),
+        (branches, "operator If\\b"),
+        (external, "outside the file"),
+        (enormous, r"constant .*\d+ values .*\d+ bytes"),
+        (negative, r"constant .*\d+ values .*\d+ bytes"),
+        (doubled, "bundle: ONNX Runtime .*bad_alloc"),
+        (padded, "MaxPool .*1099511627776"),
+        (foreign, r"evil\\x1b\[31m"),
+        (text, "constant .*type 8"),
+        (function, "functions"),
+        (two_inputs, " 2 inputs"),
         (of_integers, "head.float32.onnx"),
         (of_any_size, "head.float32.onnx"),
     ],
@@ -154,7 +154,7 @@ def test_a_custom_or_unknown_tflite_operator_is_refused():
     tflite_check.check(bytes(data))
     codes = tflite_check._vector(bytes(data), tflite_check._follow(bytes(data), 0), tflite_check.OPERATOR_CODES)
     data[tflite_check._field(bytes(data), codes[0], 0)] = 119  # WHILE
-    with pytest.raises(ValueError, match="the operator number 119"):
+    with pytest.raises(ValueError, match="119"):
         tflite_check.check(bytes(data))
 
 
@@ -164,18 +164,18 @@ CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import edge.bu
 @pytest.mark.parametrize(
     ("what", "part"),
     [
-        ("os.kill(os.getpid(), 11)", r"crash the runtime, or take more than 1024 MiB or 60 s \(status -11\); not run$"),
-        ("any(iter(int, 1))", r"take more than .* \(status -"),
-        ("bytearray(2**31)", "bundle: its files need too much memory$"),
-        ("p.require(False, 'wrong\\x1b')", r"bundle: wrong\\x1b; not run$"),
+        ("os.kill(os.getpid(), 11)", r"1024 MiB .*60 s .*\(status -11\)"),
+        ("any(iter(int, 1))", r"\(status -"),
+        ("bytearray(2**31)", "bundle: .*memory"),
+        ("p.require(False, 'wrong\\x1b')", r"bundle: wrong\\x1b"),
         ("p.require(False, sys.argv[2] + ': wrong')", r"bundle: wrong$"),
-        ("(p.sys.stderr.write('error: early\\n'), p.require(False, 'late'))", r"bundle: late; not run$"),
-        ("sys.exit(2)", r"crash the runtime, .* \(status 2\)"),
+        ("(p.sys.stderr.write('error: early\\n'), p.require(False, 'late'))", r"bundle: late"),
+        ("sys.exit(2)", r"\(status 2\)"),
         (
             r"(print(1), p.sys.stderr.buffer.write(b'\xff\nerror: no'), sys.exit(3))",
-            r"crash the runtime, .* \(status 3\)",
+            r"\(status 3\)",
         ),
-        ("open(sys.argv[2] + '/new', 'wb', 0).write(b'x')", r"crash the runtime, .* \(status 1\)"),
+        ("open(sys.argv[2] + '/new', 'wb', 0).write(b'x')", r"\(status 1\)"),
     ],
 )
 def test_faults_of_a_runtime_in_the_child_are_reported(folder, monkeypatch, capfd, what, part):
@@ -191,7 +191,7 @@ def test_a_child_that_waits_for_ever_is_ended(folder, monkeypatch):
     monkeypatch.setattr(proof, "PROGRAM", "import time; time.sleep(600)")
     monkeypatch.setattr(proof, "SECONDS", 0.2)
     monkeypatch.setattr(proof, "_passed", set())
-    refused(folder, "onnx", "bundle: its onnx files do not finish; not run$")
+    refused(folder, "onnx", "bundle: .*onnx .*finish")
 
 
 def test_the_child_has_the_bundle_the_runtime_one_thread_and_limits(folder, monkeypatch):
@@ -207,7 +207,7 @@ def test_the_child_has_the_bundle_the_runtime_one_thread_and_limits(folder, monk
     with pytest.raises(InputError) as caught:
         Bundle.open(folder).recognizer("onnx", threads=2)
     expected = [str(folder), "onnx", 1, [60, 2**30, 0, 0], ""]
-    assert str(caught.value) == f"{folder}: {expected}; not run"
+    assert str(caught.value).startswith(f"{folder}: {expected}")
 
 
 @pytest.mark.parametrize("name", ["golden.npz", "speakers.npz", HEAD, "bundle.json"])
@@ -221,23 +221,23 @@ def test_no_link_leads_out_of_a_bundle(folder, tmp_path, name):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(labels=[f"l{n}" for n in range(10_000)]), "has 10000 labels"),
-        (lambda v: v["labels"].__setitem__(0, "\x1b[2J"), r"'\\x1b\[2J' is not the name of an emotion"),
-        (lambda v: v["labels"].__setitem__(0, "\u202eyppah"), "is not the name of an emotion"),
-        (lambda v: v["labels"].__setitem__(0, True), "give a value of type str"),
+        (lambda v: v.update(labels=[f"l{n}" for n in range(10_000)]), "10000 labels"),
+        (lambda v: v["labels"].__setitem__(0, "\x1b[2J"), r"'\\x1b\[2J' .*emotion"),
+        (lambda v: v["labels"].__setitem__(0, "\u202eyppah"), r"'\\u202eyppah' .*emotion"),
+        (lambda v: v["labels"].__setitem__(0, True), "labels.* str"),
         (lambda v: v.update(schema=True), "schema True"),
         (lambda v: v.update(schema=[4]), r"schema \[4\]"),
-        (lambda v: v["features"].update(n_mels=10**9), "give 1 to 512"),
+        (lambda v: v["features"].update(n_mels=10**9), "n_mels .* 1 to 512"),
         (lambda v: v["features"].update(n_mels=10**30), "not valid JSON"),
-        (lambda v: v["features"].update(sample_rate=True), "sample_rate is True"),
-        (lambda v: v["features"].update(f_max=float("nan")), "NaN is no number"),
-        (lambda v: v["geometry"].update(window_hops=10**9), "window_intervals is 1000000000"),
-        (lambda v: v["geometry"].update(window_hops=10**6), "more than any model of this project needs"),
-        (lambda v: v["decision"].update(temperature=1e-300), "temperature is 1e-300"),
-        (lambda v: v.update(models={"onnx": None}), "models.onnx must hold named values"),
-        (lambda v: v.update(models={"\x1b": {}}), "not the name of a runtime"),
-        (lambda v: v["files"].update({"a\nb": {"sha256": "", "bytes": 0}}), "not a file name of a bundle"),
-        (lambda v: v["files"]["golden.npz"].update(sha256=None), "give a value of type str"),
+        (lambda v: v["features"].update(sample_rate=True), "sample_rate .*True"),
+        (lambda v: v["features"].update(f_max=float("nan")), "NaN"),
+        (lambda v: v["geometry"].update(window_hops=10**9), "window_intervals .*1000000000"),
+        (lambda v: v["geometry"].update(window_hops=10**6), "window: 4000013224 "),
+        (lambda v: v["decision"].update(temperature=1e-300), "temperature .*1e-300"),
+        (lambda v: v.update(models={"onnx": None}), "models.onnx "),
+        (lambda v: v.update(models={"\x1b": {}}), r"'\\x1b' .*runtime"),
+        (lambda v: v["files"].update({"a\nb": {"sha256": "", "bytes": 0}}), r"'a\\nb' .*file name"),
+        (lambda v: v["files"]["golden.npz"].update(sha256=None), "golden.npz.sha256.* str"),
     ],
 )
 def test_a_manifest_with_wrong_values_is_refused(folder, change, part):

@@ -50,7 +50,7 @@ def test_both_files_of_the_runtime_are_loaded_with_the_threads_asked_for(loaded)
     bundle.recognizer("onnx", threads=2)
     expected = [("onnx", f"{part}.float32.onnx", threads) for threads in (1, 2) for part in ("encoder", "head")]
     assert loaded == expected
-    with pytest.raises(InputError, match="the bundle has no files for hailo; it has onnx, tflite"):
+    with pytest.raises(InputError, match="hailo.* onnx, tflite"):
         bundle.recognizer("hailo")
 
 
@@ -87,7 +87,7 @@ def test_a_profile_is_loaded_for_this_bundle_alone(shipped, tmp_path):
     profile = bundle.recognizer("onnx", profile=tmp_path / "mine.json").profile
     np.testing.assert_array_equal(profile.weights, weights)
     assert (profile.bundle, profile.labels) == (shipped.identity, shipped.labels)
-    for name, part in (("others", f"this one is {shipped.identity[:12]}"), ("narrow", "damaged")):
+    for name, part in (("others", shipped.identity[:12]), ("narrow", "damaged")):
         with pytest.raises(InputError, match=part):
             bundle.recognizer("onnx", profile=tmp_path / f"{name}.json")
 
@@ -106,14 +106,14 @@ def test_files_that_do_not_fit_the_manifest_are_named_with_the_shapes_needed(shi
         build_recognizer(FLOAT32, replace(shipped, **change(shipped)), "onnx", 1)
     found = str(caught.value)
     assert found.startswith(f"{FLOAT32 / file}.float32.onnx: ")
-    assert found.endswith(f"; the bundle's features, window and labels need {needs}")
+    assert found.endswith(f" {needs}")
     contract = runtimes.load("onnx", FLOAT32 / f"{file}.float32.onnx").contract
     assert str(contract) in found
 
 
 def test_an_unknown_scheme_is_named_with_the_manifest(shipped):
     models = {"onnx": shipped.models["onnx"] | {"scheme": "int3"}}
-    with pytest.raises(InputError, match=rf"^{FLOAT32}/bundle\.json: unknown scheme int3$"):
+    with pytest.raises(InputError, match=rf"^{FLOAT32}/bundle\.json: .*int3$"):
         build_recognizer(FLOAT32, replace(shipped, models=models), "onnx", 1)
 
 
@@ -127,7 +127,8 @@ def test_a_runtime_of_a_newer_version_is_skipped(shipped):
     bundle = Bundle(FLOAT32, replace(shipped, models=models | {"rknn": shipped.models["onnx"]}))
     with pytest.raises(InputError) as caught:
         bundle.recognizer()
-    assert str(caught.value) == f"{FLOAT32}: none of its runtimes is installed here (hailo, rknn)"
+    assert str(caught.value).startswith(f"{FLOAT32}: ")
+    assert str(caught.value).endswith("(hailo, rknn)")
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "golden.npz"])
@@ -142,4 +143,5 @@ def test_an_unreadable_file_is_named(name, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)  # root may read any file
     with pytest.raises(InputError) as caught:
         Bundle.open(FLOAT32)
-    assert str(caught.value) == f"{FLOAT32 / name}: cannot be read (Permission denied)"
+    assert str(caught.value).startswith(f"{FLOAT32 / name}: ")
+    assert "Permission denied" in str(caught.value)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, replace
 
 import pytest
@@ -43,7 +44,7 @@ def test_it_is_read_as_it_was_written(folder):
     made = read_manifest(folder)
     assert made == MANIFEST
     assert made.model_files("onnx") == ModelFiles("float32", "encoder.onnx", "head.onnx")
-    with pytest.raises(InputError, match="the bundle has no files for tflite; it has onnx"):
+    with pytest.raises(InputError, match="tflite.* onnx"):
         made.model_files("tflite")
     edit_json(folder / "bundle.json", lambda v: v.pop("provenance"))
     assert read_manifest(folder).provenance == {}
@@ -104,64 +105,66 @@ def test_what_reaches_a_limit_is_read(folder, change):
     read_manifest(folder)
 
 
-FIT = "its geometry does not fit its features, or its first interval is empty; copy the whole folder again"
+FIT = "geometry .*features"
 
 
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (labels("a"), "has 1 labels; 2 to 100 are possible"),
-        (labels(*(f"l{n}" for n in range(101))), "has 101 labels; 2 to 100 are possible"),
-        (labels("a", "b", "a"), "a label occurs twice; make the bundle again"),
-        (labels("a", "x" * 41), f"'{'x' * 41}' is not the name of an emotion: 1 to 40 printable characters"),
-        (labels("", "a"), "'' is not the name of an emotion"),
-        (labels("a", " b"), "' b' is not the name of an emotion"),
-        (labels("a", "b "), "'b ' is not the name of an emotion"),
-        (labels("a\nb", "c"), r"'a\nb' is not the name of an emotion"),
-        (labels("a", "uncertain"), "'uncertain' is not the name of an emotion"),
-        (runtimes(0), "has files for 0 runtimes; 1 to 20 are known"),
-        (runtimes(21), "has files for 21 runtimes; 1 to 20 are known"),
-        (lambda v, f: v["models"].update({"a/b": v["models"]["onnx"]}), "'a/b' is not the name of a runtime"),
+        (labels("a"), "1 labels.* 2 to 100 "),
+        (labels(*(f"l{n}" for n in range(101))), "101 labels.* 2 to 100 "),
+        (labels("a", "b", "a"), "label .*twice"),
+        (labels("a", "x" * 41), f"'{'x' * 41}' .*emotion.* 40 "),
+        (labels("", "a"), "'' .*emotion"),
+        (labels("a", " b"), "' b' .*emotion"),
+        (labels("a", "b "), "'b ' .*emotion"),
+        (labels("a\nb", "c"), r"'a\\nb' .*emotion"),
+        (labels("a", "uncertain"), "'uncertain' .*emotion"),
+        (runtimes(0), " 0 runtimes.* 1 to 20 "),
+        (runtimes(21), " 21 runtimes.* 1 to 20 "),
+        (lambda v, f: v["models"].update({"a/b": v["models"]["onnx"]}), "'a/b' .*runtime"),
         (lead(GEOMETRY.first_samples // GEOMETRY.hop_length), FIT),
         (lambda v, f: v["features"].update(n_fft=401), FIT),
         (lambda v, f: v["features"].update(hop_length=99), FIT),
-        (lambda v, f: add_files(v, 47, f), "lists 51 files; at most 50 belong to a bundle"),
-        (lambda v, f: v["files"].pop("encoder.onnx"), "encoder.onnx is used for onnx but not listed with a hash"),
-        (lambda v, f: v["files"].pop("head.onnx"), "head.onnx is used for onnx but not listed with a hash"),
-        (lambda v, f: v["files"].pop("golden.npz"), "lists no golden.npz; make the bundle again"),
-        (lambda v, f: v["files"].pop("speakers.npz"), "lists no speakers.npz; make the bundle again"),
-        (lambda v, f: v["files"].update({"../a": {}}), "file name '../a' leads out of the bundle"),
-        (lambda v, f: v["files"].update({"a b": {}}), "'a b' is not a file name of a bundle"),
-        (lambda v, f: v["files"].update({"a" * 101: {}}), "is not a file name of a bundle"),
+        (lambda v, f: add_files(v, 47, f), "51 files.* 50 "),
+        (lambda v, f: v["files"].pop("encoder.onnx"), "encoder.onnx .*onnx .*hash"),
+        (lambda v, f: v["files"].pop("head.onnx"), "head.onnx .*onnx .*hash"),
+        (lambda v, f: v["files"].pop("golden.npz"), "no golden.npz"),
+        (lambda v, f: v["files"].pop("speakers.npz"), "no speakers.npz"),
+        (lambda v, f: v["files"].update({"../a": {}}), r"'\.\./a' .*out of the bundle"),
+        (lambda v, f: v["files"].update({"a b": {}}), "'a b' .*file name"),
+        (lambda v, f: v["files"].update({"a" * 101: {}}), f"'{'a' * 101}' .*file name"),
         (lambda v, f: v["models"]["onnx"].pop("head"), "models.onnx lacks head"),
         (lambda v, f: v["files"]["head.onnx"].pop("bytes"), "files.head.onnx lacks bytes"),
-        (lambda v, f: v["decision"].update(temprature=1), "bundle.json.decision.temprature; known: temperature"),
+        (lambda v, f: v["decision"].update(temprature=1), "bundle.json.decision.temprature.* temperature"),
         (
             lambda v, f: v["geometry"].update(hop_steps=3, interval_steps=3),
-            "bundle.json: geometry.interval_steps is given",
+            "bundle.json: geometry.interval_steps ",
         ),
     ],
 )
 def test_what_goes_beyond_a_limit_is_refused_with_the_value(folder, change, part):
     edit_json(folder / "bundle.json", lambda v: change(v, folder))
     found = refusal(folder)
-    assert part in found
+    assert re.search(part, found), found
     assert "bundle.json: " in found or part.startswith(("models.", "files.", "bundle.json"))
 
 
 @pytest.mark.parametrize(
     ("schema", "advice"),
-    [(5, "update this software"), (3, "make the bundle again"), (4.0, "make the bundle again"),
-     ("5", "make the bundle again"), (None, "make the bundle again"), (True, "make the bundle again")],
+    [(5, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
+     ("5", "the bundle again"), (None, "the bundle again"), (True, "the bundle again")],
 )  # fmt: skip
 def test_another_schema_says_which_side_is_too_old(folder, schema, advice):
     edit_json(folder / "bundle.json", lambda v: v.update(schema=schema))
-    assert refusal(folder) == f"{folder / 'bundle.json'}: schema {schema!r}, this version reads 4; {advice}"
+    found = refusal(folder)
+    assert found.startswith(f"{folder / 'bundle.json'}: schema {schema!r}")
+    assert re.search(f" 4\\W.*{advice}", found)
 
 
 def test_a_folder_without_a_manifest_is_named(tmp_path):
     where = tmp_path / "bundle.json"
-    assert refusal(tmp_path) == f"{where}: no such file; {tmp_path} is not a bundle of quantize.py"
+    assert refusal(tmp_path).startswith(f"{where}: no such file")
     where.mkdir()
     assert "no such file" in refusal(tmp_path)
 
@@ -171,24 +174,22 @@ def test_a_manifest_has_at_most_a_mebibyte(folder):
     (folder / "bundle.json").write_text(text.ljust(2**20))
     read_manifest(folder)
     (folder / "bundle.json").write_text(text.ljust(2**20 + 1))
-    assert "bundle.json: larger than 1048576 bytes" in refusal(folder)
+    assert "1048576 bytes" in refusal(folder)
 
 
 def test_a_missing_a_changed_and_a_longer_file_are_distinguished_by_name(folder):
     head = folder / "head.onnx"
     head.unlink()
-    assert refusal(folder) == f"{head}: missing from the bundle; copy the whole folder again"
+    assert refusal(folder).startswith(f"{head}: missing")
     head.mkdir()
-    assert "missing from the bundle" in refusal(folder)
+    assert refusal(folder).startswith(f"{head}: missing")
     head.rmdir()
     head.write_bytes(b"hEad")
-    assert refusal(folder) == (
-        f"{head}: its hash is not the one in bundle.json; the file was changed or damaged, copy it again"
-    )
+    assert refusal(folder).startswith(f"{head}: its hash")
     head.write_bytes(FILES["head.onnx"])
     for size in (0, 5, 64 * 2**20):
         edit_json(folder / "bundle.json", lambda v, n=size: v["files"]["head.onnx"].update(bytes=n))
-        assert refusal(folder) == f"{head}: its size is not the one in bundle.json; copy it again"
+        assert refusal(folder).startswith(f"{head}: its size")
 
 
 @pytest.mark.parametrize("where", ["on the disk", "in the manifest", "below 0"])
@@ -197,13 +198,13 @@ def test_a_file_of_more_than_64_mib_is_refused_before_it_is_read(folder, where):
     if where == "on the disk":
         with head.open("r+b") as file:
             file.truncate(most)
-        assert "its hash is not the one" in refusal(folder), "of just this size it is read"
+        assert "its hash" in refusal(folder), "of just this size it is read"
         with head.open("r+b") as file:
             file.truncate(most + 1)
     else:
         size = most + 1 if where == "in the manifest" else -1
         edit_json(folder / "bundle.json", lambda v: v["files"]["head.onnx"].update(bytes=size))
-    assert refusal(folder) == f"{head}: larger than 64 MiB, which no file of a bundle is"
+    assert re.match(f"{head}: .*64 MiB", refusal(folder))
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "head.onnx"])

@@ -55,21 +55,24 @@ def test_a_missing_file_is_named(copy):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=99), "schema 99, this version reads 4; update this software"),
-        (lambda v: v.update(schema=3), "make the bundle again"),
-        (lambda v: v["files"].pop("speakers.npz"), "lists no speakers.npz; make the bundle again"),
+        (lambda v: v.update(schema=99), "schema 99.* 4.* update"),
+        (lambda v: v.update(schema=3), "schema 3.* 4.* the bundle again"),
+        (lambda v: v["files"].pop("speakers.npz"), "no speakers.npz"),
         (lambda v: v.update(colour="red"), "unknown key .*colour"),
         (lambda v: v.pop("labels"), "lacks labels"),
         (lambda v: v["features"].update(n_mels="64"), "n_mels"),
-        (lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}), "leads out of the bundle"),
-        (lambda v: v["files"].pop("encoder.static_int8.onnx"), "not listed with a hash"),
-        (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "not listed with a hash"),
+        (
+            lambda v: v["files"].update({"../../etc/passwd": {"sha256": "", "bytes": 0}}),
+            "/etc/passwd.* out of the bundle",
+        ),
+        (lambda v: v["files"].pop("encoder.static_int8.onnx"), "encoder.static_int8.onnx .*hash"),
+        (lambda v: v["models"]["onnx"].update(encoder="/etc/passwd"), "/etc/passwd .*hash"),
         (lambda v: v["files"].update({"golden.npz": {}}), "files.golden.npz lacks sha256, bytes"),
-        (lambda v: v["features"].update(hop_length=100), "bundle.json: its geometry does not fit its features"),
-        (lambda v: v["geometry"].update(n_fft=300), "bundle.json: its geometry does not fit its features"),
-        (lambda v: v["geometry"].update(lead_frames=10**6), "more than any model of this project needs"),
-        (lambda v: v["decision"].update(temperature=float("inf")), "Infinity is no number"),
-        (lambda v: v["decision"].update(temperature=1e300), "give a finite number above 0, 0.001 to 1000"),
+        (lambda v: v["features"].update(hop_length=100), "bundle.json: .*geometry .*features"),
+        (lambda v: v["geometry"].update(n_fft=300), "bundle.json: .*geometry .*features"),
+        (lambda v: v["geometry"].update(lead_frames=10**6), "window: .* 200000000 "),
+        (lambda v: v["decision"].update(temperature=float("inf")), "Infinity"),
+        (lambda v: v["decision"].update(temperature=1e300), "temperature .*1e\\+300.* 0.001 to 1000"),
     ],
 )
 def test_a_wrong_manifest_is_refused(copy, change, part):
@@ -81,13 +84,13 @@ def test_a_wrong_manifest_is_refused(copy, change, part):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v["features"].update(f_max=7000.0), "log_mel under onnx differs"),
-        (lambda v: v["features"].update(log_offset=1e-3), "log_mel under onnx differs"),
+        (lambda v: v["features"].update(f_max=7000.0), "log_mel under onnx "),
+        (lambda v: v["features"].update(log_offset=1e-3), "log_mel under onnx "),
         (lambda v: v["geometry"].update(window_hops=10), "need"),
         (lambda v: v["labels"].reverse(), "labels"),
         (lambda v: v["labels"].append("other"), "labels"),
         (lambda v: v["models"]["onnx"].update(head="encoder.static_int8.onnx"), "need"),
-        (lambda v: v["models"]["onnx"].update(scheme="int3"), "unknown scheme int3"),
+        (lambda v: v["models"]["onnx"].update(scheme="int3"), "int3"),
     ],
 )
 def test_the_golden_waveform_finds_faults_that_hashes_do_not(copy, change, part):
@@ -104,7 +107,7 @@ def test_other_golden_logits_are_refused(copy):
     from edge.bundle.manifest import list_files
 
     edit(copy, lambda v: v["files"].update({"golden.npz": list_files(copy)["golden.npz"]}))
-    with pytest.raises(InputError, match=r"logits under onnx differs from the golden values by 0\.2"):
+    with pytest.raises(InputError, match=r"logits under onnx .* 0\.2 "):
         Bundle.open(copy).recognizer("onnx")
 
 

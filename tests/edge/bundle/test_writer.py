@@ -48,7 +48,7 @@ def test_a_new_folder_is_hidden_beside_its_place_until_it_is_complete(tmp_path):
     assert out.stat().st_mode & 0o777 == 0o755
     with pytest.raises(InputError) as caught, new_folder(out):
         pass
-    assert str(caught.value) == f"{out}: exists already; give another --out or remove it"
+    assert str(caught.value).startswith(f"{out}: exists already")
     (out.parent / "file").write_text("in the way")
     with pytest.raises(InputError, match="file: exists already"), new_folder(out.parent / "file"):
         pass
