@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams of threads on two cores only spin
@@ -11,7 +12,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the scripts are started often
 import pytest
 from helpers import SMALL, make_bundle, script
 from hypothesis import settings
-from slow_files import SLOW
+from slow_files import SLOW, UNTRACED
+from tracing import traced, untraced
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("no deadline")
@@ -21,10 +23,24 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """`-n auto`: one more than processors, because some tests wait (for a microphone, a server, a browser)."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Slow files first, so that no worker is left with one at the end (with xdist's `--no-loadscope-reorder`)."""
     rank = {Path(__file__).parent / name: number for number, name in enumerate(SLOW)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coverage(request):
+    """Measured or not (`slow_files`)."""
+    name = request.path.relative_to(Path(__file__).parent).as_posix()
+    with untraced() if name in UNTRACED else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +62,8 @@ def built_once(tmp_path_factory):
         with FileLock(shared / f"{name}.lock"):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # another worker failed to build it
-                build(folder)
+                with traced():
+                    build(folder)
                 done.touch()
         return folder
 

@@ -106,7 +106,7 @@ def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
 
 def find(audio: np.ndarray, part: np.ndarray, start: int) -> int:
     """Where `part` stands in `audio`, sample for sample, at or after `start`."""
-    for at in range(start, len(audio) - len(part) + 1):
-        if audio[at] == part[0] and np.array_equal(audio[at : at + len(part)], part):
-            return at
+    for at in start + np.flatnonzero(audio[start : len(audio) - len(part) + 1] == part[0]):
+        if np.array_equal(audio[at : at + len(part)], part):
+            return int(at)
     raise AssertionError("the samples received are not one stretch of the audio after the one before")

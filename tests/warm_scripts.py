@@ -23,6 +23,8 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
+from tracing import ASKS, trace
+
 LIBRARIES = (
     "torch", "lightning.pytorch", "torchmetrics", "torch.utils.tensorboard", "jsonargparse", "jinja2",
     "onnx", "soundfile", "soxr", "scipy.signal", "audiomentations", "matplotlib.figure", "litert_torch",
@@ -90,7 +92,9 @@ def _asked(**request) -> int | None:
     """The server's answer."""
     global _server
     if _server is None or _server.poll() is not None:
-        _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        environment = {name: value for name, value in os.environ.items() if name != ASKS}  # it runs nothing of ours
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        _server = subprocess.Popen([sys.executable, __file__], env=environment, **pipes)
         atexit.register(_server.communicate)  # it ends with its standard input
     _server.stdin.write(json.dumps(request).encode() + b"\n")
     _server.stdin.flush()
@@ -141,6 +145,7 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
     import numpy as np
     import torch
 
+    trace()
     random.seed()  # forked processes would otherwise share what is random in each interpreter
     np.random.seed()
     torch.seed()

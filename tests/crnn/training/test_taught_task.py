@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, one_clear_line, script
+from helpers import SMALL, called, one_clear_line, script
 from tiny_whisper import needs_transformers, write_tiny_whisper
 
+import train
 from augment.config import AugmentConfig
 from augment.mix import Mixup
 from crnn.config import ModelConfig, from_dict
@@ -201,9 +202,9 @@ def test_train_py_names_the_encoder_and_refuses_another(voices, cache, tmp_path,
     (out / "metrics.json").unlink()  # as if it had been ended
     shutil.rmtree(encoder)
     write_tiny_whisper(encoder, seed=5)
-    one_clear_line(script(*arguments, "--resume"), str(out), "speech encoder")
+    one_clear_line(called(train.main, *arguments[1:], "--resume"), str(out), "speech encoder")
     shutil.rmtree(encoder)
-    one_clear_line(script(*arguments, "--resume"), str(encoder), "no speech encoder")
+    one_clear_line(called(train.main, *arguments[1:], "--resume"), str(encoder), "no speech encoder")
 
 
 def utterance(corpus: str, speaker: str) -> Utterance:

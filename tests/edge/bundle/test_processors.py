@@ -54,13 +54,6 @@ def here(clip):
     return stream((sys.executable,), cases(*BUNDLES), clip)
 
 
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch):
-    """Coverage of a process under an emulator is slow, and says nothing that the same process here does not say."""
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)
-
-
 def cases(*bundles: str) -> list[tuple[str, str]]:
     return [(bundle, runtime) for bundle in bundles for runtime in RUNTIMES]
 

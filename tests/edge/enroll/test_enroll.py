@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, broken_files, one_clear_line, script
+from helpers import ROOT, broken_files, called, one_clear_line, script
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.vad import make_vad
 from edge.bundle import Bundle
-from edge.enroll.__main__ import as_text, judge
+from edge.enroll.__main__ import as_text, judge, main
 from edge.enroll.fit import make_profile
 from edge.enroll.session import SENTENCES, SETTINGS, Sentence, SentenceCollector, Session, from_file
 from edge.loop.utterances import UtteranceRecognizer
@@ -135,6 +135,8 @@ def test_a_profile_in_the_stream_equals_a_profile_after_the_stream(bundle, of_em
 
 
 def test_neutral_alone_and_a_folder(bundle_path, bundle, voices, of_emotion, tmp_path):
+    from edge.evaluate.__main__ import main as evaluate  # of the workstation half
+
     (tmp_path / "voice" / "neutral").mkdir(parents=True)
     for path in of_emotion["neutral"]:
         (tmp_path / "voice" / "neutral" / path.name).write_bytes(path.read_bytes())
@@ -145,12 +147,8 @@ def test_neutral_alone_and_a_folder(bundle_path, bundle, voices, of_emotion, tmp
     profile = load_profile(out, bundle.manifest.identity, bundle.manifest.labels, bundle.recognizer().pooled_width)
     assert not profile.weights.any()
     assert (profile.bias <= 0).all()
-    evaluated = subprocess.run(
-        [sys.executable, "-m", "edge.evaluate", bundle_path, "--data", f"synthetic:{voices}",
-         "--profile", tmp_path / "none.json"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    one_clear_line(evaluated, "none.json: no such file")
+    arguments = (bundle_path, "--data", f"synthetic:{voices}", "--profile", tmp_path / "none.json")
+    one_clear_line(called(evaluate, *arguments), "none.json: no such file")
 
 
 def test_a_profile_of_another_bundle_is_refused(bundle_path, of_emotion, tmp_path):
@@ -182,14 +180,18 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         f"neutral={tmp_path / 'word.wav'}": "word.wav: that was too short",
         **dict(list(broken.items())[:2]),
     }
+
+    def refused(*arguments) -> subprocess.CompletedProcess:
+        return called(main, bundle_path, "--vad", "energy", *arguments)
+
     for files, part in cases.items():
-        one_clear_line(enroll(bundle_path, "--out", out, "--files", files), part)
+        one_clear_line(refused("--out", out, "--files", files), part)
         assert not out.exists()
-    one_clear_line(enroll(bundle_path, "--out", out, "--folder", tmp_path / "nowhere"), "no such folder")
-    one_clear_line(enroll(bundle_path, "--out", out, "--takes", "0"), "--takes 0: give 1 to 10")
-    one_clear_line(enroll(bundle_path, "--out", "/proc/me.json", "--takes", "0"), "/proc/me.json: cannot be written")
+    one_clear_line(refused("--out", out, "--folder", tmp_path / "nowhere"), "no such folder")
+    one_clear_line(refused("--out", out, "--takes", "0"), "--takes 0: give 1 to 10")
+    one_clear_line(refused("--out", "/proc/me.json", "--takes", "0"), "/proc/me.json: cannot be written")
     out.write_text("mine")
-    one_clear_line(enroll(bundle_path, "--out", out, "--files", f"neutral={neutral}"), "exists already")
+    one_clear_line(refused("--out", out, "--files", f"neutral={neutral}"), "exists already")
     assert out.read_text() == "mine"
 
 
