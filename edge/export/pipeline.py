@@ -15,7 +15,7 @@ from crnn.run_config import RunConfig
 from edge import bundle, runtimes
 from edge.export.assemble import Findings, assemble
 from edge.export.calibration import CalibrationData, Confidence, choose_decision, judge_decision
-from edge.export.cost import BundleCost
+from edge.export.cost import FEW_ROUNDS, ROUNDS, BundleCost
 from edge.export.exporters import calibration_blocks, export_all, exporter
 from edge.export.limits import ExportLimits, VerificationError
 from edge.export.source import Source
@@ -100,7 +100,8 @@ def compress(source: Source, request: Request, tuning: FineTuneData | None) -> C
     config, draft, shipping = source.trained.config, source.draft(), request.shipping
     blocks = calibration_blocks(source.dev, config.geometry)
     with bundle.new_folder(request.out) as folder:
-        measure = BundleCost(shipping, draft, blocks[:TRIAL_BLOCKS])
+        rounds = FEW_ROUNDS if request.targets.rtf is None else ROUNDS
+        measure = BundleCost(shipping, draft, blocks[:TRIAL_BLOCKS], rounds)
         model, config, steps = _pruned(source, request, tuning, measure)
         pairs = export_all(model, config, tuple(shipping), blocks, folder)
         reference = stream_torch(model, draft, source.dev)

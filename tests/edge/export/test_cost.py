@@ -35,9 +35,8 @@ def test_an_architecture_is_exported_once_in_every_runtime_whatever_its_weights(
         return made
 
     monkeypatch.setattr(cost, "export_all", counted)
-    monkeypatch.setattr(cost, "ROUNDS", 2)
     draft = bundle.Manifest(bundle.SCHEMA, LABELS, CONFIG.features, CONFIG.geometry, DecisionConfig(), {}, {})
-    measure = cost.BundleCost(SHIPPING, draft, blocks)
+    measure = cost.BundleCost(SHIPPING, draft, blocks, rounds=2)
     first, second = measure(model_of(0), CONFIG, 1), measure(model_of(1), CONFIG, 3)
     (exported,) = exports
     companions = cost.companion_bytes(draft, 2 * CONFIG.model.lstm_units, len(SHIPPING), 1)
