@@ -106,7 +106,7 @@ def test_speakers_of_the_training_are_refused_unless_they_are_allowed(folder):
 def test_bad_input_gives_one_line(folder, tmp_path):
     given = options(folder)
     cases = [
-        ((PRETRAINED,), "name the recordings"),
+        ((PRETRAINED,), "--data"),
         ((tmp_path, *given), "not a bundle"),
         ((PRETRAINED, *given, "--quick", "0"), "--quick 0"),
         ((PRETRAINED, *given, "--seed", "-1"), "--seed -1"),

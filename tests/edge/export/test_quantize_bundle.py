@@ -40,16 +40,16 @@ def test_a_bundle_gives_the_int8_files_that_its_run_gives(float32, small_run, vo
 def test_a_bundle_cannot_be_pruned(float32, voices, cache, tmp_path):
     arguments = ("--prune", "0.25", "--data", f"synthetic:{voices}")
     result = make_bundle(float32, tmp_path / "b", cache, *arguments, here=True)
-    one_clear_line(result, "a bundle does not hold the augmentation settings", "leave out --prune")
+    one_clear_line(result, "augmentation", "--prune")
     assert not (tmp_path / "b").exists()
 
 
 def test_an_int8_bundle_is_refused(bundle_path, cache, tmp_path):
     result = make_bundle(bundle_path, tmp_path / "b", cache, here=True)
-    one_clear_line(result, "has no weights.safetensors", "float32 bundle")
+    one_clear_line(result, "weights.safetensors", "float32 bundle")
 
 
 def test_a_bundle_without_its_protocol_is_refused(float32, cache, tmp_path):
     copy = shutil.copytree(float32, tmp_path / "copy")
     edit_json(copy / "bundle.json", lambda v: v["provenance"].pop("protocol"))
-    one_clear_line(make_bundle(copy, tmp_path / "b", cache, here=True), "provenance lacks protocol")
+    one_clear_line(make_bundle(copy, tmp_path / "b", cache, here=True), "bundle.json: provenance", "protocol")

@@ -133,12 +133,12 @@ def changed(tmp_path, change) -> Path:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v["provenance"].pop("model"), "provenance lacks model; make the bundle again"),
-        (lambda v: v["provenance"].pop("corpora_heard"), "provenance lacks corpora_heard"),
+        (lambda v: v["provenance"].pop("model"), "bundle.json: provenance .*model"),
+        (lambda v: v["provenance"].pop("corpora_heard"), "bundle.json: provenance.*corpora_heard"),
         (lambda v: v["provenance"]["model"].update(channels=[16, 24, 32, 50]), "does not hold the model"),
         (lambda v: v["provenance"]["model"].update(planes=["change", "local"]), "off the golden values"),
         (lambda v: v["provenance"]["model"].update(lstm_units=32), "does not hold the model"),
-        (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "do not give its geometry"),
+        (lambda v: v["provenance"]["window"].update(window_seconds=2.0), "bundle.json: .*geometry"),
     ],
 )
 def test_a_manifest_that_does_not_fit_the_weights_is_refused(change, part, tmp_path):
@@ -187,18 +187,18 @@ def linked(folder: Path) -> None:
     [
         (
             lambda folder: (folder / WEIGHTS).unlink(),
-            ["has no weights.safetensors", "--scheme float32"],
+            ["weights.safetensors", "--scheme float32"],
         ),
-        (lambda folder: (folder / FACTS).unlink(), ["has no weights.json"]),
-        (damaged, ["weights.safetensors: its hash is not the one in weights.json"]),
+        (lambda folder: (folder / FACTS).unlink(), ["weights.json"]),
+        (damaged, ["weights.safetensors: ", "hash"]),
         (linked, ["weights.safetensors: is a link"]),
-        (garbage, ["weights.safetensors: not a safetensors file"]),
-        (unknown_type, ["weights.safetensors: not a safetensors file"]),
-        (nan_bias, ["weights.safetensors: gives logits nan off the golden values"]),
+        (garbage, ["weights.safetensors: ", "safetensors file"]),
+        (unknown_type, ["weights.safetensors: ", "safetensors file"]),
+        (nan_bias, ["weights.safetensors: ", " nan ", "golden"]),
         (lambda folder: rewritten(folder, lambda w: w.pop("head.classifier.bias")), ["does not hold the model"]),
         (lambda folder: rewritten(folder, lambda w: w["encoder.band_mean"].add_(0.1)), ["off the golden values"]),
         (lambda folder: (folder / FACTS).write_text("[]"), ["weights.json"]),
-        (lambda folder: edit_json(folder / FACTS, lambda v: v.update(bundle="0" * 64)), ["belongs to another bundle"]),
+        (lambda folder: edit_json(folder / FACTS, lambda v: v.update(bundle="0" * 64)), ["weights.json", "bundle"]),
         (lambda folder: edit_json(folder / FACTS, lambda v: v.update(sha256=1)), ["sha256"]),
     ],
 )
@@ -213,7 +213,7 @@ def test_missing_damaged_or_foreign_weights_are_refused(change, parts, tmp_path)
 
 
 def test_an_int8_bundle_has_no_weights():
-    with pytest.raises(InputError, match="has no weights.safetensors.* make a float32 bundle"):
+    with pytest.raises(InputError, match="weights.safetensors.* float32 bundle"):
         open_start(str(bundle.PRETRAINED))
 
 

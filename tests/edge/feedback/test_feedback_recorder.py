@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 import subprocess
 import threading
 import time
@@ -233,7 +234,7 @@ def test_old_recordings_are_removed_during_silence(folder, recorder, monkeypatch
 
 def test_two_loops_cannot_share_a_folder(folder, recorder):
     first = recorder(live=False)
-    with pytest.raises(InputError, match="another loop stores recordings there"):
+    with pytest.raises(InputError, match="another loop"):
         recorder(live=False)
     first.close()
     recorder(live=False)
@@ -243,7 +244,7 @@ def test_other_files_are_reported(folder, recorder, caplog):
     (folder.path / "holiday.wav").write_bytes(b"RIFF")
     with caplog.at_level(logging.WARNING):
         recorder(live=False)
-    assert "1 other files are left unchanged, for instance holiday.wav" in caplog.text
+    assert re.search("1 other files .*holiday.wav", caplog.text)
     assert (folder.path / "holiday.wav").exists()
 
 
@@ -269,7 +270,7 @@ def test_keep_unsure_stores_the_least_sure(tmp_path):
     (answered,) = [line for line in results if line["type"] == "segment" and line["verdict"] in (None, "uncertain")]
     assert item.answer.probs == pytest.approx(answered["probs"], abs=1e-6)
     assert item.answer.bundle == Bundle.open(PRETRAINED).manifest.identity
-    assert f"stored in {stored}: at most 1 recordings" in result.stderr
+    assert re.search(f"{stored}.* 1 recordings", result.stderr)
 
 
 def test_bad_options_are_one_clear_line(tmp_path):
@@ -278,7 +279,7 @@ def test_bad_options_are_one_clear_line(tmp_path):
     for arguments, part in (
         (["--keep-unsure", tmp_path / "open"], "chmod 700"),
         (["--keep-unsure", tmp_path / "no" / "where"], "there is no folder"),
-        (["--keep-unsure", tmp_path / "k", "--keep-unsure-max", 0], "give 1 to 1000"),
+        (["--keep-unsure", tmp_path / "k", "--keep-unsure-max", 0], "1 to 1000"),
         (["--keep-unsure", tmp_path / "k", "--keep-unsure-days", "nan"], "more than 0"),
     ):
         one_clear_line(called(stream_infer.main, CLIP, *arguments), part)
@@ -317,7 +318,7 @@ def test_a_real_full_disk(small_disk, recorder, caplog):
 def test_a_folder_that_cannot_be_written_is_named(small_disk):
     folder = RecordingStore(small_disk / "stored")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(InputError, match=r"stored: cannot be written"):
+    with pytest.raises(InputError, match="stored: .*written"):
         Recorder(folder, StoreLimits(), "0" * 64, RATE, live=True)
-    with pytest.raises(InputError, match=r"stored: cannot be written"):
+    with pytest.raises(InputError, match="stored: .*written"):
         RecordingStore(folder.path)

@@ -70,7 +70,7 @@ def test_only_the_owner_can_read(folder, tmp_path):
     for path in (made.path, *made.path.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
     made.path.chmod(0o755)
-    with pytest.raises(InputError, match="others on this machine can read it; chmod 700"):
+    with pytest.raises(InputError, match="chmod 700"):
         RecordingStore(made.path)
 
 
@@ -216,7 +216,7 @@ def good_sidecar(folder) -> tuple[dict, str]:
 def test_sidecars_are_read_strictly(folder, change):
     values, name = good_sidecar(folder)
     assert parse_sidecar(json.dumps(values).encode(), name).probs == values["probs"]
-    with pytest.raises(InputError, match=rf"^{name}\.json: not a sidecar of this project, or damaged$"):
+    with pytest.raises(InputError, match=rf"^{name}\.json: .*damaged"):
         parse_sidecar(json.dumps(values | change).encode(), name)
     missing = {key: value for key, value in values.items() if key not in change}
     if missing != values:
@@ -343,8 +343,8 @@ def test_folders_that_cannot_be_used_are_named(tmp_path):
     ):
         with pytest.raises(InputError, match=part):
             RecordingStore(place)
-    for values, part in (((0,), "give 1 to 1000"), ((1, 0.0), "more than 0"), ((1, 1.0, 0.0), "MiB")):
+    for values, part in (((0,), "1 to 1000"), ((1, 0.0), "more than 0"), ((1, 1.0, 0.0), "MiB")):
         with pytest.raises(InputError, match=part):
             StoreLimits(*values)
-    with pytest.raises(InputError, match="give more than 0"):
+    with pytest.raises(InputError, match="more than 0"):
         StoreLimits(1, math.nan)

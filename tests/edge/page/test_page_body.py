@@ -31,7 +31,7 @@ def test_a_body_is_all_its_parts():
 
 
 def test_one_byte_too_many_is_refused_before_the_rest_is_read():
-    with pytest.raises(InputError, match="more than 3 bytes"):
+    with pytest.raises(InputError, match="3 bytes"):
         asyncio.run(server._body(request_of(b"ab", b"cd", ends=False), 3))
 
 
@@ -40,7 +40,7 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch):
     monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
 
     async def patient() -> str:
-        with pytest.raises(InputError, match="did not arrive within 0.05 s"):
+        with pytest.raises(InputError, match="0.05 s"):
             await server._body(request_of(b"ab", ends=False), 3)
         await asyncio.sleep(0.2)
         return "goes on"

@@ -175,7 +175,7 @@ def test_a_disk_that_fails_is_one_line(server, folder):
     (folder.path / "corrected").write_text("in the way")
     code, text, _ = ask(f"{server.url}/recordings/{name}", json.dumps({"emotion": "sad", "speaker": "me"}).encode())
     assert code == 500
-    assert "cannot be read or written" in json.loads(text)["error"]
+    assert "File exists" in json.loads(text)["error"]
     assert len(folder.scan()[0]) == 3
 
 
@@ -207,4 +207,4 @@ def test_the_command_line_names_what_is_wrong(tmp_path):
 
     one_clear_line(run("--corrections", tmp_path / "none"), "no such folder", "--keep-unsure")
     RecordingStore(tmp_path / "stored")
-    one_clear_line(run("--corrections", tmp_path / "stored", "--host", "0.0.0.0"), "on this machine only")
+    one_clear_line(run("--corrections", tmp_path / "stored", "--host", "0.0.0.0"), "--corrections", "machine")

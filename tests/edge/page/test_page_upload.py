@@ -44,7 +44,7 @@ def test_a_file_that_is_no_audio_names_the_formats(tmp_path):
     path = tmp_path / "film.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 20)
     message = refused(path)
-    assert "give one of WAV, FLAC" in message or "needs PyAV" in message
+    assert "WAV, FLAC" in message or "PyAV" in message
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -61,7 +61,7 @@ def test_limits_hold(tmp_path):
         soundfile.write(place / "a.flac", samples, rate)
         return place / "a.flac"
 
-    assert "longer than 2 s" in refused(written("long", np.zeros(3 * RATE)), UploadLimits(max_seconds=2))
+    assert " 2 s" in refused(written("long", np.zeros(3 * RATE)), UploadLimits(max_seconds=2))
     assert "1000 Hz" in refused(written("slow", np.zeros(99), 1000))
 
 

@@ -19,7 +19,7 @@ def test_sizes_with_units_are_parsed(n, unit):
     "text", ["250 bananas", "", "kB", "0kB", "-3kB", "1e3", "nan", "inf MB", "2 5 kB", "0.0001", "9" * 400 + "B"]
 )
 def test_other_text_is_refused_with_examples(text):
-    with pytest.raises(InputError, match="--target-size .*: give a size such as 250kB"):
+    with pytest.raises(InputError, match="--target-size .*250kB"):
         parse_size(text)
 
 
@@ -28,7 +28,7 @@ def test_any_text_gives_a_size_or_input_error(text):
     try:
         assert parse_size(text) > 0
     except InputError as error:
-        assert "give a size" in str(error)
+        assert "250kB" in str(error)
 
 
 class Scales:
@@ -57,11 +57,9 @@ def test_the_smallest_share_that_meets_the_targets_is_found_in_few_trials(size, 
 
 
 def test_an_impossible_target_is_refused_with_the_best_possible():
-    with pytest.raises(
-        InputError, match=r"--target-size 50,000 bytes cannot be met: the best, with 90% .* 51,500 bytes"
-    ):
+    with pytest.raises(InputError, match=r"--target-size 50,000 bytes .* 90% .* 51,500 bytes"):
         PruningTargets(size=50_000).share(Scales())
-    with pytest.raises(InputError, match=r"--target-rtf 0.001 cannot be met: the best, .* rtf 0.0026"):
+    with pytest.raises(InputError, match=r"--target-rtf 0\.001 .* rtf 0\.0026"):
         PruningTargets(rtf=0.001).share(Scales())
 
 
@@ -72,9 +70,7 @@ def test_a_given_share_prunes_unless_it_is_zero():
 
 def test_a_given_share_must_meet_a_target():
     assert PruningTargets(prune=0.5, size=150_000).share(Scales()) == 0.5
-    with pytest.raises(
-        InputError, match=r"--prune 0.1 contradicts --target-size 100,000 bytes: it gives 171,500 bytes"
-    ):
+    with pytest.raises(InputError, match=r"--prune 0\.1 .*--target-size 100,000 bytes.* 171,500 bytes"):
         PruningTargets(prune=0.1, size=100_000).share(Scales())
 
 

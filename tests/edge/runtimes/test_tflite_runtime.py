@@ -121,4 +121,4 @@ def test_per_channel_fully_connected_weights_are_refused_there(files, python, tm
     fused_lstm.finish(head, "steps", "logits_and_pooled")
     result = opened(python, sealed(tmp_path / "b", model, encoder, head, "dynamic_int8"))
     assert result.returncode != 0
-    assert "logits under tflite differs from the golden values" in result.stderr
+    assert "logits under tflite " in result.stderr
