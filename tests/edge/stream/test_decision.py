@@ -56,11 +56,11 @@ def test_settings_at_their_limits_are_taken(values):
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"temperature": 0.00099}, r"decision\.temperature is 0\.00099; .* 0\.001 to 1000\.0$"),
-        ({"temperature": 1000.1}, r"decision\.temperature is 1000\.1; "),
-        ({"temperature": math.nan}, r"decision\.temperature is nan; "),
-        ({"min_confidence": -0.01}, r"decision\.min_confidence is -0\.01; "),
-        ({"min_confidence": 1.0}, r"decision\.min_confidence is 1\.0; give 0 to 1$"),
+        ({"temperature": 0.00099}, r"decision\.temperature .*0\.00099.* 0\.001 to 1000\.0$"),
+        ({"temperature": 1000.1}, r"decision\.temperature .*1000\.1"),
+        ({"temperature": math.nan}, r"decision\.temperature .*nan"),
+        ({"min_confidence": -0.01}, r"decision\.min_confidence .*-0\.01"),
+        ({"min_confidence": 1.0}, r"decision\.min_confidence .*1\.0.* 0 to 1$"),
     ],
 )
 def test_settings_beyond_their_limits_are_refused_with_the_value(values, part):

@@ -169,9 +169,9 @@ def test_unusual_speakers_gain_and_ordinary_ones_do_not_lose(speakers):
 @pytest.mark.parametrize(
     ("emotions", "part"),
     [
-        (["neutral", "happy"], "no sentence for sad, angry; give neutral alone, or"),
-        (["happy"] * 2, "no sentence for neutral, sad, angry"),
-        (["neutral", "glad"], "does not know glad; it knows neutral, happy, sad, angry"),
+        (["neutral", "happy"], " sad, angry\\b.*neutral alone"),
+        (["happy"] * 2, " neutral, sad, angry\\b"),
+        (["neutral", "glad"], "glad.* neutral, happy, sad, angry"),
     ],
 )
 def test_emotions_that_would_be_unlearned_are_refused(speakers, emotions, part):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -56,15 +57,15 @@ def test_a_profile_that_is_no_number_is_not_written(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-DAMAGED = "not a profile, or damaged; make it again with python -m edge.enroll"
+DAMAGED = "damaged"
 
 
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=2), "schema 2, this version reads 1; make it again"),
-        (lambda v: v.update(bundle="cd" * 32), "made for bundle cdcdcdcdcdcd, this one is abababababab; enrol again"),
-        (lambda v: v.pop("bundle"), "made for bundle None, this one is abababababab; enrol again with it"),
+        (lambda v: v.update(schema=2), "schema 2.* 1\\b"),
+        (lambda v: v.update(bundle="cd" * 32), " cdcdcdcdcdcd.* abababababab\\b.*enrol again"),
+        (lambda v: v.pop("bundle"), " None.* abababababab\\b.*enrol again"),
         (lambda v: v.pop("schema"), DAMAGED),
         (lambda v: v.update(schema="1"), DAMAGED),
         (lambda v: v.pop("bias"), DAMAGED),
@@ -102,24 +103,24 @@ def test_a_profile_beyond_a_limit_is_refused(path, change, part):
     change(values)
     path.write_text(json.dumps(values))
     found = refusal(path)
-    assert found.startswith(f"{path}: ") and part in found
+    assert found.startswith(f"{path}: ") and re.search(part, found)
 
 
 def test_what_is_no_profile_at_all_is_refused(path):
     for text in ("[]", "1", "null", '{"schema": true}'):
         path.write_text(text)
-        assert refusal(path) == f"{path}: {DAMAGED}"
+        assert re.match(f"{path}: .*{DAMAGED}.*edge.enroll$", refusal(path))
     path.write_text("{")
-    assert refusal(path).startswith(f"{path}: {DAMAGED}: not valid JSON")
+    assert re.match(f"{path}: .*{DAMAGED}.*JSON", refusal(path))
     path.write_text("{}".ljust(4 * 2**20))
-    assert refusal(path) == f"{path}: {DAMAGED}"
+    assert re.match(f"{path}: .*{DAMAGED}.*edge.enroll$", refusal(path))
     path.write_text("{}".ljust(4 * 2**20 + 1))
-    assert refusal(path).startswith(f"{path}: larger than 4194304 bytes")
+    assert re.match(f"{path}: .*4194304 bytes", refusal(path))
     path.unlink()
-    missing = f"{path}: no such file; make a profile with python -m edge.enroll"
-    assert refusal(path) == missing
+    missing = f"{path}: no such file.*edge.enroll$"
+    assert re.match(missing, refusal(path))
     path.mkdir()
-    assert refusal(path) == missing
+    assert re.match(missing, refusal(path))
 
 
 SPEAKERS = Speakers(
@@ -141,22 +142,22 @@ def test_speakers_come_back_exactly_where_half_precision_holds_them(tmp_path):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"center": np.zeros(3, np.float32)}, r"center must be finite float32 of shape \(2,\); make the bundle again"),
-        ({"center": np.zeros(2)}, "center must be finite float32"),
-        ({"neutral_mean": np.zeros(2, np.float32)}, r"neutral_mean must be finite float32 of shape \(3,\)"),
-        ({"neutral_within": np.zeros((3, 1), np.float32)}, "neutral_within must be finite float32"),
-        ({"neutral_between": np.float32([1, -1e-9, 1])}, "holds a variance below 0; make the bundle again"),
-        ({"neutral_within": np.float32([1, 1, -1e-9])}, "holds a variance below 0; make the bundle again"),
+        ({"center": np.zeros(3, np.float32)}, r"center .*float32 .*\(2,\)"),
+        ({"center": np.zeros(2)}, "center .*float32"),
+        ({"neutral_mean": np.zeros(2, np.float32)}, r"neutral_mean .*float32 .*\(3,\)"),
+        ({"neutral_within": np.zeros((3, 1), np.float32)}, "neutral_within .*float32"),
+        ({"neutral_between": np.float32([1, -1e-9, 1])}, "variance below 0"),
+        ({"neutral_within": np.float32([1, 1, -1e-9])}, "variance below 0"),
         (
             {"whiten": np.zeros((2, 3), np.float32)},
-            r"whiten has shape \(2, 3\), this model needs \(2, 2\); make the bu",
+            r"whiten .*\(2, 3\).* \(2, 2\)",
         ),
-        ({"whiten": np.zeros((2, 2), int)}, "does not describe the training speakers; make the bundle again"),
-        ({"whiten": np.full((2, 2), np.inf, np.float16)}, "NaN or infinite values"),
-        ({"neutral_mean": np.float32([1, np.nan, 3])}, "NaN or infinite values"),
-        ({"center": np.array([{}, {}])}, "an array of object"),
-        ({"more": np.zeros(1, np.float32)}, "does not describe the training speakers"),
-        ({"center": None}, "does not describe the training speakers"),
+        ({"whiten": np.zeros((2, 2), int)}, "training speakers"),
+        ({"whiten": np.full((2, 2), np.inf, np.float16)}, "NaN or infinite"),
+        ({"neutral_mean": np.float32([1, np.nan, 3])}, "NaN or infinite"),
+        ({"center": np.array([{}, {}])}, "object"),
+        ({"more": np.zeros(1, np.float32)}, "training speakers"),
+        ({"center": None}, "training speakers"),
     ],
 )
 def test_speakers_that_do_not_fit_are_refused_by_the_name_of_the_file(tmp_path, change, part):
@@ -170,7 +171,7 @@ def test_speakers_that_do_not_fit_are_refused_by_the_name_of_the_file(tmp_path, 
 def test_speakers_that_are_no_numbers_are_refused():
     SPEAKERS.check("here", 2, 3)
     broken = Speakers(**vars(SPEAKERS) | {"whiten": np.float32([[1, np.nan], [0, 1]])})
-    with pytest.raises(InputError, match=r"^here: whiten must be finite float32 of shape \(2, 2\)"):
+    with pytest.raises(InputError, match=r"^here: whiten .*float32 .*\(2, 2\)"):
         broken.check("here", 2, 3)
 
 

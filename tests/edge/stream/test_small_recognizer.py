@@ -122,10 +122,10 @@ def test_it_holds_what_it_was_given():
 
 def test_other_shapes_and_a_stream_that_has_ended_are_refused():
     recognizer = small_recognizer()
-    with pytest.raises(ValueError, match=r"samples have shape \(2, 100\); give one dimension"):
+    with pytest.raises(ValueError, match=r"\(2, 100\).*one dimension"):
         recognizer.push(np.zeros((2, 100)))
     assert recognizer.flush() == []
-    with pytest.raises(RuntimeError, match=r"^the stream has ended with flush\(\); call reset\(\) before the next"):
+    with pytest.raises(RuntimeError, match=r"flush\(\).*reset\(\)"):
         recognizer.push(sound(10))
     recognizer.reset()
     assert len(recognizer.push(sound(800))) == 1
