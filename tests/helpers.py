@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,13 @@ def make_bundle(
 
         return called(quantize.main, *given)
     return script("quantize.py", *given, fresh=fresh)
+
+
+def needs(*packages: str, reason: str) -> None:
+    """At the top of a test file: skip it where one is missing. Each of pytest's workers collects every file, and would
+    import with `pytest.importorskip` what only one of them uses."""
+    if not all(map(find_spec, packages)):
+        pytest.skip(reason, allow_module_level=True)
 
 
 def tone(seconds: float, rate: int, channels: int = 1) -> np.ndarray:

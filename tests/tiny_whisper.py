@@ -3,15 +3,13 @@
 import importlib
 from pathlib import Path
 
-import pytest
+from helpers import needs
 
 
 def needs_transformers() -> None:
-    """Skip where the extra is missing; else make transformers importable beside a CPU-only torch."""
-    pytest.importorskip("torch", reason="needs the train extra")
-    importlib.import_module("augment.torchaudio_import")
-    for package in ("transformers", "sklearn"):
-        pytest.importorskip(package, reason="needs the teacher extra")
+    """At the top of a test file: skip it where the extra is missing."""
+    needs("torch", "transformers", "sklearn", reason="needs the teacher extra")
+    importlib.import_module("augment.torchaudio_import")  # transformers is importable beside a CPU-only torch
 
 
 def write_tiny_whisper(folder: Path, seed: int = 0) -> Path:

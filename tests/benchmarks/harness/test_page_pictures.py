@@ -1,17 +1,16 @@
 """The pictures of docs/page.md: each is made of the page itself, with its result in it."""
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, needs
 from page_server import CHROMIUM
-
-pytest.importorskip("gradio", reason="needs the ui extra: make test EXTRAS=ui")
-pytest.importorskip("playwright", reason="needs playwright: pip install playwright")
-if CHROMIUM is None:
-    pytest.skip("needs chromium", allow_module_level=True)
-
 
 from benchmarks.harness import page_pictures
 from edge.feedback.store import RecordingStore
+
+needs("gradio", reason="needs the ui extra: make test EXTRAS=ui")
+needs("playwright", reason="needs playwright: pip install playwright")
+if CHROMIUM is None:
+    pytest.skip("needs chromium", allow_module_level=True)
 
 
 def test_the_loop_stores_recordings_to_correct(tmp_path, monkeypatch):

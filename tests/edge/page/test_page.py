@@ -6,9 +6,10 @@ import re
 import socket
 
 import pytest
+from helpers import needs
 from page_server import MAX_SESSIONS, Server, ask, at_home, open_page, upload
 
-pytest.importorskip("gradio", reason="needs the ui extra")
+needs("gradio", reason="needs the ui extra")
 
 
 @pytest.mark.parametrize("name", ["good.flac", "stereo.wav", "good.mp3"])

@@ -16,13 +16,14 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import soundfile
+from helpers import needs
 from page_attack import MODEL, RATE, harmless
 from page_server import CLIP, Server
 from raw_client import Answer
 
 from edge.feedback.store import RecordingStore
 
-pytest.importorskip("gradio", reason="needs the ui extra")
+needs("gradio", reason="needs the ui extra")
 pytestmark = pytest.mark.usefixtures("unharmed")
 
 NOTHING = {"error": "there is nothing here"}

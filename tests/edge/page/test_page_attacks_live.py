@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from helpers import needs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_attack import MODEL, RATE, harmless
@@ -12,7 +13,7 @@ from page_server import CLIP
 
 from edge.feedback.store import CORRECTED
 
-pytest.importorskip("gradio", reason="needs the ui extra")
+needs("gradio", reason="needs the ui extra")
 pytestmark = pytest.mark.usefixtures("unharmed")
 
 json_values = st.recursive(

@@ -3,17 +3,24 @@
 import asyncio
 
 import pytest
-
-pytest.importorskip("gradio", reason="needs the ui extra")
-
-from starlette.requests import Request
+from helpers import needs
 
 from crnn.errors import InputError
-from edge.page import server
+
+needs("gradio", reason="needs the ui extra")
 
 
-def request_of(*parts: bytes, ends: bool) -> Request:
+@pytest.fixture(scope="module")
+def server():
+    from edge.page import server  # imports Gradio
+
+    return server
+
+
+def request_of(*parts: bytes, ends: bool):
     """A request whose body arrives in `parts`; then it ends, or nothing more ever comes."""
+    from starlette.requests import Request
+
     waiting = list(parts)
 
     async def receive() -> dict:
@@ -25,17 +32,17 @@ def request_of(*parts: bytes, ends: bool) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
 
 
-def test_a_body_is_all_its_parts():
+def test_a_body_is_all_its_parts(server):
     assert asyncio.run(server._body(request_of(b"ab", b"c", ends=True), 3)) == b"abc"
     assert asyncio.run(server._body(request_of(ends=True), 3)) == b""
 
 
-def test_one_byte_too_many_is_refused_before_the_rest_is_read():
+def test_one_byte_too_many_is_refused_before_the_rest_is_read(server):
     with pytest.raises(InputError, match="3 bytes"):
         asyncio.run(server._body(request_of(b"ab", b"cd", ends=False), 3))
 
 
-def test_a_body_that_never_ends_is_given_up(monkeypatch):
+def test_a_body_that_never_ends_is_given_up(server, monkeypatch):
     """The time limit has no effect on what follows."""
     monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
 
@@ -48,7 +55,7 @@ def test_a_body_that_never_ends_is_given_up(monkeypatch):
     assert asyncio.run(patient()) == "goes on"
 
 
-def test_the_time_limit_does_not_count_the_work_between_parts(monkeypatch):
+def test_the_time_limit_does_not_count_the_work_between_parts(server, monkeypatch):
     """The limit interrupts waiting for the browser, never the work between two parts."""
     monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
 

@@ -3,10 +3,9 @@
 import subprocess
 import sys
 
-import pytest
-from helpers import ROOT, one_clear_line
+from helpers import ROOT, needs, one_clear_line
 
-pytest.importorskip("gradio", reason="needs the ui extra")
+needs("gradio", reason="needs the ui extra")
 
 
 def test_the_command_line_names_what_is_wrong(tmp_path):

@@ -7,14 +7,14 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
-from helpers import ROOT, one_clear_line
+from helpers import ROOT, needs, one_clear_line
 from page_server import Server, ask, at_home, open_page
 from stored_recordings import BUNDLE, recording
 
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.stream.results import Segment, Verdict
 
-pytest.importorskip("gradio", reason="needs the ui extra")
+needs("gradio", reason="needs the ui extra")
 
 LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
