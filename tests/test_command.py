@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -64,7 +65,7 @@ def test_closed_streams_are_no_traceback(name, closed):
     if ">&-" in closed.split():
         assert result.returncode == 2
     if closed == ">&-":
-        assert result.stderr == "error: standard output is closed; leave it open, or send it to /dev/null\n"
+        assert re.fullmatch("error: standard output .*\n", result.stderr)
 
 
 def test_a_full_disk_under_standard_output_is_one_line():

@@ -177,8 +177,8 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         f"neutral={tmp_path / 'none.wav'}": "none.wav: no such file",
         f"neutral={tmp_path / 'silence.wav'}": "silence.wav: ",
         f"neutral={tmp_path / 'click.wav'}": "click.wav: ",
-        f"neutral={tmp_path / 'loud.wav'}": "too loud",
-        f"neutral={tmp_path / 'word.wav'}": "too short",
+        f"neutral={tmp_path / 'loud.wav'}": "loud.wav: |too loud",
+        f"neutral={tmp_path / 'word.wav'}": "word.wav: |too short",
         **dict(list(broken.items())[:2]),
     }
 
@@ -186,7 +186,7 @@ def test_bad_input_gives_one_clear_line_and_no_profile(bundle_path, of_emotion, 
         return called(main, bundle_path, "--vad", "energy", *arguments)
 
     for files, part in cases.items():
-        one_clear_line(refused("--out", out, "--files", files), part)
+        one_clear_line(refused("--out", out, "--files", files), *part.split("|"))
         assert not out.exists()
     one_clear_line(refused("--out", out, "--folder", tmp_path / "nowhere"), "no such folder")
     one_clear_line(refused("--out", out, "--takes", "0"), "--takes 0", "1 to 10")

@@ -78,7 +78,7 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
     assert "opened" in retained[AUDIO], "a broker without its messages receives them again"
     assert len([topic for topic in retained if topic.endswith("/config")]) == 3
     assert caplog.text.count("connection lost") == 1
-    assert "messages replaced by newer ones" in caplog.text
+    assert "messages replaced" in caplog.text
 
 
 def test_the_broker_restarts_again_and_again_while_events_flow(broker, connect):
@@ -164,7 +164,7 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_shown(
         sink.write(1.0, segment(float(number)))
         broker.keeps(STATE, f'"start_seconds": {number}.0')
         sink.close()
-    assert "others can read this password" in caplog.text
+    assert "others can read" in caplog.text
     assert "horse" not in caplog.text + repr(MqttSettings("h", user="ser", password_file=secret))
 
 

@@ -146,10 +146,10 @@ def test_buffers_do_not_grow(recognizer):
 def test_unknown_and_absent_runtimes_are_named(bundle_path, monkeypatch):
     from crnn.errors import InputError
 
-    with pytest.raises(InputError, match="no files for openvino"):
+    with pytest.raises(InputError, match="openvino"):
         Bundle.open(bundle_path).recognizer("openvino")
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="none of its runtimes is installed"):
+    with pytest.raises(InputError, match=r"runtimes .*\(onnx"):
         Bundle.open(bundle_path).recognizer()
     with pytest.raises(InputError, match="pip install"):
         runtimes.load("onnx", bundle_path / "encoder.static_int8.onnx")
