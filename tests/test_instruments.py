@@ -22,6 +22,7 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import Strength
 from edge.export.trained import load_trained
 from edge.stream.live_label import SmoothingConfig
+from train import parse
 
 
 @pytest.fixture
@@ -191,3 +192,14 @@ def test_figures_are_drawn_from_the_result_files(figure):
     assert axes
     assert all(len(each.lines) or len(each.patches) for each in axes)
     assert np.all(np.isfinite([each.get_xlim() for each in axes]))
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
+def test_train_takes_the_settings_of_every_recipe(recipe):
+    """They are a configuration and what differs from it, which together may contradict each other."""
+    for protocol in (recipes.LEAVE_ONE_OUT, "cross-single"):
+        made = recipes.job(recipe, protocol, 0, 0)
+        encoder = ["--teacher.encoder", "whisper"] if made.taught else []
+        config = parse([*made.settings, *encoder])[1]
+        assert config.optim.epochs % config.optim.eval_every == 0
+        assert config.features.n_mels == (80 if recipe == recipes.TAUGHT else 96)

@@ -24,7 +24,10 @@ RECIPE = ("--config", "configs/recipe.yaml")
 WITHOUT_LABELS = ("emotiontts", "emospeech_india")
 """Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""
 BY_ENCODER = ("--teacher.only", f"[{','.join(WITHOUT_LABELS)}]")
-BANDS_96 = ("--features.n_mels", "96", "--features.f_max", "7600", "--optim.epochs", "20")
+BANDS_96 = (
+    *("--features.n_mels", "96", "--features.f_max", "7600"),
+    *("--optim.epochs", "20", "--optim.eval_every", "20"),
+)
 AS_RECORDED = (
     *BANDS_96,
     *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),

@@ -30,7 +30,7 @@ class SelfTest:
     startup_s: float
     """Opening the bundle, loading the models and replaying the golden values, s"""
     hop_seconds: float
-    """s of audio between decisions"""
+    """s of audio between decisions; in the JSON of the doctor under the name of the version before"""
     latency_ms_p50: float
     """ms of computing per decision, median"""
     latency_ms_p95: float
