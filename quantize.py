@@ -69,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="runtimes to make files for (default: every one whose extra is installed and that has the scheme)",
     )
     parser.add_argument("--coverage", type=float, default=0.9, help='share of decisions not "uncertain" (default: 0.9)')
+    parser.add_argument(
+        "--temperature", type=float, help="of the probabilities (default: fitted to development speakers)"
+    )
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
     pruning = parser.add_argument_group(
         "pruning", "in steps, each followed by training towards the unpruned model's probabilities"
@@ -181,6 +184,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
         targets,
         Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
         args.coverage,
+        args.temperature,
         ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)}),
     )
     with contextlib.redirect_stdout(sys.stderr):  # the converters print; standard output is for the result

@@ -31,13 +31,14 @@ from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.files.atomic import write_text
-from crnn.metrics import summarize_by_corpus
+from crnn.metrics import calibration_error, summarize_by_corpus
 from crnn.training.predict import predict
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.trained import load_trained
 from edge.stream.decision import probabilities
 
 RESULTS = Path("benchmarks/results")
+TEMPERATURES = (1, 1.25, 1.5, 1.75, 2, 2.5)
 PROTOCOLS = (recipes.CROSS, "cross-single", recipes.LEAVE_ONE_OUT)
 
 
@@ -90,27 +91,29 @@ def evaluated(job: Job) -> dict[str, dict]:
         prepared = preparation.prepare(trained.config, trained.data)
         split = prepared.split
         job.folder.check_split(split)
-        dev, test = (
-            EvalClips(prepared.cache, members, split.labels, trained.config) for members in (split.dev, split.test)
-        )
-        of_dev, of_test = (
-            predict(trained.model, trained.config, eval_loader(each, trained.config)) for each in (dev, test)
-        )
-        figures = summarize_by_corpus(probabilities(of_test, 1.0), test.labels, test.utterances, split.labels)
-        speakers = [u.speaker for u in dev.utterances]
-        decision, chosen_on = choose_decision(of_dev, dev.labels, COVERAGE, speakers=speakers)
-        corpora_of_test = np.array([u.corpus for u in test.utterances])
-        worth = {
-            corpus: asdict(decision) | asdict(judge_decision(of_test[its], test.labels[its], decision, chosen_on))
-            for corpus in figures
-            for its in [corpora_of_test == corpus]
-        }
+        clips, logits = {}, {}
+        for part in ("dev", "dev_unseen", "test"):
+            clips[part] = EvalClips(prepared.cache, getattr(split, part), split.labels, trained.config)
+            logits[part] = predict(trained.model, trained.config, eval_loader(clips[part], trained.config))
+        test = clips["test"]
+        figures = summarize_by_corpus(probabilities(logits["test"], 1.0), test.labels, test.utterances, split.labels)
+        speakers = [u.speaker for u in clips["dev"].utterances]
+        decision, chosen_on = choose_decision(logits["dev"], clips["dev"].labels, COVERAGE, speakers=speakers)
+        elsewhere, _ = choose_decision(logits["dev_unseen"], clips["dev_unseen"].labels, COVERAGE)
+        of_corpus = np.array([u.corpus for u in test.utterances])
+        worth = {}
+        for corpus in figures:
+            its, labels = logits["test"][of_corpus == corpus], test.labels[of_corpus == corpus]
+            worth[corpus] = asdict(decision) | asdict(judge_decision(its, labels, decision, chosen_on))
+            worth[corpus]["temperature_unseen"] = elsewhere.temperature
+            worth[corpus]["ece_at"] = {f"{t:g}": calibration_error(probabilities(its, t), labels) for t in TEMPERATURES}
         write_text(done, json.dumps({"figures": figures, "confidence": worth}))
     return json.loads(done.read_text(encoding="utf-8"))
 
 
 def write_confidence(data, job: Job) -> None:
-    """Calibration and abstention on each corpus that was left out; both were chosen on speakers of the others."""
+    """Calibration and abstention on each corpus that was left out, chosen on development speakers of the others; and
+    the temperature that development speakers of the corpus itself ask for."""
     for corpus, worth in evaluated(job)["confidence"].items():
         row = {
             "protocol": job.protocol,
@@ -118,7 +121,7 @@ def write_confidence(data, job: Job) -> None:
             "seed": job.seed,
             "test": corpora.title(data[corpus]),
         }
-        row |= {key: worth[key] for key in (*CONFIDENCE, "curve")}
+        row |= {key: worth[key] for key in (*CONFIDENCE, "curve", "temperature_unseen", "ece_at")}
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed", "test"))
 
 

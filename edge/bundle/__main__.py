@@ -129,6 +129,11 @@ def _calibrated_on(chosen_on: dict) -> list[str]:
         lines.append(f"WARNING    {chosen_on['at_chance']}")
     if chosen_on.get("unfitted"):
         lines.append(f"confidence not calibrated: {chosen_on['unfitted']}")
+    elif chosen_on.get("given"):
+        lines.append(
+            f"temperature given, not fitted; threshold of {chosen_on['clips']} clips of {chosen_on['speakers']} "
+            "development speakers"
+        )
     elif "effective_clips" in chosen_on:
         lines.append(
             f"confidence calibrated on {chosen_on['clips']} clips of {chosen_on['speakers']} development speakers, "

@@ -36,6 +36,8 @@ class CalibrationData:
     """Number of independent clips that carry as much information, because clips of one speaker are similar"""
     unfitted: str = ""
     """Why nothing was fitted (temperature 1, threshold at most twice chance); empty if it was"""
+    given: bool = False
+    """The temperature was given: it was measured elsewhere, and only the threshold was chosen on these data"""
     at_chance: str = ""
     """Why the model may be at chance (`crnn.metrics.at_chance`); empty if it is above chance"""
 
@@ -60,6 +62,7 @@ def choose_decision(
     coverage: float,
     clips: np.ndarray | None = None,
     speakers: np.ndarray | None = None,
+    temperature: float | None = None,
 ) -> tuple[DecisionConfig, CalibrationData]:
     """Fit both to decisions of development speakers: `logits (n, n_classes)`, `labels (n,)`, and the clip and speaker
     of each decision, `(n,)` (default: every decision is a clip and a speaker of its own).
@@ -68,12 +71,16 @@ def choose_decision(
     all of the same weight, under a log-normal prior around 1. The threshold is the confidence that the share `coverage`
     of the decisions reaches, at most 0.9. Without that limit an easy set of clips gives a threshold above 0.99, and an
     answer with confidence 0.98 is called uncertain. With too little data, or an optimum at the end of the search range,
-    nothing is fitted: `CalibrationData.unfitted` gives the reason.
+    nothing is fitted: `CalibrationData.unfitted` gives the reason. A `temperature` that is given is not fitted: what
+    speakers of the training corpora ask for is too sharp for people recorded elsewhere.
     """
     n_classes = logits.shape[1]
     clips = np.arange(len(labels)) if clips is None else np.asarray(clips)
     speakers = clips if speakers is None else np.asarray(speakers)
     data = calibration_data(labels, n_classes, clips, speakers)
+    if temperature is not None:
+        given = DecisionConfig(temperature, _threshold(probabilities(logits, temperature), coverage))
+        return given, replace(data, unfitted="", given=True)
     usual = min(UNFITTED_THRESHOLD / n_classes, 0.5)
     unfitted = DecisionConfig(1.0, min(usual, _threshold(probabilities(logits, 1.0), coverage)))
     if data.unfitted:
@@ -90,8 +97,8 @@ def choose_decision(
     if abs(best) > 0.95 * LOG_BOUNDS[1]:
         problem = f"no temperature between {np.exp(LOG_BOUNDS[0]):.2f} and {np.exp(LOG_BOUNDS[1]):.0f} fits"
         return unfitted, replace(data, unfitted=problem)
-    temperature = float(np.exp(best))
-    return DecisionConfig(temperature, _threshold(probabilities(logits, temperature), coverage)), data
+    fitted = float(np.exp(best))
+    return DecisionConfig(fitted, _threshold(probabilities(logits, fitted), coverage)), data
 
 
 def _threshold(probs: np.ndarray, coverage: float) -> float:

@@ -1,6 +1,7 @@
 """From a trained model to a verified bundle: prune, export, quantize, verify, assemble."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,11 +46,15 @@ class Request:
     """How it is pruned"""
     coverage: float = 0.9
     """Share of decisions that are not "uncertain\""""
+    temperature: float | None = None
+    """Of the probabilities; None = fitted to the development speakers"""
     limits: ExportLimits = field(default_factory=ExportLimits)
 
     def __post_init__(self) -> None:
         require(not self.out.exists(), f"{self.out}: exists already; give another --out or remove it")
         require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
+        sound = self.temperature is None or 0 < self.temperature < math.inf
+        require(sound, f"--temperature {self.temperature}: give a number above 0, 1 = the softmax as it is")
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def compress(source: Source, request: Request, tuning: FineTuneData | None) -> C
         rows = compare_all(pairs, shipping, draft, source.dev, reference, trained_uar, request.limits)
         if any(row.comparison.failures for row in rows if row.ships or row.files.scheme == "float32"):
             raise VerificationError(steps, rows)
-        decision, confidence = _calibrated(source, reference, request.coverage)
+        decision, confidence = _calibrated(source, reference, request)
         manifest = assemble(folder, source, model, config, Findings(rows, steps, decision, confidence))
         for runtime in shipping:
             bundle.Bundle.open(folder).recognizer(runtime)  # as a device opens it
@@ -132,11 +137,13 @@ def _pruned(
     return prune_gradually(trained.model, trained.config, request.targets, request.recipe, limit, tuning, measure)
 
 
-def _calibrated(source: Source, reference: StreamLogits, coverage: float) -> tuple[DecisionConfig, Confidence]:
+def _calibrated(source: Source, reference: StreamLogits, request: Request) -> tuple[DecisionConfig, Confidence]:
     """Temperature and threshold for the exported model, and how reliable its probabilities then are."""
     truth = source.dev.labels[reference.owner]
     speakers = np.array([u.speaker for u in source.dev.utterances])[reference.owner]
-    decision, chosen_on = choose_decision(reference.decisions, truth, coverage, reference.owner, speakers)
+    decision, chosen_on = choose_decision(
+        reference.decisions, truth, request.coverage, reference.owner, speakers, request.temperature
+    )
     chosen_on = replace(chosen_on, at_chance=at_chance(source.trained.metrics["dev"], "development speakers"))
     for problem in _doubts(chosen_on, decision):
         log.warning("%s", problem)

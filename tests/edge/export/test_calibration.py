@@ -37,6 +37,16 @@ def test_temperature_and_threshold_are_recovered():
     assert accuracies == sorted(accuracies), "with true probabilities, the surer the righter"
 
 
+def test_a_temperature_that_is_given_is_kept_and_the_threshold_belongs_to_it():
+    logits, labels = calibrated(np.random.default_rng(0), 1000)
+    decision, data = choose_decision(logits, labels, 0.8, temperature=2.0)
+    assert decision.temperature == 2.0
+    assert data.given and not data.unfitted
+    assert (probabilities(logits, 2.0).max(axis=1) >= decision.min_confidence).mean() == pytest.approx(0.8, abs=0.01)
+    assert "given" in " ".join(_calibrated_on(asdict(data)))
+    assert not choose_decision(logits, labels, 0.8)[1].given
+
+
 def test_a_threshold_is_at_most_0_9():
     labels = np.arange(400) % 4
     easy = 20.0 * np.eye(4)[labels] + np.random.default_rng(0).normal(size=(400, 4))

@@ -172,6 +172,8 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
         ("--plot", "/nowhere/steps.svg"),
         ("--plot", "/proc/steps.svg"),
         ("--coverage", "0"),
+        ("--temperature", "0"),
+        ("--temperature", "nan"),
         ("--fine-tune-epochs", "-1"),
     ],
 )
