@@ -261,6 +261,10 @@ def text(metrics: dict) -> str:
                 f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
                 f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
             )
+            for corpus, found in figures.get("arousal", {}).items():
+                named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))
+                shown = ", ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
+                lines.append(f"{part:5}  arousal, {corpus}: {shown or 'constant'}")
             if doubt := at_chance(figures, part):
                 lines.append(f"WARNING: {doubt}")
     return "\n".join(lines)

@@ -92,6 +92,8 @@ class ModelConfig:
     """dB: power added to every band before `local` and `change`, relative to the mean power of the last
     `context_frames`. It hides what lies far below the speech. Applied in evaluation and on the device, never while
     training; None: not applied"""
+    arousal: bool = False
+    """Whether the head also estimates the arousal, 0 to 1, from the pooled vector"""
 
     def __post_init__(self) -> None:
         require(

@@ -29,13 +29,16 @@ class LossConfig:
     """Share of the loss that is the teachers'"""
     label_share: float = 1.0
     """Weight of the label loss beside a speech encoder's (`teacher`)"""
+    arousal_weight: float = 1.0
+    """Weight of the squared error of arousal, with `model.arousal`"""
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
         require(0 <= self.label_smoothing < 1, f"loss.label_smoothing is {self.label_smoothing}; give 0 to below 1")
         require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
         require(0 <= self.teacher_share <= 1, f"loss.teacher_share is {self.teacher_share}; give 0 to 1")
-        require(self.label_share >= 0, f"loss.label_share is {self.label_share}; give 0 or more")
+        for name in ("label_share", "arousal_weight"):
+            require(getattr(self, name) >= 0, f"loss.{name} is {getattr(self, name)}; give 0 or more")
 
 
 @dataclass(frozen=True)

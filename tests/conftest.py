@@ -87,11 +87,11 @@ def voices(built_once) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(built_once, voices, cache) -> Path:
-    """A small model trained for two epochs by train.py."""
+    """A small model that also estimates arousal, trained for two epochs by train.py."""
 
     def build(folder: Path) -> None:
         data = ("--data", f"synthetic:{voices}", "--out", folder, "--cache", cache)
-        result = script("train.py", *SMALL, *data, "--optim.epochs", "2")
+        result = script("train.py", *SMALL, *data, "--model.arousal", "true", "--optim.epochs", "2")
         assert result.returncode == 0, result.stderr[-3000:]
 
     return built_once("run", build)

@@ -1,6 +1,7 @@
-"""CREMA-D: recordings that have no truth, and its tables of the actors' sexes and the listeners' votes. No torch."""
+"""CREMA-D: recordings that have no truth, and its tables of the actors' sexes and the listeners' answers. No torch."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from crnn import labels
@@ -11,6 +12,27 @@ from crnn.errors import InputError, require
 log = logging.getLogger(__name__)
 
 Votes = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """What the listeners of the voice alone said of a clip."""
+
+    votes: Votes
+    """(emotion, share), shares sum to 1"""
+    ratings: Votes | None = None
+    """(emotion, mean rating of its strength by those who chose it, 0 to 1); None where the tables hold none"""
+
+
+RATINGS = {
+    "meanangerresp": "angry",
+    "meandisgustresp": "disgust",
+    "meanfearresp": "fearful",
+    "meanhappyresp": "happy",
+    "meanneutralresp": "neutral",
+    "meansadresp": "sad",
+}
+"""Column of the mean rating, 0 to 100 -> emotion"""
 
 CONTRADICTORY = (
     ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
@@ -53,25 +75,44 @@ def actor_sexes(root: Path) -> dict[str, str]:
     return sexes
 
 
-def voice_votes(root: Path) -> dict[str, Votes]:
-    """Clip -> votes of the listeners of the voice alone (row ids that begin with 1), shares that sum to 1.
+def voice_listeners(root: Path) -> dict[str, Listeners]:
+    """Clip -> the answers of the listeners of the voice alone (row ids that begin with 1).
 
-    `tabulatedVotes.csv` holds the counts; `summaryTable.csv` the majority, used where a clip has no counts.
-    Raises InputError, naming file and line, if a table is there and cannot be read.
+    `tabulatedVotes.csv` holds counts and mean ratings; `summaryTable.csv` the majority, used where a clip has no
+    counts. Raises InputError, naming file and line, if a table is there and cannot be read.
     """
-    votes: dict[str, Votes] = {}
+    found: dict[str, Listeners] = {}
     for _, row in _rows(root, "summaryTable.csv", ("filename", "voicevote")):
         winners = row["voicevote"].split(":")  # ties are written "A:D"
         if all(code in labels.CREMA_D_VOTES for code in winners):
-            votes[row["filename"]] = tuple((labels.CREMA_D_VOTES[code], 1 / len(winners)) for code in winners)
+            found[row["filename"]] = Listeners(
+                tuple((labels.CREMA_D_VOTES[code], 1 / len(winners)) for code in winners)
+            )
     codes = {code.lower(): emotion for code, emotion in labels.CREMA_D_VOTES.items()}
     for where, row in _rows(root, "tabulatedVotes.csv", (*codes, "filename")):
         if _row_id(row, where).startswith("1"):
             counts = {emotion: _number(row[code], f"{where}: {code.upper()}") for code, emotion in codes.items()}
             total = sum(counts.values())
             if total:
-                votes[row["filename"]] = tuple((emotion, n / total) for emotion, n in counts.items() if n)
-    return votes
+                votes = tuple((emotion, n / total) for emotion, n in counts.items() if n)
+                found[row["filename"]] = Listeners(votes, _ratings(row, counts, where))
+    return found
+
+
+def _ratings(row: dict[str, str], counts: dict[str, int], where: str) -> Votes | None:
+    """Of the emotions that anybody chose; the release has -1 for the others."""
+    if not RATINGS.keys() <= row.keys():
+        return None
+    return tuple((e, _rating(row[name], f"{where}: {name}")) for name, e in RATINGS.items() if counts[e])
+
+
+def _rating(cell: str, where: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = -1.0
+    require(0 <= value <= 100, f"{where} is {cell!r}; a mean rating from 0 to 100 was expected")
+    return value / 100
 
 
 def _row_id(row: dict[str, str], where: str) -> str:

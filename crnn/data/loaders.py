@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
@@ -52,7 +53,8 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
 
 class TrainClips(Dataset):
     """One window of one augmented copy per item, cut at random. Clips of the corpora of `teacher.only` have a target of
-    zeros. `taught (n, any number)` are a teacher's targets, which then stand behind each item.
+    zeros. With `model.arousal` the clip's arousal stands behind each item, then `taught (n, any number)`, a teacher's
+    targets, if there are any.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made.
@@ -63,10 +65,13 @@ class TrainClips(Dataset):
     ) -> None:
         self._copies = copies
         self._utterances = split.train
-        self._taught = () if taught is None else (taught,)
         self.targets = target_matrix(split.train, split.labels, config.loss)
         self.targets[torch.tensor([u.corpus in config.teacher.only for u in split.train])] = 0
         self.mask = label_mask(split.train, split)
+        self._others: tuple[Tensor, ...] = () if taught is None else (taught,)
+        if config.model.arousal:
+            arousal = torch.from_numpy(arousal_targets(split.train, config.teacher.only))
+            self._others = (arousal[:, None], *self._others)
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
         self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._seed = config.seed
@@ -76,7 +81,8 @@ class TrainClips(Dataset):
 
     def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, ...]:
         """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, the labels among which the clip
-        competes: `mask (n_classes,)` bool, and what it is taught, if anything."""
+        competes: `mask (n_classes,)` bool; then, if there are any, its arousal `(1,)`, NaN where it is not known, and
+        what it is taught."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
         window = np.array(self._window(index, rng).T, dtype=np.float32, order="C")
@@ -84,7 +90,7 @@ class TrainClips(Dataset):
             torch.from_numpy(window),
             self.targets[index],
             self.mask[index],
-            *(taught[index] for taught in self._taught),
+            *(other[index] for other in self._others),
         )
 
     def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:

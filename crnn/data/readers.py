@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from crnn import labels
-from crnn.data.crema_d import LEFT_OUT, actor_sexes, voice_votes
+from crnn.data.crema_d import LEFT_OUT, actor_sexes, voice_listeners
 from crnn.data.utterances import Utterance
 
 
@@ -92,7 +92,7 @@ def _ravdess_names(corpus: str) -> Callable[[Path], Parser]:
 def _crema_d(root: Path) -> Parser:
     """CREMA-D (Cao et al. 2014), 1001_IEO_ANG_HI.wav, with demographics and crowd votes where the csv files are."""
     pattern = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
-    sexes, votes = actor_sexes(root), voice_votes(root)
+    sexes, listeners = actor_sexes(root), voice_listeners(root)
 
     def parse(path: Path) -> Parsed:
         match = pattern.fullmatch(path.stem)
@@ -101,6 +101,7 @@ def _crema_d(root: Path) -> Parser:
         actor, sentence, code, level = match.groups()
         if path.stem in LEFT_OUT:
             raise Skip(LEFT_OUT[path.stem])
+        said = listeners.get(path.stem)
         return Utterance(
             path,
             "crema_d",
@@ -110,7 +111,8 @@ def _crema_d(root: Path) -> Parser:
             {"LO": "low", "MD": "medium", "HI": "high"}.get(level),
             sentence,
             None,
-            votes.get(path.stem),
+            said.votes if said else None,
+            ratings=said.ratings if said else None,
         )
 
     return parse

@@ -26,6 +26,8 @@ class Utterance:
     """Unique within the corpus, where the file name alone is not"""
     segment: tuple[float, float | None] | None = None
     """Start and end within the file in seconds; end None: to its end; None: the whole file"""
+    ratings: tuple[tuple[str, float], ...] | None = None
+    """How strongly the listeners who chose an emotion found it expressed: (emotion, mean rating 0 to 1)"""
 
     @property
     def name(self) -> str:

@@ -22,7 +22,11 @@ class CRNN(nn.Module):
 
     def training_logits(self, log_mel: Tensor) -> Tensor:
         """The same without the spectral floor, which is for evaluation and devices."""
-        return self.head(self.encoder.training_steps(log_mel))
+        return self.head.classify(self.training_pooled(log_mel))
+
+    def training_pooled(self, log_mel: Tensor) -> Tensor:
+        """The pooled vector `(batch, width)` that these logits are computed from."""
+        return self.head.pool(self.encoder.training_steps(log_mel))
 
     def clip_logits(
         self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry, head: nn.Module | None = None

@@ -9,7 +9,8 @@ from crnn.config import ModelConfig
 class Head(nn.Module):
     """`steps (batch, window_steps, d)` -> `logits (batch, n_classes)`.
 
-    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier.
+    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier. With `ModelConfig.arousal` also
+    `arousal`, which takes the pooled vector `(batch, width)` and gives `(batch, 1)`, 0 to 1; otherwise it is None.
     """
 
     def __init__(self, encoder_features: int, config: ModelConfig, n_classes: int) -> None:
@@ -23,6 +24,7 @@ class Head(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(width, n_classes)
+        self.arousal = nn.Sequential(nn.Linear(width, 1), nn.Sigmoid()) if config.arousal else None
 
     def attend(self, steps: Tensor) -> tuple[Tensor, Tensor]:
         """The BiLSTM's states `(batch, window_steps, width)` and their weights `(batch, window_steps, 1)`."""
@@ -34,13 +36,18 @@ class Head(nn.Module):
         states, weights = self.attend(steps)
         return (states * weights).sum(dim=1)
 
+    def classify(self, pooled: Tensor) -> Tensor:
+        """`pooled (batch, width)` -> `logits (batch, n_classes)`."""
+        return self.classifier(self.dropout(pooled))
+
     def forward(self, steps: Tensor) -> Tensor:
-        return self.classifier(self.dropout(self.pool(steps)))
+        return self.classify(self.pool(steps))
 
 
 class OpenHead(nn.Module):
-    """The exported head: `steps` -> `(batch, n_classes + width)`, the logits, then the pooled vector from which they
-    are computed. Personal enrolment uses that vector (`edge.stream.profile`)."""
+    """The exported head: `steps` -> one row per window, the columns of `crnn.outputs`: the logits, the arousal if the
+    head has it, then the pooled vector from which they are computed. Personal enrolment uses that vector
+    (`edge.stream.profile`)."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -48,4 +55,5 @@ class OpenHead(nn.Module):
 
     def forward(self, steps: Tensor) -> Tensor:
         pooled = self.head.pool(steps)
-        return torch.cat([self.head.classifier(pooled), pooled], dim=-1)
+        arousal = [] if self.head.arousal is None else [self.head.arousal(pooled)]
+        return torch.cat([self.head.classifier(pooled), *arousal, pooled], dim=-1)

@@ -20,7 +20,7 @@ TEMPERATURE = 2.0
 class DistillTask(EmotionTask):
     """The training task with teachers: on the same augmented batch, (1 - share) * label loss + share * T^2 *
     KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share:
-    `loss.teacher_share`, T: `TEMPERATURE`)."""
+    `loss.teacher_share`, T: `TEMPERATURE`). Arousal is not learned from teachers, which may estimate none."""
 
     def __init__(self, config: RunConfig, model: CRNN, teachers: list[CRNN], *others) -> None:
         super().__init__(config, model, *others)
@@ -28,9 +28,10 @@ class DistillTask(EmotionTask):
         # A tuple, so that torch does not train, average and save them.
         self._teachers = tuple(in_memory_format(teacher.eval(), as_ours) for teacher in teachers)
 
-    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor, *others: Tensor) -> Tensor:
         loss = self.config.loss
-        logits = self.model.training_logits(log_mel).float()
+        pooled = self.model.training_pooled(log_mel)
+        logits = self.model.head.classify(pooled).float()
         with torch.no_grad():
             taught = [
                 _softened(teacher.to(log_mel.device).training_logits(log_mel), mask) for teacher in self._teachers
@@ -39,7 +40,8 @@ class DistillTask(EmotionTask):
         own = _softened(logits, mask)
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
         share = loss.teacher_share
-        return (1 - share) * self.label_loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
+        classes = (1 - share) * self.label_loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
+        return classes + self.arousal_loss(pooled, others)
 
 
 def _softened(logits: Tensor, mask: Tensor) -> Tensor:

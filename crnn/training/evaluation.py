@@ -2,6 +2,7 @@
 
 import torch
 
+from crnn.agreement import summarize_arousal
 from crnn.data.loaders import EvalClips, eval_loader, label_mask
 from crnn.data.prepare import Prepared
 from crnn.metrics import summarize
@@ -10,7 +11,7 @@ from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.fit import FitResult
 from crnn.training.losses import masked_logits
-from crnn.training.predict import predict
+from crnn.training.predict import predict_outputs
 from crnn.training.report import counts
 from crnn.training.setup import TrainingParts
 
@@ -45,7 +46,10 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         if part == "train" or not members or (part == "test" and not test):
             continue
         clips = parts.dev if part == "dev" else EvalClips(prepared.cache, members, split.labels, config)
-        logits = torch.from_numpy(predict(model, config, eval_loader(clips, config))).double()
+        outputs = predict_outputs(model, config, eval_loader(clips, config))
+        logits = torch.from_numpy(outputs.logits).double()
         probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
         metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+        if outputs.arousal is not None:
+            metrics[part]["arousal"] = summarize_arousal(outputs.arousal, clips.utterances)
     return metrics

@@ -134,7 +134,20 @@ def _figures(part: dict) -> list[tuple[str, str, str]]:
 
     names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("ece", "Calibration error"))
     figures = [(name, f"{part[key]:.1%}", interval(key)) for key, name in names]
-    return [*figures[:1], ("UAR by chance", f"{chance(part):.1%}", guess), *figures[1:]]
+    return [*figures[:1], ("UAR by chance", f"{chance(part):.1%}", guess), *figures[1:], *_arousal_figures(part)]
+
+
+def _arousal_figures(part: dict) -> list[tuple[str, str, str]]:
+    """Likewise of the arousal, per corpus; none where the model does not estimate it."""
+    figures = []
+    for corpus, found in part.get("arousal", {}).items():
+        for key, name in (("ccc", "CCC with listeners' ratings"), ("spearman", "rank correlation")):
+            if key in found:
+                value, limits = found[key], found[f"{key}_ci95"]
+                shown = "none: one side is constant" if value is None else f"{value:.2f}"
+                between = f"{limits[0]:.2f} to {limits[1]:.2f}" if limits else "no interval"
+                figures.append((f"Arousal, {corpus}: {name}", shown, between))
+    return figures
 
 
 def _image(figure: Figure) -> str:

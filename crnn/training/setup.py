@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedFeatures
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask, target_matrix
@@ -39,13 +40,15 @@ class TrainingParts:
 def refuse_before_copies(config: RunConfig, split: Split, start: Start | None) -> None:
     """Raise what `build_training` would raise for this split, before augmented copies are computed, which takes long.
 
-    Raises the errors of `crnn.training.initial_weights.refuse_trained_on`, `crnn.training.distillation.open_teachers`
-    and `crnn.data.loaders.target_matrix`.
+    Raises the errors of `crnn.training.initial_weights.refuse_trained_on`, `crnn.training.distillation.open_teachers`,
+    `crnn.data.loaders.target_matrix` and `crnn.data.arousal.arousal_targets`.
     """
     if start:
         refuse_trained_on(start, split)
     open_teachers(config, split)
     target_matrix(split.train, split.labels, config.loss)
+    if config.model.arousal:
+        arousal_targets(split.train, config.teacher.only)
 
 
 def build_training(

@@ -1,6 +1,7 @@
 """The training task as a LightningModule: training step, validation and checkpoint."""
 
 import math
+from collections.abc import Sequence
 
 import lightning as L
 import numpy as np
@@ -24,7 +25,8 @@ def in_memory_format(model: CRNN, memory_format: torch.memory_format) -> CRNN:
 
 
 class EmotionTask(L.LightningModule):
-    """Augmented features, CRNN, focal loss; development UAR after every epoch.
+    """Augmented features, CRNN, focal loss, with `model.arousal` also the squared error of the arousal; development UAR
+    after every epoch.
 
     The random numbers of a step are a function of (seed, epoch, batch, process), so a resumed run repeats an
     uninterrupted one.
@@ -73,26 +75,40 @@ class EmotionTask(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        log_mel, targets, mask, *taught = batch
+        log_mel, targets, mask, *others = batch
         if self.augment is not None:
             # The mask is mixed like the targets: a mix of two clips can have the labels of both.
-            parts = (targets, mask.to(targets.dtype), *taught)
+            parts = (targets, mask.to(targets.dtype), *others)
             log_mel, mixed = self.augment(log_mel, torch.cat(parts, dim=1), int(torch.randint(2**31, ())))
-            targets, shares, *taught = mixed.split([part.shape[1] for part in parts], dim=1)
+            targets, shares, *others = mixed.split([part.shape[1] for part in parts], dim=1)
             mask = shares > 0
-        loss = self.batch_loss(log_mel, targets, mask, *taught)
+        loss = self.batch_loss(log_mel, targets, mask, *others)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
-    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-        """The loss of an augmented batch, a scalar."""
-        return self.label_loss(self.model.training_logits(log_mel), targets, mask)
+    def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor, *others: Tensor) -> Tensor:
+        """The loss of an augmented batch, a scalar. `others`: the arousal `(batch, 1)` if the model estimates it, then
+        what is taught, if anything (`crnn.data.loaders.TrainClips`)."""
+        pooled = self.model.training_pooled(log_mel)
+        logits = self.model.head.classify(pooled)
+        return self.label_loss(logits, targets, mask) + self.arousal_loss(pooled, others)
 
     def label_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """The loss of the clips that have a label, and were mixed with none that has not; 0 where there are none."""
         labelled = targets.sum(dim=1) > LABELLED
         return self.loss(logits[labelled], targets[labelled], mask[labelled])
+
+    def arousal_loss(self, pooled: Tensor, others: Sequence[Tensor]) -> Tensor:
+        """Weighted squared error of the arousal, over the clips whose arousal is known, and that were mixed with none
+        whose is not: the others have NaN. 0 where there are none, or the model estimates no arousal."""
+        head = self.model.head
+        if head.arousal is None:
+            return pooled.new_zeros(())
+        target = others[0]
+        known = target.isfinite()
+        error = (head.arousal(head.dropout(pooled)).float() - target.nan_to_num()).square() * known
+        return self.config.loss.arousal_weight * error.sum() / known.sum().clamp_min(1)
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
         log_mel, n_samples, labels = batch

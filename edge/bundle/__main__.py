@@ -39,6 +39,7 @@ def describe(bundle: Bundle) -> dict:
         "features": asdict(manifest.features),
         "window_seconds": (g.window_samples - g.lead_samples) / rate,
         "hop_seconds": g.interval_samples / rate,
+        **({"arousal": True} if manifest.arousal else {}),
         "decision": asdict(manifest.decision),
         "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
         "files": {
@@ -70,6 +71,7 @@ def as_text(made: dict) -> str:
     lines = [
         f"{made['bundle']}: {made['bytes']:,} bytes, every hash checked",
         f"labels     {', '.join(made['labels'])}",
+        *(["arousal    0 to 1, beside the labels"] if made.get("arousal") else []),
         f"input      {features['sample_rate']} Hz mono, float32 in [-1, 1]",
         f"features   {features['n_mels']} log-mel bands from {features['f_min']:g} to {features['f_max']:g} Hz, "
         f"frames of {features['n_fft']} samples every {features['hop_length']}",
@@ -112,6 +114,10 @@ def _provenance(where: dict) -> list[str]:
         interval = figures.get("uar_ci95")
         between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
         lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips, before compression")
+        for corpus, found in figures.get("arousal", {}).items():
+            named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))
+            shown_figures = ", ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
+            lines.append(f"arousal    {part}, {corpus}: {shown_figures or 'constant'}")
     lines += _calibrated_on((where.get("confidence_dev") or {}).get("chosen_on") or {})
     for row in where.get("files_on_dev", []):
         lines.append(

@@ -23,7 +23,7 @@ FRAMES = 8
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = 1e-3
-"""Likewise of logits and pooled vectors, whatever the scheme"""
+"""Likewise of logits, pooled vectors and arousal, whatever the scheme"""
 OTHER_KERNELS_TOLERANCE = 2e-2
 """Likewise of int8 files under another package than the one that made the values: tflite-runtime 2.14 rounds elsewhere
 than LiteRT, and its logits differ by 0.005 (shipped bundles) to 0.01"""
@@ -47,16 +47,18 @@ def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
 
 
 def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs for `samples` (int16): log_mel of the first interval, logits and pooled vector of every decision."""
+    """The outputs for `samples` (int16): log_mel of the first interval; logits, pooled vector and, if there is one,
+    arousal of every decision."""
     g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
-    results = recognizer.push(scaled)
+    results = [result for result in recognizer.push(scaled) if result.logits is not None]
     recognizer.reset()
-    return {
+    made = {
         "log_mel": LogMel(recognizer.features)(np.pad(scaled, (g.lead_samples, 0))[: g.first_samples])[:, -FRAMES:],
-        "logits": np.stack([result.logits for result in results if result.logits is not None]),
-        "pooled": np.stack([result.pooled for result in results if result.pooled is not None]),
+        "logits": np.stack([result.logits for result in results]),
+        "pooled": np.stack([result.pooled for result in results]),
     }
+    return made | ({"arousal": np.array([r.arousal for r in results], np.float32)} if recognizer.arousal else {})
 
 
 def write(
@@ -67,7 +69,7 @@ def write(
     reference = replay(float32, samples)
     values: dict[str, Any] = {"waveform": samples, "labels": np.array(labels), "log_mel": reference["log_mel"]}
     for name, found in [("float32", reference), *((name, replay(files, samples)) for name, files in made.items())]:
-        values |= {f"{name}_{what}": found[what] for what in ("logits", "pooled")}
+        values |= {f"{name}_{what}": value for what, value in found.items() if what != "log_mel"}
     np.savez_compressed(folder / GOLDEN, **values)
 
 

@@ -65,6 +65,8 @@ class Manifest:
     """File name -> FileFacts"""
     provenance: dict = field(default_factory=dict)
     """Origin: corpus, protocol, split hash, seeds, pruning, metrics with intervals"""
+    arousal: bool = False
+    """Whether the head also gives the arousal, 0 to 1; absent where it does not"""
 
     def model_files(self, runtime: str) -> ModelFiles:
         """The files of a runtime. Raises InputError, naming the runtimes of the bundle, if there are none."""

@@ -91,14 +91,17 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
     width = encoder.contract.output_shape[-1]
-    pooled = max(1, head.contract.output_shape[-1] - len(manifest.labels))
+    answers = len(manifest.labels) + manifest.arousal
+    pooled = max(1, head.contract.output_shape[-1] - answers)
     for model, file, given, made in (
         (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.interval_steps, width)),
-        (head, files.head, (1, g.window_steps, width), (1, len(manifest.labels) + pooled)),
+        (head, files.head, (1, g.window_steps, width), (1, answers + pooled)),
     ):
         contract = model.contract
         require(
             (contract.input_shape, contract.output_shape) == (given, made),
             f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
         )
-    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision)
+    return StreamingRecognizer(
+        encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision, manifest.arousal
+    )

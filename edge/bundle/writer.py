@@ -27,7 +27,10 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
     made = {runtime: build_recognizer(folder, manifest, runtime, threads=1) for runtime in manifest.models}
     golden.write(folder, manifest.labels, float32, made)
     manifest = replace(manifest, files=list_files(folder))
-    (folder / MANIFEST).write_text(json.dumps(with_schema_4_keys(asdict(manifest)), indent=1) + "\n", encoding="utf-8")
+    values = with_schema_4_keys(asdict(manifest))
+    if not manifest.arousal:  # the version before reads the bundles that it understands, and refuses others by this key
+        del values["arousal"]
+    (folder / MANIFEST).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return manifest
 
 

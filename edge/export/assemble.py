@@ -68,7 +68,6 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
     """Where the bundle comes from and what is known about it."""
     trained, steps = source.trained, findings.steps
     metrics = trained.metrics
-    headline = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")
     frames = config.geometry.frames_for(config.geometry.window_steps)
     ships = [row for row in findings.rows if row.ships]
     return {
@@ -83,7 +82,7 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         **with_schema_4_keys({"model": asdict(config.model), "window": asdict(config.window)}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
-        "trained_model": {p: {k: metrics[p][k] for k in headline} for p in ("dev", "test") if p in metrics},
+        "trained_model": {p: _headline(metrics[p]) for p in ("dev", "test") if p in metrics},
         "development_split": source.prepared.split.hash,
         "files_on_dev": [
             {key: value for key, value in row.facts().items() if key not in NOT_IN_MANIFEST} for row in ships
@@ -91,6 +90,12 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         "made_with": {name: version(name) for row in ships for name in exporter(row.runtime).MADE_WITH},
         "confidence_dev": asdict(findings.confidence),
     }
+
+
+def _headline(figures: dict) -> dict:
+    """Of development or test speakers; the arousal only where the model estimates it."""
+    named = {key: figures[key] for key in ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")}
+    return named | ({"arousal": figures["arousal"]} if "arousal" in figures else {})
 
 
 def _brief(step: Step) -> dict:

@@ -83,7 +83,8 @@ def companion_bytes(draft: bundle.Manifest, width: int, n_runtimes: int, n_steps
     waveform = len(zlib.compress(golden.waveform(draft.features, draft.geometry).tobytes()))
     speakers = width * (width + 1) + 4 * (width + 3 * n_classes)  # half a symmetric matrix in float16, the rest float32
     log_mel = 4 * golden.FRAMES * draft.features.n_mels
-    outputs = 4 * GOLDEN_DECISIONS * (1 + n_runtimes) * (n_classes + width)  # of every runtime, and of float32 in torch
-    arrays = ARRAY_BYTES * (5 + 3 + 2 * (1 + n_runtimes))
+    made = 1 + n_runtimes  # by every runtime, and by float32 in torch
+    outputs = 4 * GOLDEN_DECISIONS * made * (n_classes + draft.arousal + width)
+    arrays = ARRAY_BYTES * (5 + 3 + (2 + draft.arousal) * made)
     manifest = MANIFEST_BYTES + RUNTIME_BYTES * n_runtimes + STEP_BYTES * n_steps
     return waveform + speakers + log_mel + outputs + arrays + manifest

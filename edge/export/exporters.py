@@ -88,7 +88,8 @@ def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
     steps = torch.zeros(1, g.window_steps, config.model.encoder_features(config.features.n_mels))
     encoder = Part("encoder", model.encoder, frames, "log_mel", "steps")
-    return encoder, Part("head", OpenHead(model.head), steps, "steps", "logits_and_pooled")
+    output = "logits_and_pooled" if model.head.arousal is None else "logits_arousal_and_pooled"
+    return encoder, Part("head", OpenHead(model.head), steps, "steps", output)
 
 
 def export_all(

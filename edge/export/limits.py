@@ -12,7 +12,7 @@ class ExportLimits:
     max_flip_rate: float = 0.05
     """Decisions whose top emotion differs from the float32 model in torch, share"""
     max_abs_diff_float32: float = 1e-3
-    """Difference of a probability, any class, any decision, float32 files"""
+    """Difference of a probability, any class, any decision, or of the arousal, float32 files"""
     max_abs_diff_float16: float = 1e-2
     """Likewise, float16 files"""
     max_abs_diff_int8: float = 0.2

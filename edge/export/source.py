@@ -43,7 +43,14 @@ class Source:
         """The manifest as far as it is known before export: no files, no fitted decision."""
         config = self.trained.config
         return bundle.Manifest(
-            bundle.SCHEMA, self.labels, config.features, config.geometry, DecisionConfig(), models={}, files={}
+            bundle.SCHEMA,
+            self.labels,
+            config.features,
+            config.geometry,
+            DecisionConfig(),
+            models={},
+            files={},
+            arousal=config.model.arousal,
         )
 
 

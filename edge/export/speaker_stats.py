@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from crnn.data.corpora import Utterance
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.errors import require
 from crnn.models.crnn import CRNN
-from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
+from crnn.training.predict import predict_outputs
 from edge.stream.profile import NEUTRAL, Speakers
 
 CLIPS_PER_EMOTION = 8
@@ -31,14 +30,10 @@ def some_of_each(utterances: Sequence[Utterance]) -> list[Utterance]:
     return chosen
 
 
-@torch.inference_mode()
 def clip_means(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
     """Whole-clip `logits (n, n_classes)` and `pooled (n, width)`: means over the decisions on each clip."""
-    head = OpenHead(model.head).eval()
-    made = [model.clip_logits(x, n, config.geometry, head) for x, n, _ in eval_loader(clips, config)]
-    together = torch.cat(made).numpy()
-    n_classes = model.head.classifier.out_features
-    return together[:, :n_classes], together[:, n_classes:]
+    made = predict_outputs(model, config, eval_loader(clips, config))
+    return made.logits, made.pooled
 
 
 def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:

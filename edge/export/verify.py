@@ -19,7 +19,7 @@ from edge.export.exporters import ExportedPair, exporter
 from edge.export.limits import ExportLimits
 from edge.runtimes import Contract
 from edge.stream.decision import probabilities
-from edge.stream.recognizer import StreamingRecognizer, clip_decisions
+from edge.stream.recognizer import StreamingRecognizer, clip_results
 
 
 class TorchModel:
@@ -41,7 +41,9 @@ def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
     g = manifest.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
     head = TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
-    return StreamingRecognizer(encoder, head, manifest.features, g, tuple(manifest.labels))
+    return StreamingRecognizer(
+        encoder, head, manifest.features, g, tuple(manifest.labels), arousal=model.head.arousal is not None
+    )
 
 
 def exported_recognizer(pair: ExportedPair, draft: Manifest) -> StreamingRecognizer:
@@ -52,7 +54,7 @@ def exported_recognizer(pair: ExportedPair, draft: Manifest) -> StreamingRecogni
 
 @dataclass(frozen=True)
 class StreamLogits:
-    """Logits of a recognizer on the development clips."""
+    """Logits of a recognizer on the development clips, and its arousal."""
 
     decisions: np.ndarray
     """Of every decision, `(n_decisions, n_classes)`"""
@@ -60,16 +62,20 @@ class StreamLogits:
     """Index of each decision's clip, `(n_decisions,)`"""
     clips: np.ndarray
     """Mean per clip, `(n_clips, n_classes)`"""
+    arousal: np.ndarray | None
+    """Of every decision, `(n_decisions,)`; None where the model does not estimate it"""
 
 
 def stream_clips(recognizer: StreamingRecognizer, clips: EvalClips) -> StreamLogits:
     """Stream every clip to its end."""
-    found = [clip_decisions(recognizer, clips.waveform(index)) for index in range(len(clips))]
+    found = [clip_results(recognizer, clips.waveform(index)) for index in range(len(clips))]
     recognizer.reset()
-    decisions = np.concatenate(found)
-    owner = np.repeat(np.arange(len(clips)), [len(logits) for logits in found])
+    results = [result for of_clip in found for result in of_clip]
+    decisions = np.stack([result.logits for result in results])
+    owner = np.repeat(np.arange(len(clips)), [len(of_clip) for of_clip in found])
     means = np.stack([decisions[owner == index].mean(axis=0) for index in range(len(clips))])
-    return StreamLogits(decisions, owner, means)
+    arousal = np.array([result.arousal for result in results]) if recognizer.arousal else None
+    return StreamLogits(decisions, owner, means, arousal)
 
 
 def stream_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> StreamLogits:
@@ -92,7 +98,7 @@ class Comparison:
     """How an exported pair differs from the trained model; NaN throughout if it gives logits that are not finite."""
 
     max_abs_diff: float
-    """Largest difference of a probability from the float32 model in torch"""
+    """Largest difference of a probability, or of the arousal, from the float32 model in torch"""
     flip_rate: float
     """Share of decisions whose top emotion differs from that model's"""
     uar: float
@@ -123,6 +129,8 @@ def compare(
     ours, theirs = (probabilities(logits.decisions, 1.0) for logits in (found, reference))
     figures = figures_of(found, clips, labels)
     difference = float(np.abs(ours - theirs).max())
+    if found.arousal is not None and reference.arousal is not None:
+        difference = max(difference, float(np.abs(found.arousal - reference.arousal).max()))
     flips = float((ours.argmax(axis=1) != theirs.argmax(axis=1)).mean())
     drop = trained_uar - figures["uar"]
     rise = figures["ece"] - ece_of(reference, clips)

@@ -110,6 +110,10 @@ def start_of_bundle(path: Path, name: str) -> Start:
         StreamGeometry.resolve(manifest.features, config, window) == manifest.geometry,
         f"{path / MANIFEST}: provenance.model and provenance.window do not give its geometry",
     )
+    require(
+        config.arousal == manifest.arousal,
+        f"{path / MANIFEST}: arousal is {manifest.arousal}, in provenance.model {config.arousal}; copy it again",
+    )
     corpora = origin["corpora_heard"]
     require(
         isinstance(corpora, list) and all(isinstance(corpus, str) for corpus in corpora),

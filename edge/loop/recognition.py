@@ -28,10 +28,8 @@ from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide_mean
-from edge.stream.results import Segment, StreamResult, Verdict
+from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict
 
-ANSWERED = (None, Verdict.UNCERTAIN)
-"""Verdicts of segments whose sound is good enough for an answer"""
 MAX_PEAK = 8.0
 """Largest magnitude of float samples in [-1, 1]; larger ones have another scale, such as that of 16-bit integers"""
 
@@ -57,12 +55,14 @@ class Recognition:
     """In the order of time"""
     seconds: float
     """Length of the recording, s"""
+    arousal: float | None = None
+    """0 to 1, mean over the same decisions; None where nothing was decided, and where the model does not estimate it"""
 
     def __repr__(self) -> str:
         answer = f"emotion={self.emotion!r}" if self.emotion else f"emotion=None, verdict={str(self.verdict)!r}"
         return (
             f"Recognition({answer}, confidence={self.confidence:.2f}, seconds={self.seconds:.2f}, "
-            f"segments={len(self.segments)})"
+            f"segments={len(self.segments)}" + (")" if self.arousal is None else f", arousal={self.arousal:.2f})")
         )
 
 
@@ -80,6 +80,11 @@ class EmotionModel:
     def labels(self) -> tuple[str, ...]:
         """The emotions, in the order of the logits."""
         return self._recognizer.labels
+
+    @property
+    def arousal(self) -> bool:
+        """Whether the model estimates the arousal."""
+        return self._recognizer.arousal
 
     @property
     def sample_rate(self) -> int:
@@ -149,9 +154,10 @@ class EmotionModel:
         emotion, confidence, probs = decide_mean(
             summary.logits, summary.decisions, self.labels, self._recognizer.decision
         )
+        arousal = summary.arousal / summary.decisions if self.arousal else None
         if emotion == UNCERTAIN:
-            return Recognition(None, Verdict.UNCERTAIN, confidence, probs, segments, seconds)
-        return Recognition(emotion, None, confidence, probs, segments, seconds)
+            return Recognition(None, Verdict.UNCERTAIN, confidence, probs, segments, seconds, arousal)
+        return Recognition(emotion, None, confidence, probs, segments, seconds, arousal)
 
 
 def open_model(
@@ -217,6 +223,8 @@ class _Summary:
 
     segments: list[Segment] = field(default_factory=list)
     logits: np.ndarray = field(default_factory=lambda: np.zeros(()))  # the first decision gives it its shape
+    arousal: float = 0.0
+    """Sum over the decisions"""
     decisions: int = 0
     _pending: list[np.ndarray] = field(default_factory=list)
     """Logits since the last segment"""
@@ -232,6 +240,7 @@ class _Summary:
             if event.verdict in ANSWERED:
                 self.logits = self.logits + np.sum(self._pending, axis=0)
                 self.decisions += len(self._pending)
+                self.arousal += (event.arousal or 0.0) * len(self._pending)
             self._pending.clear()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from edge.audio.level import moving_power, power_dbfs
 from edge.audio.speech_evidence import Voice
 from edge.loop.settings import UtteranceSettings
 from edge.stream.decision import UNCERTAIN, DecisionConfig, decide_mean
-from edge.stream.results import Segment, Verdict
+from edge.stream.results import ANSWERED, Segment, Verdict
 
 MIXED_FULL_SCALE = 32700 / 32768
 """Magnitude from which a sample counts as clipped here, after channels were averaged and the rate was converted, which
@@ -32,6 +32,7 @@ class SegmentSums:
         self._sure = False
         self._energy = 0.0
         self._logits = np.zeros(())  # the first decision gives it its shape
+        self._arousal: float | None = None
 
     @property
     def has_voice(self) -> bool:
@@ -54,13 +55,16 @@ class SegmentSums:
         for power in moving_power(voice).tolist():  # one by one: the sum must not depend on how many come at once
             self._energy += power * size
 
-    def add_decision(self, logits: np.ndarray) -> None:
-        """Add the exact logits `(n_classes,)` of one decision."""
+    def add_decision(self, logits: np.ndarray, arousal: float | None = None) -> None:
+        """Add the exact logits `(n_classes,)` of one decision, and its arousal if the model estimates it."""
         self._logits = self._logits + logits.astype(np.float64)
+        if arousal is not None:
+            self._arousal = (self._arousal or 0.0) + arousal
         self._decisions += 1
 
     def segment(self, labels: tuple[str, ...], decision: DecisionConfig) -> Segment:
-        """The segment: from its first to its last frame with a voice, decided by the mean of its logits."""
+        """The segment: from its first to its last frame with a voice, decided by the mean of its logits. Its arousal is
+        the mean over the same decisions; there is none where the sound is not good enough for an answer."""
         emotion, confidence, probs = decide_mean(self._logits, self._decisions, labels, decision)
         verdict = self._verdict(emotion)
         return Segment(
@@ -70,6 +74,7 @@ class SegmentSums:
             verdict=verdict,
             confidence=confidence,
             probs=probs,
+            arousal=self._arousal / self._decisions if self._arousal is not None and verdict in ANSWERED else None,
         )
 
     def _verdict(self, emotion: str) -> Verdict | None:

@@ -15,7 +15,7 @@ from edge.audio.vad import Vad
 from edge.loop.pre_roll import PreRoll
 from edge.loop.segment_sums import SegmentSums
 from edge.loop.settings import UtteranceSettings
-from edge.stream.live_label import LiveLabel
+from edge.stream.live_label import LiveLabel, RunningMean
 from edge.stream.recognizer import StreamingRecognizer
 from edge.stream.results import Segment, StreamResult, Verdict, WindowResult
 
@@ -68,7 +68,9 @@ class UtteranceRecognizer:
         self._pre_roll = PreRoll(frames(settings.pre_roll_seconds) + self._onset_frames, vad.frame_samples)
         self._record = record
         self._samples = np.zeros(self._max_samples + vad.frame_samples if record else 0, dtype=np.float32)
-        self._live = LiveLabel(recognizer.labels, recognizer.decision, g.interval_samples / rate, settings.smoothing)
+        interval = g.interval_samples / rate
+        self._live = LiveLabel(recognizer.labels, recognizer.decision, interval, settings.smoothing)
+        self._live_arousal = RunningMean(interval, settings.smoothing.half_life_seconds)
         self._sums = SegmentSums(rate, settings)
         self.reset()
 
@@ -177,6 +179,7 @@ class UtteranceRecognizer:
         self._start = self._now
         self._sums.clear(self._start)
         self._live.reset()
+        self._live_arousal.reset()
         self._sure = False  # whether the VAD was, in the last frame with a voice
         self.recognizer.reset()
         return self._stream(frames, [Voice.NO] * (len(frames) - self._run) + [Voice.PERHAPS] * self._run)
@@ -212,11 +215,19 @@ class UtteranceRecognizer:
         seconds = min(self._start / self._rate + result.seconds, end)
         if result.logits is None:
             return StreamResult(seconds, result.state, result.level_dbfs, None, None, None, None)
-        self._sums.add_decision(result.logits)
+        self._sums.add_decision(result.logits, result.arousal)
         probs, emotion, confidence = self._live.update(result.logits)
-        shown = emotion if sure else Verdict.NOISE.value
+        arousal = None if result.arousal is None else float(self._live_arousal.update(np.float64(result.arousal)))
         return StreamResult(
-            seconds, result.state, result.level_dbfs, result.logits, probs, shown, confidence, result.pooled
+            seconds,
+            result.state,
+            result.level_dbfs,
+            result.logits,
+            probs,
+            emotion if sure else Verdict.NOISE.value,
+            confidence,
+            result.pooled,
+            arousal if sure else None,
         )
 
     def _close(self) -> list[StreamResult | Segment]:

@@ -55,7 +55,9 @@ def analyze(loaded: StreamingRecognizer, samples: np.ndarray, vad: str = "energy
     """
     model, head = loaded.models
     encoder = _RecordingModel(model)
-    recognizer = StreamingRecognizer(encoder, head, loaded.features, loaded.geometry, loaded.labels, loaded.decision)
+    recognizer = StreamingRecognizer(
+        encoder, head, loaded.features, loaded.geometry, loaded.labels, loaded.decision, loaded.arousal
+    )
     rate = recognizer.features.sample_rate
     detector = make_vad(vad, rate)
     utterances = UtteranceRecognizer(recognizer, detector)

@@ -109,7 +109,7 @@ def pruning_steps(
         seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number)
         train = TrainClips(data.copies, data.split, seeded)
         drawn = islice(train_loader(train, seeded, 0, 1), SCORED_BATCHES)
-        batches = ((log_mel, targets) for log_mel, targets, _ in drawn)  # an exported model chooses among all labels
+        batches = ((log_mel, targets) for log_mel, targets, *_ in drawn)  # an exported model chooses among all labels
         importance = CRITERIA[recipe.criterion](smaller, batches, FocalLoss(config.loss.gamma))
         smaller, seeded = cut(smaller, seeded, most_important(importance, until, original))
         smaller_config = replace(seeded, seed=config.seed)

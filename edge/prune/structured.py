@@ -80,7 +80,8 @@ def cut(model: CRNN, config: RunConfig, remaining: Parts) -> tuple[CRNN, RunConf
             state[f"head.lstm.{name}_l0{suffix}"] = state[f"head.lstm.{name}_l0{suffix}"][rows]
     seen = [number * settings.lstm_units + own for number, own in enumerate(remaining.units)]
     columns = torch.cat(seen)
-    for name in ("head.attention.0.weight", "head.classifier.weight"):
-        state[name] = state[name][:, columns]
+    for name in ("head.attention.0.weight", "head.classifier.weight", "head.arousal.0.weight"):
+        if name in state:  # not every head estimates arousal
+            state[name] = state[name][:, columns]
     smaller.load_state_dict(state)
     return smaller.eval(), smaller_config

@@ -10,6 +10,7 @@ import numpy as np
 from crnn.config import FeatureConfig, StreamGeometry
 from crnn.features import LogMel
 from crnn.offset import rest_level
+from crnn.outputs import split_outputs
 from edge.audio.level import moving_power, power_dbfs
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig
@@ -22,9 +23,10 @@ class StreamingRecognizer:
 
     Args:
         encoder, head: loaded models (edge.runtimes.load) with the shapes that `geometry` implies; the head's output is
-            one row: the logits, then the pooled vector (crnn.models.head.OpenHead).
+            one row, the columns of crnn.outputs (crnn.models.head.OpenHead).
         labels: names of the logits, in order.
         decision: of the bundle; not used here, but by everything that turns the logits into an answer.
+        arousal: whether the head gives it.
 
     `profile` may be set at any time: from then on the logits are adapted to that person.
     """
@@ -37,8 +39,9 @@ class StreamingRecognizer:
         geometry: StreamGeometry,
         labels: tuple[str, ...],
         decision: DecisionConfig | None = None,
+        arousal: bool = False,
     ) -> None:
-        self.features, self.geometry, self.labels = features, geometry, labels
+        self.features, self.geometry, self.labels, self.arousal = features, geometry, labels, arousal
         self.decision = decision or DecisionConfig()
         self.profile: Profile | None = None
         self._encoder, self._head = encoder, head
@@ -57,7 +60,7 @@ class StreamingRecognizer:
     @property
     def pooled_width(self) -> int:
         """Width of the pooled vector."""
-        return self._head.contract.output_shape[-1] - len(self.labels)
+        return self._head.contract.output_shape[-1] - len(self.labels) - self.arousal
 
     def reset(self) -> None:
         """Begin another stream: before its first sample there was silence, at the level of the first frame."""
@@ -122,15 +125,19 @@ class StreamingRecognizer:
         self._intervals += 1
         if self._intervals < g.window_intervals:
             return WindowResult(seconds, State.WARMING_UP, level)
-        output = self._head.run(self._steps)[0]
-        logits, pooled = output[: len(self.labels)], output[len(self.labels) :]
+        logits, arousal, pooled = split_outputs(self._head.run(self._steps)[0], len(self.labels), self.arousal)
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
-        return WindowResult(seconds, State.DECIDING, level, logits, pooled)
+        return WindowResult(seconds, State.DECIDING, level, logits, pooled, None if arousal is None else float(arousal))
+
+
+def clip_results(recognizer: StreamingRecognizer, waveform: np.ndarray) -> list[WindowResult]:
+    """Every decision on a clip `(time,)`, streamed to its end."""
+    recognizer.reset()
+    results = recognizer.push(waveform) + recognizer.flush()
+    return [result for result in results if result.logits is not None]
 
 
 def clip_decisions(recognizer: StreamingRecognizer, waveform: np.ndarray) -> np.ndarray:
     """Logits of every decision on a clip `(time,)`, streamed to its end: `(n_decisions, n_classes)`."""
-    recognizer.reset()
-    results = recognizer.push(waveform) + recognizer.flush()
-    return np.stack([r.logits for r in results if r.logits is not None])
+    return np.stack([result.logits for result in clip_results(recognizer, waveform) if result.logits is not None])

@@ -28,6 +28,8 @@ class WindowResult:
     """`(n_classes,)` float32; None while warming up"""
     pooled: np.ndarray | None = None
     """The head's pooled vector of the window, `(width,)` float32; None while warming up"""
+    arousal: float | None = None
+    """Of the window, 0 to 1; None while warming up, and where the model does not estimate it"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class StreamResult:
     """Probability of the emotion to show; None while warming up"""
     pooled: np.ndarray | None = None
     """The head's pooled vector of the window, `(width,)` float32; None while warming up"""
+    arousal: float | None = None
+    """0 to 1, smoothed as the logits are; None while warming up, where the VAD is not sure of a voice, and where the
+    model does not estimate it"""
 
 
 class Verdict(StrEnum):
@@ -60,6 +65,10 @@ class Verdict(StrEnum):
     CLIPPED = "clipped"
     TOO_QUIET = "too quiet"
     NOISE = "noise"
+
+
+ANSWERED = (None, Verdict.UNCERTAIN)
+"""Verdicts of segments whose sound is good enough for an answer"""
 
 
 @dataclass(frozen=True)
@@ -78,3 +87,6 @@ class Segment:
     """Calibrated probability of the top emotion, 0 to 1; 0 where nothing was decided"""
     probs: dict[str, float]
     """Emotion -> calibrated probability over the utterance; empty where nothing was decided"""
+    arousal: float | None = None
+    """Mean over the decisions of the utterance, 0 to 1; None where the verdict is none of `ANSWERED`, and where the
+    model does not estimate it"""

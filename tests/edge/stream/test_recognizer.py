@@ -80,8 +80,9 @@ def check(recognizer, waveform, chunk) -> None:
     assert all(r.state is State.DECIDING for r in results[g.window_intervals - 1 :])
     expected = recomputed(recognizer, waveform)
     assert len(decided) == len(expected)
-    for result, logits in zip(decided, expected, strict=True):
-        assert np.abs(np.concatenate([result.logits, result.pooled]) - logits).max() <= TOLERANCE
+    for result, row in zip(decided, expected, strict=True):
+        arousal = [] if result.arousal is None else [[result.arousal]]
+        assert np.abs(np.concatenate([result.logits, *arousal, result.pooled]) - row).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)

@@ -1,0 +1,26 @@
+"""The columns of the head's output, in one place for training, export and device. No torch."""
+
+from typing import Any, NamedTuple
+
+
+class Outputs(NamedTuple):
+    """Views of the columns; NumPy arrays or tensors, as given."""
+
+    logits: Any
+    """`(..., n_classes)`"""
+    arousal: Any
+    """`(...)`, 0 to 1; None where the model has none"""
+    pooled: Any
+    """`(..., width)`, from which the others are computed"""
+
+
+def split_outputs(outputs: Any, n_classes: int, arousal: bool) -> Outputs:
+    """The parts of `outputs (..., n_classes + 1 + width)`: logits, arousal, pooled vector. Without `arousal` its column
+    is not there.
+
+    >>> import numpy as np
+    >>> split_outputs(np.arange(6), 2, arousal=True)
+    Outputs(logits=array([0, 1]), arousal=np.int64(2), pooled=array([3, 4, 5]))
+    """
+    first = n_classes + arousal
+    return Outputs(outputs[..., :n_classes], outputs[..., n_classes] if arousal else None, outputs[..., first:])
