@@ -164,7 +164,7 @@ def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
     return recorder
 
 
-def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
+def open_sinks(args: argparse.Namespace, labels: tuple[str, ...], arousal: bool) -> FanOut:
     out = StandardOutput()
     sinks: dict[str, Sink] = {}
     if args.log:
@@ -182,7 +182,7 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...]) -> FanOut:
             discovery_prefix=args.mqtt_discovery or None,
             **({"name": args.mqtt_name} if args.mqtt_name else {}),
         )
-        sinks["MQTT"] = MqttSink(settings, labels)
+        sinks["MQTT"] = MqttSink(settings, labels, arousal)
     # The view last: an error of another sink then leaves the terminal alone.
     lines = as_json if args.json else as_text
     sinks["standard output"] = (
@@ -227,7 +227,7 @@ def run(args: argparse.Namespace) -> int:
             recorder = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
         utterances = model.utterances(recorder)
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
-        sinks = stack.enter_context(closing(open_sinks(args, model.labels)))
+        sinks = stack.enter_context(closing(open_sinks(args, model.labels, model.arousal)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)

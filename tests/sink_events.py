@@ -26,11 +26,14 @@ decided = st.tuples(
     share,
 )
 decisions = st.builds(
-    lambda seconds, state, level, answer: StreamResult(seconds, state, level, *answer),
+    lambda seconds, state, level, answer, arousal: StreamResult(
+        seconds, state, level, *answer, arousal=None if answer[1] is None else arousal
+    ),
     time_of,
     st.sampled_from(State),
     st.floats(-200, 10),
     decided | st.just((None, None, None, None)),
+    st.none() | share,
 )
 segments = st.builds(
     Segment,
@@ -40,6 +43,7 @@ segments = st.builds(
     st.none() | st.sampled_from(Verdict),
     share,
     st.just({}) | st.fixed_dictionaries({name: share for name in LABELS}),
+    st.none() | share,
 )
 audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(), time_of)
 events = decisions | segments | audio_events

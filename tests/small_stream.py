@@ -27,18 +27,22 @@ class Encoder:
 
 class Head:
     """The pooled vector is the mean over the weighted steps; the logits are its first values times `gain`, plus
-    `offset`."""
+    `offset`; the arousal, if there is one, is between 0 and 1 for any sound, plus `offset`."""
 
-    contract = Contract("steps", (1, GEOMETRY.window_steps, 8), "logits_and_pooled", (1, len(LABELS) + 8))
-
-    def __init__(self, gain: float = 0.1, offset: float = 0.0) -> None:
-        self.gain, self.offset = np.float32(gain), np.float32(offset)
+    def __init__(self, gain: float = 0.1, offset: float = 0.0, arousal: bool = False) -> None:
+        self.gain, self.offset, self.arousal = np.float32(gain), np.float32(offset), arousal
+        made = (1, len(LABELS) + arousal + 8)
+        self.contract = Contract("steps", (1, GEOMETRY.window_steps, 8), "logits_and_pooled", made)
 
     def run(self, x: np.ndarray) -> np.ndarray:
         assert (x.shape, x.dtype) == (self.contract.input_shape, np.float32)
         pooled = (x[0] * POSITIONS[:, None]).mean(axis=0)
-        return np.concatenate([self.gain * pooled[: len(LABELS)] + self.offset, pooled])[None]
+        arousal = [1 / (1 + np.exp(-(pooled[-1:] + 5) / 10)) + self.offset] if self.arousal else []
+        return np.concatenate([self.gain * pooled[: len(LABELS)] + self.offset, *arousal, pooled])[None]
 
 
-def small_recognizer(gain: float = 0.1, offset: float = 0.0, features: FeatureConfig = FEATURES) -> StreamingRecognizer:
-    return StreamingRecognizer(Encoder(), Head(gain, offset), features, GEOMETRY, LABELS)
+def small_recognizer(
+    gain: float = 0.1, offset: float = 0.0, features: FeatureConfig = FEATURES, arousal: bool = False
+) -> StreamingRecognizer:
+    head = Head(gain, offset, arousal)
+    return StreamingRecognizer(Encoder(), head, features, GEOMETRY, LABELS, arousal=arousal)

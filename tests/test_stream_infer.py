@@ -71,6 +71,10 @@ def test_json_lines_from_file_and_standard_input_agree(bundle_path, clip, enviro
     assert len(ours) == len(theirs)
     (segment,), (piped_segment,) = ([line for line in each if line["type"] == "segment"] for each in (ours, theirs))
     assert segment["probs"] == pytest.approx(piped_segment["probs"], abs=1e-4)
+    assert segment["arousal"] == pytest.approx(piped_segment["arousal"], abs=1e-4)
+    assert 0 < segment["arousal"] < 1
+    shown = [line["arousal"] for line in ours if line["type"] == "hop" and "arousal" in line]
+    assert shown and all(0 < value < 1 for value in shown)
     assert (segment["emotion"] is None) == (segment["verdict"] is not None)
     for a, b in zip(ours, theirs, strict=True):
         assert (a["type"], a["seconds"], a.get("state")) == (b["type"], b["seconds"], b.get("state"))

@@ -7,7 +7,7 @@ from edge.audio.energy_vad import EnergyVad
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.decision import decide, probabilities
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.results import Segment, StreamResult
+from edge.stream.results import ANSWERED, Segment, StreamResult
 
 RATE = 16000
 FRAME = 320
@@ -85,7 +85,7 @@ def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
         recognizer.reset()
         fresh = recognizer.push(received) + recognizer.flush()
         end = (place + len(received)) / RATE
-        logits = []
+        logits, arousal = [], []
         for ours, theirs in zip(results[at : at + len(fresh)], fresh, strict=True):
             assert ours.seconds == pytest.approx(min(place / RATE + theirs.seconds, end))
             assert ours.state is theirs.state
@@ -94,10 +94,18 @@ def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
                 probs = probabilities(theirs.logits, recognizer.decision.temperature)
                 assert np.abs(ours.probs - probs).max() <= 1e-5
                 logits.append(theirs.logits)
+                arousal.append(theirs.arousal)
+                if ours.arousal is not None:  # none where the VAD is not sure of a voice
+                    assert abs(ours.arousal - theirs.arousal) <= 1e-5
         at += len(fresh)
         place += len(received)
         probs = probabilities(np.mean(logits, axis=0), recognizer.decision.temperature)
         assert list(segment.probs.values()) == pytest.approx(probs.tolist(), abs=1e-5)
+        if recognizer.arousal and segment.verdict in ANSWERED:
+            assert segment.arousal == pytest.approx(np.mean(arousal), abs=1e-6)
+            assert 0 <= segment.arousal <= 1
+        else:
+            assert segment.arousal is None
         if segment.verdict is None and np.diff(np.sort(probs)[-2:]) > 1e-4:
             assert segment.emotion == decide(probs, recognizer.labels, recognizer.decision)[0]
     assert at == len(results), "no result result outside an utterance"

@@ -10,7 +10,13 @@ from benchmarks.tables.markdown import markdown, table
 from crnn.errors import require
 from crnn.renamed_keys import RENAMED
 
-KINDS = {int: "integer", float: "number", str: "text", tuple[str, ...]: "list of texts"}
+KINDS = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    tuple[str, ...]: "list of texts",
+}
 
 
 @table("fields")

@@ -49,13 +49,20 @@ def note(message: str) -> str:
 
 def bars(probs: Mapping[str, float | None]) -> str:
     """A bar per emotion; empty and without a number if there is no probability."""
-    rows = "".join(
+    return f'<div class="ser-bars">{"".join(_bar(name, p) for name, p in probs.items())}</div>'
+
+
+def arousal_bar(arousal: float | None) -> str:
+    """A bar like those of the emotions, apart from them."""
+    return f'<div class="ser-bars ser-arousal">{_bar("arousal", arousal)}</div>'
+
+
+def _bar(name: str, share: float | None) -> str:
+    return (
         f'<div class="ser-bar"><span>{escaped(name)}</span>'
-        f'<i><b style="width:{100 * (p or 0):.1f}%;background:{colour(name)}"></b></i>'
-        f"<em>{'' if p is None else f'{p:.2f}'}</em></div>"
-        for name, p in probs.items()
+        f'<i><b style="width:{100 * (share or 0):.1f}%;background:{colour(name)}"></b></i>'
+        f"<em>{'' if share is None else f'{share:.2f}'}</em></div>"
     )
-    return f'<div class="ser-bars">{rows}</div>'
 
 
 def why(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings) -> str:
@@ -80,12 +87,15 @@ def badge(segment: Segment) -> str:
 
 
 def segment_row(segment: Segment, decision: DecisionConfig, settings: UtteranceSettings) -> str:
-    """Time, emotion and confidence; for an abstention the reason, and its probabilities in a pale colour."""
+    """Time, emotion and confidence, arousal if there is one; for an abstention the reason, and its probabilities in a
+    pale colour."""
     reason = f"confidence {segment.confidence:.2f}" if segment.emotion else escaped(why(segment, decision, settings))
     pale = "" if segment.emotion else ' class="ser-pale"'
+    drawn = bars(segment.probs) if segment.probs else ""
+    drawn += "" if segment.arousal is None else arousal_bar(segment.arousal)
     return (
         f'<tr><td class="ser-when">{segment.start_seconds:.2f} to {segment.end_seconds:.2f} s</td>'
-        f"<td>{badge(segment)}<p>{reason}</p></td><td{pale}>{bars(segment.probs) if segment.probs else ''}</td></tr>"
+        f"<td>{badge(segment)}<p>{reason}</p></td><td{pale}>{drawn}</td></tr>"
     )
 
 

@@ -49,6 +49,9 @@ class LiveSession:
     def __init__(self, recognizer: StreamingRecognizer, vad: str, rate: int) -> None:
         check_format("the microphone", rate, channels=1)
         self._rate, self._labels = rate, recognizer.labels
+        self._has_arousal = recognizer.arousal
+        self._before_probs = ["start_seconds", "end_seconds", "emotion", "verdict", "confidence"]
+        self._before_probs += ["arousal"] if self._has_arousal else []
         self._decision = recognizer.decision
         self._resample = StreamResampler(rate, recognizer.features.sample_rate)
         self._utterances = UtteranceRecognizer(recognizer, make_vad(vad, recognizer.features.sample_rate))
@@ -61,7 +64,7 @@ class LiveSession:
     @property
     def csv_header(self) -> str:
         """The line with the column names of `csv`."""
-        return _csv_line(["time", "start_seconds", "end_seconds", "emotion", "verdict", "confidence", *self._labels])
+        return _csv_line(["time", *self._before_probs, *self._labels])
 
     def push(self, data: bytes, missing_seconds: float = 0.0) -> dict:
         """Process float32 little-endian mono samples, after a gap of `missing_seconds`.
@@ -130,9 +133,9 @@ class LiveSession:
             now = "noise"
         else:
             now, shown = f"{last.emotion} {last.confidence:.2f}", dict(zip(self._labels, last.probs, strict=True))
-        return self._show(now, shown, self._level)
+        return self._show(now, shown, self._level, last.arousal if last and shown else None)
 
-    def _show(self, now: str, shown: dict[str, float], level: float) -> str:
+    def _show(self, now: str, shown: dict[str, float], level: float, arousal: float | None = None) -> str:
         wide = 100 * (level - METER_MIN_DBFS) / -METER_MIN_DBFS
         meter = f"{level:.0f} dBFS, " if level > METER_MIN_DBFS else ""
         return (
@@ -140,14 +143,15 @@ class LiveSession:
             f'<div class="ser-meter"><b style="width:{min(wide, 100):.0f}%"></b></div>'
             f'<span class="ser-note">{meter}{self._utterances.seconds:.1f} s processed</span>'
             f"{words.note(self._message) if self._message else ''}</div>"
-            f"<div>{words.bars(shown or dict.fromkeys(self._labels))}</div>"
+            f"<div>{words.bars(shown or dict.fromkeys(self._labels))}"
+            f"{words.arousal_bar(arousal) if self._has_arousal else ''}</div>"
         )
 
     def _line(self, segment: Segment) -> str:
         values = as_dict(segment.end_seconds, segment, self._labels)
-        names = ("start_seconds", "end_seconds", "emotion", "verdict", "confidence")
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return _csv_line([now, *(values[n] for n in names), *(values["probs"].get(label) for label in self._labels)])
+        before = [values.get(name) for name in self._before_probs]
+        return _csv_line([now, *before, *(values["probs"].get(label) for label in self._labels)])
 
 
 class LiveSessions:

@@ -53,7 +53,7 @@ def write(
     Raises InputError if `path` is not a table of this model or another process writes to it, and OSError if it cannot
     be written; the table then ends with a complete recording.
     """
-    table = _Table(path, columns(model.labels), settings(model, profile))
+    table = _Table(path, columns(model.labels, model.arousal), settings(model, profile))
     added = there = bad = 0
     with table.opened():
         for number, name in enumerate(recordings, start=1):
@@ -74,9 +74,9 @@ def write(
     return Done(path, added, there, bad)
 
 
-def columns(labels: tuple[str, ...]) -> list[str]:
-    """Names of the columns; `prob_` and the name for each emotion."""
-    return [*BEFORE_PROBS, *(f"prob_{label}" for label in labels)]
+def columns(labels: tuple[str, ...], arousal: bool = False) -> list[str]:
+    """Names of the columns; `arousal` if the model estimates it, `prob_` and the name for each emotion."""
+    return [*BEFORE_PROBS, *(["arousal"] if arousal else []), *(f"prob_{label}" for label in labels)]
 
 
 def settings(model: EmotionModel, profile: Path | None) -> str:

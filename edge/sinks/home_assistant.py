@@ -13,15 +13,20 @@ DISCOVERY_PREFIX = "homeassistant"
 
 
 def discovery_messages(
-    device: str, labels: tuple[str, ...], topics: dict[str, str], prefix: str = DISCOVERY_PREFIX
+    device: str,
+    labels: tuple[str, ...],
+    topics: dict[str, str],
+    prefix: str = DISCOVERY_PREFIX,
+    arousal: bool = False,
 ) -> dict[str, str]:
-    """Config topic -> payload for the entities emotion, confidence and audio problem.
+    """Config topic -> payload for the entities emotion, confidence, arousal and audio problem.
 
     Args:
         device: its identifier: letters, digits, - and _.
         labels: emotions that the model knows.
         topics: of "state" (segments as JSON), "audio" (audio events as JSON with `problem`) and "availability".
         prefix: of the discovery topics.
+        arousal: whether the model estimates it; without, there is no such entity.
     """
     shared: dict[str, object] = {
         "availability_topic": topics["availability"],
@@ -62,6 +67,16 @@ def discovery_messages(
             "json_attributes_topic": topics["audio"],
         },
     }
+    if arousal:
+        entities["sensor/arousal"] = {
+            "name": "Arousal",
+            "icon": "mdi:pulse",
+            "state_topic": topics["state"],
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            # None, which Home Assistant shows as unknown, for a segment without an answer.
+            "value_template": "{{ (value_json.arousal * 100) | round(1) if value_json.arousal is defined else none }}",
+        }
     messages = {}
     for path, entity in entities.items():
         component, name = path.split("/")

@@ -26,8 +26,9 @@ TextOutput = TextIO | io.TextIOBase
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
 
-    `type` is hop, segment or audio; seconds have 4 decimals, probabilities 6, levels 2. A decision while warming up has
-    no `emotion`, `confidence` and `probs`. A number that is not finite is None.
+    `type` is hop, segment or audio; seconds have 4 decimals, probabilities and arousal 6, levels 2. A decision while
+    warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`. A number that is
+    not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
     {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
@@ -40,6 +41,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "message": event.message,
             "gap_seconds": _number(event.gap_seconds, 4),
         }
+    arousal = {} if event.arousal is None else {"arousal": _number(event.arousal, 6)}
     if isinstance(event, Segment):
         return {
             "type": "segment",
@@ -50,6 +52,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "verdict": None if event.verdict is None else event.verdict.value,
             "confidence": _number(event.confidence, 6),
             "probs": {name: _number(p, 6) for name, p in event.probs.items()},
+            **arousal,
         }
     values: dict[str, object] = {
         "type": "hop",
@@ -60,7 +63,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     if event.probs is not None and event.confidence is not None:
         probs = {name: _number(p, 6) for name, p in zip(labels, event.probs, strict=True)}
         values |= {"emotion": event.emotion, "confidence": _number(event.confidence, 6), "probs": probs}
-    return values
+    return values | arousal
 
 
 def from_dict(values: Mapping) -> tuple[float, Event]:
@@ -69,6 +72,7 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
     Raises ValueError, KeyError or TypeError for values that `as_dict` does not make; further keys are allowed.
     """
     kind, seconds = values["type"], _float(values["seconds"])
+    arousal = _float(values["arousal"]) if "arousal" in values else None
     if kind == "audio":
         event = AudioEvent(AudioEventKind(values["kind"]), values["message"], _float(values["gap_seconds"]))
         return seconds, event
@@ -76,14 +80,15 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
         probs = {name: _float(p) for name, p in values["probs"].items()}
         verdict = None if values["verdict"] is None else Verdict(values["verdict"])
         start, end = _float(values["start_seconds"]), _float(values["end_seconds"])
-        return seconds, Segment(start, end, values["emotion"], verdict, _float(values["confidence"]), probs)
+        return seconds, Segment(start, end, values["emotion"], verdict, _float(values["confidence"]), probs, arousal)
     if kind != "hop":
         raise ValueError(f"type {kind!r} is not hop, segment or audio")
     state, level = State(values["state"]), _float(values["level_dbfs"])
     if "probs" not in values:
         return seconds, StreamResult(seconds, state, level, None, None, None, None)
     row = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
-    return seconds, StreamResult(seconds, state, level, None, row, values["emotion"], _float(values["confidence"]))
+    confidence = _float(values["confidence"])
+    return seconds, StreamResult(seconds, state, level, None, row, values["emotion"], confidence, arousal=arousal)
 
 
 def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
@@ -117,6 +122,8 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
             return line
         line += f"  {event.emotion:10} {event.confidence:.2f}"
         probs = dict(zip(labels, event.probs, strict=True))
+    if event.arousal is not None:
+        line += f"  arousal {event.arousal:.2f}"
     return line + ("  | " + "  ".join(f"{name} {p:.2f}" for name, p in probs.items()) if probs else "")
 
 

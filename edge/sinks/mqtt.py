@@ -45,12 +45,13 @@ class MqttSink:
 
     Args:
         labels: emotions that the model knows.
+        arousal: whether it estimates the arousal.
 
     Raises InputError if paho-mqtt is not installed or a file named in the settings cannot be used. An unreachable
     broker is no error.
     """
 
-    def __init__(self, settings: MqttSettings, labels: tuple[str, ...]) -> None:
+    def __init__(self, settings: MqttSettings, labels: tuple[str, ...], arousal: bool = False) -> None:
         try:
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
@@ -62,7 +63,7 @@ class MqttSink:
         self._labels, self._tally = labels, Tally()
         self._greeting = {topics["availability"]: ONLINE}
         if s.discovery_prefix is not None:
-            self._greeting |= discovery_messages(s.name, labels, topics, s.discovery_prefix)
+            self._greeting |= discovery_messages(s.name, labels, topics, s.discovery_prefix, arousal)
         self._latest: dict[str, str] = {}
         self._pending: dict[str, str] = {}
         self._changed = threading.Condition()

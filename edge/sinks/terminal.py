@@ -55,6 +55,8 @@ class Screen:
         self._tally = Tally()
         self._headline, self._level_dbfs = "waiting for audio", METER_DBFS
         self._probs: dict[str, float] = {}
+        self._arousal: float | None = None
+        self._has_arousal = False
         self._segments: deque[Segment] = deque(maxlen=SEGMENTS_SHOWN)
         self._audio: tuple[float, AudioEvent] | None = None
         self.messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
@@ -68,13 +70,20 @@ class Screen:
         elif isinstance(event, Segment):
             self._segments.append(event)
             self._headline, self._probs = f"last: {_described(event)}", event.probs
+            self._see_arousal(event.arousal)
         else:
             self._level_dbfs = event.level_dbfs
+            self._see_arousal(event.arousal)
             if event.probs is None:
                 self._headline, self._probs = event.state.value, {}
             else:
                 self._headline = f"now: {event.emotion} {event.confidence:.2f}"
                 self._probs = dict(zip(self._labels, map(float, event.probs), strict=True))
+
+    def _see_arousal(self, arousal: float | None) -> None:
+        """A row for it appears with the first value: not every model estimates it."""
+        self._arousal = arousal
+        self._has_arousal = self._has_arousal or arousal is not None
 
     def __rich__(self) -> "Panel":
         from rich import box
@@ -95,6 +104,9 @@ class Screen:
             p = self._probs.get(name)
             share = "" if p is None else f"{p:.2f}"
             bars.add_row(Text(name, COLOURS.get(name, "white")), Bar(1, 0, p or 0, color=_colour(name)), share)
+        if self._has_arousal:
+            value = "" if self._arousal is None else f"{self._arousal:.2f}"
+            bars.add_row("arousal", Bar(1, 0, self._arousal or 0, color="green"), value)
 
         spoken = Table.grid(padding=(0, 1), expand=True)
         spoken.add_column(width=24, justify="right")

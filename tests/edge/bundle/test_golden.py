@@ -68,6 +68,25 @@ def test_the_file_holds_what_each_runtime_and_the_float32_model_give(tmp_path):
         np.testing.assert_allclose(values[f"{name}_logits"], gain * pooled[:, :3] + offset, atol=1e-4)
 
 
+def test_the_arousal_is_written_and_compared_where_there_is_one(tmp_path):
+    golden.write(
+        tmp_path, LABELS, small_recognizer(arousal=True), {"onnx": small_recognizer(offset=0.25, arousal=True)}
+    )
+    with np.load(tmp_path / "golden.npz", allow_pickle=False) as stored:
+        values = dict(stored)
+    assert values["float32_arousal"].shape == values["float32_logits"].shape[:1]
+    np.testing.assert_allclose(values["onnx_arousal"], values["float32_arousal"] + 0.25, atol=1e-6)
+    assert np.ptp(values["float32_arousal"]) > 0
+    check(tmp_path, small_recognizer(offset=0.2509, arousal=True))
+    values["onnx_arousal"] += np.float32(0.0011)
+    np.savez(tmp_path / "golden.npz", **values)
+    found = refusal(tmp_path, small_recognizer(offset=0.25, arousal=True))
+    assert "arousal under onnx differs from the golden values by 0.0011 (limit 0.001)" in found
+    del values["onnx_arousal"]
+    np.savez(tmp_path / "golden.npz", **values)
+    assert "has no golden onnx_arousal" in refusal(tmp_path, small_recognizer(offset=0.25, arousal=True))
+
+
 def check(folder, recognizer, runtime: str = "onnx", scheme: str = "float32") -> None:
     golden.check(recognizer, runtime, scheme, folder)
 

@@ -55,6 +55,21 @@ def test_the_history_equals_the_results_of_the_device(sessions):
         assert {name: float(row[name]) for name in segment.probs} == pytest.approx(segment.probs, abs=1e-6)
 
 
+def test_a_model_that_estimates_arousal_shows_it_and_others_do_not(bundle_path, clock):
+    both = LiveSessions({"with": Bundle.open(bundle_path), "int8": Bundle.open(PRETRAINED)}, None, "energy", 2, clock)
+    for name, there in (("with", True), ("int8", False)):
+        key, session = both.open(name, RATE)
+        panel = session.push(VOICE[: 4 * RATE].astype("<f4").tobytes())
+        rows = [*panel["rows"], *(end := both.close(key))["rows"]]
+        assert ("arousal" in session.csv_header.split(",")) == there
+        assert ("arousal" in panel["panel"]) == ("arousal" in end["panel"]) == there
+        for row in csv.DictReader([session.csv_header, *panel["csv"], *end["csv"]]):
+            answered = there and (row["emotion"] or row["verdict"] == "uncertain")
+            assert bool(row.get("arousal")) == bool(answered)
+            assert not answered or 0 < float(row["arousal"]) < 1
+        assert any("arousal" in row for row in rows) == there
+
+
 def test_a_session_that_has_ended_shows_no_sound(sessions):
     key, _ = sessions.open("int8", RATE)
     during = sessions.get(key).push(VOICE[4 * RATE : 5 * RATE].astype("<f4").tobytes())["panel"]

@@ -37,9 +37,9 @@ def connect():
     """Makes sinks, and closes them at the end of the test."""
     sinks = []
 
-    def open_sink(broker: Broker, **settings) -> MqttSink:
+    def open_sink(broker: Broker, arousal: bool = False, **settings) -> MqttSink:
         values = {"host": "127.0.0.1", "port": broker.port, "name": "kitchen"} | settings
-        sinks.append(MqttSink(MqttSettings(**values), LABELS))
+        sinks.append(MqttSink(MqttSettings(**values), LABELS, arousal))
         return sinks[-1]
 
     yield open_sink

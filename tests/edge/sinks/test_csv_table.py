@@ -87,6 +87,19 @@ def recognized_once(model, monkeypatch):
     return model
 
 
+def test_the_arousal_has_a_column_if_the_model_estimates_it(bundle_path, folder, whole):
+    both = open_model(bundle_path)
+    write(folder / "arousal.csv", both, folder, names=NAMES[:1])
+    (row,) = read(folder / "arousal.csv")
+    found = both.recognize(folder / NAMES[0])
+    (segment,) = found.segments
+    assert found.arousal == pytest.approx(segment.arousal), "the recording's, of one segment"
+    assert float(row["arousal"]) == pytest.approx(segment.arousal, abs=1e-6)
+    assert f"arousal={found.arousal:.2f}" in repr(found)
+    assert "arousal" not in read(folder / "whole.csv")[0]
+    assert open_model(FLOAT32).recognize(folder / NAMES[0]).arousal is None
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_run_that_was_killed_anywhere_continues_to_the_same_table(recognized_once, folder, whole, data):

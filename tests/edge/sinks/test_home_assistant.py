@@ -1,6 +1,7 @@
 """Home Assistant's discovery, with a real broker: what is announced, and what its templates read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from mqtt_broker import AUDIO, AVAILABLE, STATE
@@ -63,6 +64,23 @@ def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
     broker.keeps(STATE, "uncertain")
     seen = shown()
     assert (seen["emotion"], seen["problem"]) == ("uncertain", "OFF")
+
+
+def test_arousal_is_an_entity_of_a_model_that_estimates_it(broker, connect):
+    jinja2 = pytest.importorskip("jinja2", reason="needs jinja2 to render templates as Home Assistant does")
+    sink = connect(broker, arousal=True)
+    sink.write(1.0, replace(segment(), arousal=0.625))
+    broker.keeps(STATE, "happy")
+    retained = broker.retained()
+    config = json.loads(retained["homeassistant/sensor/ser_kitchen/arousal/config"])
+    assert (config["state_topic"], config["unique_id"]) == (STATE, "ser_kitchen_arousal")
+    template = jinja2.Template(config["value_template"])
+    assert template.render(value_json=json.loads(retained[STATE])) == "62.5"
+    sink.write(2.0, segment(emotion=None))
+    broker.keeps(STATE, "uncertain")
+    values = json.loads(broker.retained()[STATE])
+    assert "arousal" not in values
+    assert template.render(value_json=values) == "None", "unknown, not zero"
 
 
 def test_discovery_can_be_left_out(broker, connect):

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,9 @@ def test_every_event_survives_json(seconds, event):
             np.testing.assert_allclose(back.probs, event.probs, atol=1e-6)
     if event.confidence is not None:
         assert same(back.confidence, event.confidence, 1e-6)
+    assert (back.arousal is None) == (event.arousal is None) == ("arousal" not in values)
+    if event.arousal is not None:
+        assert same(back.arousal, event.arousal, 1e-6)
 
 
 @settings(deadline=None)
@@ -82,6 +86,8 @@ def test_text_is_one_line_that_steers_no_terminal(seconds, event):
 
 
 def test_text_holds_what_matters():
+    assert "happy      0.70  arousal 0.25  | " in as_text(1.0, replace(decision(), arousal=0.25), LABELS)
+    assert "arousal" not in as_text(1.0, segment(), LABELS)
     assert as_text(1.0, decision(), LABELS).split()[-1] == "0.20"
     assert "happy      0.70" in as_text(1.0, decision(), LABELS)
     assert "uncertain  0.70" in as_text(1.0, segment(emotion=None), LABELS)

@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from helpers import ROOT, one_clear_line
@@ -50,6 +51,17 @@ def test_counters():
 def bar_length(text: str, label: str) -> int:
     line = next(line for line in text.splitlines() if line.startswith(f"│ {label} "))
     return line.count("█")
+
+
+def test_the_view_has_a_row_for_the_arousal_once_there_is_one():
+    screen = terminal.Screen(LABELS)
+    screen.update(1.0, decision(1.0))
+    assert "arousal" not in terminal.as_plain_text(screen)
+    screen.update(2.0, replace(decision(2.0), arousal=0.5))
+    text = terminal.as_plain_text(screen)
+    assert bar_length(text, "happy") > bar_length(text, "arousal") > bar_length(text, "sad")
+    screen.update(3.0, decision(3.0))
+    assert bar_length(terminal.as_plain_text(screen), "arousal") == 0
 
 
 def test_the_view_shows_bars_level_segments_and_counters():
