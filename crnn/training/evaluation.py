@@ -49,7 +49,8 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         outputs = predict_outputs(model, config, eval_loader(clips, config))
         logits = torch.from_numpy(outputs.logits).double()
         probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()
-        metrics[part] = summarize(probs, clips.labels, clips.utterances, split.labels)
+        figures = summarize(probs, clips.labels, clips.utterances, split.labels)
         if outputs.arousal is not None:
-            metrics[part]["arousal"] = summarize_arousal(outputs.arousal, clips.utterances)
+            figures["arousal"] = summarize_arousal(outputs.arousal, clips.utterances)
+        metrics[part] = figures
     return metrics

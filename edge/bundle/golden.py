@@ -51,14 +51,15 @@ def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np
     arousal of every decision."""
     g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
-    results = [result for result in recognizer.push(scaled) if result.logits is not None]
+    results = recognizer.push(scaled)
     recognizer.reset()
     made = {
         "log_mel": LogMel(recognizer.features)(np.pad(scaled, (g.lead_samples, 0))[: g.first_samples])[:, -FRAMES:],
-        "logits": np.stack([result.logits for result in results]),
-        "pooled": np.stack([result.pooled for result in results]),
+        "logits": np.stack([result.logits for result in results if result.logits is not None]),
+        "pooled": np.stack([result.pooled for result in results if result.pooled is not None]),
     }
-    return made | ({"arousal": np.array([r.arousal for r in results], np.float32)} if recognizer.arousal else {})
+    arousal = [result.arousal for result in results if result.arousal is not None]
+    return made | ({"arousal": np.array(arousal, np.float32)} if recognizer.arousal else {})
 
 
 def write(

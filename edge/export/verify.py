@@ -71,7 +71,7 @@ def stream_clips(recognizer: StreamingRecognizer, clips: EvalClips) -> StreamLog
     found = [clip_results(recognizer, clips.waveform(index)) for index in range(len(clips))]
     recognizer.reset()
     results = [result for of_clip in found for result in of_clip]
-    decisions = np.stack([result.logits for result in results])
+    decisions = np.stack([result.logits for result in results if result.logits is not None])
     owner = np.repeat(np.arange(len(clips)), [len(of_clip) for of_clip in found])
     means = np.stack([decisions[owner == index].mean(axis=0) for index in range(len(clips))])
     arousal = np.array([result.arousal for result in results]) if recognizer.arousal else None

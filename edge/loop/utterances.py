@@ -217,7 +217,7 @@ class UtteranceRecognizer:
             return StreamResult(seconds, result.state, result.level_dbfs, None, None, None, None)
         self._sums.add_decision(result.logits, result.arousal)
         probs, emotion, confidence = self._live.update(result.logits)
-        arousal = None if result.arousal is None else float(self._live_arousal.update(np.float64(result.arousal)))
+        arousal = None if result.arousal is None else float(self._live_arousal.update(np.array(result.arousal)))
         return StreamResult(
             seconds,
             result.state,
