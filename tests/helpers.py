@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
     "--protocol", "synthetic-demo", "--augment.noise", "false", "--augment.room", "false",
     "--model.channels", "[8,8,8,8]", "--model.lstm_units", "16", "--model.attention_units", "8",
-    "--optim.batch_size", "16", "--optim.ema_decay", "0.8", "--augment.copies", "2",
+    "--optim.batch_size", "16", "--optim.ema_decay", "0.8", "--augment.copies", "2", "--model.arousal", "true",
 ]  # fmt: skip
 
 

@@ -104,7 +104,8 @@ def evaluate(job: Job) -> dict[str, dict]:
     split, cache = prepared.split, prepared.cache
     job.folder.check_split(split)
     config = trained.config
-    draft = bundle.Manifest(bundle.SCHEMA, split.labels, config.features, config.geometry, DecisionConfig(), {}, {})
+    given = (config.features, config.geometry, DecisionConfig(), {}, {})
+    draft = bundle.Manifest(bundle.SCHEMA, split.labels, *given, arousal=config.model.arousal)
     figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         blocks = calibration_blocks(EvalClips(cache, split.dev, split.labels, config), config.geometry)

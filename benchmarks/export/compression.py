@@ -98,7 +98,8 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
         EvalClips(prepared.cache, clips, labels, config)
         for clips in (prepared.split.dev, prepared.split.test, some_of_each(prepared.split.train))
     )
-    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
+    given = (config.features, config.geometry, DecisionConfig(), {}, {})
+    draft = bundle.Manifest(bundle.SCHEMA, labels, *given, arousal=config.model.arousal)
     formats = tuple(name for name in REGISTRY if exporter(name).installed())
     blocks = calibration_blocks(dev, config.geometry)
     models = [(0.0, trained.model, config), *(restored(path, trained) for path in pruned)]

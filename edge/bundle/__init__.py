@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.bundle.manifest import MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
+    from edge.bundle.manifest import AROUSAL_SCHEMA, MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
     from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
     from edge.bundle.writer import new_folder, seal
 else:
@@ -20,6 +20,7 @@ else:
 
 
 __all__ = [
+    "AROUSAL_SCHEMA",
     "MANIFEST",
     "PRETRAINED",
     "SCHEMA",

@@ -14,7 +14,8 @@ from crnn.renamed_keys import with_new_keys
 from edge.bundle.golden import GOLDEN
 from edge.stream.decision import UNCERTAIN, DecisionConfig
 
-SCHEMA = 4
+SCHEMA, AROUSAL_SCHEMA = 4, 5
+"""Of a bundle without and with `arousal`, the one field that schema 4 does not know"""
 MANIFEST = "bundle.json"
 SPEAKERS = "speakers.npz"
 MOST_LABELS, LONGEST_LABEL = 100, 40
@@ -50,7 +51,7 @@ class Manifest:
     """The content of `bundle.json`."""
 
     schema: int
-    """Version of this layout; other versions are refused"""
+    """Version of this layout, 4 or 5; other versions are refused"""
     labels: tuple[str, ...]
     """Emotions, in the order of the logits"""
     features: FeatureConfig
@@ -66,7 +67,7 @@ class Manifest:
     provenance: dict = field(default_factory=dict)
     """Origin: corpus, protocol, split hash, seeds, pruning, metrics with intervals"""
     arousal: bool = False
-    """Whether the head also gives the arousal, 0 to 1; absent where it does not"""
+    """Whether the head also gives the arousal, 0 to 1; true in schema 5, absent in schema 4"""
 
     def model_files(self, runtime: str) -> ModelFiles:
         """The files of a runtime. Raises InputError, naming the runtimes of the bundle, if there are none."""
@@ -90,13 +91,17 @@ def read_manifest(folder: Path) -> Manifest:
     require(where.is_file(), f"{where}: no such file; {folder} is not a bundle of quantize.py")
     values = read_json(where, LARGEST_MANIFEST, follow=False)
     schema = values.get("schema")
-    newer = type(schema) is int and schema > SCHEMA
+    newer = type(schema) is int and schema > AROUSAL_SCHEMA
     require(
-        type(schema) is int and schema == SCHEMA,
-        f"{where}: schema {brief(schema)}, this version reads {SCHEMA}; "
+        type(schema) is int and schema in (SCHEMA, AROUSAL_SCHEMA),
+        f"{where}: schema {brief(schema)}, this version reads {SCHEMA} and {AROUSAL_SCHEMA}; "
         + ("update this software" if newer else "make the bundle again"),
     )
     manifest = from_dict(Manifest, with_new_keys(values, str(where)), str(where))
+    require(
+        manifest.arousal == (schema == AROUSAL_SCHEMA),
+        f"{where}: schema {schema} with arousal {manifest.arousal}; copy the whole folder again",
+    )
     _check_labels(manifest.labels, where)
     features, g = manifest.features, manifest.geometry
     require(

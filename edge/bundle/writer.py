@@ -28,7 +28,7 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
     golden.write(folder, manifest.labels, float32, made)
     manifest = replace(manifest, files=list_files(folder))
     values = with_schema_4_keys(asdict(manifest))
-    if not manifest.arousal:  # the version before reads the bundles that it understands, and refuses others by this key
+    if not manifest.arousal:  # schema 4, which the version before reads too
         del values["arousal"]
     (folder / MANIFEST).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return manifest

@@ -93,9 +93,16 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
 
 
 def _headline(figures: dict) -> dict:
-    """Of development or test speakers; the arousal only where the model estimates it."""
+    """Of development or test speakers; of the arousal, if the model estimates it, the correlations, in few bytes."""
     named = {key: figures[key] for key in ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")}
-    return named | ({"arousal": figures["arousal"]} if "arousal" in figures else {})
+    if "arousal" not in figures:
+        return named
+    return named | {
+        "arousal": {
+            corpus: {name: found[name] and round(found[name], 3) for name in ("spearman", "ccc") if name in found}
+            for corpus, found in figures["arousal"].items()
+        }
+    }
 
 
 def _brief(step: Step) -> dict:

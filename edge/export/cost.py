@@ -26,6 +26,8 @@ ARRAY_BYTES = 215
 """Of a .npz file for each array in it, beside the values"""
 MANIFEST_BYTES, RUNTIME_BYTES, STEP_BYTES = 3000, 1000, 200
 """Of a manifest without runtimes and pruning steps, and for each of these"""
+AROUSAL_BYTES = 400
+"""Of what a manifest says of the arousal"""
 GOLDEN_DECISIONS = 3
 """Decisions that the golden waveform gives"""
 
@@ -86,5 +88,5 @@ def companion_bytes(draft: bundle.Manifest, width: int, n_runtimes: int, n_steps
     made = 1 + n_runtimes  # by every runtime, and by float32 in torch
     outputs = 4 * GOLDEN_DECISIONS * made * (n_classes + draft.arousal + width)
     arrays = ARRAY_BYTES * (5 + 3 + (2 + draft.arousal) * made)
-    manifest = MANIFEST_BYTES + RUNTIME_BYTES * n_runtimes + STEP_BYTES * n_steps
+    manifest = MANIFEST_BYTES + RUNTIME_BYTES * n_runtimes + STEP_BYTES * n_steps + AROUSAL_BYTES * draft.arousal
     return waveform + speakers + log_mel + outputs + arrays + manifest

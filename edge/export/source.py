@@ -43,7 +43,7 @@ class Source:
         """The manifest as far as it is known before export: no files, no fitted decision."""
         config = self.trained.config
         return bundle.Manifest(
-            bundle.SCHEMA,
+            bundle.AROUSAL_SCHEMA if config.model.arousal else bundle.SCHEMA,
             self.labels,
             config.features,
             config.geometry,

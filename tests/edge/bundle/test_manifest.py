@@ -152,7 +152,7 @@ def test_what_goes_beyond_a_limit_is_refused_with_the_value(folder, change, part
 
 @pytest.mark.parametrize(
     ("schema", "advice"),
-    [(5, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
+    [(6, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
      ("5", "the bundle again"), (None, "the bundle again"), (True, "the bundle again")],
 )  # fmt: skip
 def test_another_schema_says_which_side_is_too_old(folder, schema, advice):
@@ -160,6 +160,20 @@ def test_another_schema_says_which_side_is_too_old(folder, schema, advice):
     found = refusal(folder)
     assert found.startswith(f"{folder / 'bundle.json'}: schema {schema!r}")
     assert re.search(f" 4\\W.*{advice}", found)
+
+
+@pytest.mark.parametrize(("schema", "arousal", "read"), [(4, None, True), (4, False, True), (5, True, True),
+    (4, True, False), (5, False, False), (5, None, False)])  # fmt: skip
+def test_arousal_is_what_schema_5_has_and_schema_4_has_not(folder, schema, arousal, read):
+    def change(values: dict) -> None:
+        del values["arousal"]
+        values.update({"schema": schema} | ({} if arousal is None else {"arousal": arousal}))
+
+    edit_json(folder / "bundle.json", change)
+    if read:
+        assert read_manifest(folder).arousal is bool(arousal)
+    else:
+        assert f"schema {schema}" in refusal(folder)
 
 
 def test_a_folder_without_a_manifest_is_named(tmp_path):

@@ -29,7 +29,7 @@ def test_a_valid_bundle_loads_and_names_its_origin(bundle_path):
     assert provenance["channels"] == [8, 8, 8, 8]
     assert bundle.manifest.decision.temperature > 0
     assert bundle.manifest.arousal
-    assert provenance["trained_model"]["dev"]["arousal"]["synthetic"]["n_clips"] > 0
+    assert provenance["trained_model"]["dev"]["arousal"]["synthetic"].keys() == {"spearman"}
     assert {p.name for p in bundle_path.iterdir()} == set(bundle.manifest.files) | {"bundle.json"}
     assert all("_int8" in n or n in ("golden.npz", "speakers.npz") for n in bundle.manifest.files)
     assert bundle.recognizer().labels == bundle.manifest.labels
@@ -49,12 +49,12 @@ def test_any_changed_byte_is_found(copy):
 
 
 def test_a_bundle_that_hides_or_invents_its_arousal_is_refused(copy, tmp_path):
-    edit(copy, lambda v: v.pop("arousal"))
+    edit(copy, lambda v: (v.pop("arousal"), v.update(schema=4)))
     with pytest.raises(InputError, match="pooled under .* has shape"):
         Bundle.open(copy).recognizer()
     shipped = shutil.copytree(PRETRAINED, tmp_path / "shipped")
     assert not Bundle.open(shipped).recognizer().arousal
-    edit(shipped, lambda v: v.update(arousal=True))
+    edit(shipped, lambda v: v.update(arousal=True, schema=5))
     with pytest.raises(InputError, match="pooled under .* has shape"):
         Bundle.open(shipped).recognizer()
 

@@ -15,7 +15,9 @@ from edge import runtimes
 from edge.export.exporters import export_all, exporter
 from edge.export.tensor_types import bytes_by_type, inventory
 
-CONFIG = RunConfig(model=ModelConfig(channels=(8, 8, 12, 16), lstm_units=24, attention_units=16, spectral_floor_db=-25))
+CONFIG = RunConfig(
+    model=ModelConfig(channels=(8, 8, 12, 16), lstm_units=24, attention_units=16, spectral_floor_db=-25, arousal=True)
+)
 RUNTIMES = [name for name in runtimes.REGISTRY if exporter(name).installed()]
 WEIGHTS = {"Conv", "LSTM", "DynamicQuantizeLSTM", "MatMul", "MatMulInteger", "Gemm"} | {
     "CONV_2D",
@@ -112,7 +114,7 @@ def test_every_scheme_is_smaller_than_float32_and_gives_the_models_values(files,
         assert scheme == "float32" or size < full
         encoder, head = (runtimes.load(runtime, path) for path in pair)
         assert (encoder.contract.input_name, encoder.contract.output_name) == ("log_mel", "steps")
-        assert (head.contract.input_name, head.contract.output_name) == ("steps", "logits_and_pooled")
+        assert (head.contract.input_name, head.contract.output_name) == ("steps", "logits_arousal_and_pooled")
         tolerance = {"float32": 1e-5, "float16": 2e-3}.get(scheme, 0.1)
         assert np.abs(encoder.run(blocks[0]) - steps.numpy()).max() < tolerance * np.abs(steps.numpy()).max(), scheme
         for _ in range(2):  # the state of an LSTM must not carry over

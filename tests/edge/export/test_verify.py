@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from crnn.config import ModelConfig
 from crnn.data.cache import open_cache
 from crnn.data.corpora import read_corpus
 from crnn.data.loaders import EvalClips
@@ -19,7 +20,7 @@ from edge.export.limits import ExportLimits
 from edge.stream.decision import DecisionConfig
 from edge.stream.recognizer import StreamingRecognizer
 
-CONFIG = RunConfig()
+CONFIG = RunConfig(model=ModelConfig(arousal=True))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def judge(
     g = CONFIG.geometry
     encoder = verify.TorchModel(model.encoder, torch.zeros(1, features.n_mels, g.block_frames))
     head = verify.TorchModel(OpenHead(model.head), torch.zeros(1, g.window_steps, encoder.contract.output_shape[-1]))
-    candidate = StreamingRecognizer(encoder, head, features, g, manifest.labels)
+    candidate = StreamingRecognizer(encoder, head, features, g, manifest.labels, arousal=True)
     return verify.compare(candidate, clips, manifest.labels, reference, uar, limits or ExportLimits(), scheme).failures
 
 
@@ -84,12 +85,16 @@ def per_channel_scale(model):
     weight *= torch.linspace(0.7, 1.3, len(weight))[:, None]
 
 
+def other_arousal(model):
+    model.head.arousal[0].bias.data += 0.1  # 0.025 of 1
+
+
 def nan_weight(model):
     model.head.classifier.bias.data[0] = float("nan")
 
 
 @pytest.mark.parametrize(
-    "mutate", [swapped_labels, wrong_mean, no_scale, transposed_gates, per_channel_scale, nan_weight]
+    "mutate", [swapped_labels, wrong_mean, no_scale, transposed_gates, per_channel_scale, other_arousal, nan_weight]
 )
 def test_a_wrong_export_is_found(world, mutate):
     wrong = copy(world[0])

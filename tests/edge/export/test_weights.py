@@ -33,6 +33,7 @@ MODELS = [
     ModelConfig(channels=(4, 6, 8, 5), inputs=("level",)),
     ModelConfig(channels=(4, 5), pool_mels=(4, 4), pool_frames=(2, 2), inputs=("change", "level", "local")),
     ModelConfig(channels=(4, 6, 8, 5), spectral_floor_db=-25),
+    ModelConfig(channels=(4, 6, 8, 5), arousal=True),
 ]
 
 
@@ -56,7 +57,9 @@ def settled(config: RunConfig, labels: int) -> CRNN:
 
 def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad")) -> Path:
     """A float32 ONNX bundle of any model, as quantize.py writes it, without the proof on recordings."""
-    draft = bundle.Manifest(bundle.SCHEMA, labels, config.features, config.geometry, DecisionConfig(), {}, {})
+    given = (config.features, config.geometry, DecisionConfig(), {}, {})
+    schema = bundle.AROUSAL_SCHEMA if config.model.arousal else bundle.SCHEMA
+    draft = bundle.Manifest(schema, labels, *given, arousal=config.model.arousal)
     block = torch.randn(1, config.features.n_mels, config.geometry.block_frames).numpy()
     with bundle.new_folder(folder) as part:
         runtime, scheme, encoder, head = export_all(model, config, ("onnx",), [block], part)[0]

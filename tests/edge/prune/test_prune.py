@@ -19,9 +19,9 @@ from edge.prune.structured import DIRECTIONS, Parts, cut, most_important
 UNITS, CLASSES = 12, 6
 
 
-def make() -> tuple[CRNN, RunConfig]:
+def make(arousal: bool = False) -> tuple[CRNN, RunConfig]:
     torch.manual_seed(0)
-    model_config = ModelConfig(channels=(8, 6, 10, 6), lstm_units=UNITS, attention_units=8)
+    model_config = ModelConfig(channels=(8, 6, 10, 6), lstm_units=UNITS, attention_units=8, arousal=arousal)
     config = replace(RunConfig(), model=model_config)
     model = CRNN(config.features, config.model, CLASSES).eval()
     for block in model.encoder.blocks:
@@ -52,7 +52,7 @@ def silence(model: CRNN, remaining: Parts) -> None:
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(data):
-    model, config = make()
+    model, config = make(arousal=True)
 
     def some(n: int, size: int | None = None) -> torch.Tensor:
         size = size or data.draw(st.integers(1, n))
@@ -67,6 +67,8 @@ def test_a_pruned_model_computes_what_the_full_one_does_with_the_rest_silenced(d
     x = batches(1)[0][0]
     with torch.no_grad():
         assert torch.allclose(smaller(x), model(x), atol=1e-5)
+        ours, theirs = (m.head.arousal(m.head.pool(m.encoder(x))) for m in (smaller, model))
+        assert torch.allclose(ours, theirs, atol=1e-5)
     assert smaller.head.lstm.hidden_size == smaller_config.model.lstm_units == n_units
 
 
