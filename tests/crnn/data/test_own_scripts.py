@@ -18,7 +18,8 @@ def own(tmp_path_factory) -> Path:
 
 
 def arguments(data: str, out: Path, cache: Path, protocol: str = "own-data") -> list:
-    return [*SMALL, "--protocol", protocol, "--data", data, "--out", out, "--cache", cache, "--optim.epochs", "2"]
+    given = ("--protocol", protocol, "--data", data, "--out", out, "--cache", cache, "--optim.epochs", "2")
+    return [*SMALL, "--model.arousal", "false", *given]
 
 
 def test_from_a_list_to_a_stream(own, tmp_path, cache):
@@ -28,12 +29,15 @@ def test_from_a_list_to_a_stream(own, tmp_path, cache):
     with (own.parent / "my.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("path", "emotion", "speaker"), *rows])
     run, bundle = tmp_path / "run", tmp_path / "bundle"
+    refused = called(train.main, *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--model.arousal", "true")
+    one_clear_line(refused, "model.arousal", "surprised")
     done = script("train.py", *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     metrics = json.loads(done.stdout)
     labels = ["traurig müde", "very calm", "zornig"]
     assert metrics["test"]["labels"] == labels
     assert metrics["corpus"] == "own"
+    assert "arousal" not in metrics["test"]
     assert not metrics["speaker_dependent"]
     again = called(train.main, *arguments(f"csv:{own.parent / 'my.csv'}", run, cache), "--resume")
     assert again.returncode == 0, again.stderr[-2000:]
@@ -46,12 +50,14 @@ def test_from_a_list_to_a_stream(own, tmp_path, cache):
     assert made.returncode == 0, made.stderr[-2000:]
     manifest = (bundle / "bundle.json").read_text()
     assert json.loads(manifest)["labels"] == labels
+    assert json.loads(manifest)["schema"] == 4, "without arousal as before"
     assert json.loads(manifest)["provenance"]["corpora_heard"] == ["own"]
     assert "voice1" not in manifest, "nobody's name leaves with a bundle"
     recognized = script("stream_infer.py", bundle, moved / rows[0][0], "--json")
     assert recognized.returncode == 0, recognized.stderr
     (segment,) = [e for e in map(json.loads, recognized.stdout.splitlines()) if e["type"] == "segment"]
     assert set(segment["probs"]) == set(labels)
+    assert "arousal" not in segment
 
 
 def test_speaker_dependent_figures_say_so_everywhere(own, tmp_path, cache):
