@@ -44,8 +44,8 @@ def scan_corrections(folder: Path) -> tuple[Corpus, list[str]]:
 
 
 def as_correction(utterance: Utterance) -> Utterance:
-    """The same recording as one of this corpus."""
-    return replace(utterance, corpus=CORRECTIONS, part=None)
+    """The same recording as one of this corpus, of which a person has said the emotion and no more."""
+    return replace(utterance, corpus=CORRECTIONS, part=None, intensity=None, ratings=None)
 
 
 def learnable(corrections: Iterable[Utterance], labels: Iterable[str]) -> tuple[Utterance, ...]:
