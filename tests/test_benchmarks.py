@@ -122,8 +122,9 @@ def test_real_crema_d_is_named_by_its_bandwidth(recordings):
 
 
 @pytest.mark.parametrize("protocol", ["ravdess-luna5", "emodb-loso", "cremad-evar", "emovo-loso"])
-def test_within_a_corpus_a_run_starts_from_one_that_left_the_corpus_out(protocol):
-    start = recipes.job(recipes.TUNED, protocol, 0, 1).after
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
+def test_within_a_corpus_a_run_starts_from_one_that_left_the_corpus_out(recipe, protocol):
+    start = recipes.job(recipe, protocol, 0, 1).after
     assert start.seed == 1
     assert protocol_facts(start.protocol)["folds"][start.fold]["test"] == [protocol_facts(protocol)["corpus"]]
 

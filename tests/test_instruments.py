@@ -64,8 +64,9 @@ def test_within_a_corpus_every_scheme_and_mode_is_a_row_and_the_folds_are_pooled
 
 def test_across_corpora_each_tested_corpus_has_figures_and_is_evaluated_once(job, monkeypatch):
     figures = across_corpora.evaluated(job)
-    assert set(figures) == {"synthetic"}
-    assert set(within_corpus.KEYS) <= figures["synthetic"].keys()
+    assert set(figures["figures"]) == set(figures["confidence"]) == {"synthetic"}
+    assert set(within_corpus.KEYS) <= figures["figures"]["synthetic"].keys()
+    assert set(within_corpus.CONFIDENCE) <= figures["confidence"]["synthetic"].keys()
     monkeypatch.setattr(across_corpora, "load_trained", None)
     assert across_corpora.evaluated(job) == figures
 
@@ -202,4 +203,4 @@ def test_train_takes_the_settings_of_every_recipe(recipe):
         encoder = ["--teacher.encoder", "whisper"] if made.taught else []
         config = parse([*made.settings, *encoder])[1]
         assert config.optim.epochs % config.optim.eval_every == 0
-        assert config.features.n_mels == (80 if recipe == recipes.TAUGHT else 96)
+        assert config.features.n_mels == (80 if recipe == recipes.SHIPS else 96)

@@ -92,20 +92,22 @@ def evaluated(job: Job) -> dict[str, dict]:
         split = prepared.split
         job.folder.check_split(split)
         clips, logits = {}, {}
-        for part in ("dev", "dev_unseen", "test"):
+        for part in (name for name in ("dev", "dev_unseen", "test") if getattr(split, name)):
             clips[part] = EvalClips(prepared.cache, getattr(split, part), split.labels, trained.config)
             logits[part] = predict(trained.model, trained.config, eval_loader(clips[part], trained.config))
         test = clips["test"]
         figures = summarize_by_corpus(probabilities(logits["test"], 1.0), test.labels, test.utterances, split.labels)
         speakers = [u.speaker for u in clips["dev"].utterances]
         decision, chosen_on = choose_decision(logits["dev"], clips["dev"].labels, COVERAGE, speakers=speakers)
-        elsewhere, _ = choose_decision(logits["dev_unseen"], clips["dev_unseen"].labels, COVERAGE)
+        elsewhere = None
+        if "dev_unseen" in clips:
+            elsewhere = choose_decision(logits["dev_unseen"], clips["dev_unseen"].labels, COVERAGE)[0].temperature
         of_corpus = np.array([u.corpus for u in test.utterances])
         worth = {}
         for corpus in figures:
             its, labels = logits["test"][of_corpus == corpus], test.labels[of_corpus == corpus]
             worth[corpus] = asdict(decision) | asdict(judge_decision(its, labels, decision, chosen_on))
-            worth[corpus]["temperature_unseen"] = elsewhere.temperature
+            worth[corpus]["temperature_unseen"] = elsewhere
             worth[corpus]["ece_at"] = {f"{t:g}": calibration_error(probabilities(its, t), labels) for t in TEMPERATURES}
         write_text(done, json.dumps({"figures": figures, "confidence": worth}))
     return json.loads(done.read_text(encoding="utf-8"))

@@ -36,9 +36,10 @@ from edge import bundle
 from edge.audio.vad import make_vad
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import calibration_blocks, export_all
+from edge.export.source import draft_of
 from edge.export.trained import load_trained
 from edge.loop.utterances import UtteranceRecognizer
-from edge.stream.decision import DecisionConfig, probabilities
+from edge.stream.decision import probabilities
 from edge.stream.recognizer import StreamingRecognizer, clip_decisions
 from edge.stream.results import StreamResult
 
@@ -104,8 +105,7 @@ def evaluate(job: Job) -> dict[str, dict]:
     split, cache = prepared.split, prepared.cache
     job.folder.check_split(split)
     config = trained.config
-    given = (config.features, config.geometry, DecisionConfig(), {}, {})
-    draft = bundle.Manifest(bundle.SCHEMA, split.labels, *given, arousal=config.model.arousal)
+    draft = draft_of(config, split.labels)
     figures = {}
     with tempfile.TemporaryDirectory() as scratch:
         blocks = calibration_blocks(EvalClips(cache, split.dev, split.labels, config), config.geometry)

@@ -39,12 +39,12 @@ from edge import bundle
 from edge.export import verify
 from edge.export.exporters import calibration_blocks, export_all, exporter
 from edge.export.limits import ExportLimits
+from edge.export.source import draft_of
 from edge.export.speaker_stats import some_of_each, speakers_of
 from edge.export.tensor_types import bytes_by_type, inventory
 from edge.export.trained import Trained, load_trained
 from edge.export.weights import start_of_bundle
 from edge.runtimes import REGISTRY
-from edge.stream.decision import DecisionConfig
 from edge.stream.profile import save_speakers
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -98,8 +98,7 @@ def measure(run: Path, pruned: list[Path], scratch: Path) -> list[dict]:
         EvalClips(prepared.cache, clips, labels, config)
         for clips in (prepared.split.dev, prepared.split.test, some_of_each(prepared.split.train))
     )
-    given = (config.features, config.geometry, DecisionConfig(), {}, {})
-    draft = bundle.Manifest(bundle.SCHEMA, labels, *given, arousal=config.model.arousal)
+    draft = draft_of(config, labels)
     formats = tuple(name for name in REGISTRY if exporter(name).installed())
     blocks = calibration_blocks(dev, config.geometry)
     models = [(0.0, trained.model, config), *(restored(path, trained) for path in pruned)]

@@ -9,34 +9,26 @@ from crnn.errors import require
 CROSS = "cross-leave-one-out"
 LEAVE_ONE_OUT = "leave-one-corpus-out"
 HELD_OUT = {
-    corpora["test"][0]: (protocol, fold)
-    for protocol in (LEAVE_ONE_OUT, CROSS)
-    for fold, corpora in enumerate(protocol_facts(protocol)["folds"])
+    protocol: {corpora["test"][0]: fold for fold, corpora in enumerate(protocol_facts(protocol)["folds"])}
+    for protocol in (CROSS, LEAVE_ONE_OUT)
 }
-"""Corpus -> protocol and fold that leave it out: cross-leave-one-out where that has the corpus"""
-SHIPS = "narrow-96-denoised"
+"""Protocol -> corpus -> fold that leaves it out"""
+SHIPS = "taught-80"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
-TAUGHT = "taught-80"
-"""Taught by a speech encoder as well, 80 bands"""
 TUNED = "narrow-96"
 """96 bands on recordings without denoising, tuned within a corpus"""
 RECIPE = ("--config", "configs/recipe.yaml")
 WITHOUT_LABELS = ("emotiontts", "emospeech_india")
 """Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""
 BY_ENCODER = ("--teacher.only", f"[{','.join(WITHOUT_LABELS)}]")
-BANDS_96 = (
-    *("--features.n_mels", "96", "--features.f_max", "7600"),
-    *("--optim.epochs", "20", "--optim.eval_every", "20"),
-)
 AS_RECORDED = (
-    *BANDS_96,
+    *("--features.n_mels", "96", "--features.f_max", "7600", "--optim.epochs", "20"),
     *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
     *("--optim.eval_every", "2", "--model.spectral_floor_db", "null"),
 )
 """With the noise of every recording, without a spectral floor, the epoch chosen on the corpora's own speakers"""
 RECIPES: dict[str, tuple[str, ...]] = {
-    SHIPS: (*RECIPE, *BANDS_96),
-    TAUGHT: (*RECIPE, *BY_ENCODER),
+    SHIPS: (*RECIPE, *BY_ENCODER),
     TUNED: (*RECIPE, *AS_RECORDED),
 }
 """Name -> settings of train.py for runs across corpora"""
@@ -77,10 +69,13 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     facts = protocol_facts(protocol)
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
     if "folds" in facts or "corpus" not in facts:
-        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), taught=recipe == TAUGHT)
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), taught=recipe == SHIPS)
+    corpus = facts["corpus"]
+    across = LEAVE_ONE_OUT if recipe == SHIPS or corpus not in HELD_OUT[CROSS] else CROSS
+    held_out = HELD_OUT[across]
     require(
-        facts["corpus"] in HELD_OUT,
-        f"{protocol}: no run across corpora leaves out {facts['corpus']}; give a protocol of {', '.join(HELD_OUT)}",
+        corpus in held_out,
+        f"{protocol}: no run across corpora leaves out {corpus}; give a protocol of {', '.join(held_out)}",
     )
-    start = job(recipe, *HELD_OUT[facts["corpus"]], seed)
+    start = job(recipe, across, held_out[corpus], seed)
     return Job(recipe, protocol, fold, seed, (*TUNE, *common), start)

@@ -1,7 +1,8 @@
 """Tables of the model card: facts of the bundles that ship, files against the trained model, groups, robustness."""
 
+from benchmarks.harness.recipes import LEAVE_ONE_OUT
 from benchmarks.harness.results import manifest, one, rows
-from benchmarks.tables.accuracy import LEAVE_ONE_OUT, PROTOCOLS, SHIPPED, WITHIN
+from benchmarks.tables.accuracy import PROTOCOLS, SHIPPED, WITHIN
 from benchmarks.tables.markdown import interval, markdown, mean, percent, table
 
 
@@ -66,7 +67,7 @@ def groups() -> str:
             (
                 row["test"],
                 *(percent(row["per_sex_uar"][sex]) for sex in ("female", "male")),
-                *(percent(row["recall"][label]) for label in labels),
+                *(percent(row["recall"].get(label)) for label in labels),
             )
             for row in rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=SHIPPED)
         ),
@@ -80,6 +81,8 @@ def robustness_shipped() -> str:
     for row in rows("robustness", model=WITHIN, protocol="ravdess-luna5"):
         where = {"condition": row["condition"], "level": row["level"]}
         far = one("robustness", model=SHIPPED, protocol=LEAVE_ONE_OUT, **where)
-        figures = (text for of in (far, row) for text in (percent(of["uar"]), percent(of["uar_lost"], sign=True)))
+        figures = (
+            text for of in (far, row) for text in (percent(of.get("uar")), percent(of.get("uar_lost"), sign=True))
+        )
         lines.append((*where.values(), *figures))
     return markdown(("condition", "level", "unseen corpus, UAR", "lost", "same corpus, UAR", "lost"), lines)

@@ -12,6 +12,7 @@ from crnn.data.corpora import Utterance
 from crnn.data.loaders import BatchAugment, EvalClips
 from crnn.data.protocols import protocol_facts
 from crnn.errors import require
+from crnn.run_config import RunConfig
 from edge import bundle
 from edge.export.trained import Trained, open_trained
 from edge.prune.gradual import FineTuneData
@@ -40,18 +41,21 @@ class Source:
         return EvalClips(self.prepared.cache, utterances, self.labels, self.trained.config)
 
     def draft(self) -> bundle.Manifest:
-        """The manifest as far as it is known before export: no files, no fitted decision."""
-        config = self.trained.config
-        return bundle.Manifest(
-            bundle.AROUSAL_SCHEMA if config.model.arousal else bundle.SCHEMA,
-            self.labels,
-            config.features,
-            config.geometry,
-            DecisionConfig(),
-            models={},
-            files={},
-            arousal=config.model.arousal,
-        )
+        return draft_of(self.trained.config, self.labels)
+
+
+def draft_of(config: RunConfig, labels: tuple[str, ...]) -> bundle.Manifest:
+    """The manifest as far as it is known before export: no files, no fitted decision."""
+    return bundle.Manifest(
+        bundle.AROUSAL_SCHEMA if config.model.arousal else bundle.SCHEMA,
+        labels,
+        config.features,
+        config.geometry,
+        DecisionConfig(),
+        models={},
+        files={},
+        arousal=config.model.arousal,
+    )
 
 
 def open_source(run: Path, data: dict[str, str], cache: Path | None, prunes: bool) -> Source:

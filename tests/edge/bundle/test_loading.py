@@ -95,10 +95,10 @@ def test_a_profile_is_loaded_for_this_bundle_alone(shipped, tmp_path):
 @pytest.mark.parametrize(
     ("change", "file", "needs"),
     [
-        (lambda m: {"labels": m.labels * 17}, "head", "(1, 55, 288) -> (1, 103)"),
-        (lambda m: {"features": replace(m.features, n_mels=95)}, "encoder", "(1, 95, 82) -> (1, 5, 288)"),
-        (lambda m: {"geometry": replace(m.geometry, window_intervals=12)}, "head", "(1, 60, 288) -> (1, 102)"),
-        (lambda m: {"geometry": replace(m.geometry, receptive_frames=74)}, "encoder", "(1, 96, 90) -> (1, 5, 288)"),
+        (lambda m: {"labels": m.labels * 17}, "head", "(1, 55, 240) -> (1, 103)"),
+        (lambda m: {"features": replace(m.features, n_mels=79)}, "encoder", "(1, 79, 82) -> (1, 5, 240)"),
+        (lambda m: {"geometry": replace(m.geometry, window_intervals=12)}, "head", "(1, 60, 240) -> (1, 102)"),
+        (lambda m: {"geometry": replace(m.geometry, receptive_frames=74)}, "encoder", "(1, 80, 90) -> (1, 5, 240)"),
     ],
 )
 def test_files_that_do_not_fit_the_manifest_are_named_with_the_shapes_needed(shipped, change, file, needs):

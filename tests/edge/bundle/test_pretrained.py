@@ -21,7 +21,7 @@ def test_a_shipped_bundle_opens_and_agrees_with_its_golden_vector(name):
     assert set(bundle.manifest.models) == {"onnx", "tflite"}
     recognizer = bundle.recognizer("onnx")
     assert recognizer.labels == ("neutral", "happy", "sad", "angry", "fearful", "disgust")
-    assert bundle.manifest.provenance["protocol"] == "all-corpora"
+    assert bundle.manifest.provenance["protocol"] == "all-six-corpora"
 
 
 def test_both_bundles_hold_the_same_model():
@@ -41,7 +41,7 @@ def test_the_model_card_names_the_origin_and_the_forbidden_uses():
     card = (FOLDER / "MODEL_CARD.md").read_text()
     for part in (
         "CC BY-NC-SA 4.0",
-        "CREMA-D (reconstructed)",
+        "EMOVO",
         "must not be used",
         "Livingstone",
         "ODbL",

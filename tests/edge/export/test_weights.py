@@ -95,7 +95,7 @@ def model_of(start: Start) -> CRNN:
 
 def test_training_can_start_from_the_shipped_bundle():
     start = open_start("pretrained")
-    assert start.trained_on == ("crema_d:*", "emodb:*", "ravdess:*")
+    assert start.trained_on == ("crema_d:*", "emodb:*", "emospeech_india:*", "emotiontts:*", "emovo:*", "ravdess:*")
     assert start.settings["model.channels"] == (16, 24, 32, 48)
     assert start.settings["window.window_seconds"] == 3.0
 
