@@ -219,6 +219,10 @@ class StreamGeometry:
     @classmethod
     def resolve(cls, features: FeatureConfig, model: ModelConfig, window: WindowConfig) -> "StreamGeometry":
         """Turn seconds into steps. Raises InputError where they do not fit."""
+        for name in ("window_seconds", "interval_seconds"):
+            seconds = getattr(window, name)
+            most = LONGEST / features.sample_rate
+            require(seconds <= most, f"window.{name} is {seconds}; give at most {most:g}")
         step_samples = model.stride_frames * features.hop_length
         interval_samples = window.interval_seconds * features.sample_rate
         interval_steps = round(interval_samples / step_samples)

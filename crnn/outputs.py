@@ -20,7 +20,7 @@ def split_outputs(outputs: Any, n_classes: int, arousal: bool) -> Outputs:
 
     >>> import numpy as np
     >>> split_outputs(np.arange(6), 2, arousal=True)
-    Outputs(logits=array([0, 1]), arousal=np.int64(2), pooled=array([3, 4, 5]))
+    Outputs(logits=array([0, 1]), arousal=array(2), pooled=array([3, 4, 5]))
     """
     first = n_classes + arousal
     return Outputs(outputs[..., :n_classes], outputs[..., n_classes] if arousal else None, outputs[..., first:])

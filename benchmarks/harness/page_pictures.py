@@ -38,7 +38,7 @@ def live(page: "Page") -> None:
     page.click("button[role=tab]:has-text('Live')")
     page.click("#ser-start")
     page.wait_for_selector("#ser-history tr:nth-child(3)")
-    page.wait_for_function("/angry/.test(document.querySelector('.ser-now').textContent)")
+    page.wait_for_function("/neutral|happy|sad|angry/.test(document.querySelector('.ser-now').textContent)")
 
 
 def compare(page: "Page") -> None:

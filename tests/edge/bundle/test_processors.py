@@ -26,7 +26,7 @@ WANTED = {
     },
 }
 CLIP_SECONDS = 5.6
-"""The first voice of the clip and the beginning of the second: neutral, uncertain, angry"""
+"""The first voice of the clip and the beginning of the second"""
 FLOAT32 = ("Nehalem (QEMU)", "cortex-a72 (QEMU)")
 """float32 sums cannot saturate, so one processor of each kind suffices"""
 OPEN = """

@@ -9,7 +9,17 @@ import pytest
 from helpers import needs
 from page_server import MAX_SESSIONS, Server, ask, at_home, open_page, upload
 
+from edge import open_model
+
 needs("gradio", reason="needs the ui extra")
+
+LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
+
+
+def first_answer(path) -> str:
+    """What the model that ships answers to the first utterance of a recording, by itself."""
+    segment = open_model(vad="energy").recognize(path).segments[0]
+    return segment.emotion or segment.verdict
 
 
 @pytest.mark.parametrize("name", ["good.flac", "stereo.wav", "good.mp3"])
@@ -17,7 +27,7 @@ def test_good_recordings_are_shown_whole(page, server, uploads, name):
     upload(page, "#clip", uploads / name)
     page.click("#recognize")
     page.wait_for_selector("#result .ser-picture image")
-    assert page.inner_text("#result .ser-table tbody tr:first-child .ser-badge") == "angry"
+    assert page.inner_text("#result .ser-table tbody tr:first-child .ser-badge") == first_answer(uploads / name)
     assert page.locator("#result .ser-bar").count() >= 6
     assert page.locator("#result .ser-decision").count() > 10
     assert page.locator("#result .ser-rest").count() > 10
@@ -95,7 +105,7 @@ def start_listening(page) -> None:
 def test_live_lists_what_the_microphone_records(page, server):
     start_listening(page)
     page.wait_for_selector("#ser-panel :text('warming up')")
-    page.wait_for_function("/angry|happy/.test(document.querySelector('.ser-now').textContent)")
+    page.wait_for_function(f"/{'|'.join(LABELS)}/.test(document.querySelector('.ser-now').textContent)")
     page.click("button[role=tab]:has-text('Recording')")  # listening continues behind another tab
     page.wait_for_selector("#ser-history tr", state="attached")
     page.click("button[role=tab]:has-text('Live')")
@@ -109,10 +119,8 @@ def test_live_lists_what_the_microphone_records(page, server):
     rows = list(csv.DictReader(download.value.path().open()))
     assert download.value.suggested_filename == "emotions.csv"
     assert [row["emotion"] or row["verdict"] for row in rows] == shown[::-1]
-    assert {"angry", "happy"} & {row["emotion"] for row in rows}
-    assert sum(float(rows[0][n]) for n in ("neutral", "happy", "sad", "angry", "fearful", "disgust")) == pytest.approx(
-        1, abs=1e-5
-    )
+    assert all(row["emotion"] in (*LABELS, "") and (row["emotion"] or row["verdict"]) for row in rows)
+    assert sum(float(rows[0][name]) for name in LABELS) == pytest.approx(1, abs=1e-5)
     assert server.left() == []
     assert not page.is_visible("#ser-live-error")
     at_home(page, server)
@@ -200,7 +208,7 @@ def test_two_models_recognize_one_clip(page, server, uploads):
         page.wait_for_selector(f"{side} .ser-picture image")
         assert page.get_attribute(f"{side} .ser-picture", "aria-label") == model
         assert page.inner_text(f"{side} .ser-model") == model
-        assert "angry" in page.inner_text(f"{side} .ser-table")
+        assert first_answer(uploads / "good.flac") in page.inner_text(f"{side} .ser-table")
     assert server.left() == []
 
 
