@@ -2,8 +2,8 @@
 
     SER_DATA=FOLDER SER_ENCODER=FOLDER python -m benchmarks.export.ship --quantize-python PYTHON
 
-Protocol all-six-corpora, six emotions. A tenth of the speakers of each corpus is used to choose the temperature and the
-threshold and to verify the export, except of those on which the speech encoder alone teaches; all others are training
+Protocol all-six-corpora, six emotions. A tenth of the speakers of each corpus is used to choose the threshold and to
+verify the export, except of those on which the speech encoder alone teaches; all others are training
 speakers.
 `--quantize-python` names the Python of an environment with the tflite extra (both runtimes then ship). Also writes the
 clip that `make demo` plays. The model card is made afterwards by benchmarks.tables.

@@ -82,7 +82,7 @@ def targets() -> str:
         ("UAR lost at -30 to +10 dB gain", "gain", ("-30 dB", "-20 dB", "-10 dB", "+10 dB"), 0.02),
     ):
         values = {model: lost(model, condition, levels) for model in MODELS}
-        worse = max(value for value in (values[SHIPPED], values[WITHIN]) if value is not None)
+        worse = values[SHIPPED]
         verdict = "reached" if worse <= most else f"missed by {100 * (worse - most):.1f}"
         lines.append((name, f"at most {100 * most:g}", *map(percent, values.values()), verdict))
     return markdown(("target", "goal", *map(short, MODELS), "verdict"), lines)
@@ -107,7 +107,7 @@ def within() -> str:
 
 @table("within-summary")
 def within_summary() -> str:
-    """The network that ships and the better of the classical baselines, within a corpus."""
+    """A network of 96 bands and the better of the classical baselines, within a corpus."""
     lines = []
     for protocol in PROTOCOLS:
         ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")
@@ -115,7 +115,7 @@ def within_summary() -> str:
         best = max(baselines, key=lambda row: row["uar"])
         figures = (percent(ours["uar_mean"]), interval(ours["uar_ci95"]), len(ours["seeds"]), percent(best["uar"]))
         lines.append((f"`{protocol}`", *figures, best["model"].split(" ")[0]))
-    return markdown(("protocol", "this network, UAR", "95 % interval", "seeds", "best SVM", "its features"), lines)
+    return markdown(("protocol", "96 bands, UAR", "95 % interval", "seeds", "best SVM", "its features"), lines)
 
 
 @table("across")
@@ -197,7 +197,7 @@ def confidence() -> str:
 
 @table("within-sentence")
 def within_sentence() -> str:
-    """The network that ships and ComParE within RAVDESS and within EmoDB, as one sentence."""
+    """A network of 96 bands and ComParE within RAVDESS and within EmoDB, as one sentence."""
 
     def figures(protocol: str) -> str:
         ours = one("accuracy_pooled", protocol=protocol, model=WITHIN, scheme="float32", mode="whole")
@@ -206,7 +206,7 @@ def within_sentence() -> str:
         return f"{percent(ours['uar_mean'])} ({seeds}; ComParE + SVM {percent(theirs['uar'])})"
 
     return (
-        "Tuned and tested on speakers of one corpus: RAVDESS, eight emotions, "
+        "A network of 96 bands, tuned and tested on speakers of one corpus: RAVDESS, eight emotions, "
         f"{figures('ravdess-luna5')}; EmoDB, seven emotions, {figures('emodb-loso')}."
     )
 

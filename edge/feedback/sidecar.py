@@ -31,7 +31,7 @@ class Answer:
     emotion: str | None
     verdict: Verdict | None
     probs: dict[str, float]
-    """Emotion -> calibrated probability"""
+    """Emotion -> probability"""
 
 
 def sureness(probs: dict[str, float]) -> float:

@@ -50,7 +50,7 @@ class Recognition:
     confidence: float
     """Calibrated probability of the top emotion, 0 to 1; 0 where nothing was decided"""
     probs: dict[str, float]
-    """Emotion -> calibrated probability; empty where nothing was decided"""
+    """Emotion -> probability; empty where nothing was decided"""
     segments: tuple[Segment, ...]
     """In the order of time"""
     seconds: float

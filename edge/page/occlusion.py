@@ -54,7 +54,7 @@ class Decisions:
         return self._head.run(np.ascontiguousarray(window))[0, : len(self._labels)].astype(np.float64)
 
     def probs(self, logits: np.ndarray) -> np.ndarray:
-        """Of a segment: `logits (decisions, n_classes)` -> calibrated `(n_classes,)`."""
+        """Of a segment: `logits (decisions, n_classes)` -> probabilities `(n_classes,)`."""
         return probabilities(logits.mean(axis=0), self._decision.temperature)
 
     def begin_of(self, first_result_seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""From logits to an answer: calibrated probabilities, an emotion, or "uncertain"."""
+"""From logits to an answer: probabilities, an emotion, or "uncertain"."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ TEMPERATURES = (1e-3, 1e3)
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """Chosen on development speakers when the bundle is made."""
+    """Chosen when the bundle is made: on development speakers, but for a temperature that was given."""
 
     temperature: float = 1.0
     """Logits are divided by this before the softmax (Guo et al. 2017)"""

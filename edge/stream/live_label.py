@@ -51,7 +51,7 @@ class RunningMean:
 class LiveLabel:
     """Takes the logits of every decision of an utterance; gives the label to show.
 
-    The logits are smoothed (`RunningMean`) and calibrated. The label changes only to an emotion whose probability leads
+    The logits are smoothed (`RunningMean`). The label changes only to an emotion whose probability leads
     by the margin.
 
     Args:
@@ -75,7 +75,7 @@ class LiveLabel:
         self._sure = False
 
     def update(self, logits: np.ndarray) -> tuple[np.ndarray, str, float]:
-        """`logits (n_classes,)` -> smoothed, calibrated `probs (n_classes,)`, the emotion to show or "uncertain", and
+        """`logits (n_classes,)` -> smoothed `probs (n_classes,)`, the emotion to show or "uncertain", and
         the probability of that emotion."""
         probs = probabilities(self._smooth.update(logits), self._decision.temperature)
         best = int(probs.argmax())

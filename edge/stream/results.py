@@ -44,7 +44,7 @@ class StreamResult:
     logits: np.ndarray | None
     """`(n_classes,)` float32, of the window alone; None while warming up"""
     probs: np.ndarray | None
-    """`(n_classes,)` float32, smoothed and calibrated (`edge.stream.live_label`); None while warming up"""
+    """`(n_classes,)` float32, smoothed (`edge.stream.live_label`); None while warming up"""
     emotion: str | None
     """The emotion to show, "uncertain", or "noise" where the VAD is not sure of a voice; None while warming up"""
     confidence: float | None
@@ -86,7 +86,7 @@ class Segment:
     confidence: float
     """Calibrated probability of the top emotion, 0 to 1; 0 where nothing was decided"""
     probs: dict[str, float]
-    """Emotion -> calibrated probability over the utterance; empty where nothing was decided"""
+    """Emotion -> probability over the utterance; empty where nothing was decided"""
     arousal: float | None = None
     """Mean over the decisions of the utterance, 0 to 1; None where the verdict is none of `ANSWERED`, and where the
     model does not estimate it"""
