@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 
 class Outputs(NamedTuple):
-    """Views of the columns; NumPy arrays or tensors, as given."""
+    """The columns, not copied; NumPy arrays or tensors, as given."""
 
     logits: Any
     """`(..., n_classes)`"""

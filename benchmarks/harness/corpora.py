@@ -36,17 +36,16 @@ def folder(corpus: str) -> Path:
 
 def recordings() -> Path:
     """$SER_DATA. Raises InputError if that is not set, or names no folder."""
-    given = os.environ.get("SER_DATA")
-    wanted = "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ..."
-    require(bool(given), wanted)
-    require(Path(given).is_dir(), f"{given}: no such folder; {wanted}")
-    return Path(given).resolve()
+    return _named_by("SER_DATA", "set SER_DATA to the folder that holds ravdess/, emodb/, crema_d/ ...")
 
 
 def speech_encoder() -> Path:
     """$SER_ENCODER, a folder of Whisper base. Raises InputError if that is not set, or names no folder."""
-    given = os.environ.get("SER_ENCODER")
-    wanted = "set SER_ENCODER to a folder of Whisper base in transformers' format"
+    return _named_by("SER_ENCODER", "set SER_ENCODER to a folder of Whisper base in transformers' format")
+
+
+def _named_by(variable: str, wanted: str) -> Path:
+    given = os.environ.get(variable)
     require(bool(given), wanted)
     require(Path(given).is_dir(), f"{given}: no such folder; {wanted}")
     return Path(given).resolve()
