@@ -17,23 +17,22 @@ if __name__ == "__main__":
 import contextlib
 import json
 import logging
-import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from augment.config import AugmentConfig
+from augment.config import AugmentConfig, with_folders
 from augment.pipeline import chains
+from crnn.cli.arguments import present_arguments
 from crnn.cli.command import command, log_to_stderr
-from crnn.cli.installed import Parser, find_config, install, program
+from crnn.cli.installed import Parser, install, program
 from crnn.cli.termination import Termination
 from crnn.data.protocols import SPEAKER_DEPENDENT
 from crnn.errors import InputError
 from crnn.files.typed import require_finite
 from crnn.metrics import at_chance
-from crnn.renamed_keys import with_new_keys, with_new_options
 from crnn.run_config import RunConfig
 from crnn.training.origin import origin
 from edge.preflight import needed
@@ -106,53 +105,7 @@ def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, 
         raise InputError(str(error)) from error
     require_finite(values.augment, "augment")
     config = RunConfig(**{name: values[name] for name in RunConfig.__dataclass_fields__})
-    return args, config, default_folders(values.augment), start
-
-
-def present_arguments(argv: list[str]) -> list[str]:
-    """The arguments with old options under their present names, and with settings (files, or a section given as text)
-    checked and, where they hold old keys, replaced by their content under present ones."""
-    from crnn.files.settings_file import SECTIONS  # PyYAML
-
-    several, made = ("--config", *(f"--{section}" for section in SECTIONS)), []
-    for before, word in zip(["", *argv], with_new_options(argv), strict=False):
-        option, equals, given = word.partition("=")
-        if before in several:
-            word = _present(before, word)
-        elif option in several and equals:
-            word = f"{option}={_present(option, given)}"
-        made.append(word)
-    return made
-
-
-def _present(option: str, given: str) -> str:
-    """The value of `--config`, a file of settings, or of an option such as `--window`, a section of them."""
-    from crnn.files.settings_file import read_section, read_settings_file
-
-    if option == "--config":
-        path = find_config(given)
-        values = read_settings_file(Path(path))
-        present = with_new_keys(values, path)
-        return path if present == values else json.dumps(present)
-    section, where = read_section(given, option)
-    if section is None:
-        return given  # the parser says what is wrong with it
-    present = with_new_keys({option[2:]: section}, where)[option[2:]]
-    return given if present == section else json.dumps(present)
-
-
-def default_folders(augment: AugmentConfig) -> AugmentConfig:
-    """Empty noise and room folders mean those of $SER_DATA; made absolute, so that the run folder is exact."""
-    base = os.environ.get("SER_DATA")
-
-    def folder(given: str, name: str) -> str:
-        return str(Path(given).resolve()) if given else str((Path(base) / name).resolve()) if base else ""
-
-    return replace(
-        augment,
-        noise_dir=folder(augment.noise_dir, "noise") if augment.noise else "",
-        room_dir=folder(augment.room_dir, "rir") if augment.room else "",
-    )
+    return args, config, with_folders(values.augment), start
 
 
 def run(

@@ -1,6 +1,8 @@
 """Settings of the augmentation."""
 
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,17 @@ class AugmentConfig:
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low > high:
                 raise ValueError(f"augment.min_{name} is {low}, above augment.max_{name} ({high})")
+
+
+def with_folders(config: AugmentConfig) -> AugmentConfig:
+    """Empty noise and room folders mean those of $SER_DATA; made absolute, so that the run folder is exact."""
+    base = os.environ.get("SER_DATA")
+
+    def folder(given: str, name: str) -> str:
+        return str(Path(given).resolve()) if given else str((Path(base) / name).resolve()) if base else ""
+
+    return replace(
+        config,
+        noise_dir=folder(config.noise_dir, "noise") if config.noise else "",
+        room_dir=folder(config.room_dir, "rir") if config.room else "",
+    )
