@@ -3,12 +3,11 @@
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
 
-from sink_events import eventually
+from processes import eventually, kill
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen/availability"
@@ -32,11 +31,10 @@ class Broker:
 
     def start(self) -> "Broker":
         self._process = subprocess.Popen([MOSQUITTO, "-c", self._config], stderr=subprocess.DEVNULL)
-        eventually(self._listens, "the broker listens")
+        eventually(self._listens, "the broker listens", self._process)
         return self
 
     def _listens(self) -> bool:
-        assert self._process.poll() is None, "the broker has ended"
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -45,9 +43,7 @@ class Broker:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
-            self._process.wait()
+            kill(self._process)
             self._process = None
 
     def retained(self) -> dict[str, str]:
@@ -83,5 +79,5 @@ class Broker:
         client.loop_stop()
         return found
 
-    def keeps(self, topic: str, part: str) -> None:
+    def retains(self, topic: str, part: str) -> None:
         eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")

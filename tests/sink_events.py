@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import textwrap
-import time
 
 import numpy as np
 from helpers import ROOT
@@ -60,14 +59,6 @@ def segment(start: float = 0.0, emotion: str | None = "happy") -> Segment:
 
 def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slow", gap: float = 0.0) -> AudioEvent:
     return AudioEvent(kind, message, gap)
-
-
-def eventually(condition, what: str, patience: float = 60.0) -> None:
-    """Wait for an effect of other threads or processes."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, f"did not happen: {what}"
-        time.sleep(0.03)
 
 
 def program(code: str) -> list[str]:

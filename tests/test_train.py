@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from helpers import ROOT, SMALL, broken_files, called, mounted_disk, one_clear_line, script, started
+from processes import eventually
 
 import train
 from crnn.training.checkpoint import model_weights
@@ -64,7 +65,7 @@ def arguments(voices, cache, out, epochs=2):
 def test_killed_and_resumed_ends_with_the_same_weights(small_run, voices, cache, tmp_path):
     killed = tmp_path / "killed"
     process = started("train.py", *arguments(voices, cache, killed), errors=tmp_path / "said")
-    wait_for(killed / "checkpoints" / "last.ckpt", process)
+    eventually((killed / "checkpoints" / "last.ckpt").exists, "a checkpoint", process)
     time.sleep(0.05)  # into the next epoch
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -88,15 +89,6 @@ def test_killed_and_resumed_ends_with_the_same_weights(small_run, voices, cache,
     late = json.loads(called(train.main, *arguments(voices, cache, killed), "--resume", "--json").stdout)
     assert late["history"] == histories[0]
     assert late["training"]["seconds_per_epoch"] == 0, "this process trained no epoch"
-
-
-def wait_for(path: Path, process) -> None:
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.05)
-    raise AssertionError(f"{path} never appeared")
 
 
 def test_resume_under_other_settings_is_refused_by_key(small_run, voices, cache):

@@ -2,22 +2,20 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from processes import PATIENCE, eventually, kill
 
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.audio.microphone import Microphone, MicrophoneConfig
 
 RATE = 16000
-PATIENCE = 60.0  # s until something counts as never happening: the machine may be busy
 IMPATIENT = MicrophoneConfig(stall_seconds=2.0, zeros_seconds=1.0, first_delay_seconds=0.1, max_delay_seconds=0.5)
 OPENED, LOST, NOT_FOUND = AudioEventKind.OPENED, AudioEventKind.LOST, AudioEventKind.NOT_FOUND
 
@@ -45,14 +43,12 @@ class House:
         modules = ["-L", "module-native-protocol-unix"]
         command = ["pulseaudio", "-n", "--exit-idle-time=-1", "--log-level=error", *modules]
         self.server = subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
-        eventually(lambda: self.pactl("info", check=False).returncode == 0, "PulseAudio does not start")
+        eventually(lambda: self.pactl("info", check=False).returncode == 0, "PulseAudio starts", self.server)
         self.plug(rate, channels)
 
     def stop(self) -> None:
         if self.server is not None:
-            self.server.send_signal(signal.SIGCONT)
-            self.server.kill()
-            self.server.wait()
+            kill(self.server)
             self.server = None
 
     def plug(self, rate: int = RATE, channels: int = 1) -> None:
@@ -79,7 +75,7 @@ class House:
 
 
 class Listener:
-    """Keeps everything a microphone yields, and fails where what is waited for never comes."""
+    """Collects everything a microphone yields, and fails where what is waited for never comes."""
 
     def __init__(self, device: str | None = "pulse", config: MicrophoneConfig = IMPATIENT) -> None:
         self.microphone = Microphone(RATE, device, config)
@@ -114,13 +110,6 @@ class Listener:
 
 def samples_of(items: list) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.float32), *(item for item in items if isinstance(item, np.ndarray))])
-
-
-def eventually(condition: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
 
 
 def chirp(seconds: float) -> np.ndarray:

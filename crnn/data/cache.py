@@ -15,6 +15,7 @@ from crnn.data.audio import to_mono_rate
 from crnn.data.corpora import Utterance
 from crnn.data.segments import ClipReader
 from crnn.errors import InputError, require
+from crnn.files.strict import file_hash
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +111,10 @@ def _first(skipped: dict[str, str]) -> str:
 def _key(utterances: list[Utterance], sample_rate: int) -> str:
     """Hash of the files' bytes and of every setting that changes what is stored."""
     digest = hashlib.sha256(f"{FORMAT} {sample_rate} {MIN_SECONDS} {MAX_SECONDS}".encode())
-    content = functools.cache(lambda path: hashlib.sha256(path.read_bytes()).digest())  # several segments of one file
+    content = functools.cache(file_hash)  # several segments of one file
     for u in utterances:
         digest.update(u.name.encode("utf-8", "surrogateescape"))  # says which segment, too
-        digest.update(content(u.path))
+        digest.update(bytes.fromhex(content(u.path)))
     return digest.hexdigest()[:24]
 
 

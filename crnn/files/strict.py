@@ -1,6 +1,7 @@
 """Files from outside, read in bounded time and memory. Standard library only."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -42,6 +43,12 @@ def read_bounded(path: Path, most: int, follow: bool = True) -> bytes:
         data = file.read(most + 1)
     require(len(data) <= most, f"{path}: larger than {most} bytes, which no such file of this project is")
     return data
+
+
+def file_hash(path: Path, follow: bool = True) -> str:
+    """SHA-256 of a regular file's bytes, hexadecimal. Raises as `open_regular`."""
+    with os.fdopen(open_regular(path, follow), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_json(data: bytes, where: str) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 from crnn.cli.installed import install
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
-from crnn.files.strict import read_json
+from crnn.files.strict import file_hash, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,19 +98,14 @@ def open_encoder(folder: Path, layers: Sequence[int]) -> SpeechEncoder:
     require(not beyond, f"teacher.layers names {brief(beyond)}; {folder} has layers 1 to {n_layers}")
     files = sorted(folder.glob("*.safetensors"))
     require(len(files) > 0, f"{folder}: no .safetensors file; weights in other formats are not read, convert them")
-    hashes = [_sha256(file) for file in files]
+    try:
+        own, hashes = file_hash(where), [file_hash(file) for file in files]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
-    facts = f"1 {_sha256(where)} {sha256} {[*layers]} {RMS} {MIN_SAMPLES}"
+    facts = f"1 {own} {sha256} {[*layers]} {RMS} {MIN_SAMPLES}"
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
     return SpeechEncoder(folder, str(family), tuple(layers), width * len(layers), sha256, key)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _loaded(model_class: Any, folder: Path, used: str) -> Any:

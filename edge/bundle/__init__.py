@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.bundle.manifest import AROUSAL_SCHEMA, MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles, file_hash
+    from edge.bundle.manifest import AROUSAL_SCHEMA, MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles
     from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
     from edge.bundle.writer import new_folder, seal
 else:
@@ -29,7 +29,6 @@ __all__ = [
     "Manifest",
     "ModelFiles",
     "build_recognizer",
-    "file_hash",
     "new_folder",
     "seal",
 ]

@@ -1,7 +1,6 @@
 """The manifest of a bundle, `bundle.json`, and the files that it lists; both are read strictly."""
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from crnn.config import FeatureConfig, StreamGeometry, from_dict
 from crnn.errors import require
 from crnn.files.printable import brief
-from crnn.files.strict import open_regular, read_json
+from crnn.files.strict import file_hash, read_json
 from crnn.renamed_keys import with_new_keys
 from edge.bundle.golden import GOLDEN
 from edge.stream.decision import UNCERTAIN, DecisionConfig
@@ -146,18 +145,15 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no file of a bundle is",
         )
         require(
-            file_hash(path) == facts.sha256,
+            file_hash(path, follow=False) == facts.sha256,
             f"{path}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",
         )
         require(path.stat().st_size == facts.bytes, f"{path}: its size is not the one in {MANIFEST}; copy it again")
 
 
 def list_files(folder: Path) -> dict[str, dict]:
-    """The manifest's entry for every file in `folder`."""
-    return {path.name: {"sha256": file_hash(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal. Raises InputError for a link."""
-    with os.fdopen(open_regular(path, follow=False), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The manifest's entry for every file in `folder`. Raises InputError for a link."""
+    return {
+        path.name: {"sha256": file_hash(path, follow=False), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+    }

@@ -18,6 +18,7 @@ import numpy as np
 
 from crnn.errors import InputError, require
 from edge.audio.events import AudioEvent
+from edge.audio.level import level_dbfs
 from edge.audio.signal_monitor import SignalMonitor
 from edge.audio.sources import StreamResampler, check_format
 from edge.audio.vad import make_vad
@@ -85,7 +86,7 @@ class LiveSession:
             if missing_seconds:
                 self._message = f"{missing_seconds:.1f} s of audio were dropped: this machine is too slow for it"
             if len(samples):
-                self._level = max(METER_MIN_DBFS, 10 * np.log10(max(float(np.mean(samples**2)), 1e-12)))
+                self._level = max(METER_MIN_DBFS, level_dbfs(samples))
             return self._report([*results, *self._utterances.push(self._resample(samples[:, None]))])
 
     def end(self) -> dict:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn.errors import InputError, require
+from crnn.files.strict import file_hash
 from edge.loop.recognition import EmotionModel, Recognition
 from edge.sinks.lines import as_dict
 from edge.stream.results import Segment
@@ -82,7 +83,7 @@ def columns(labels: tuple[str, ...], arousal: bool = False) -> list[str]:
 def settings(model: EmotionModel, profile: Path | None) -> str:
     """12 hexadecimal digits that differ between models, runtimes, VADs and profiles."""
     parts = [model.bundle.manifest.identity, model.runtime, model.vad]
-    parts += [hashlib.sha256(profile.read_bytes()).hexdigest()] if profile else []
+    parts += [file_hash(profile)] if profile else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 

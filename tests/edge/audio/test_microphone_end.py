@@ -106,7 +106,7 @@ def test_no_capture_process_outlives_its_listener(house):
     finally:
         process.kill()
         process.communicate()
-    eventually(lambda: gone(pid), "the capture process goes on")
+    eventually(lambda: gone(pid), "the capture process ends")
 
 
 def test_memory_does_not_grow(house, listen):

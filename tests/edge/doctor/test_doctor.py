@@ -13,7 +13,8 @@ import pytest
 from helpers import edit_json, one_clear_line
 from patients import AUDIO, CRASH, DEVICE, LITERT, ONNX, board, doctor, examined, pretend, problem, report
 
-from edge.bundle import PRETRAINED, file_hash
+from crnn.files.strict import file_hash
+from edge.bundle import PRETRAINED
 from edge.doctor import child
 from edge.doctor.__main__ import diagnose
 from edge.doctor.finding import State

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import called, one_clear_line, script
-from sink_events import eventually
+from processes import eventually
 
 import stream_infer
 from crnn.errors import InputError

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 from mqtt_broker import AUDIO, AVAILABLE, STATE
-from sink_events import LABELS, audio, eventually, segment
+from processes import eventually
+from sink_events import LABELS, audio, segment
 
 from edge.audio.events import AudioEventKind
 from edge.stream.results import Verdict
@@ -14,7 +15,7 @@ from edge.stream.results import Verdict
 def test_home_assistant_discovers_the_device(broker, connect):
     sink = connect(broker)
     sink.write(1.0, segment())
-    broker.keeps(STATE, "happy")
+    broker.retains(STATE, "happy")
     retained = broker.retained()
     configs = {topic: json.loads(text) for topic, text in retained.items() if topic.startswith("homeassistant/")}
     assert sorted(configs) == [
@@ -54,14 +55,14 @@ def test_the_templates_of_home_assistant_read_what_is_sent(broker, connect):
         }
 
     sink.write(1.0, segment())
-    broker.keeps(STATE, "happy")
+    broker.retains(STATE, "happy")
     seen = shown()
     assert json.loads(seen.pop("attributes")) == {"neutral": 0.1, "happy": 0.7, "sad": 0.2}
     assert seen == {"emotion": "happy", "confidence": "70.0", "problem": "ON"}
     sink.write(2.0, segment(emotion=None))
     sink.write(2.0, audio(AudioEventKind.RECOVERED))
-    broker.keeps(AUDIO, "recovered")
-    broker.keeps(STATE, "uncertain")
+    broker.retains(AUDIO, "recovered")
+    broker.retains(STATE, "uncertain")
     seen = shown()
     assert (seen["emotion"], seen["problem"]) == ("uncertain", "OFF")
 
@@ -70,14 +71,14 @@ def test_arousal_is_an_entity_of_a_model_that_estimates_it(broker, connect):
     jinja2 = pytest.importorskip("jinja2", reason="needs jinja2 to render templates as Home Assistant does")
     sink = connect(broker, arousal=True)
     sink.write(1.0, replace(segment(), arousal=0.625))
-    broker.keeps(STATE, "happy")
+    broker.retains(STATE, "happy")
     retained = broker.retained()
     config = json.loads(retained["homeassistant/sensor/ser_kitchen/arousal/config"])
     assert (config["state_topic"], config["unique_id"]) == (STATE, "ser_kitchen_arousal")
     template = jinja2.Template(config["value_template"])
     assert template.render(value_json=json.loads(retained[STATE])) == "62.5"
     sink.write(2.0, segment(emotion=None))
-    broker.keeps(STATE, "uncertain")
+    broker.retains(STATE, "uncertain")
     values = json.loads(broker.retained()[STATE])
     assert "arousal" not in values
     assert template.render(value_json=values) == "None", "unknown, not zero"

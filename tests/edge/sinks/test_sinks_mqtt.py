@@ -7,7 +7,8 @@ import subprocess
 import time
 
 from mqtt_broker import AUDIO, AVAILABLE, STATE, Broker
-from sink_events import audio, decision, environment, eventually, program, segment
+from processes import eventually
+from sink_events import audio, decision, environment, program, segment
 
 from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
@@ -21,8 +22,8 @@ def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, 
         sink.write(float(number), decision())
         sink.write(float(number), segment(float(number)))
     sink.write(21.0, audio(AudioEventKind.LOST, "unplugged", 2.5))
-    broker.keeps(AUDIO, "lost")
-    broker.keeps(STATE, '"start_seconds": 19.0')
+    broker.retains(AUDIO, "lost")
+    broker.retains(STATE, '"start_seconds": 19.0')
     retained = broker.retained()
     assert retained[AVAILABLE] == "online"
     assert from_dict(json.loads(retained[STATE])) == (19.0, segment(19.0))
@@ -33,7 +34,7 @@ def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, 
 
 def test_a_closed_sink_is_offline(broker, connect):
     sink = connect(broker)
-    broker.keeps(AVAILABLE, "online")
+    broker.retains(AVAILABLE, "online")
     sink.write(1.0, segment(7.0))
     sink.close()
     retained = broker.retained()
@@ -50,12 +51,12 @@ def test_the_last_will_reports_a_device_that_dies(broker):
     """
     process = subprocess.Popen(program(code), env=environment())
     try:
-        broker.keeps(STATE, "happy")
+        broker.retains(STATE, "happy")
         assert broker.retained()[AVAILABLE] == "online"
     finally:
         process.kill()
         process.wait()
-    broker.keeps(AVAILABLE, "offline")
+    broker.retains(AVAILABLE, "offline")
 
 
 def test_a_broker_that_restarts_receives_the_current_state(broker, connect, caplog):
@@ -63,7 +64,7 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
     sink = connect(broker)
     sink.write(0.0, audio(AudioEventKind.OPENED))
     sink.write(0.0, segment(0.0))
-    broker.keeps(STATE, "happy")
+    broker.retains(STATE, "happy")
     broker.stop()
     eventually(lambda: "connection lost" in caplog.text, "the loss is noticed")
     for number in range(1, 1001):
@@ -72,7 +73,7 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
         assert len(sink._pending) <= 2
     assert sink.replaced >= 999
     broker.start()
-    broker.keeps(STATE, '"start_seconds": 1000.0')
+    broker.retains(STATE, '"start_seconds": 1000.0')
     retained = broker.retained()
     assert retained[AVAILABLE] == "online"
     assert "opened" in retained[AUDIO], "a broker without its messages receives them again"
@@ -83,7 +84,7 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
 
 def test_the_broker_restarts_again_and_again_while_events_flow(broker, connect):
     sink = connect(broker)
-    broker.keeps(AVAILABLE, "online")
+    broker.retains(AVAILABLE, "online")
     at = 0
     for _ in range(3):
         for _ in range(200):
@@ -93,12 +94,12 @@ def test_the_broker_restarts_again_and_again_while_events_flow(broker, connect):
                 broker.stop()
                 broker.start()
             time.sleep(0.001)
-    broker.keeps(STATE, f'"start_seconds": {at}.0')
+    broker.retains(STATE, f'"start_seconds": {at}.0')
 
 
 def test_a_stalled_broker_costs_neither_time_nor_memory(broker, connect):
     sink = connect(broker)
-    broker.keeps(AVAILABLE, "online")
+    broker.retains(AVAILABLE, "online")
     broker.signal(signal.SIGSTOP)
     for number in range(5000):
         sink.write(float(number), segment(float(number)))
@@ -106,7 +107,7 @@ def test_a_stalled_broker_costs_neither_time_nor_memory(broker, connect):
     assert len(sink._client._out_messages) <= 1
     assert sink.replaced >= 4990
     broker.signal(signal.SIGCONT)
-    broker.keeps(STATE, '"start_seconds": 4999.0')
+    broker.retains(STATE, '"start_seconds": 4999.0')
 
 
 def test_an_unreachable_broker_is_no_error_and_reported_once(start_broker, connect, caplog):
@@ -118,7 +119,7 @@ def test_an_unreachable_broker_is_no_error_and_reported_once(start_broker, conne
     eventually(lambda: caplog.text.count("Connection failed, retrying") >= 2, "it is tried more than once")
     assert caplog.text.count("cannot be reached") == 1
     broker.start()
-    broker.keeps(STATE, '"start_seconds": 5.0')
+    broker.retains(STATE, '"start_seconds": 5.0')
 
 
 def test_a_refusal_is_reported_although_the_broker_was_unreachable_before(tmp_path, start_broker, connect, caplog):
@@ -154,7 +155,7 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_shown(
     secret.write_text("correct horse\n")
     sink = connect(broker, user="ser", password_file=secret)
     sink.write(1.0, segment(1.0))
-    broker.keeps(STATE, '"start_seconds": 1.0')
+    broker.retains(STATE, '"start_seconds": 1.0')
     sink.close()
     assert "others can read" not in caplog.text
     secret.chmod(0o644)
@@ -162,7 +163,7 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_shown(
     for number, file in enumerate([secret, None], 2):
         sink = connect(broker, user="ser", password_file=file)
         sink.write(1.0, segment(float(number)))
-        broker.keeps(STATE, f'"start_seconds": {number}.0')
+        broker.retains(STATE, f'"start_seconds": {number}.0')
         sink.close()
     assert "others can read" in caplog.text
     assert "horse" not in caplog.text + repr(MqttSettings("h", user="ser", password_file=secret))
@@ -170,7 +171,7 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_never_shown(
 
 def test_closing_does_not_wait_for_a_broker_that_does_not_answer(broker, connect):
     sink = connect(broker)
-    broker.keeps(AVAILABLE, "online")
+    broker.retains(AVAILABLE, "online")
     broker.signal(signal.SIGSTOP)
     sink.write(1.0, segment())
     sink.close()

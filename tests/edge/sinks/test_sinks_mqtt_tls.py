@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 from mqtt_broker import STATE
-from sink_events import eventually, segment
+from processes import eventually
+from sink_events import segment
 
 if not shutil.which("openssl"):
     pytest.skip("needs openssl to make certificates", allow_module_level=True)
@@ -49,7 +50,7 @@ def test_a_broker_with_the_right_certificate_is_connected_to(certificate, start_
     running = speaks_tls(start_broker, own)
     sink = connect(running, ca_file=f"{own}.pem")
     sink.write(1.0, segment(1.0))
-    running.keeps(STATE, '"start_seconds": 1.0')
+    running.retains(STATE, '"start_seconds": 1.0')
 
 
 def test_an_unknown_authority(certificate, start_broker, connect, caplog):
