@@ -166,6 +166,21 @@ def test_the_battery_is_a_row_per_test_and_one_for_all(voices, tmp_path, monkeyp
     assert {row["group"] for row in rows_of(out)} == {"all", "correctness", "fairness", "robustness"}
 
 
+def test_without_corpora_the_battery_plays_those_that_a_bundle_was_not_trained_on(tmp_path, monkeypatch, capsys):
+    bundle = Bundle.open(PRETRAINED)
+    trained_on = bundle.manifest.provenance["corpora_heard"]
+    for name in (*trained_on, "synthetic", "noise"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("SER_DATA", str(tmp_path))
+    assert battery.main(["--out", str(tmp_path / "battery.json")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(part in line for part in (str(PRETRAINED), *trained_on, "savee"))
+    assert not (tmp_path / "battery.json").exists()
+    for name in ("tess", "savee"):
+        (tmp_path / name).mkdir()
+    assert sorted(battery.unseen(bundle)) == ["savee", "tess"]
+
+
 def test_compression_measures_the_schemes_of_a_runtime(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(compression, "REGISTRY", {"onnx": compression.REGISTRY["onnx"]})
     monkeypatch.setattr(compression, "ROUNDS", 1)

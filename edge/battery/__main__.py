@@ -1,6 +1,6 @@
 """Test a bundle as the published test suite for SER models does: is it correct, fair, and robust?
 
-    python -m edge.battery BUNDLE --data emovo:FOLDER        a corpus that the bundle was not trained on
+    python -m edge.battery BUNDLE --data savee:FOLDER        a corpus that the bundle was not trained on
     python -m edge.battery BUNDLE --protocol ravdess-luna5 --fold 0 --data ravdess:FOLDER
 
 Plays whole clips, as they are and changed, and prints a row per test. A row that fails is a result, not an error: exit
