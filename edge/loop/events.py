@@ -1,6 +1,7 @@
-"""What the listening loop reports: a result per interval, a segment per utterance, and what happens to the audio.
+"""What the listening loop reports: a result per interval, a segment per utterance, what happens to the audio, and which
+rules fire.
 
-Everything that leaves the loop is one of these three; every sink (terminal, file, MQTT ...) takes all of them.
+Everything that leaves the loop is one of these four; every sink (terminal, file, MQTT ...) takes all of them.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,27 @@ class Recording:
     """Wall-clock time of the report"""
 
 
-Event = StreamResult | Segment | AudioEvent
+@dataclass(frozen=True)
+class RuleEvent:
+    """A rule has fired (`edge.loop.rule_engine`): it follows the segment that completed the row."""
+
+    rule: str
+    """Its name"""
+    emotion: str
+    """Of the newest segment of the row"""
+    confidence: float
+    """Mean over the segments of the row, 0 to 1"""
+    start_seconds: float
+    """Audio time at the start of the row, s since the first sample"""
+    end_seconds: float
+    """Audio time at its end, s"""
+    speech_seconds: float
+    """s of speech in the row"""
+    segments: int
+    """Segments in the row"""
+
+
+Event = StreamResult | Segment | AudioEvent | RuleEvent
 
 Taken = TypeVar("Taken", contravariant=True)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from crnn.errors import InputError, require
 from crnn.files.strict import file_hash
 from edge.loop.recognition import EmotionModel, Recognition
+from edge.loop.rule_engine import RuleEngine
+from edge.loop.rules import Rule
 from edge.sinks.lines import as_dict
 from edge.stream.results import Segment
 
@@ -43,18 +45,25 @@ class Done:
 
 
 def write(
-    path: Path, model: EmotionModel, recordings: Sequence[str], profile: Path | None, report: Callable[[str], None]
+    path: Path,
+    model: EmotionModel,
+    recordings: Sequence[str],
+    profile: Path | None,
+    report: Callable[[str], None],
+    rules: Sequence[Rule] = (),
 ) -> Done:
     """Recognize `recordings` into the table `path`, which may exist; recordings it already holds are skipped.
 
     Args:
         profile: with which `model` was opened; a table holds rows of one profile.
         report: called with one line for each recording that is not in the table yet.
+        rules: the column `rules` says which of them fire; without any there is no such column.
 
     Raises InputError if `path` is not a table of this model or another process writes to it, and OSError if it cannot
     be written; the table then ends with a complete recording.
     """
-    table = _Table(path, columns(model.labels, model.arousal), settings(model, profile))
+    head = columns(model.labels, model.arousal, bool(rules))
+    table = _Table(path, head, settings(model, profile, rules), rules)
     added = there = bad = 0
     with table.opened():
         for number, name in enumerate(recordings, start=1):
@@ -75,23 +84,26 @@ def write(
     return Done(path, added, there, bad)
 
 
-def columns(labels: tuple[str, ...], arousal: bool = False) -> list[str]:
-    """Names of the columns; `arousal` if the model estimates it, `prob_` and the name for each emotion."""
-    return [*BEFORE_PROBS, *(["arousal"] if arousal else []), *(f"prob_{label}" for label in labels)]
+def columns(labels: tuple[str, ...], arousal: bool = False, rules: bool = False) -> list[str]:
+    """Names of the columns; `rules` if there are any, `arousal` if the model estimates it, `prob_` and the name for
+    each emotion."""
+    optional = [name for name, there in (("rules", rules), ("arousal", arousal)) if there]
+    return [*BEFORE_PROBS, *optional, *(f"prob_{label}" for label in labels)]
 
 
-def settings(model: EmotionModel, profile: Path | None) -> str:
-    """12 hexadecimal digits that differ between models, runtimes, VADs and profiles."""
+def settings(model: EmotionModel, profile: Path | None, rules: Sequence[Rule] = ()) -> str:
+    """12 hexadecimal digits that differ between models, runtimes, VADs, profiles and rules."""
     parts = [model.bundle.manifest.identity, model.runtime, model.vad]
     parts += [file_hash(profile)] if profile else []
+    parts += [repr(rule) for rule in rules]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 class _Table:
     """The file, locked while it is open."""
 
-    def __init__(self, path: Path, head: list[str], model: str) -> None:
-        self._path, self._head, self._model = Path(path), head, model
+    def __init__(self, path: Path, head: list[str], model: str, rules: Sequence[Rule]) -> None:
+        self._path, self._head, self._model, self._rules = Path(path), head, model, rules
         self._folder = self._path.parent
         self._done: set[str] = set()
         self._fd = -1
@@ -116,13 +128,17 @@ class _Table:
 
     def add(self, name: str, found: Recognition) -> None:
         """Append all rows of a recording, or none."""
-        rows = [self._row(name, number, len(found.segments), s) for number, s in enumerate(found.segments, start=1)]
+        rules = RuleEngine(self._rules, live=False)
+        rows = [
+            self._row(name, number, len(found.segments), segment, "; ".join(e.rule for e in rules.update(segment)))
+            for number, segment in enumerate(found.segments, start=1)
+        ]
         self._append(_encode(rows))
         self._done.add(self._key(name))
 
-    def _row(self, name: str, number: int, total: int, segment: Segment) -> list[object]:
+    def _row(self, name: str, number: int, total: int, segment: Segment, rules: str) -> list[object]:
         values = as_dict(segment.end_seconds, segment, ())
-        values |= {"file": self._key(name), "segment": number, "segments": total, "model": self._model}
+        values |= {"file": self._key(name), "segment": number, "segments": total, "model": self._model, "rules": rules}
         values |= {f"prob_{label}": p for label, p in values["probs"].items()}
         if not segment.probs:
             values["confidence"] = None
@@ -168,7 +184,7 @@ class _Table:
             values = dict(zip(self._head, row, strict=True))
             require(
                 values["model"] == self._model,
-                f"--csv {self._path}: holds rows of another model, VAD, runtime or profile; give another file",
+                f"--csv {self._path}: holds rows of another model, VAD, runtime, profile or rules; give another file",
             )
             if names and values["file"] != names[0]:
                 break

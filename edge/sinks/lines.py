@@ -14,7 +14,7 @@ import numpy as np
 from crnn.errors import require
 from crnn.files.printable import shown
 from edge.audio.events import AudioEvent, AudioEventKind
-from edge.loop.events import Event
+from edge.loop.events import Event, RuleEvent
 from edge.stream.results import Segment, State, StreamResult, Verdict
 
 STDOUT = 1
@@ -26,9 +26,9 @@ TextOutput = TextIO | io.TextIOBase
 def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
 
-    `type` is hop, segment or audio; seconds have 4 decimals, probabilities and arousal 6, levels 2. A decision while
-    warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`. A number that is
-    not finite is None.
+    `type` is hop, segment, audio or rule; seconds have 4 decimals, probabilities and arousal 6, levels 2. A decision
+    while warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`. A number
+    that is not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
     {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
@@ -40,6 +40,18 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "kind": event.kind.value,
             "message": event.message,
             "gap_seconds": _number(event.gap_seconds, 4),
+        }
+    if isinstance(event, RuleEvent):
+        return {
+            "type": "rule",
+            "seconds": _number(seconds, 4),
+            "rule": event.rule,
+            "emotion": event.emotion,
+            "confidence": _number(event.confidence, 6),
+            "start_seconds": _number(event.start_seconds, 4),
+            "end_seconds": _number(event.end_seconds, 4),
+            "speech_seconds": _number(event.speech_seconds, 4),
+            "segments": event.segments,
         }
     arousal = {} if event.arousal is None else {"arousal": _number(event.arousal, 6)}
     if isinstance(event, Segment):
@@ -73,6 +85,10 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
     """
     kind, seconds = values["type"], _float(values["seconds"])
     arousal = _float(values["arousal"]) if "arousal" in values else None
+    if kind == "rule":
+        start, end, speech = (_float(values[f"{part}_seconds"]) for part in ("start", "end", "speech"))
+        confidence, segments = _float(values["confidence"]), int(values["segments"])
+        return seconds, RuleEvent(values["rule"], values["emotion"], confidence, start, end, speech, segments)
     if kind == "audio":
         event = AudioEvent(AudioEventKind(values["kind"]), values["message"], _float(values["gap_seconds"]))
         return seconds, event
@@ -82,13 +98,13 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
         start, end = _float(values["start_seconds"]), _float(values["end_seconds"])
         return seconds, Segment(start, end, values["emotion"], verdict, _float(values["confidence"]), probs, arousal)
     if kind != "hop":
-        raise ValueError(f"type {kind!r} is not hop, segment or audio")
+        raise ValueError(f"type {kind!r} is not hop, segment, audio or rule")
     state, level = State(values["state"]), _float(values["level_dbfs"])
     if "probs" not in values:
         return seconds, StreamResult(seconds, state, level, None, None, None, None)
-    row = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
+    smoothed = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
     confidence = _float(values["confidence"])
-    return seconds, StreamResult(seconds, state, level, None, row, values["emotion"], confidence, arousal=arousal)
+    return seconds, StreamResult(seconds, state, level, None, smoothed, values["emotion"], confidence, arousal=arousal)
 
 
 def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
@@ -112,6 +128,8 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
     if isinstance(event, AudioEvent):
         gap = f" ({event.gap_seconds:.2f} s are missing)" if event.gap_seconds else ""
         return f"{head}audio       {event.kind.value}: {shown(event.message)}{gap}"
+    if isinstance(event, RuleEvent):
+        return f"{head}rule        {shown(event.rule)}: {described(event)}"
     if isinstance(event, Segment):
         span = f"{event.start_seconds:.2f} to {event.end_seconds:.2f} s"
         line = f"{head}segment     {span}  {answer(event):10} {event.confidence:.2f}"
@@ -125,6 +143,12 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
     if event.arousal is not None:
         line += f"  arousal {event.arousal:.2f}"
     return line + ("  | " + "  ".join(f"{name} {p:.2f}" for name, p in probs.items()) if probs else "")
+
+
+def described(event: RuleEvent) -> str:
+    """What made a rule fire."""
+    many = f", {event.segments} segments" if event.segments > 1 else ""
+    return f"{event.emotion} {event.confidence:.2f} for {event.speech_seconds:.1f} s{many}"
 
 
 def answer(segment: Segment) -> str:

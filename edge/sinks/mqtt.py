@@ -1,7 +1,8 @@
-"""Publishes the last segment and the state of the audio to an MQTT broker, for home automation.
+"""Publishes the last segment, the state of the audio and the rules that fire to an MQTT broker, for home automation.
 
-Topics, all retained: PREFIX/NAME/state (the last segment), PREFIX/NAME/audio (the last audio event and the counters),
-PREFIX/NAME/availability (online or offline; the last will sets offline if the device dies). Decisions are not sent.
+Topics, retained: PREFIX/NAME/state (the last segment), PREFIX/NAME/audio (the last audio event and the counters),
+PREFIX/NAME/availability (online or offline; the last will sets offline if the device dies). Not retained:
+PREFIX/NAME/rule (each rule that fires). Decisions are not sent.
 """
 
 import logging
@@ -13,9 +14,10 @@ from crnn.cli.installed import install
 from crnn.errors import InputError
 from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
-from edge.loop.events import Event
+from edge.loop.events import Event, RuleEvent
 from edge.sinks.home_assistant import discovery_messages
 from edge.sinks.lines import as_dated_json
+from edge.sinks.mqtt_outbox import Message, Outbox
 from edge.sinks.mqtt_settings import MqttSettings
 from edge.sinks.mqtt_tls import connection_error, tls_context
 from edge.stream.results import Segment
@@ -38,10 +40,9 @@ ONLINE, OFFLINE = "online", "offline"
 class MqttSink:
     """Publishes in the background; an unreachable or slow broker never delays the loop.
 
-    Only the newest message of each topic waits for the broker, and one message is sent at a time: a state topic holds
-    the current state, and home automation must not receive an hour of old states at once. Messages that a newer one
-    replaced are counted and logged on the next connection. All retained messages are sent again on every connection,
-    because a broker may have lost them. paho-mqtt waits 1 s to 60 s between attempts.
+    What waits for the broker is bounded (`edge.sinks.mqtt_outbox`), and one message is sent at a time. All retained
+    messages are sent again on every connection, because a broker may have lost them. What was replaced or dropped is
+    counted and logged on the next connection. paho-mqtt waits 1 s to 60 s between attempts.
 
     Args:
         labels: emotions that the model knows.
@@ -64,14 +65,12 @@ class MqttSink:
         self._greeting = {topics["availability"]: ONLINE}
         if s.discovery_prefix is not None:
             self._greeting |= discovery_messages(s.name, labels, topics, s.discovery_prefix, arousal)
-        self._latest: dict[str, str] = {}
-        self._pending: dict[str, str] = {}
+        self.outbox = Outbox()
+        """What waits for the broker"""
+        self._sent: Message | None = None  # given to the library, not yet acknowledged
         self._changed = threading.Condition()
-        self._connected = self._under_way = self._closing = self._answered = False
+        self._connected = self._closing = self._answered = False
         self._complaint = ""
-        self.replaced = 0
-        """Messages that a newer one replaced before they were sent"""
-        self._replaced_reported = 0
 
         client = self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"ser_{s.name}")
         client.enable_logger(log.getChild("paho"))
@@ -103,16 +102,20 @@ class MqttSink:
                 "missing_seconds": round(self._tally.seconds_missing, 4),
             }
             self._put(self._topics["audio"], as_dated_json(seconds, event, self._labels, **counters))
+        elif isinstance(event, RuleEvent):
+            with self._changed:
+                self.outbox.put_event(self._topics["rule"], as_dated_json(seconds, event, self._labels))
+            self._send_next()
 
     def close(self) -> None:
         """Send what is left and "offline" within 2 s, then disconnect."""
         with self._changed:
             self._closing = True
-            self._pending[self._topics["availability"]] = OFFLINE
+            self.outbox.put_state(self._topics["availability"], OFFLINE)
         self._send_next()
         with self._changed:
             self._changed.wait_for(
-                lambda: not self._connected or not (self._pending or self._under_way), timeout=CLOSE_SECONDS
+                lambda: not self._connected or not (self.outbox.waiting or self._sent), timeout=CLOSE_SECONDS
             )
             connected = self._connected
         self._client.disconnect()
@@ -123,26 +126,24 @@ class MqttSink:
 
     def _put(self, topic: str, payload: str) -> None:
         with self._changed:
-            self.replaced += topic in self._pending
-            self._pending[topic] = self._latest[topic] = payload
+            self.outbox.put_state(topic, payload)
         self._send_next()
 
     def _send_next(self) -> None:
         """Give the library one message, unless it has one. Publishes without our lock: callbacks hold the library's."""
         with self._changed:
-            if not self._connected or self._under_way or not self._pending:
+            if not self._connected or self._sent or not self.outbox.waiting:
                 self._changed.notify_all()
                 return
-            self._under_way = True
-            topic = next(iter(self._pending))
-            payload = self._pending.pop(topic)
-        self._client.publish(topic, payload, qos=1, retain=True)
+            message = self._sent = self.outbox.take()
+        # The library sends again, on the next connection, what is not acknowledged: states, not events.
+        self._client.publish(message.topic, message.payload, qos=1 if message.retain else 0, retain=message.retain)
 
     def _on_publish(
         self, client: "Client", userdata: object, mid: int, reason_code: "ReasonCode", properties: "Properties"
     ) -> None:
         with self._changed:
-            self._under_way = False
+            self._sent = None
         self._send_next()
 
     def _on_connect(
@@ -162,10 +163,10 @@ class MqttSink:
             return
         with self._changed:
             self._connected, self._complaint = True, ""
-            # The library itself sends its unfinished message again, before these.
-            self._pending = self._greeting | self._latest | self._pending
-            replaced, self._replaced_reported = self.replaced - self._replaced_reported, self.replaced
-        log.info("%s: connected%s", self._broker, f"; {replaced} messages replaced by newer ones" if replaced else "")
+            # The library itself sends its unfinished message again, before these; an event it has forgotten.
+            self._sent = self._sent if self._sent and self._sent.retain else None
+            lost = self.outbox.open(self._greeting)
+        log.info("%s: connected%s", self._broker, f"; {lost}" if lost else "")
         self._send_next()
 
     def _on_connect_fail(self, client: "Client", userdata: object) -> None:
@@ -182,6 +183,7 @@ class MqttSink:
     ) -> None:
         with self._changed:
             was_connected, self._connected = self._connected, False
+            self.outbox.shut()
             self._changed.notify_all()
         answered, self._answered = self._answered, False
         if not answered and not self._closing and not self._tls:  # a TLS port closes other connections

@@ -58,8 +58,8 @@ class MqttSettings:
         require(self.password_file is None or self.user is not None, "an MQTT password needs a user")
 
     def topics(self) -> dict[str, str]:
-        """ "state", "audio", "availability" -> topic."""
-        return {what: f"{self.prefix}/{self.name}/{what}" for what in ("state", "audio", "availability")}
+        """ "state", "audio", "rule", "availability" -> topic."""
+        return {what: f"{self.prefix}/{self.name}/{what}" for what in ("state", "audio", "rule", "availability")}
 
     def password(self) -> str | None:
         """The password from the file or the environment. Raises InputError, without any of the content."""

@@ -16,8 +16,8 @@ from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge.audio.events import AudioEvent
 from edge.loop.counters import Tally
-from edge.loop.events import Event
-from edge.sinks.lines import TextOutput, answer
+from edge.loop.events import Event, RuleEvent
+from edge.sinks.lines import TextOutput, answer, described
 from edge.stream.results import Segment, StreamResult
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Screen:
         self._has_arousal = False
         self._segments: deque[Segment] = deque(maxlen=SEGMENTS_SHOWN)
         self._audio: tuple[float, AudioEvent] | None = None
+        self._rule: tuple[float, RuleEvent] | None = None
         self.messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
         """Lines of the log, the newest last"""
 
@@ -67,6 +68,8 @@ class Screen:
         self._tally.update(seconds, event)
         if isinstance(event, AudioEvent):
             self._audio = seconds, event
+        elif isinstance(event, RuleEvent):
+            self._rule = seconds, event
         elif isinstance(event, Segment):
             self._segments.append(event)
             self._headline, self._probs = f"last: {_described(event)}", event.probs
@@ -124,6 +127,10 @@ class Screen:
         )
         parts: list[RenderableType] = [bars, Rule("segments", style="bright_black"), spoken]
         parts += [Rule(style="bright_black"), Text(counters)]
+        if self._rule is not None:
+            at, fired = self._rule
+            line = f"{at:.1f} s  rule {shown(fired.rule)}: {described(fired)}"
+            parts.append(Text(line, "bold yellow", overflow="ellipsis", no_wrap=True))
         if self._audio is not None:
             seconds, event = self._audio
             line = f"{seconds:.1f} s  audio {event.kind.value}: {shown(event.message)}"

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sink_events import LABELS, anything, audio, decision, environment, events, program, segment, time_of
+from sink_events import LABELS, anything, audio, decision, environment, events, program, rule, segment, time_of
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
+from edge.loop.events import RuleEvent
 from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_dict, as_json, as_text, from_dict
 from edge.stream.results import Segment, State, StreamResult, Verdict
@@ -40,6 +41,12 @@ def test_every_event_survives_json(seconds, event):
     if isinstance(event, AudioEvent):
         assert (back.kind, back.message) == (event.kind, event.message)
         assert same(back.gap_seconds, event.gap_seconds, 1e-4)
+        return
+    if isinstance(event, RuleEvent):
+        assert (back.rule, back.emotion, back.segments) == (event.rule, event.emotion, event.segments)
+        for name in ("start_seconds", "end_seconds", "speech_seconds"):
+            assert same(getattr(back, name), getattr(event, name), 1e-4)
+        assert same(back.confidence, event.confidence, 1e-6)
         return
     assert back.emotion == event.emotion
     if isinstance(event, Segment):
@@ -91,6 +98,7 @@ def test_text_holds_what_matters():
     assert as_text(1.0, decision(), LABELS).split()[-1] == "0.20"
     assert "happy      0.70" in as_text(1.0, decision(), LABELS)
     assert "uncertain  0.70" in as_text(1.0, segment(emotion=None), LABELS)
+    assert as_text(9.0, rule(), LABELS) == "    9.00 s  rule        shouting: happy 0.75 for 11.0 s, 3 segments"
     assert as_text(9.0, audio(AudioEventKind.LOST, "unplugged", 1.5), LABELS).endswith(
         "lost: unplugged (1.50 s are missing)"
     )
@@ -137,11 +145,12 @@ def written(path):
 
 def test_a_file_holds_segments_and_audio_events_with_their_time(tmp_path):
     sink = FileSink(tmp_path / "log.jsonl", LABELS)
-    for at, event in enumerate([decision(), segment(), audio(), decision()]):
+    for at, event in enumerate([decision(), segment(), audio(), decision(), rule()]):
         sink.write(float(at), event)
-        assert len((tmp_path / "log.jsonl").read_text().splitlines()) == [0, 1, 2, 2][at], "written out one by one"
+        assert len((tmp_path / "log.jsonl").read_text().splitlines()) == [0, 1, 2, 2, 3][at], "written out one by one"
     sink.close()
-    first, second = written(tmp_path / "log.jsonl")
+    first, second, third = written(tmp_path / "log.jsonl")
+    assert from_dict(third) == (4.0, rule())
     assert from_dict(first) == (1.0, segment())
     assert second["type"] == "audio"
     assert first["time"].endswith("+00:00")

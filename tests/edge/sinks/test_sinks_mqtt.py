@@ -6,12 +6,13 @@ import signal
 import subprocess
 import time
 
-from mqtt_broker import AUDIO, AVAILABLE, STATE, Broker
+from mqtt_broker import AUDIO, AVAILABLE, RULE, STATE, Broker
 from processes import eventually
-from sink_events import audio, decision, environment, program, segment
+from sink_events import audio, decision, environment, program, rule, segment
 
 from edge.audio.events import AudioEventKind
 from edge.sinks.lines import from_dict
+from edge.sinks.mqtt_outbox import MOST_EVENTS, Outbox
 from edge.sinks.mqtt_settings import PASSWORD_VARIABLE, MqttSettings
 
 
@@ -30,6 +31,48 @@ def test_the_broker_retains_the_last_segment_and_the_state_of_the_audio(broker, 
     health = json.loads(retained[AUDIO])
     assert (health["problem"], health["message"], health["missing_seconds"]) == (True, "unplugged", 2.5)
     assert {topic for topic in retained if topic.startswith("ser/")} == {STATE, AUDIO, AVAILABLE}
+
+
+def test_a_rule_that_fires_is_sent_once_and_not_retained(broker, connect):
+    sink = connect(broker)
+    broker.retains(AVAILABLE, "online")
+    with broker.listening(RULE) as received:
+        for name in ("shouting", "low mood"):
+            sink.write(1.0, rule(name))
+        eventually(lambda: len(received) == 2, "both arrive")
+    assert [from_dict(json.loads(payload)) for payload in received] == [
+        (1.0, rule("shouting")),
+        (1.0, rule("low mood")),
+    ]
+    assert RULE not in broker.retained()
+
+
+def test_a_rule_that_fires_without_a_broker_is_not_sent_later(broker, connect, caplog):
+    caplog.set_level(logging.INFO)
+    sink = connect(broker)
+    broker.retains(AVAILABLE, "online")
+    broker.stop()
+    eventually(lambda: "connection lost" in caplog.text, "the loss is noticed")
+    sink.write(1.0, rule("too late"))
+    broker.start()
+    with broker.listening(RULE) as received:
+        eventually(lambda: "1 events not sent" in caplog.text, "it is reported")
+        sink.write(2.0, rule("in time"))
+        eventually(lambda: received, "events are sent again")
+    assert [json.loads(payload)["rule"] for payload in received] == ["in time"]
+
+
+def test_of_many_events_a_slow_broker_gets_the_newest():
+    outbox = Outbox()
+    outbox.open({})
+    outbox.put_state("state", "old")
+    for number in range(MOST_EVENTS + 5):
+        outbox.put_event("rule", str(number))
+    outbox.put_state("state", "new")
+    sent = [outbox.take() for _ in range(outbox.waiting)]
+    assert [m.payload for m in sent if m.retain] == ["new"]
+    assert [m.payload for m in sent if not m.retain] == [str(n) for n in range(5, MOST_EVENTS + 5)]
+    assert (outbox.replaced, outbox.dropped) == (1, 5)
 
 
 def test_a_closed_sink_is_offline(broker, connect):
@@ -70,8 +113,8 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
     for number in range(1, 1001):
         sink.write(float(number), segment(float(number)))
         sink.write(float(number), decision())
-        assert len(sink._pending) <= 2
-    assert sink.replaced >= 999
+        assert sink.outbox.waiting <= 2
+    assert sink.outbox.replaced >= 999
     broker.start()
     broker.retains(STATE, '"start_seconds": 1000.0')
     retained = broker.retained()
@@ -103,9 +146,9 @@ def test_a_stalled_broker_costs_neither_time_nor_memory(broker, connect):
     broker.signal(signal.SIGSTOP)
     for number in range(5000):
         sink.write(float(number), segment(float(number)))
-        assert len(sink._pending) <= 2
+        assert sink.outbox.waiting <= 2
     assert len(sink._client._out_messages) <= 1
-    assert sink.replaced >= 4990
+    assert sink.outbox.replaced >= 4990
     broker.signal(signal.SIGCONT)
     broker.retains(STATE, '"start_seconds": 4999.0')
 

@@ -13,7 +13,7 @@ import pytest
 from helpers import ROOT, one_clear_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sink_events import LABELS, audio, decision, events, segment, time_of
+from sink_events import LABELS, audio, decision, events, rule, segment, time_of
 
 from crnn.errors import InputError
 from edge.audio.events import AudioEventKind
@@ -35,14 +35,15 @@ def test_counters():
         audio(AudioEventKind.NOT_FOUND),
         audio(AudioEventKind.OPENED, gap=1.0),
         audio(AudioEventKind.OVERRUN, gap=0.5),
+        rule(),
     ]
     problems = []
     for at, event in enumerate(events, 1):
         tally.update(float(at), event)
         problems.append(tally.problem)
-    assert (tally.results, tally.segments, tally.overruns, tally.reconnects) == (1, 1, 1, 1)
-    assert (tally.seconds_missing, tally.seconds_processed) == (3.5, 3.5)
-    assert problems == [False, False, False, True, True, False, False]
+    assert (tally.results, tally.segments, tally.overruns, tally.reconnects, tally.rules) == (1, 1, 1, 1, 1)
+    assert (tally.seconds_missing, tally.seconds_processed) == (3.5, 4.5)
+    assert problems == [False, False, False, True, True, False, False, False]
     for kind, problem in [("ZEROS", True), ("OVERRUN", True), ("RECOVERED", False), ("CLIPPED", True)]:
         tally.update(8.0, audio(AudioEventKind[kind]))
         assert tally.problem is problem
@@ -62,6 +63,16 @@ def test_the_view_has_a_row_for_the_arousal_once_there_is_one():
     assert bar_length(text, "happy") > bar_length(text, "arousal") > bar_length(text, "sad")
     screen.update(3.0, decision(3.0))
     assert bar_length(terminal.as_plain_text(screen), "arousal") == 0
+
+
+def test_the_view_shows_the_last_rule_that_fired_and_nothing_before():
+    screen = terminal.Screen(LABELS)
+    assert "rule" not in terminal.as_plain_text(screen)
+    for name in ("low mood", "shout\x1bing"):
+        screen.update(3.0, rule(name))
+    text = terminal.as_plain_text(screen)
+    assert "3.0 s  rule shout\\x1bing: happy 0.75 for 11.0 s, 3 segments" in text
+    assert "low mood" not in text
 
 
 def test_the_view_shows_bars_level_segments_and_counters():
