@@ -210,9 +210,10 @@ def text(metrics: dict) -> str:
             interval = (
                 f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker: no interval"
             )
+            wf1 = f"  WF1 {figures['wf1']:.1%}" if "wf1" in figures else ""  # runs of the version before have none
             lines.append(
                 f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
-                f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}  {figures['n_clips']} clips"
+                f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}{wf1}  {figures['n_clips']} clips"
             )
             for corpus, found in figures.get("arousal", {}).items():
                 named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))

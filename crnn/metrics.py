@@ -1,4 +1,4 @@
-"""WA, UAR, macro-F1, confusion matrix, calibration error, per speaker and per sex, with confidence intervals.
+"""WA, UAR, macro-F1, WF1, confusion matrix, calibration error, per speaker and per sex, with confidence intervals.
 
 PyTorch and TorchMetrics, which take seconds to import, are imported where they compute: many callers need neither.
 """
@@ -23,8 +23,9 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
     """Every figure this project reports for one set of clips, as plain values.
 
     `probs (n, n_classes)` rows that sum to 1, `labels (n,)` class indices, `utterances` the clips in that order.
-    UAR is the mean recall over the classes that occur (macro recall), WA the accuracy. `uar_ci95` and `wa_ci95` come
-    from resampling speakers with replacement (2000 times, percentiles): clips of one speaker are not independent.
+    UAR is the mean recall over the classes that occur (macro recall), WA the accuracy, `macro_f1` the mean F1 over the
+    classes that occur, `wf1` that mean weighted by their clips. `uar_ci95` and `wa_ci95` come from resampling speakers
+    with replacement (2000 times, percentiles): clips of one speaker are not independent.
     """
     import torch
     from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
@@ -45,6 +46,7 @@ def summarize(probs: np.ndarray, labels: np.ndarray, utterances: Sequence[Uttera
         "wa": wa(confusion),
         "wa_ci95": speaker_interval(by_speaker, wa),
         "macro_f1": float(multiclass_f1_score(p, y, num_classes=n, average=None)[present].mean()),
+        "wf1": float(multiclass_f1_score(p, y, num_classes=n, average="weighted")),
         "ece": calibration_error(probs, labels),
         "labels": list(names),
         "recall": {name: float(r) for name, r in zip(names, recalls(confusion), strict=True) if np.isfinite(r)},

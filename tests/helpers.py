@@ -58,6 +58,20 @@ def started(name: str, *arguments, errors: Path, env: dict | None = None) -> sub
         )  # fmt: skip
 
 
+def processes_of(session: int) -> list[int]:
+    """Running processes of a session, without zombies."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:  # it has ended in the meantime
+                continue
+            if int(its_session) == session and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
 def called(main: Callable[[list[str]], int], *arguments) -> subprocess.CompletedProcess:
     """Call a command's `main` in this process: for refusals, where `script` would start one for each.
 

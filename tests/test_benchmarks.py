@@ -1,4 +1,4 @@
-"""What the benchmarks compute themselves: pooled figures, conditions, and that documents are made from result files."""
+"""What the benchmarks compute themselves: conditions, and that documents are made from result files."""
 
 import json
 import re
@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import ROOT
-from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from benchmarks.accuracy.conditions import RATE, clipping, coded, gain, microphone, noise, room, speed, telephone
 from benchmarks.harness import recipes
 from benchmarks.harness.corpora import CUT_DB, high_frequencies_db, title
-from benchmarks.harness.pooled import over_seeds, pooled
 from benchmarks.harness.results import add_row, rows_of
 from benchmarks.tables.__main__ import PAGES, filled
 from benchmarks.tables.markdown import TABLES
@@ -22,46 +20,6 @@ from crnn.data.protocols import protocol_facts
 from crnn.errors import InputError
 
 MEASURED = {"command", "commit", "machine", "date"}
-
-
-def test_pooled_figures_are_those_of_all_clips_together():
-    rng = np.random.default_rng(0)
-    truth, decided = rng.integers(0, 4, (2, 300))
-    speakers = rng.integers(0, 6, 300)
-    folds = [{}, {}]
-    for s in range(6):
-        matrix = np.zeros((4, 4), int)
-        np.add.at(matrix, (truth[speakers == s], decided[speakers == s]), 1)
-        folds[s % 2][str(s)] = matrix.tolist()
-    figures = pooled(folds, {str(s): ("female", "male", None)[s % 3] for s in range(7)})
-    assert figures["uar"] == pytest.approx(balanced_accuracy_score(truth, decided))
-    assert figures["wa"] == pytest.approx((truth == decided).mean())
-    assert figures["macro_f1"] == pytest.approx(f1_score(truth, decided, average="macro"))
-    assert figures["n_clips"] == 300
-    assert figures["n_speakers"] == 6
-    low, high = figures["uar_ci95"]
-    assert low <= figures["uar"] <= high
-    men = np.isin(speakers, (1, 4))
-    assert figures["per_sex_uar"]["male"] == pytest.approx(balanced_accuracy_score(truth[men], decided[men]))
-    assert set(figures["per_sex_uar"]) == {"female", "male"}
-    third = speakers == 3
-    assert figures["per_speaker_uar"]["3"] == pytest.approx(balanced_accuracy_score(truth[third], decided[third]))
-    assert figures["worst_speaker_uar"] == min(figures["per_speaker_uar"].values())
-    again = pooled([*folds, *folds])
-    assert again["uar"] == pytest.approx(figures["uar"]), "two seeds of the same are one"
-    assert again["uar_ci95"] == pytest.approx(figures["uar_ci95"])
-
-
-def test_the_interval_over_seeds_is_about_their_mean():
-    """It stood about the first seed once: a mean outside of its own interval."""
-    unlucky = {str(speaker): [[4, 6], [6, 4]] for speaker in range(8)}
-    lucky = {str(speaker): [[9, 1], [1, 9]] for speaker in range(8)}
-    figures = over_seeds({3: [unlucky], 0: [lucky]}, {})
-    assert figures["seeds"] == [0, 3]
-    assert figures["uar_mean"] == pytest.approx(0.65)
-    assert figures["uar_ci95"] == pytest.approx([0.65, 0.65]), "all speakers are alike"
-    assert figures["uar_sd_over_seeds"] == pytest.approx(np.std([0.4, 0.9], ddof=1))
-    assert over_seeds({0: [lucky]}, {})["uar_sd_over_seeds"] is None
 
 
 def voice(seconds: float = 2.0) -> np.ndarray:

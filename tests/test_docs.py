@@ -43,7 +43,7 @@ EXTRAS = next(
 )
 ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
-    *("train", "quantize", "stream_infer", "crnn.check", "crnn.synthetic"),
+    *("train", "quantize", "stream_infer", "crnn.check", "crnn.crossval", "crnn.synthetic"),
     *("edge.page", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery", "edge.bundle"),
 )
 
@@ -114,7 +114,7 @@ def test_every_documented_command_exists_with_its_options(command: Command, desk
         except SystemExit:
             pytest.fail(f"{command}: refused by {module}'s own parser")
         if getattr(settings, "protocol", None):
-            corpora_of(settings.protocol, settings.fold)
+            corpora_of(settings.protocol, getattr(settings, "fold", 0))
     elif found:
         assert importlib.util.find_spec(found[0]), f"{command}: no such module"
         assert found[0] in ("venv", "pytest") or not found[1], f"{command}: add {found[0]} to OURS"

@@ -18,6 +18,7 @@ from benchmarks.harness import corpora, jobs, plots, recipes, train_runs
 from benchmarks.harness.jobs import Job
 from benchmarks.harness.results import rows_of
 from crnn.data import prepare as preparation
+from crnn.data.protocols import n_folds
 from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import Strength
 from edge.export.trained import load_trained
@@ -57,7 +58,7 @@ def test_within_a_corpus_every_scheme_and_mode_is_a_row_and_the_folds_are_pooled
     assert {(row["scheme"], row["mode"]) for row in rows} == wanted
     assert all(0 <= row["uar"] <= 1 and row["n_clips"] > 0 for row in rows)
     within_corpus.pool(job.recipe, job.protocol)
-    if recipes.n_folds(job.protocol) == 1:
+    if n_folds(job.protocol) == 1:
         assert len(rows_of(tmp_path / "accuracy_pooled.json")) == len(wanted)
         assert len(rows_of(tmp_path / "confidence.json")) == 1
 
@@ -197,7 +198,7 @@ def test_runs_are_trained_only_where_they_are_not_finished(job, monkeypatch, cap
     def none(*_, **__):
         raise AssertionError("a finished run is trained again")
 
-    monkeypatch.setattr(jobs.subprocess, "run", none)
+    monkeypatch.setattr(jobs.Processes, "start", none)
     run(train_runs, monkeypatch, "--protocols", job.protocol)
     assert job.name in capsys.readouterr().out
 

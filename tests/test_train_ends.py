@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, called, mounted_disk, one_clear_line, script, started
+from helpers import SMALL, called, mounted_disk, one_clear_line, processes_of, script, started
 
 import train
 from crnn.synthetic import write_corpus
@@ -32,20 +32,6 @@ def training(tmp_path: Path, *options: str, **environment: str) -> Iterator[subp
         for pid in processes_of(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait()
-
-
-def processes_of(session: int) -> list[int]:
-    """Running processes of a session, without zombies."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-            except OSError:  # it has ended in the meantime
-                continue
-            if int(its_session) == session and state != "Z":
-                found.append(int(entry.name))
-    return found
 
 
 def wait_until(holds, process: subprocess.Popen, tmp_path: Path) -> None:

@@ -25,13 +25,14 @@ from benchmarks.accuracy.functionals import SETS
 from benchmarks.accuracy.within_corpus import CONFIDENCE, COVERAGE, KEYS
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
-from benchmarks.harness.pooled import over_seeds
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.loaders import EvalClips, eval_loader
+from crnn.data.protocols import n_folds
 from crnn.files.atomic import write_text
 from crnn.metrics import calibration_error, summarize_by_corpus
+from crnn.pooling import over_seeds
 from crnn.training.predict import predict
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.trained import load_trained
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     if args.baseline:
         for protocol in args.protocols:
-            for fold in args.folds or range(recipes.n_folds(protocol)):
+            for fold in args.folds or range(n_folds(protocol)):
                 for name in args.sets:
                     baseline(protocol, fold, name)
         return 0

@@ -20,14 +20,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from benchmarks.accuracy.functionals import SETS, functionals
-from benchmarks.harness import corpora, recipes
-from benchmarks.harness.pooled import pooled
+from benchmarks.harness import corpora
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.data import prepare as preparation
-from crnn.data.protocols import Split, protocol_facts
+from crnn.data.protocols import Split, n_folds, protocol_facts
 from crnn.errors import require
 from crnn.metrics import summarize
+from crnn.pooling import pooled
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         "corpus" in facts,
         f"{args.protocol} goes across corpora; python -m benchmarks.accuracy.across_corpora --baseline",
     )
-    all_folds = range(recipes.n_folds(args.protocol))
+    all_folds = range(n_folds(args.protocol))
     for name in args.sets:
         made = [run_fold(args.protocol, fold, name, args.out) for fold in args.folds or all_folds]
         if len(made) == len(all_folds):

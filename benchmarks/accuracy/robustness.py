@@ -20,7 +20,6 @@ import torch
 
 from benchmarks.accuracy.conditions import Condition, conditions
 from benchmarks.harness import corpora, recipes
-from benchmarks.harness.pooled import pooled
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.data import prepare as preparation
@@ -28,6 +27,7 @@ from crnn.data.cache import AudioCache
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.errors import require
 from crnn.metrics import summarize
+from crnn.pooling import pooled
 from crnn.training.predict import predict
 from edge.export.trained import Trained, load_trained
 from edge.stream.decision import probabilities

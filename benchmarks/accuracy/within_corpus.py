@@ -22,16 +22,16 @@ import numpy as np
 
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
-from benchmarks.harness.pooled import over_seeds
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.loaders import EvalClips
-from crnn.data.protocols import protocol_facts
+from crnn.data.protocols import n_folds, protocol_facts
 from crnn.files.atomic import write_text
 from crnn.metrics import summarize
+from crnn.pooling import over_seeds
 from edge import bundle
 from edge.audio.vad import make_vad
 from edge.export.calibration import choose_decision, judge_decision
@@ -159,7 +159,7 @@ def play(recognizer: StreamingRecognizer, clips: tuple[Utterance, ...], cache: A
 
 def pool(recipe: str, protocol: str) -> None:
     """Figures over all folds, for every seed with all folds, and the mean over these seeds."""
-    folds = range(recipes.n_folds(protocol))
+    folds = range(n_folds(protocol))
     seeds = {}
     for path in RUNS.glob(f"{recipe}-{protocol}-fold*-seed*/evaluation.json"):
         made = read_json(path.with_name("metrics.json"))

@@ -1,21 +1,19 @@
-"""Many training runs: each is `train.py` as a user would start it, on one thread, several at a time.
+"""The training runs of the benchmarks: `crnn.training.jobs` with their folders, names and settings of speed.
 
-One thread each and two at a time make about a third more clips per second on two cores than one run on both. A finished
-run is used as it is; an interrupted one continues.
+One thread each and two at a time make about a third more clips per second on two cores than one run on both.
 """
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.corpora import folders, speech_encoder
 from benchmarks.harness.results import cpu_info
-from crnn.errors import InputError
+from crnn.errors import require
+from crnn.training.jobs import Processes, TrainingJob, run_jobs
 from crnn.training.run_folder import RunFolder
 
 RUNS = Path(os.environ.get("SER_RUNS", "runs"))
@@ -30,7 +28,7 @@ def fast() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of train.py."""
+    """One run of a recipe."""
 
     recipe: str
     """Names the settings; part of the run folder's name"""
@@ -51,45 +49,34 @@ class Job:
     def folder(self) -> RunFolder:
         return RunFolder(RUNS / self.name)
 
-    def command(self) -> list[str]:
+    def training(self) -> TrainingJob:
+        """The run of train.py. Raises InputError if recordings or the speech encoder are missing."""
         data = [f"{corpus}:{folder}" for corpus, folder in folders(self.protocol, self.fold).items()]
-        others = ["--init", str(self.after.folder.path)] if self.after else []
-        others += ["--teacher.encoder", str(speech_encoder())] if self.taught else []
-        return [
-            *("train.py", "--protocol", self.protocol, "--fold", str(self.fold), "--seed", str(self.seed)),
-            *("--out", str(self.folder.path), "--resume", *others, *fast(), *self.settings, "--data", *data),
-        ]
+        arguments = ("--protocol", self.protocol, "--fold", str(self.fold), "--seed", str(self.seed))
+        arguments += ("--teacher.encoder", str(speech_encoder())) if self.taught else ()
+        after = None
+        if self.after:
+            after = TrainingJob(self.after.folder.path) if self.after.folder.finished() else self.after.training()
+        return TrainingJob(self.folder.path, (*arguments, *fast(), *self.settings, "--data", *data), after)
 
 
 def run_all(jobs: Iterable[Job], processes: int) -> Iterator[Job]:
     """Run every job that is not finished, those they start from first; yields each when it is finished.
 
-    Raises InputError if recordings or the speech encoder are missing, or a run fails.
+    Raises InputError if recordings or the speech encoder are missing, before anything is written, or, after all others
+    have ended, if a run failed.
     """
     jobs = list(dict.fromkeys(jobs))
-    for job in jobs:
-        if not job.folder.finished():
-            job.command()  # refuses missing recordings before anything is written
-    first = list(dict.fromkeys(job.after for job in jobs if job.after is not None))
-    if first:
-        for _ in run_all(first, processes):
-            pass
-    RUNS.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(processes) as pool:
-        waiting = {pool.submit(_run, job): job for job in jobs}
-        for done in as_completed(waiting):
-            done.result()
-            yield waiting[done]
-
-
-def _run(job: Job) -> None:
-    if job.folder.finished():
-        return
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (RUNS / f"{job.name}.log").open("w") as log:
-        done = subprocess.run([sys.executable, *job.command()], stdout=log, stderr=log, env=environment, check=False)
-    if done.returncode:
-        raise InputError(f"{job.name} failed; see {RUNS / job.name}.log")
+    waiting = {job.training(): job for job in jobs if not job.folder.finished()}
+    yield from (job for job in jobs if job.folder.finished())
+    failed = []
+    with closing(run_jobs(waiting, processes, Processes(threads=1))) as outcomes:
+        for outcome in outcomes:
+            if outcome.problem:
+                failed.append(f"{outcome.job.folder.name}: {outcome.problem}")
+            else:
+                yield waiting[outcome.job]
+    require(not failed, f"failed: {'; '.join(failed)}")
 
 
 def metrics(job: Job) -> dict:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from benchmarks.harness.jobs import Job
-from crnn.data.protocols import protocol_facts
+from crnn.data.protocols import n_folds, protocol_facts
 from crnn.errors import require
 
 CROSS = "cross-leave-one-out"
@@ -37,11 +37,6 @@ TUNE = ("--config", "configs/tune-long.yaml")
 HALF = ("--optim.epoch_clips", "2000")
 SHORTER_EPOCHS = {"cremad-evar": HALF, "cross-single": HALF}
 """Protocol -> settings: one epoch over all clips would take several times as long as on the other protocols"""
-
-
-def n_folds(protocol: str) -> int:
-    facts = protocol_facts(protocol)
-    return facts["n_folds"] if "n_folds" in facts else len(facts.get("folds") or facts["test"])
 
 
 def jobs(recipe: str, protocols: Iterable[str], seeds: Iterable[int], folds: Iterable[int] | None = None) -> list[Job]:

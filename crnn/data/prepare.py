@@ -96,11 +96,15 @@ def open_corpus(
     name: str, place: str, layout: str, sample_rate: int, cache_folder: Path | None = None
 ) -> tuple[Corpus, AudioCache]:
     """Read a corpus and decode it (cached); `layout` says how own recordings are laid out in a folder."""
-    if name == CORRECTIONS:
-        corpus = read_corrections(Path(place))
-    else:
-        corpus = read_own(place, layout) if name == OWN else read_corpus(name, Path(place))
+    corpus = read_any(name, place, layout)
     return corpus, open_cache(corpus.utterances, sample_rate, cache_folder)
+
+
+def read_any(name: str, place: str, layout: str) -> Corpus:
+    """Read a corpus, own recordings or corrections, without decoding a recording."""
+    if name == CORRECTIONS:
+        return read_corrections(Path(place))
+    return read_own(place, layout) if name == OWN else read_corpus(name, Path(place))
 
 
 def prepare(config: RunConfig, data: dict[str, str], cache_folder: Path | None = None) -> Prepared:

@@ -58,11 +58,16 @@ def protocol_facts(name: str) -> dict:
     return _protocols()[name]
 
 
+def n_folds(name: str) -> int:
+    """Folds of a protocol; own recordings may allow fewer. Raises InputError for an unknown protocol."""
+    facts = protocol_facts(name)
+    return facts["n_folds"] if "n_folds" in facts else len(facts.get("folds") or facts["test"])
+
+
 def corpora_of(name: str, fold: int) -> tuple[str, ...]:
     """Every corpus whose recordings the fold needs. Raises InputError for an unknown protocol or fold."""
     facts = protocol_facts(name)
-    n_folds = facts["n_folds"] if "n_folds" in facts else len(facts.get("folds") or facts["test"])
-    require(0 <= fold < n_folds, f"{name} has folds 0 to {n_folds - 1}, not {fold}")
+    require(0 <= fold < n_folds(name), f"{name} has folds 0 to {n_folds(name) - 1}, not {fold}")
     if "folds" in facts:
         return tuple(sorted({*facts["folds"][fold]["train"], *facts["folds"][fold]["test"]}))
     return (facts["corpus"],)

@@ -15,7 +15,8 @@ def origin(module: str, argv: list[str] | None) -> dict[str, str]:
     short hash, with + if files differ from it, or "" without one."""
     arguments = sys.argv[1:] if argv is None else argv
     program = Path(sys.argv[0]).name
-    command = [program] if program.startswith("ser-") else ["python", f"{module}.py"]
+    script = ["-m", module] if "." in module else [f"{module}.py"]
+    command = [program] if program.startswith("ser-") else ["python", *script]
     try:
         installed = version(DISTRIBUTION)
     except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed

@@ -132,8 +132,8 @@ def _figures(part: dict) -> list[tuple[str, str, str]]:
         limits = part[f"{key}_ci95"]
         return f"{limits[0]:.1%} to {limits[1]:.1%}" if limits else "one speaker: no interval"
 
-    names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("ece", "Calibration error"))
-    figures = [(name, f"{part[key]:.1%}", interval(key)) for key, name in names]
+    names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("wf1", "WF1"), ("ece", "Calibration error"))
+    figures = [(name, f"{part[key]:.1%}", interval(key)) for key, name in names if key in part]
     return [*figures[:1], ("UAR by chance", f"{chance(part):.1%}", guess), *figures[1:], *_arousal_figures(part)]
 
 

@@ -130,15 +130,7 @@ class RunFolder:
         ours, _, our_augment = self.read_config()
         old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": our_augment}
         new = asdict(config) | {"loop": {"processes": config.loop.processes}, "augment": augment}
-        # Through JSON, so that a tuple here equals the list on disk.
-        old, new = (_flat(json.loads(json.dumps(values))) for values in (old, new))
-        differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-        require(
-            not differing,
-            f"{self.path} was started with other settings: "
-            + "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in differing)
-            + "; give the same ones or another --out",
-        )
+        refuse_others(self.path, old, new)
 
     def taught_by(self) -> tuple[dict, ...]:
         """The speech encoders that taught the model, or its initial weights. Raises InputError if they are no list."""
@@ -184,6 +176,20 @@ class RunFolder:
             f"{self.path} belongs to split {recorded}, but these recordings give {split.hash}: files were added, "
             "removed or can no longer be read; restore them, or train again",
         )
+
+
+def refuse_others(path: Path, old: dict, new: dict) -> None:
+    """Raise InputError, naming every setting that differs, unless the folder `path`, started with the settings `old`,
+    is continued with the same ones."""
+    # Through JSON, so that a tuple here equals the list on disk.
+    old, new = (_flat(json.loads(json.dumps(values))) for values in (old, new))
+    differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    require(
+        not differing,
+        f"{path} was started with other settings: "
+        + "; ".join(f"{key} was {old.get(key)}, now {new.get(key)}" for key in differing)
+        + "; give the same ones or another --out",
+    )
 
 
 def read_taught_by(values: dict, where: Path) -> tuple[dict, ...]:

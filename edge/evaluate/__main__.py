@@ -28,6 +28,9 @@ from edge.evaluate.arguments import add_clip_options
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
 
+OTHERS = (("wa", "WA"), ("macro_f1", "macro-F1"), ("wf1", "WF1"))
+"""Figures beside the UAR, as the text names them"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.evaluate", __doc__)
@@ -88,7 +91,8 @@ def as_text(made: dict) -> str:
         figures = made[mode]
         low_high = figures["uar_ci95"]
         interval = f" ({low_high[0]:.1%} to {low_high[1]:.1%})" if low_high else " (one speaker: no interval)"
-        lines.append(f"{name:12} UAR {figures['uar']:.1%}{interval}  WA {figures['wa']:.1%}  ECE {figures['ece']:.3f}")
+        others = "  ".join(f"{title} {figures[key]:.1%}" for key, title in OTHERS)
+        lines.append(f"{name:12} UAR {figures['uar']:.1%}{interval}  {others}  ECE {figures['ece']:.3f}")
     lines.append(f"chance       UAR {made['whole']['chance']:.1%}")
     answered = made["answered"]
     figures = f"  UAR {answered['uar']:.1%}  WA {answered['wa']:.1%}" if "uar" in answered else ""

@@ -23,7 +23,7 @@ from edge.stream.results import Segment, Verdict
 log = logging.getLogger(__name__)
 
 CHUNK_SECONDS = 0.1
-HEADLINE = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece")
+HEADLINE = ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "wf1", "ece")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def test_figures_are_scikit_learns():
     assert figures["uar"] == pytest.approx(np.diag(confusion_matrix(labels, decided, normalize="true"))[:3].mean())
     scores = f1_score(labels, decided, average=None, labels=range(4), zero_division=0)
     assert figures["macro_f1"] == pytest.approx(scores[:3].mean())
+    assert figures["wf1"] == pytest.approx(f1_score(labels, decided, average="weighted"))
     assert figures["confusion"] == confusion_matrix(labels, decided, labels=range(4)).tolist()
     assert set(figures["recall"]) == set(NAMES[:3])
     one = [i for i, u in enumerate(utterances) if u.speaker_id == "03"]

@@ -52,6 +52,7 @@ def test_one_speaker_has_no_interval_and_the_report_says_why(tmp_path):
     assert re.search(r"\bUAR 100\.0% one speaker", said)
     assert "WA 100.0% one speaker" in said
     assert "Macro-F1 100.0% not computed" in said
+    assert "WF1 100.0%" in said
     assert "UAR by chance 33.3%" in said
     assert re.search(r"WARNING: .*one speaker.*33\.3%", said)
 
@@ -77,8 +78,10 @@ def test_it_states_date_command_and_speakers(tmp_path):
 
 def test_an_older_run_without_these_can_still_be_reported(tmp_path):
     metrics = metrics_of(people(2, 9), np.full((18, 3), 1 / 3))
-    del metrics["made"], metrics["counts"]
-    assert "Recordings" not in text_of(tmp_path / "report.html", metrics)
+    del metrics["made"], metrics["counts"], metrics["dev"]["wf1"]
+    said = text_of(tmp_path / "report.html", metrics)
+    assert "Recordings" not in said
+    assert "WF1" not in said
 
 
 def test_the_origin_names_the_commit_of_a_checkout():

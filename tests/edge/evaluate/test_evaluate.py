@@ -61,6 +61,7 @@ def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, 
     assert "</svg>" in drawn
     assert [path.name for path in tmp_path.iterdir()] == ["curve.svg"], "nothing half-written is left"
     assert re.search(f"synthetic-demo fold 0.* {made['split_hash']}.* 64 clips", as_text(made))
+    assert f"WF1 {made['whole']['wf1']:.1%}" in as_text(made)
 
 
 def test_text_names_what_was_played(bundle_path, cache, tmp_path):
