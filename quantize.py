@@ -164,6 +164,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     """Make the bundle. What can be wrong with the command line is checked before torch is imported."""
     with needed(program("quantize"), EXTRAS):
         from crnn.data.prepare import given_folders
+        from crnn.run_config import EXPORT, require_crnn
         from crnn.training.run_folder import RunFolder
 
     size = None if args.target_size is None else parse_size(args.target_size)
@@ -171,7 +172,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     if args.plot is not None:
         check_plot(args.plot)
     if not (args.run / MANIFEST).is_file():
-        RunFolder(args.run).read_config()
+        require_crnn(RunFolder(args.run).read_config()[0], args.run, EXPORT)
     with needed(program("quantize"), EXTRAS):
         from edge.export.pipeline import Request, compress, shipping_schemes
         from edge.export.source import open_source

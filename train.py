@@ -1,9 +1,10 @@
-"""Train a log-mel CRNN under a named speaker-independent protocol.
+"""Train a log-mel CRNN, or a system to compare it with, under a named speaker-independent protocol.
 
 SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-luna5 fold 0
 python train.py --protocol emodb-loso --data emodb:FOLDER
 python train.py --protocol own-data --data csv:FILE          your own recordings (docs/own-data.md)
 python train.py --init RUN --data ravdess:FOLDER corrections:FOLDER       with your corrections (docs/corrections.md)
+python train.py --config configs/systems/cnn.yaml                    another model than the CRNN (docs/systems.md)
 python train.py --out runs/mine --resume                     after an interruption
 """
 
@@ -123,6 +124,7 @@ def run(
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+    from crnn.models.registry import check_names
     from crnn.training.evaluation import evaluate
     from crnn.training.fit import fit
     from crnn.training.initial_weights import refuse_other_settings
@@ -132,6 +134,7 @@ def run(
     from crnn.training.teacher import open_taught
 
     ends.begin()
+    check_names(config)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined] # set on the function when Lightning is imported
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     if first:

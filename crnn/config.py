@@ -62,6 +62,8 @@ LONGEST = 2**22
 LARGEST_BLOCK = 2**24
 """Samples of a block's overlapping frames: 64 MiB"""
 INPUTS = ("level", "local", "change")
+CRNN_KIND = "crnn"
+"""The `ModelConfig.kind` of every bundle"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class ModelConfig:
     training; None: not applied"""
     arousal: bool = False
     """Whether the head also estimates the arousal, 0 to 1, from the pooled vector"""
+    kind: str = CRNN_KIND
+    """crnn, or another encoder in its place, with the parts that `system` names (docs/systems.md). Only a crnn becomes
+    a bundle"""
 
     def __post_init__(self) -> None:
         require(

@@ -1,14 +1,18 @@
 """Settings of a training run: loss, optimizer, hardware, and all of them together. No torch."""
 
 import typing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from crnn.config import CRNN_KIND, FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.errors import require
 from crnn.files.typed import require_finite
+from crnn.system_config import SystemConfig
 
 LAYOUT = "{emotion}/{speaker}_*"
 """Default place of emotion and speaker in the paths of own recordings"""
+EXPORT = "only a crnn becomes a bundle, whose stream equals recomputing every window"
+START = "only a crnn teaches, or gives its weights (loss.teachers, --init)"
+"""Why `require_crnn` refuses"""
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,7 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
@@ -181,6 +186,10 @@ class RunConfig:
         require(
             bool(self.teacher.encoder) or self.loss.label_share == 1,
             f"loss.label_share is {self.loss.label_share}; it weighs the labels beside teacher.encoder, which is empty",
+        )
+        require(
+            self.model.kind != CRNN_KIND or self.system == SystemConfig(),
+            "system.* are the parts of other models than the crnn; name one by model.kind, or leave them out",
         )
         require_finite(self, "")
         bin_hz = self.features.sample_rate / self.features.n_fft
@@ -193,3 +202,17 @@ class RunConfig:
     @property
     def geometry(self) -> StreamGeometry:
         return StreamGeometry.resolve(self.features, self.model, self.window)
+
+
+def plain_values(config: RunConfig) -> dict:
+    """The settings as plain values. Those of a CRNN lack `model.kind` and `system`, so that the version before reads
+    its run folder too."""
+    values = asdict(config)
+    if config.model.kind == CRNN_KIND:
+        del values["system"], values["model"]["kind"]
+    return values
+
+
+def require_crnn(config: RunConfig, where: object, why: str) -> None:
+    """Raises InputError, which begins with `where` and ends with `why`, unless the model is a CRNN."""
+    require(config.model.kind == CRNN_KIND, f"{where}: its model.kind is {config.model.kind}; {why}")

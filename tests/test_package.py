@@ -162,7 +162,7 @@ def test_the_wheel_says_what_it_is_and_holds_everything(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    expected |= {f"crnn/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
+    expected |= {f"crnn/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     assert expected <= set(names), "files of the packages that the wheel lacks"
     plain = [need for need in about.get_all("Requires-Dist") if "extra ==" not in need]
     assert {need.split(">")[0].split("!")[0].split("<")[0] for need in plain} == {

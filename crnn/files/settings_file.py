@@ -13,7 +13,7 @@ from crnn.files.strict import DEEPEST, read_bounded
 from crnn.files.typed import LARGEST
 
 MOST_BYTES = 2**20
-SECTIONS = ("features", "model", "window", "loss", "optim", "loop", "teacher", "augment")
+SECTIONS = ("features", "model", "window", "loss", "optim", "loop", "teacher", "system", "augment")
 
 
 def read_settings_file(path: Path) -> dict:

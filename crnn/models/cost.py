@@ -1,7 +1,12 @@
 """What a model costs: parameters and multiply-accumulates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -10,28 +15,44 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count_macs(model: nn.Module, n_mels: int, n_frames: int) -> int:
-    """Multiply-accumulates of one pass over `n_frames` frames: convolutions, LSTM and linear layers."""
-    total = 0
+    """Multiply-accumulates of one pass over `n_frames` frames of log-mel features."""
+    return macs_of(model, torch.zeros(1, n_mels, n_frames))
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple) -> None:
-        nonlocal total
-        values = output if isinstance(output, Tensor) else output[0]  # an LSTM gives its last state too
-        if isinstance(module, nn.Conv2d):
-            total += values.numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += values.numel() * module.in_features
-        else:
-            weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
-            total += inputs[0].shape[1] * weights
 
-    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear, nn.LSTM))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
+def macs_of(model: nn.Module, inputs: Tensor) -> int:
+    """Multiply-accumulates of one pass: convolutions, linear and recurrent layers, and the products of attention."""
+    recurrent: dict[str, int] = {}
+
+    def counted(name: str, module: nn.Module):
+        def count(_: nn.Module, given: tuple[Tensor, ...], __: tuple) -> None:
+            weights = sum(p.numel() for key, p in module.named_parameters() if key.startswith("weight"))
+            recurrent[name] = given[0].shape[1] * weights
+
+        return module.register_forward_hook(count)
+
+    hooks = [counted(name, m) for name, m in model.named_modules() if isinstance(m, nn.RNNBase)]
     was_training = model.training
     model.eval()
-    parameter = next(model.parameters())
-    with torch.no_grad():
-        model(torch.zeros(1, n_mels, n_frames, device=parameter.device, dtype=parameter.dtype))
+    first = next(model.parameters())
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), _attention_in_parts(), counter:
+        model(inputs.to(first.device, first.dtype))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    return total
+    # Whether torch's counter sees inside a recurrent layer depends on how the processor computes it.
+    seen = counter.get_flop_counts()
+    of_layers = sum(sum(seen.get(f"{type(model).__name__}.{name}", {}).values()) for name in recurrent)
+    return (counter.get_total_flops() - of_layers) // 2 + sum(recurrent.values())
+
+
+@contextmanager
+def _attention_in_parts() -> Iterator[None]:
+    """torch's counter does not see inside the single operations that compute attention faster."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -1,21 +1,26 @@
-"""The CRNN: an encoder that streams exactly, and a head over a window of its steps."""
+"""Models over windows of log-mel features: an exactly streaming encoder, and a head over its steps; one is the CRNN."""
 
 import torch
 from torch import Tensor, nn
 
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry
 from crnn.models.encoder import Encoder
-from crnn.models.head import Head
+from crnn.models.head import Head, OpenHead
+from crnn.models.system_head import SystemHead
 
 
-class CRNN(nn.Module):
-    """Encoder and head: `log_mel (batch, n_mels, frames)` -> `logits (batch, n_classes)` over all its steps."""
+class WindowModel(nn.Module):
+    """Encoder and head: `log_mel (batch, n_mels, frames)` -> `logits (batch, n_classes)` over all its steps.
 
-    def __init__(self, features: FeatureConfig, config: ModelConfig, n_classes: int) -> None:
+    The head has the parts of `crnn.models.head.Head`: `pool`, `classify`, `dropout`, `classifier`, `arousal`.
+    """
+
+    head: Head | SystemHead
+
+    def __init__(self, encoder: Encoder, head: Head | SystemHead) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = Encoder(features.n_mels, config)
-        self.head = Head(config.encoder_features(features.n_mels), config, n_classes)
+        self.encoder = encoder
+        self.head = head
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.head(self.encoder(log_mel))
@@ -46,3 +51,18 @@ class CRNN(nn.Module):
         owner = valid.nonzero()[:, 0]
         total = torch.zeros(len(decisions), logits.shape[1], device=logits.device).index_add_(0, owner, logits)
         return total / decisions[:, None]
+
+    def clip_outputs(self, log_mel: Tensor, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
+        """The same mean of all outputs, `(batch, columns of crnn.outputs)`."""
+        return self.clip_logits(log_mel, n_samples, geometry, OpenHead(self.head))
+
+
+class CRNN(WindowModel):
+    """The model of a bundle: `crnn.models.encoder.Encoder`, then `crnn.models.head.Head`."""
+
+    head: Head
+
+    def __init__(self, features: FeatureConfig, config: ModelConfig, n_classes: int) -> None:
+        encoder = Encoder(features.n_mels, config)
+        super().__init__(encoder, Head(config.encoder_features(features.n_mels), config, n_classes))
+        self.config = config

@@ -1,6 +1,6 @@
 """The encoder of the CRNN: log-mel frames to steps. It streams exactly."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -81,25 +81,29 @@ class ConvBlock(nn.Sequential):
         )
 
 
+Block = Callable[[int, int, int, int], nn.Module]
+"""channels_in, channels_out, pool_mels, pool_frames -> a block with the shapes and receptive field of `ConvBlock`"""
+
+
 class Encoder(nn.Module):
     """`log_mel (batch, n_mels, frames)` -> `steps (batch, n_steps, d)`.
 
     There is no padding along time, so step k depends on frames [k * s, k * s + r) and on nothing else (s: stride, r:
     receptive field, both from ModelConfig). Mean and scale of every band of every input channel are buffers next to the
-    weights, so every runtime applies the same ones.
+    weights, so every runtime applies the same ones. `block` makes every block but the first.
     """
 
     band_mean: Tensor
     band_scale: Tensor
 
-    def __init__(self, n_mels: int, config: ModelConfig) -> None:
+    def __init__(self, n_mels: int, config: ModelConfig, block: Block = ConvBlock) -> None:
         super().__init__()
         self.inputs = InputChannels(config)
         self.register_buffer("band_mean", torch.zeros(len(config.inputs), n_mels, 1))
         self.register_buffer("band_scale", torch.ones(len(config.inputs), n_mels, 1))
         channels = (len(config.inputs), *config.channels)
         first, *others = zip(channels, config.channels, config.pool_mels, config.pool_frames, strict=False)
-        self.blocks = nn.Sequential(StridedBlock(*first), *(ConvBlock(*shape) for shape in others))
+        self.blocks = nn.Sequential(StridedBlock(*first), *(block(*shape) for shape in others))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, log_mel: Tensor) -> Tensor:

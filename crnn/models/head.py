@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from crnn.config import ModelConfig
+from crnn.models.system_head import SystemHead
 
 
 class Head(nn.Module):
@@ -49,7 +50,7 @@ class OpenHead(nn.Module):
     head has it, then the pooled vector from which they are computed. Personal enrolment uses that vector
     (`edge.stream.profile`)."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head | SystemHead) -> None:
         super().__init__()
         self.head = head
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from crnn.data.protocols import Split
 from crnn.errors import require
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import CRNN, WindowModel
 from crnn.run_config import RunConfig
 from crnn.training.initial_weights import Start, start_of_run
 from crnn.training.task import EmotionTask, in_memory_format
@@ -22,7 +22,7 @@ class DistillTask(EmotionTask):
     KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share:
     `loss.teacher_share`, T: `TEMPERATURE`). Arousal is not learned from teachers, which may estimate none."""
 
-    def __init__(self, config: RunConfig, model: CRNN, teachers: list[CRNN], *others) -> None:
+    def __init__(self, config: RunConfig, model: WindowModel, teachers: list[CRNN], *others) -> None:
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format
         # A tuple, so that torch does not train, average and save them.

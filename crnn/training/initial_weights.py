@@ -12,8 +12,8 @@ from crnn.data.corrections import CORRECTIONS
 from crnn.data.protocols import LeakError, Split
 from crnn.errors import require
 from crnn.labels import canonical
-from crnn.models.crnn import CRNN
-from crnn.run_config import RunConfig
+from crnn.models.crnn import CRNN, WindowModel
+from crnn.run_config import START, RunConfig, require_crnn
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
@@ -56,6 +56,7 @@ def start_of_run(run: Path) -> Start:
     folder = RunFolder(run)
     labels, trained_on = folder.labels(), tuple(folder.trained_on())
     config, _, _ = folder.read_config()
+    require_crnn(config, run, START)
     require(folder.best_checkpoint.is_file(), f"{folder.best_checkpoint}: no such file; train it again")
     weights = model_weights(folder.best_checkpoint)
     shapes = CRNN(config.features, config.model, len(labels)).state_dict()
@@ -80,7 +81,7 @@ def start_of_run(run: Path) -> Start:
     )
 
 
-def start_from(model: CRNN, config: RunConfig, start: Start, split: Split) -> list[str]:
+def start_from(model: WindowModel, config: RunConfig, start: Start, split: Split) -> list[str]:
     """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
     "anger" is "angry"). Rows of other emotions do not change, nor does the estimate of arousal if `start` has none; if
     `model` has none, that of `start` is left out. Returns the speakers those weights were trained on.

@@ -3,24 +3,22 @@
 import numpy as np
 import torch
 
-from crnn.models.crnn import CRNN
-from crnn.models.head import OpenHead
+from crnn.models.crnn import WindowModel
 from crnn.outputs import Outputs, split_outputs
 from crnn.run_config import RunConfig
 
 
-def predict(model: CRNN, config: RunConfig, loader) -> np.ndarray:
+def predict(model: WindowModel, config: RunConfig, loader) -> np.ndarray:
     """Whole-clip logits `(n, n_classes)` float32 of the clips of `crnn.data.loaders.eval_loader`, on the CPU."""
     return predict_outputs(model, config, loader).logits
 
 
 @torch.inference_mode()
-def predict_outputs(model: CRNN, config: RunConfig, loader) -> Outputs:
+def predict_outputs(model: WindowModel, config: RunConfig, loader) -> Outputs:
     """All outputs for the same clips, means over the decisions on each, float32: logits `(n, n_classes)`, arousal
     `(n,)` if the model estimates it, pooled vector `(n, width)`."""
     was_training = model.training
     model = model.cpu().eval()
-    head = OpenHead(model.head)
-    made = torch.cat([model.clip_logits(log_mel, n, config.geometry, head) for log_mel, n, _ in loader])
+    made = torch.cat([model.clip_outputs(log_mel, n, config.geometry) for log_mel, n, _ in loader])
     model.train(was_training)
     return split_outputs(made.numpy(), model.head.classifier.out_features, model.head.arousal is not None)

@@ -18,7 +18,7 @@ from crnn.files.atomic import write_text
 from crnn.files.printable import brief
 from crnn.files.strict import read_json
 from crnn.renamed_keys import with_new_keys, with_new_subsets
-from crnn.run_config import RunConfig
+from crnn.run_config import RunConfig, plain_values
 
 SCHEMA = 2
 LARGEST = 256 * 2**20
@@ -99,7 +99,7 @@ class RunFolder:
         self, config: RunConfig, data: dict[str, str], augment: dict, taught_by: Sequence[dict] = ()
     ) -> None:
         """`taught_by`: the speech encoders that teach, or taught the initial weights."""
-        values = {"schema": SCHEMA, "run": asdict(config), "data": data, "augment": augment}
+        values = {"schema": SCHEMA, "run": plain_values(config), "data": data, "augment": augment}
         self.write("config", values | ({"taught_by": [*taught_by]} if taught_by else {}))
 
     def read_config(self) -> tuple[RunConfig, dict[str, str], dict]:

@@ -11,7 +11,8 @@ from crnn.data.cache import AudioCache
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask, target_matrix
 from crnn.data.protocols import Split
 from crnn.models.cost import count_macs, count_parameters
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
+from crnn.models.registry import build_model
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, refuse_trained_on, start_from
@@ -70,7 +71,7 @@ def build_training(
     train = TrainClips(copies, split, config, taught.targets if taught else None)
     dev = EvalClips(cache, split.dev, split.labels, config)
     torch.manual_seed(config.seed)
-    model = CRNN(config.features, config.model, len(split.labels))
+    model = build_model(config, len(split.labels))
     before: list[str] = []
     taught_by = list(start.taught_by) if start else []
     if start:
@@ -96,7 +97,7 @@ def build_training(
     return TrainingParts(task, train, dev, before, once)
 
 
-def log_model(model: CRNN, config: RunConfig) -> None:
+def log_model(model: WindowModel, config: RunConfig) -> None:
     """One line: the cost and the window of the model."""
     geometry = config.geometry
     log.info(

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from crnn.data.loaders import BatchAugment
 from crnn.metrics import dev_uar
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss, masked_logits
 
@@ -19,7 +19,7 @@ LABELLED = 0.99
 """Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
 
 
-def in_memory_format(model: CRNN, memory_format: torch.memory_format) -> CRNN:
+def in_memory_format(model: WindowModel, memory_format: torch.memory_format) -> WindowModel:
     """The same model, its weights laid out in this order."""
     return model.to(memory_format=memory_format)  # type: ignore[call-overload] # torch documents it, its types lack it
 
@@ -39,7 +39,7 @@ class EmotionTask(L.LightningModule):
     def __init__(
         self,
         config: RunConfig,
-        model: CRNN,
+        model: WindowModel,
         class_weights: Tensor | None = None,
         augment: BatchAugment | None = None,
         dev_groups: np.ndarray | None = None,

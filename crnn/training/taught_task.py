@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
 from crnn.run_config import RunConfig
 from crnn.training.task import EmotionTask
 
@@ -19,7 +19,7 @@ class TaughtTask(EmotionTask):
     The projection is trained with the model and is no part of it: `checkpoint.model_weights` leaves it out.
     """
 
-    def __init__(self, config: RunConfig, model: CRNN, *others) -> None:
+    def __init__(self, config: RunConfig, model: WindowModel, *others) -> None:
         super().__init__(config, model, *others)
         width = model.head.classifier.in_features
         self.projection = nn.Sequential(

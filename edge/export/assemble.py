@@ -8,7 +8,7 @@ from pathlib import Path
 from crnn.models.cost import count_macs, count_parameters
 from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_schema_4_keys
-from crnn.run_config import RunConfig
+from crnn.run_config import RunConfig, plain_values
 from edge import bundle
 from edge.export.calibration import Confidence
 from edge.export.exporters import exporter
@@ -79,7 +79,7 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         "pruning": steps[-1].share if steps else 0.0,
         "pruning_steps": [_brief(step) for step in steps],
         "channels": list(config.model.channels),
-        **with_schema_4_keys({"model": asdict(config.model), "window": asdict(config.window)}),
+        **with_schema_4_keys({"model": plain_values(config)["model"], "window": asdict(config.window)}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
         "trained_model": {p: _headline(metrics[p]) for p in ("dev", "test") if p in metrics},

@@ -10,7 +10,7 @@ from crnn.data.prepare import locate_data
 from crnn.data.protocols import Split
 from crnn.errors import InputError, require
 from crnn.models.crnn import CRNN
-from crnn.run_config import RunConfig
+from crnn.run_config import EXPORT, RunConfig, require_crnn
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 from edge.bundle import MANIFEST, Bundle
@@ -81,6 +81,7 @@ def trained_of_bundle(path: Path) -> Trained:
 def load_trained(folder: RunFolder) -> Trained:
     """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
     config, data, augment = folder.read_config()
+    require_crnn(config, folder.path, EXPORT)
     metrics = folder.read("metrics")
     dev = metrics.get("dev")
     require(

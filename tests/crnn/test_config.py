@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import crnn.config
 import crnn.run_config
+import crnn.system_config
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, from_dict
 from crnn.errors import InputError
 from crnn.run_config import RunConfig
@@ -44,7 +45,7 @@ def test_refuses_by_name(values, part):
 
 def test_every_setting_is_described():
     """A unit on every field: each plain field of a settings class is followed by its docstring."""
-    sources = inspect.getsource(crnn.config) + inspect.getsource(crnn.run_config)
+    sources = "".join(map(inspect.getsource, (crnn.config, crnn.run_config, crnn.system_config)))
     classes = [n for n in ast.parse(sources).body if isinstance(n, ast.ClassDef) and n.name.endswith("Config")]
     assert len(classes) >= 6
     for cls in classes:

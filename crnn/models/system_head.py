@@ -1,0 +1,50 @@
+"""The head of every model but the CRNN: parts over time, pooling, classifier."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from crnn.config import ModelConfig
+from crnn.models.part import MakePart
+from crnn.system_config import SystemConfig
+
+
+class SystemHead(nn.Module):
+    """`steps (batch, n_steps, width)` -> `logits (batch, n_classes)`; it has the parts of `crnn.models.head.Head`.
+
+    `mask (batch, n_steps)` is True for a clip's steps and None where all are.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        parts: Sequence[MakePart],
+        pooling: MakePart,
+        model: ModelConfig,
+        system: SystemConfig,
+        n_classes: int,
+    ) -> None:
+        super().__init__()
+        self.sequence = nn.ModuleList()
+        for part in parts:
+            made = part(width, system)
+            self.sequence.append(made)
+            width = made.width
+        pooled = pooling(width, system)
+        self.pooling, width = pooled, pooled.width
+        self.dropout = nn.Dropout(model.dropout)
+        self.classifier = nn.Linear(width, n_classes)
+        self.arousal = nn.Sequential(nn.Linear(width, 1), nn.Sigmoid()) if model.arousal else None
+
+    def pool(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """One vector per clip, `(batch, width)`: the input of the classifier."""
+        for part in self.sequence:
+            steps = part(steps, mask)
+        return self.pooling(steps, mask)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """`pooled (batch, width)` -> `logits (batch, n_classes)`."""
+        return self.classifier(self.dropout(pooled))
+
+    def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.classify(self.pool(steps, mask))

@@ -1,0 +1,29 @@
+"""Settings of the systems that the CRNN is compared with (`model.kind`). No torch."""
+
+from dataclasses import dataclass
+
+from crnn.errors import require
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """The parts of every model but the CRNN: encoder (`model.kind`), parts over time, pooling (docs/systems.md)."""
+
+    sequence: tuple[str, ...] = ()
+    """Parts over time, one after another: bigru, bilstm, self-attention, matching; empty = none"""
+    sequence_layers: int = 1
+    """Layers of each such part, 1 to 3"""
+    pooling: str = "mean"
+    """From the steps of a clip to one vector: mean, max, mean-max, mean-std, attention, conv-max, qkv"""
+    units: int = 128
+    """Units of parts over time (of recurrent ones per direction) and of pooling; a multiple of `heads`, even"""
+    heads: int = 4
+    """Attention heads"""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.sequence_layers <= 3, f"system.sequence_layers is {self.sequence_layers}; give 1 to 3")
+        require(
+            1 <= self.heads <= self.units <= 2048 and self.units % self.heads == 0 and self.units % 2 == 0,
+            f"system.units is {self.units}, system.heads {self.heads}; units must be even, a multiple of heads, and "
+            "at most 2048",
+        )

@@ -1,0 +1,99 @@
+"""Other models than the CRNN, as a user trains them; what takes a CRNN alone refuses their runs in one line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT, called, one_clear_line
+
+import quantize
+import train
+from crnn.models.crnn import CRNN
+from crnn.models.registry import build_model
+from crnn.training.checkpoint import model_weights
+from crnn.training.run_folder import RunFolder
+
+CONFIGS = sorted((ROOT / "configs" / "systems").glob("*.yaml"))
+QUICK = [
+    *("--protocol", "synthetic-demo", "--augment.noise", "false", "--augment.room", "false", "--augment.copies", "2"),
+    *("--model.channels", "[4,4,4,4]", "--optim.epochs", "1", "--optim.epoch_clips", "16"),
+    *("--system.units", "8", "--system.heads", "2"),
+]
+
+
+def trained(voices: Path, cache: Path, out: Path, *settings) -> dict:
+    """The metrics of a run with these settings."""
+    given = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", out, "--json", *settings)
+    result = called(train.main, *QUICK, *given)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def cnn_run(voices, cache, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("systems") / "cnn"
+    settings = ("--model.kind", "cnn", "--system.sequence", "[bigru,matching]", "--model.arousal", "true")
+    metrics = trained(voices, cache, out, *settings, "--system.pooling", "qkv")
+    assert 0 <= metrics["test"]["uar"] <= 1
+    assert metrics["n_params"] > 0
+    assert "arousal" in metrics["test"]
+    return out
+
+
+def test_a_run_of_another_kind_is_a_run_like_any_other(cnn_run, voices, cache):
+    assert {path.name for path in cnn_run.iterdir()} == {
+        *("config.json", "split.json", "metrics.json", "report.html", "checkpoints"),
+    }
+    config, _, _ = RunFolder(cnn_run).read_config()
+    assert (config.model.kind, config.system.sequence, config.system.pooling) == ("cnn", ("bigru", "matching"), "qkv")
+    model = build_model(config, 8)
+    model.load_state_dict(model_weights(cnn_run / "checkpoints" / "best.ckpt"))
+    assert bool(model.encoder.band_mean.any()), "learned from the recordings"
+    again = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", cnn_run, "--resume", "--model.kind", "cnn")
+    one_clear_line(called(train.main, *QUICK, *again), str(cnn_run), "system.pooling was qkv")
+
+
+def test_no_reader_of_a_crnn_takes_it_for_one(cnn_run, voices, cache, tmp_path):
+    out = tmp_path / "out"
+    data = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", out)
+    one_clear_line(called(quantize.main, cnn_run, *data), str(cnn_run), "model.kind is cnn", "bundle")
+    for option, given in (("--init", cnn_run), ("--loss.teachers", f"[{cnn_run}]")):
+        refused = called(train.main, "--protocol", "synthetic-demo", *data, option, given, "--augment.noise", "false")
+        one_clear_line(refused, "model.kind is cnn")
+    assert not out.exists()
+
+
+def test_a_crnn_gives_its_weights_to_a_crnn_alone(small_run, voices, cache, tmp_path):
+    data = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out", "--init", small_run)
+    refused = called(train.main, "--protocol", "synthetic-demo", *data, "--model.kind", "cnn")
+    one_clear_line(refused, str(small_run), "--model.kind crnn")
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (("--model.kind", "transformer"), ("transformer", "residual-cnn")),
+        (("--model.kind", "cnn", "--system.pooling", "median"), ("median", "conv-max")),
+        (("--model.kind", "cnn", "--system.sequence", "[gru]"), ("gru", "bigru")),
+        (("--system.pooling", "max"), ("model.kind",)),
+    ],
+)
+def test_names_that_are_none_are_refused(settings, parts, voices, cache, tmp_path):
+    given = ("--protocol", "synthetic-demo", "--data", f"synthetic:{voices}", "--cache", cache)
+    one_clear_line(called(train.main, *given, "--out", tmp_path / "out", *settings), *parts)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_is_a_model(path):
+    _, config, _, _ = train.parse(["--config", f"systems/{path.name}"])
+    torch.manual_seed(0)
+    model = build_model(replace(config, model=replace(config.model, dropout=0.0)), 4)
+    assert not isinstance(model, CRNN)
+    batch = torch.randn(3, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps))
+    pooled = model.training_pooled(batch)
+    model.head.classify(pooled).square().sum().backward()
+    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert reached == {name for name, p in model.named_parameters() if p.requires_grad}
