@@ -70,6 +70,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll"
     )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="adapt to one speaker while listening, without labels; experimental (docs/enrolment.md)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="inference threads (default: 1)")
     add_vad_option(parser)
     source = parser.add_argument_group("audio")
@@ -231,7 +236,14 @@ def run(args: argparse.Namespace) -> int:
         StandardOutput().write(devices(args.json))
         return 0
     names = sort_names(args.names, args.mic, args.csv is not None)
-    model = open_model(names.bundle, runtime=args.runtime, threads=args.threads, vad=args.vad, profile=args.profile)
+    model = open_model(
+        names.bundle,
+        runtime=args.runtime,
+        threads=args.threads,
+        vad=args.vad,
+        profile=args.profile,
+        adapt=args.adapt,
+    )
     rules = read_rules(args.rules, model.labels) if args.rules else ()
     interruptible()
     if args.csv is not None:
@@ -255,7 +267,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[str], rules: tuple[Rule, ...]) -> int:
-    alone = ("view", "json", "decisions", "log", "mqtt", "keep_unsure")
+    alone = ("view", "json", "decisions", "log", "mqtt", "keep_unsure", "adapt")
     others = [f"--{name.replace('_', '-')}" for name in alone if getattr(args, name)]
     require(not others, f"--csv writes a table and nothing else; leave {', '.join(others)} out")
 

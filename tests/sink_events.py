@@ -26,14 +26,17 @@ decided = st.tuples(
     share,
 )
 decisions = st.builds(
-    lambda seconds, state, level, answer, arousal: StreamResult(
-        seconds, state, level, *answer, arousal=None if answer[1] is None else arousal
+    lambda seconds, state, level, answer, arousal, adapted: StreamResult(
+        *(seconds, state, level, *answer),
+        arousal=None if answer[1] is None else arousal,
+        adapted=None if answer[1] is None else adapted,
     ),
     time_of,
     st.sampled_from(State),
     st.floats(-200, 10),
     decided | st.just((None, None, None, None)),
     st.none() | share,
+    st.none() | st.integers(0, 10**9),
 )
 segments = st.builds(
     Segment,
@@ -44,6 +47,7 @@ segments = st.builds(
     share,
     st.just({}) | st.fixed_dictionaries({name: share for name in LABELS}),
     st.none() | share,
+    st.none() | st.integers(0, 10**9),
 )
 audio_events = st.builds(AudioEvent, st.sampled_from(AudioEventKind), st.text(), time_of)
 rule_events = st.builds(

@@ -28,6 +28,7 @@ from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide_mean
+from edge.stream.prior import PriorCorrection
 from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict
 
 MAX_PEAK = 8.0
@@ -69,11 +70,22 @@ class Recognition:
 class EmotionModel:
     """A bundle that is loaded and whose golden values were checked; `open_model` makes one. One recording at a time."""
 
-    def __init__(self, bundle: Bundle, runtime: str | None, threads: int, vad: str, profile: Path | None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runtime: str | None,
+        threads: int,
+        vad: str,
+        profile: Path | None,
+        adapt: bool = False,
+    ) -> None:
         self.bundle = bundle
         self.runtime = runtime or bundle.default_runtime()
         self._recognizer = bundle.recognizer(self.runtime, threads, profile)
         self.vad = chosen(vad, self.sample_rate)
+        self.prior = PriorCorrection(len(self.labels)) if adapt else None
+        """Adapts to the utterances of all recordings, in order; `prior.reset()` before another person speaks. None
+        without adaptation"""
         self._utterances: UtteranceRecognizer | None = None
 
     @property
@@ -121,7 +133,9 @@ class EmotionModel:
 
         All recognizers of a model share one stream: use one at a time.
         """
-        return UtteranceRecognizer(self._recognizer, make_vad(self.vad, self.sample_rate), record=record)
+        return UtteranceRecognizer(
+            self._recognizer, make_vad(self.vad, self.sample_rate), record=record, prior=self.prior
+        )
 
     def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:
         """Recognize a whole recording.
@@ -167,6 +181,7 @@ def open_model(
     threads: int = 1,
     vad: str = DEFAULT,
     profile: str | os.PathLike | None = None,
+    adapt: bool = False,
 ) -> EmotionModel:
     """Load a bundle and check that it gives its golden values here.
 
@@ -177,11 +192,17 @@ def open_model(
         vad: voice activity detection: "silero" (the vad extra), "energy", or "auto", which is silero where it is
             installed.
         profile: file of the person who speaks, from enrolment.
+        adapt: adapt to the utterances as they come, without labels (docs/enrolment.md). Answers then depend on the
+            utterances before, also of other recordings. Not together with a profile.
 
     Raises InputError for a folder that is no sound bundle and for what is not installed, naming what to install.
     """
+    require(
+        not (adapt and profile is not None),
+        f"{profile}: a profile adapts to the person already; give it or adapt, not both (no gain of both was measured)",
+    )
     opened = Bundle.open(PRETRAINED if bundle is None else Path(bundle))
-    return EmotionModel(opened, runtime, threads, vad, None if profile is None else Path(profile))
+    return EmotionModel(opened, runtime, threads, vad, None if profile is None else Path(profile), adapt)
 
 
 def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterator[np.ndarray]:

@@ -5,7 +5,8 @@ import numpy as np
 from edge.audio.level import moving_power, power_dbfs
 from edge.audio.speech_evidence import Voice
 from edge.loop.settings import UtteranceSettings
-from edge.stream.decision import UNCERTAIN, DecisionConfig, decide_mean
+from edge.stream.decision import UNCERTAIN, DecisionConfig, decide_mean, probabilities
+from edge.stream.prior import Adaptation
 from edge.stream.results import ANSWERED, Segment, Verdict
 
 MIXED_FULL_SCALE = 32700 / 32768
@@ -62,10 +63,20 @@ class SegmentSums:
             self._arousal = (self._arousal or 0.0) + arousal
         self._decisions += 1
 
-    def segment(self, labels: tuple[str, ...], decision: DecisionConfig) -> Segment:
-        """The segment: from its first to its last frame with a voice, decided by the mean of its logits. Its arousal is
-        the mean over the same decisions; there is none where the sound is not good enough for an answer."""
-        emotion, confidence, probs = decide_mean(self._logits, self._decisions, labels, decision)
+    def probabilities(self, temperature: float) -> np.ndarray:
+        """Of the mean of the exact logits, without any adaptation: `(n_classes,)` float32."""
+        return probabilities(self._logits / self._decisions, temperature)
+
+    def segment(
+        self, labels: tuple[str, ...], decision: DecisionConfig, adaptation: Adaptation | None = None
+    ) -> Segment:
+        """The segment: from its first to its last frame with a voice, decided by the mean of its logits, adapted if
+        there is an adaptation. Its arousal is the mean over the same decisions; there is none where the sound is not
+        good enough for an answer."""
+        logits = self._logits
+        if adaptation is not None:
+            logits = logits + self._decisions * adaptation.shift(decision.temperature)
+        emotion, confidence, probs = decide_mean(logits, self._decisions, labels, decision)
         verdict = self._verdict(emotion)
         return Segment(
             start_seconds=self._first_voice / self._rate,
@@ -75,6 +86,7 @@ class SegmentSums:
             confidence=confidence,
             probs=probs,
             arousal=self._arousal / self._decisions if self._arousal is not None and verdict in ANSWERED else None,
+            adapted=None if adaptation is None else adaptation.utterances,
         )
 
     def _verdict(self, emotion: str) -> Verdict | None:

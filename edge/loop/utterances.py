@@ -16,8 +16,9 @@ from edge.loop.pre_roll import PreRoll
 from edge.loop.segment_sums import SegmentSums
 from edge.loop.settings import UtteranceSettings
 from edge.stream.live_label import LiveLabel, RunningMean
+from edge.stream.prior import PriorCorrection
 from edge.stream.recognizer import StreamingRecognizer
-from edge.stream.results import Segment, StreamResult, Verdict, WindowResult
+from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict, WindowResult
 
 BATCH_FRAMES = 64
 """Most frames that the VAD is given in one call: each call costs, whether for one frame or many"""
@@ -31,6 +32,9 @@ class UtteranceRecognizer:
     there to be shown (`emotion` is "noise" while the VAD is not sure of a voice); `edge.loop.segment_sums` takes their
     mean over the decisions of a segment, as whole-clip evaluation does.
 
+    With `prior` both are adapted to the segments so far whose sound is good enough for an answer; what is counted are
+    their probabilities without that adaptation. It changes between segments only, and `reset` leaves it as it is.
+
     All times are audio time since the first sample; gaps count. The memory is bounded: the pre-roll is allocated once,
     and of an utterance only sums are stored, however long it is; with `record` also the samples of one segment.
 
@@ -39,6 +43,7 @@ class UtteranceRecognizer:
         vad: from edge.audio.vad.make_vad, for the same sample rate.
         record: called with every segment and its samples `(time,)` float32, pre-roll and hold included; they are
             overwritten afterwards. None: no samples are stored.
+        prior: counts the segments, and corrects the following ones. None: no adaptation.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class UtteranceRecognizer:
         vad: Vad,
         settings: UtteranceSettings | None = None,
         record: Callable[[Segment, np.ndarray], None] | None = None,
+        prior: PriorCorrection | None = None,
     ) -> None:
         settings = settings or UtteranceSettings()
         rate, g = recognizer.features.sample_rate, recognizer.geometry
@@ -72,6 +78,7 @@ class UtteranceRecognizer:
         self._live = LiveLabel(recognizer.labels, recognizer.decision, interval, settings.smoothing)
         self._live_arousal = RunningMean(interval, settings.smoothing.half_life_seconds)
         self._sums = SegmentSums(rate, settings)
+        self._prior = prior
         self.reset()
 
     def reset(self) -> None:
@@ -177,7 +184,7 @@ class UtteranceRecognizer:
         frames = self._pre_roll.take()
         self._now -= frames.size  # where the utterance starts; `_stream` counts these samples again
         self._start = self._now
-        self._sums.clear(self._start)
+        self._begin_segment(self._start)
         self._live.reset()
         self._live_arousal.reset()
         self._sure = False  # whether the VAD was, in the last frame with a voice
@@ -216,18 +223,23 @@ class UtteranceRecognizer:
         if result.logits is None:
             return StreamResult(seconds, result.state, result.level_dbfs, None, None, None, None)
         self._sums.add_decision(result.logits, result.arousal)
-        probs, emotion, confidence = self._live.update(result.logits)
+        logits, adapted = result.logits, None
+        if self._adaptation is not None:
+            adapted = self._adaptation.utterances
+            logits = (logits + self._adaptation.shift(self.recognizer.decision.temperature)).astype(np.float32)
+        probs, emotion, confidence = self._live.update(logits)
         arousal = None if result.arousal is None else float(self._live_arousal.update(np.array(result.arousal)))
         return StreamResult(
             seconds,
             result.state,
             result.level_dbfs,
-            result.logits,
+            logits,
             probs,
             emotion if sure else Verdict.NOISE.value,
             confidence,
             result.pooled,
             arousal if sure else None,
+            adapted,
         )
 
     def _close(self) -> list[StreamResult | Segment]:
@@ -249,9 +261,17 @@ class UtteranceRecognizer:
         """The segment since the last one; none without a voice in it."""
         start, found = self._sums.start, []
         if self._sums.has_voice:
-            found = [self._sums.segment(self.recognizer.labels, self.recognizer.decision)]
+            decision = self.recognizer.decision
+            found = [self._sums.segment(self.recognizer.labels, decision, self._adaptation)]
             self._spoken = True
+            if self._prior is not None and found[0].verdict in ANSWERED:
+                self._prior.count(self._sums.probabilities(decision.temperature))
             if self._record:
                 self._record(found[0], self._samples[: self._now - start])
-        self._sums.clear(self._now)
+        self._begin_segment(self._now)
         return found
+
+    def _begin_segment(self, start: int) -> None:
+        """A segment begins at position `start`, adapted to those before it."""
+        self._sums.clear(start)
+        self._adaptation = None if self._prior is None else self._prior.adaptation()

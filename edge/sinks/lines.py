@@ -27,8 +27,8 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     """Plain values of an event, for JSON. `labels`: names of a decision's probs, in order.
 
     `type` is hop, segment, audio or rule; seconds have 4 decimals, probabilities and arousal 6, levels 2. A decision
-    while warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`. A number
-    that is not finite is None.
+    while warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`, and only
+    one of a loop that adapts `adapted`. A number that is not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
     {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
@@ -53,7 +53,8 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "speech_seconds": _number(event.speech_seconds, 4),
             "segments": event.segments,
         }
-    arousal = {} if event.arousal is None else {"arousal": _number(event.arousal, 6)}
+    more: dict[str, float | None] = {} if event.arousal is None else {"arousal": _number(event.arousal, 6)}
+    more |= {} if event.adapted is None else {"adapted": event.adapted}
     if isinstance(event, Segment):
         return {
             "type": "segment",
@@ -64,7 +65,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "verdict": None if event.verdict is None else event.verdict.value,
             "confidence": _number(event.confidence, 6),
             "probs": {name: _number(p, 6) for name, p in event.probs.items()},
-            **arousal,
+            **more,
         }
     values: dict[str, object] = {
         "type": "hop",
@@ -75,7 +76,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
     if event.probs is not None and event.confidence is not None:
         probs = {name: _number(p, 6) for name, p in zip(labels, event.probs, strict=True)}
         values |= {"emotion": event.emotion, "confidence": _number(event.confidence, 6), "probs": probs}
-    return values | arousal
+    return values | more
 
 
 def from_dict(values: Mapping) -> tuple[float, Event]:
@@ -85,6 +86,7 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
     """
     kind, seconds = values["type"], _float(values["seconds"])
     arousal = _float(values["arousal"]) if "arousal" in values else None
+    adapted = int(values["adapted"]) if "adapted" in values else None
     if kind == "rule":
         start, end, speech = (_float(values[f"{part}_seconds"]) for part in ("start", "end", "speech"))
         confidence, segments = _float(values["confidence"]), int(values["segments"])
@@ -96,7 +98,8 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
         probs = {name: _float(p) for name, p in values["probs"].items()}
         verdict = None if values["verdict"] is None else Verdict(values["verdict"])
         start, end = _float(values["start_seconds"]), _float(values["end_seconds"])
-        return seconds, Segment(start, end, values["emotion"], verdict, _float(values["confidence"]), probs, arousal)
+        confidence = _float(values["confidence"])
+        return seconds, Segment(start, end, values["emotion"], verdict, confidence, probs, arousal, adapted)
     if kind != "hop":
         raise ValueError(f"type {kind!r} is not hop, segment, audio or rule")
     state, level = State(values["state"]), _float(values["level_dbfs"])
@@ -104,7 +107,9 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
         return seconds, StreamResult(seconds, state, level, None, None, None, None)
     smoothed = np.array([_float(p) for p in values["probs"].values()], dtype=np.float32)
     confidence = _float(values["confidence"])
-    return seconds, StreamResult(seconds, state, level, None, smoothed, values["emotion"], confidence, arousal=arousal)
+    return seconds, StreamResult(
+        *(seconds, state, level, None, smoothed, values["emotion"], confidence), arousal=arousal, adapted=adapted
+    )
 
 
 def as_json(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
@@ -142,6 +147,8 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
         probs = dict(zip(labels, event.probs, strict=True))
     if event.arousal is not None:
         line += f"  arousal {event.arousal:.2f}"
+    if event.adapted is not None:
+        line += f"  adapted to {event.adapted}"
     return line + ("  | " + "  ".join(f"{name} {p:.2f}" for name, p in probs.items()) if probs else "")
 
 

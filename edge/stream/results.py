@@ -42,7 +42,7 @@ class StreamResult:
     level_dbfs: float
     """Level of the interval's new samples without their mean, dB relative to full scale"""
     logits: np.ndarray | None
-    """`(n_classes,)` float32, of the window alone; None while warming up"""
+    """`(n_classes,)` float32, of the window alone, adapted if the loop adapts; None while warming up"""
     probs: np.ndarray | None
     """`(n_classes,)` float32, smoothed (`edge.stream.live_label`); None while warming up"""
     emotion: str | None
@@ -54,6 +54,9 @@ class StreamResult:
     arousal: float | None = None
     """0 to 1, smoothed as the logits are; None while warming up, where the VAD is not sure of a voice, and where the
     model does not estimate it"""
+    adapted: int | None = None
+    """Number of earlier utterances to which logits and probabilities are adapted (`edge.stream.prior`), 0: not yet;
+    None while warming up, and where the loop does not adapt"""
 
 
 class Verdict(StrEnum):
@@ -90,3 +93,6 @@ class Segment:
     arousal: float | None = None
     """Mean over the decisions of the utterance, 0 to 1; None where the verdict is none of `ANSWERED`, and where the
     model does not estimate it"""
+    adapted: int | None = None
+    """Number of earlier utterances to which the probabilities are adapted (`edge.stream.prior`), 0: not yet; None where
+    the loop does not adapt, and where nothing was decided"""

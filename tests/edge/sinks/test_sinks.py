@@ -66,6 +66,8 @@ def test_every_event_survives_json(seconds, event):
     assert (back.arousal is None) == (event.arousal is None) == ("arousal" not in values)
     if event.arousal is not None:
         assert same(back.arousal, event.arousal, 1e-6)
+    assert back.adapted == event.adapted
+    assert (event.adapted is None) == ("adapted" not in values)
 
 
 @settings(deadline=None)
@@ -95,6 +97,8 @@ def test_text_is_one_line_that_steers_no_terminal(seconds, event):
 def test_text_holds_what_matters():
     assert "happy      0.70  arousal 0.25  | " in as_text(1.0, replace(decision(), arousal=0.25), LABELS)
     assert "arousal" not in as_text(1.0, segment(), LABELS)
+    assert "happy      0.70  adapted to 12  | " in as_text(1.0, replace(segment(), adapted=12), LABELS)
+    assert "adapted" not in as_text(1.0, segment(), LABELS)
     assert as_text(1.0, decision(), LABELS).split()[-1] == "0.20"
     assert "happy      0.70" in as_text(1.0, decision(), LABELS)
     assert "uncertain  0.70" in as_text(1.0, segment(emotion=None), LABELS)
