@@ -124,7 +124,7 @@ def _seconds(cell: str, unit: float, where: str) -> float:
 
 
 class ClipReader:
-    """Decodes what utterances name, and keeps the last recording: its segments follow each other."""
+    """Decodes what utterances name, and holds the last recording: its segments follow each other."""
 
     def __init__(self) -> None:
         self._path: Path | None = None

@@ -39,7 +39,7 @@ class InputChannels(nn.Module):
             else:
                 start = lookback - self.config.change_frames
                 before = log_mel[..., start : start + now.shape[-1]]
-                # The same spectral floor for both frames, so that a change of the floor is no change of the sound.
+                # The same spectral floor for both frames, so that a change of it is no change of the sound.
                 made.append(raised(now) - raised(before))
         return torch.stack(made, dim=1)
 

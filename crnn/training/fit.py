@@ -122,7 +122,7 @@ def quieten_lightning() -> None:
 
 
 def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
-    """Train `task` and keep `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
+    """Train `task` and store `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
 
     With `resume`, continues from `folder/last.ckpt` if it exists. Each checkpoint is written completely or not at all,
     so the process may be killed and the disk may be full at any point. Raises OSError, naming the file.

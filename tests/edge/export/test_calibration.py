@@ -37,7 +37,7 @@ def test_temperature_and_threshold_are_recovered():
     assert accuracies == sorted(accuracies), "with true probabilities, the surer the righter"
 
 
-def test_a_temperature_that_is_given_is_kept_and_the_threshold_belongs_to_it():
+def test_a_temperature_that_is_given_is_used_and_the_threshold_belongs_to_it():
     logits, labels = calibrated(np.random.default_rng(0), 1000)
     decision, data = choose_decision(logits, labels, 0.8, temperature=2.0)
     assert decision.temperature == 2.0

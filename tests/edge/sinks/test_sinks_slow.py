@@ -30,7 +30,7 @@ class RecordingSink:
         self.closed += 1
 
 
-class Gated(RecordingSink):
+class Blocked(RecordingSink):
     """Blocks until `go_on` is set."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Failing(RecordingSink):
 
 
 def test_a_sink_that_blocks_delays_nobody(caplog):
-    sink = Gated()
+    sink = Blocked()
     worker = Worker(sink, "slow", size=10, drain_seconds=0.05)
     worker.write(0.0, decision())
     sink.entered.wait()
@@ -76,7 +76,7 @@ def test_a_sink_that_blocks_delays_nobody(caplog):
 
 
 def test_the_oldest_decisions_are_dropped_first(caplog):
-    sink = Gated()
+    sink = Blocked()
     worker = Worker(sink, "slow", size=4)
     worker.write(0.0, decision())
     sink.entered.wait()
@@ -95,7 +95,7 @@ def test_the_oldest_decisions_are_dropped_first(caplog):
 @settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 8))
 def test_the_order_is_preserved_and_decisions_displace_nothing(kinds, size):
-    sink = Gated()
+    sink = Blocked()
     worker = Worker(sink, "slow", size=size)
     worker.write(-1.0, decision())
     sink.entered.wait()
