@@ -20,7 +20,7 @@ from crnn.training.checkpoint import model_weights
 
 
 def test_help_is_grouped_with_units_and_defaults():
-    shown = script("train.py", "--help").stdout
+    shown = called(train.main, "--help").stdout
     for part in (
         "--features.sample_rate",
         "Hz, mono (type: int, default: 16000)",

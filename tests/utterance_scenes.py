@@ -7,7 +7,7 @@ from edge.audio.energy_vad import EnergyVad
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
 from edge.stream.decision import decide, probabilities
 from edge.stream.live_label import SmoothingConfig
-from edge.stream.results import ANSWERED, Segment, StreamResult
+from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict
 
 RATE = 16000
 FRAME = 320
@@ -79,6 +79,9 @@ DAY = scene(
 def check_exact(recognizer, audio: np.ndarray, chunk: int) -> list[Segment]:
     spy = StreamSpy(recognizer)
     results, segments = split(run(make(spy, smoothing=CALM, max_segment_seconds=LONG), audio, chunk))
+    if not spy.streams:
+        assert {segment.verdict for segment in segments} <= {Verdict.NO_SPEECH}
+        segments = []
     place = at = 0
     for received, segment in zip(spy.received(), segments, strict=True):
         place = find(audio, received, place)

@@ -1,10 +1,10 @@
 """What this processor answers: every event of a recording, under each bundle that ships and runtime that is named.
 
-    python -m benchmarks.device.answers RECORDING BUNDLE:RUNTIME ...
+    python -m benchmarks.device.answers RECORDING BUNDLE:RUNTIME ... [--open BUNDLE:RUNTIME ...]
 
 `benchmarks.device.processors` starts it under emulators, where each start of an interpreter takes seconds. Imports
 only what the device has. A line of JSON names the bundle and the runtime; the lines of `stream_infer.py --json
---decisions` follow.
+--decisions` follow. What `--open` names is opened, which replays the golden values, and not streamed.
 """
 
 import argparse
@@ -14,11 +14,23 @@ from pathlib import Path
 
 from crnn.cli.command import command
 from crnn.errors import require
-from edge import open_model
+from edge import EmotionModel, open_model
 from edge.audio.sources import from_file
 from edge.bundle import PRETRAINED
 from edge.loop.listening import listen
 from edge.sinks.lines import LinesSink, StandardOutput, as_json
+
+
+def names(case: str) -> tuple[str, str]:
+    """Bundle and runtime of `BUNDLE:RUNTIME`."""
+    bundle, _, runtime = case.partition(":")
+    require(bool(bundle and runtime), f"{case}: give BUNDLE:RUNTIME, such as int8:onnx")
+    return bundle, runtime
+
+
+def opened(bundle: str, runtime: str) -> EmotionModel:
+    """Its golden values hold here. The other VAD is an extra, with a network of its own."""
+    return open_model(PRETRAINED.parent / bundle, runtime=runtime, vad="energy")
 
 
 @command
@@ -26,13 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("recording", type=Path)
     parser.add_argument("cases", nargs="*", metavar="BUNDLE:RUNTIME")
+    parser.add_argument("--open", nargs="+", default=[], metavar="BUNDLE:RUNTIME", dest="opened", help="only opened")
     args = parser.parse_args(argv)
     out = StandardOutput()
+    for case in args.opened:
+        opened(*names(case))
     for case in args.cases:
-        bundle, _, runtime = case.partition(":")
-        require(bool(bundle and runtime), f"{case}: give BUNDLE:RUNTIME, such as int8:onnx")
-        # Opening replays the golden values. The other VAD is an extra, with a network of its own.
-        model = open_model(PRETRAINED.parent / bundle, runtime=runtime, vad="energy")
+        bundle, runtime = names(case)
+        model = opened(bundle, runtime)
         out.write(json.dumps({"bundle": bundle, "runtime": runtime}) + "\n")
         sink = LinesSink(out, model.labels, as_json, decisions=True)
         listen(from_file(args.recording, model.sample_rate), model.utterances(), sink)

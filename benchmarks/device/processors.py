@@ -64,13 +64,18 @@ def emulated(arm64: Path | None) -> Iterator[Processor]:
             yield Processor(f"{core} (QEMU)", path, (str(arm64 / core),))
 
 
-def stream(python: tuple[str, ...], cases: Iterable[Case], recording: Path = CLIP) -> dict[Case, list[dict]]:
-    """The events of the recording for each case, as `stream_infer.py --json --decisions` gives them, from one process.
+def stream(
+    python: tuple[str, ...], cases: Iterable[Case], recording: Path = CLIP, opened: Iterable[Case] = ()
+) -> dict[Case, list[dict]]:
+    """The events of the recording for each case, as `stream_infer.py --json --decisions` gives them, from one process,
+    which also opens the cases of `opened`.
 
-    Raises SystemExit if it fails.
+    Raises SystemExit if it fails, as where golden values do not hold.
     """
+    names, only_opened = ([":".join(case) for case in each] for each in (cases, opened))
+    more = ["--open", *only_opened] if only_opened else []
     done = subprocess.run(
-        [*python, "-m", "benchmarks.device.answers", str(recording), *(":".join(case) for case in cases)],
+        [*python, "-m", "benchmarks.device.answers", str(recording), *names, *more],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,

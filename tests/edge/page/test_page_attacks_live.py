@@ -30,7 +30,7 @@ orders = (
 
 
 @given(orders, st.sampled_from(["/live", "/recordings/NAME", "/live/KEY", "/clip?models=0"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_json_is_refused_in_one_line(client, store, order, place):
     if isinstance(order, dict) and order.get("delete") is True:
         return  # that is a proper order

@@ -28,7 +28,7 @@ def changes(values: list) -> int:
     return sum(a != b for a, b in zip(values, values[1:], strict=False))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(values=logits(2), config=configs)
 def test_of_two_emotions_it_changes_at_most_as_often_as_the_raw_label(values, config):
     raw = [LABELS[int(row.argmax())] for row in values if row[0] != row[1]]
@@ -36,7 +36,7 @@ def test_of_two_emotions_it_changes_at_most_as_often_as_the_raw_label(values, co
     assert changes(calm) <= changes(raw)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(values=logits(4), config=configs, top=st.integers(0, 3))
 def test_where_the_raw_label_stands_still_so_does_it(values, config, top):
     values = values.copy()
@@ -44,7 +44,7 @@ def test_where_the_raw_label_stands_still_so_does_it(values, config, top):
     assert set(shown(LABELS, values, config)) == {LABELS[top]}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(values=logits(4), config=configs)
 def test_a_new_emotion_leads_the_old_one_by_the_margin(values, config):
     live = LiveLabel(LABELS, DecisionConfig(), INTERVAL, config)
@@ -58,7 +58,7 @@ def test_a_new_emotion_leads_the_old_one_by_the_margin(values, config):
         before = emotion
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(values=logits(4), config=configs, top=st.integers(0, 3))
 def test_a_clear_change_arrives(values, config, top):
     """What went before is forgotten after some half-lives, whatever it was."""
