@@ -21,7 +21,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -179,8 +179,11 @@ def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
     return recorder
 
 
-def open_sinks(args: argparse.Namespace, labels: tuple[str, ...], arousal: bool) -> FanOut:
-    out = StandardOutput()
+def open_sinks(
+    args: argparse.Namespace, model: EmotionModel, rules: tuple[Rule, ...], mute: Callable[[bool], None] | None
+) -> FanOut:
+    """`mute`: of the microphone, if there is one."""
+    out, labels = StandardOutput(), model.labels
     sinks: dict[str, Sink] = {}
     if args.log:
         sinks[str(args.log)] = FileSink(args.log, labels, decisions=args.log_decisions)
@@ -197,7 +200,8 @@ def open_sinks(args: argparse.Namespace, labels: tuple[str, ...], arousal: bool)
             discovery_prefix=args.mqtt_discovery or None,
             **({"name": args.mqtt_name} if args.mqtt_name else {}),
         )
-        sinks["MQTT"] = MqttSink(settings, labels, arousal)
+        names = tuple(rule.name for rule in rules)
+        sinks["MQTT"] = MqttSink(settings, labels, model.arousal, names, mute)
     # The view last: an error of another sink then leaves the terminal alone.
     lines = as_json if args.json else as_text
     sinks["standard output"] = (
@@ -255,7 +259,8 @@ def run(args: argparse.Namespace) -> int:
             recorder = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
         utterances = model.utterances(recorder)
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
-        sinks = stack.enter_context(closing(open_sinks(args, model.labels, model.arousal)))
+        mute = source.mute if isinstance(source, Microphone) else None
+        sinks = stack.enter_context(closing(open_sinks(args, model, rules, mute)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)

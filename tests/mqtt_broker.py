@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from processes import eventually, kill
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-STATE, AUDIO, AVAILABLE, RULE = (f"ser/kitchen/{what}" for what in ("state", "audio", "availability", "rule"))
+STATE, AUDIO, AVAILABLE, RULE, UTTERANCE, MUTE, COMMAND = (
+    f"ser/kitchen/{what}" for what in ("state", "audio", "availability", "rule", "utterance", "mute", "mute/set")
+)
+DISCOVERY = "homeassistant/device/ser_kitchen/config"
 
 
 class Broker:
@@ -82,17 +85,18 @@ class Broker:
         return found
 
     @contextmanager
-    def listening(self, topic: str) -> Iterator[list[str]]:
-        """A client that collects what is published to `topic` while it is open, not what is retained."""
+    def listening(self, topic: str) -> Iterator[list[tuple[str, str]]]:
+        """A client that collects topic and payload of what is published to `topic` while it is open, not what is
+        retained."""
         import paho.mqtt.client as mqtt
 
-        received: list[str] = []
+        received: list[tuple[str, str]] = []
         subscribed = threading.Event()
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         client.on_subscribe = lambda *_: subscribed.set()
         client.on_message = lambda client, userdata, message: (
-            message.retain or received.append(message.payload.decode())
+            message.retain or received.append((message.topic, message.payload.decode()))
         )
         client.connect("127.0.0.1", self.port)
         client.loop_start()
@@ -102,6 +106,17 @@ class Broker:
         finally:
             client.disconnect()
             client.loop_stop()
+
+    def publish(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
+        """As somebody else's client does; returns when the broker has it."""
+        import paho.mqtt.client as mqtt
+
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+        client.disconnect()
+        client.loop_stop()
 
     def retains(self, topic: str, part: str) -> None:
         eventually(lambda: part in self.retained().get(topic, ""), f"{topic} holds {part}")

@@ -38,6 +38,16 @@ def install(extras: str) -> str:
     return f"pip install -e '.[{extras}]'" if is_checkout() else f"pip install '{DISTRIBUTION}[{extras}]'"
 
 
+def installed_version() -> str:
+    """The version of this installation; "not installed" for a checkout that is merely on PYTHONPATH."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def find_config(name: str) -> str:
     """The path of a configuration: `name` itself, or what ships under that name (`recipe.yaml`, `configs/recipe.yaml`)
     where there is no such file; unchanged if there is neither."""

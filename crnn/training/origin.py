@@ -4,10 +4,9 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from crnn.cli.installed import DISTRIBUTION, ROOT, is_checkout
+from crnn.cli.installed import ROOT, installed_version, is_checkout
 
 
 def origin(module: str, argv: list[str] | None) -> dict[str, str]:
@@ -17,14 +16,10 @@ def origin(module: str, argv: list[str] | None) -> dict[str, str]:
     program = Path(sys.argv[0]).name
     script = ["-m", module] if "." in module else [f"{module}.py"]
     command = [program] if program.startswith("ser-") else ["python", *script]
-    try:
-        installed = version(DISTRIBUTION)
-    except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed
-        installed = "not installed"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([*command, *map(str, arguments)]),
-        "version": installed,
+        "version": installed_version(),
         "commit": _commit() if is_checkout() else "",
     }
 

@@ -23,6 +23,8 @@ class AudioEventKind(StrEnum):
     """Not all of the device's channels are used, and why"""
     RECOVERED = "recovered"
     """Zeros or clipping have ended"""
+    MUTED = "muted"
+    """The device was closed on request, and is opened again on request"""
     STOPPED = "stopped"
     """The source has ended"""
 

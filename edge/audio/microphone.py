@@ -81,7 +81,8 @@ class Microphone:
     The iteration goes on until `close()`. If the device is unplugged or stalls, or its server ends, this
     reports LOST, tries again with growing, random delays (NOT_FOUND for each failed try), finds the device by its name,
     whatever its index, and reports OPENED. `gap_seconds` of OPENED (the time that passed) and of OVERRUN (the number of
-    lost samples) is the audio missing between the samples before and after the event.
+    lost samples) is the audio missing between the samples before and after the event. `mute(True)` ends the capture
+    process: the iteration reports MUTED and waits, until `mute(False)` opens the device again.
 
     Args:
         sample_rate: Hz, of what is yielded.
@@ -107,7 +108,7 @@ class Microphone:
         self._again: str | None = None  # its lasting name
         self._last_sample: float | None = None  # monotonic s of the last sample
         self._capture: CaptureProcess | None = None
-        self._closed = False
+        self._closed = self._muted = False
 
     def __enter__(self) -> "Microphone":
         return self
@@ -119,21 +120,44 @@ class Microphone:
         """End the iteration, also one that waits. From any thread or signal handler, any number of times."""
         # No lock: a signal handler may run while the consumer holds it.
         self._closed = True
+        self._kill_capture()
+
+    def mute(self, muted: bool) -> None:
+        """Close the device, also while it is being opened, or open it again. From any thread, any number of times."""
+        self._muted = muted
+        if muted:
+            self._kill_capture()
+
+    def _kill_capture(self) -> None:
         capture = self._capture
         if capture is not None:
             capture.kill()
 
+    @property
+    def _unwanted(self) -> bool:
+        """Whether no samples are wanted."""
+        return self._closed or self._muted
+
     def __iter__(self) -> Iterator[np.ndarray | AudioEvent]:
         try:
             while not self._closed:
+                if self._muted:
+                    yield from self._wait_muted()
+                    continue
                 opened = yield from self._open()
                 if opened is not None:
                     yield from self._listen(*opened)
         finally:
             self._end_capture()
 
+    def _wait_muted(self) -> Iterator[AudioEvent]:
+        self._end_capture()  # before it is reported
+        yield AudioEvent(AudioEventKind.MUTED, "the microphone is closed until it is unmuted")
+        while self._muted and not self._closed:
+            time.sleep(POLL_SECONDS)
+
     def _open(self) -> Generator[AudioEvent, None, tuple[Device, Record] | None]:
-        """Try until there are samples; returns the device and its first record, or None if closed meanwhile."""
+        """Try until there are samples; returns the device and its first record, or None if unwanted meanwhile."""
         with needed("the microphone", "mic"):
             from tenacity import (
                 Retrying,
@@ -159,7 +183,7 @@ class Microphone:
                     opened = self._try_open()
                 outcome = attempt.retry_state.outcome
                 failure = None if outcome is None else outcome.exception()
-                if self._closed:
+                if self._unwanted:
                     return None
                 if isinstance(failure, OSError):
                     self._end_capture()
@@ -171,7 +195,8 @@ class Microphone:
         return opened
 
     def _try_open(self) -> tuple[Device, Record] | None:
-        if self._closed:
+        self._end_capture()  # of a try that a mute has ended
+        if self._unwanted:
             return None
         config = self._config
         self._capture = CaptureProcess(
@@ -206,7 +231,7 @@ class Microphone:
         return AudioEvent(AudioEventKind.OPENED, message, gap)
 
     def _listen(self, device: Device, record: Record | None) -> Iterator[np.ndarray | AudioEvent]:
-        """Samples and events until the device is lost or the microphone is closed."""
+        """Samples and events until the device is lost or the samples are unwanted."""
         config = self._config
         chain = self._chain(device)
         lost = None
@@ -241,25 +266,25 @@ class Microphone:
         return InputChain(device, self._sample_rate, self._channel, config.zeros_seconds, config.clip_share)
 
     def _next(self, seconds: float, otherwise: str) -> Record | None:
-        """The next record; None once closed. Raises OSError, saying `otherwise`, if there is none for `seconds`."""
+        """The next record; None once unwanted. Raises OSError, saying `otherwise`, if there is none for `seconds`."""
         deadline = time.monotonic() + seconds
         capture = self._capture
         if capture is None:
             raise RuntimeError("a record was asked for, and no capture process runs")
         try:
-            while not self._closed:
+            while not self._unwanted:
                 if (record := capture.read(POLL_SECONDS)) is not None:
                     return record
                 if time.monotonic() > deadline:
                     raise OSError(otherwise)
         except OSError:
-            if not self._closed:
+            if not self._unwanted:
                 raise
         return None
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not self._closed and (left := deadline - time.monotonic()) > 0:
+        while not self._unwanted and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(POLL_SECONDS, left))
 
     def _end_capture(self) -> None:

@@ -7,7 +7,7 @@ from edge.loop.events import Event, RuleEvent
 from edge.stream.results import Segment
 
 PROBLEMS = {AudioEventKind.LOST, AudioEventKind.NOT_FOUND, AudioEventKind.ZEROS, AudioEventKind.CLIPPED}
-WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.STOPPED}
+WELL = {AudioEventKind.OPENED, AudioEventKind.RECOVERED, AudioEventKind.MUTED, AudioEventKind.STOPPED}
 """What ends a problem. An overrun is neither: it is over by the time it is reported"""
 
 
@@ -25,22 +25,23 @@ class Tally:
     rules: int = 0
     """How often a rule has fired"""
     overruns: int = 0
-    openings: int = 0
-    """How often a device was opened"""
+    reconnects: int = 0
+    """How often a device was opened again, other than after a mute"""
     problem: bool = False
     """Whether the audio is unusable as far as is known"""
-
-    @property
-    def reconnects(self) -> int:
-        """How often a device was opened again."""
-        return max(0, self.openings - 1)
+    _reconnects: bool = False
+    """Whether the next opening is one"""
 
     def update(self, seconds: float, event: Event) -> None:
         """Count one event."""
         if isinstance(event, AudioEvent):
             self.seconds_missing += event.gap_seconds
             self.overruns += event.kind is AudioEventKind.OVERRUN
-            self.openings += event.kind is AudioEventKind.OPENED
+            if event.kind is AudioEventKind.OPENED:
+                self.reconnects += self._reconnects
+                self._reconnects = True
+            elif event.kind is AudioEventKind.MUTED:
+                self._reconnects = False
             self.problem = event.kind in PROBLEMS or (self.problem and event.kind not in WELL)
         elif isinstance(event, Segment):
             self.segments += 1

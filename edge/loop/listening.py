@@ -23,9 +23,9 @@ def listen(
     """Process `source` to its end, or until `stop`; an utterance that is open then is still decided.
 
     `source` gives chunks `(time,)` float32, mono, at the bundle's rate, and audio events in their places among them.
-    An event with a gap ends the utterance and moves the clock. Every event goes to `sink` with the audio time, s, at
-    which it was known; the last is STOPPED. The event of a rule of `rules` that fires follows the segment that
-    completed its row. Returns the counters of the whole run.
+    An event with a gap ends the utterance and moves the clock; MUTED ends it as well. Every event goes to `sink` with
+    the audio time, s, at which it was known; the last is STOPPED. The event of a rule of `rules` that fires follows the
+    segment that completed its row. Returns the counters of the whole run.
 
     Raises what the source and the sink raise.
     """
@@ -47,7 +47,7 @@ def listen(
 
     for item in source:
         if isinstance(item, AudioEvent):
-            if item.gap_seconds:
+            if item.gap_seconds or item.kind is AudioEventKind.MUTED:
                 report(recognizer.gap(item.gap_seconds))
             report([item])
         else:

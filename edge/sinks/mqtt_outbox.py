@@ -6,7 +6,7 @@ hour late would start an automation at the wrong time.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_EVENTS = 16
@@ -27,7 +27,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._latest: dict[str | int, Message] = {}  # states, by topic, to be sent again on every connection
-        self._waiting: dict[str | int, Message] = {}  # states by topic, events by number
+        self._waiting: dict[str | int, Message] = {}  # states by topic; steps and events by number
         self._number = itertools.count()
         self._open = False
         self.replaced = 0
@@ -51,11 +51,18 @@ class Outbox:
         if not self._open:
             self.dropped += 1
             return
-        events = [key for key in self._waiting if isinstance(key, int)]
+        events = [key for key, message in self._waiting.items() if not message.retain]
         if len(events) >= MOST_EVENTS:
             del self._waiting[events[0]]
             self.dropped += 1
         self._waiting[next(self._number)] = Message(topic, payload, retain=False)
+
+    def put_steps(self, steps: Sequence[tuple[str, str]]) -> None:
+        """Messages to retain, topic and payload, which are all sent, in this order and on this connection alone. States
+        of their topics that wait are not sent before them."""
+        for topic, payload in steps:
+            self._waiting.pop(topic, None)
+            self._waiting[next(self._number)] = Message(topic, payload, retain=True)
 
     def take(self) -> Message:
         """The message that has waited longest. Raises KeyError if none waits."""
@@ -75,9 +82,7 @@ class Outbox:
         return ", ".join(parts + ([f"{dropped} events not sent"] if dropped else []))
 
     def shut(self) -> None:
-        """The connection is lost: events that wait are dropped."""
+        """The connection is lost: steps and events that wait are dropped."""
         self._open = False
-        events = [key for key in self._waiting if isinstance(key, int)]
-        for key in events:
-            del self._waiting[key]
-        self.dropped += len(events)
+        self.dropped += sum(not message.retain for message in self._waiting.values())
+        self._waiting = {key: message for key, message in self._waiting.items() if isinstance(key, str)}

@@ -58,8 +58,10 @@ class MqttSettings:
         require(self.password_file is None or self.user is not None, "an MQTT password needs a user")
 
     def topics(self) -> dict[str, str]:
-        """ "state", "audio", "rule", "availability" -> topic."""
-        return {what: f"{self.prefix}/{self.name}/{what}" for what in ("state", "audio", "rule", "availability")}
+        """What is published ("state", "utterance" ...; "mute" is its state), and "command", to mute -> topic."""
+        base = f"{self.prefix}/{self.name}"
+        own = ("state", "utterance", "rule", "audio", "availability", "mute")
+        return {what: f"{base}/{what}" for what in own} | {"command": f"{base}/mute/set"}
 
     def password(self) -> str | None:
         """The password from the file or the environment. Raises InputError, without any of the content."""

@@ -95,6 +95,16 @@ def test_a_gap_ends_the_utterance_before_it_is_reported_and_moves_the_clock(reco
     assert tally.seconds_processed == pytest.approx(len(voice) / RATE, abs=1e-3)
 
 
+def test_a_mute_ends_the_utterance_and_what_was_said_is_decided(recognizer, voice):
+    half = len(voice) // 2
+    muted = AudioEvent(AudioEventKind.MUTED, "closed")
+    collected, _ = processed(recognizer, [voice[:half], muted])
+    before, _ = processed(recognizer, [voice[:half]])
+    at = next(number for number, (_, event) in enumerate(collected.events) if event is muted)
+    assert [type(event) for _, event in collected.events[:at]] == [type(event) for _, event in before.events[:-1]]
+    assert before.of(Segment) and not [event for _, event in collected.events[at:] if isinstance(event, Segment)]
+
+
 def test_an_event_without_a_gap_changes_nothing(recognizer, voice):
     plain, _ = processed(recognizer, pieces(voice, 1600))
     event = AudioEvent(AudioEventKind.CLIPPED, "too loud")

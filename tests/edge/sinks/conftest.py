@@ -37,9 +37,9 @@ def connect():
     """Makes sinks, and closes them at the end of the test."""
     sinks = []
 
-    def open_sink(broker: Broker, arousal: bool = False, **settings) -> MqttSink:
+    def open_sink(broker: Broker, arousal: bool = False, rules=(), mute=None, **settings) -> MqttSink:
         values = {"host": "127.0.0.1", "port": broker.port, "name": "kitchen"} | settings
-        sinks.append(MqttSink(MqttSettings(**values), LABELS, arousal))
+        sinks.append(MqttSink(MqttSettings(**values), LABELS, arousal, rules, mute))
         return sinks[-1]
 
     yield open_sink

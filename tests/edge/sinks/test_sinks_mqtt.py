@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from mqtt_broker import AUDIO, AVAILABLE, RULE, STATE, Broker
+from mqtt_broker import AUDIO, AVAILABLE, DISCOVERY, RULE, STATE, UTTERANCE, Broker
 from processes import eventually
 from sink_events import audio, decision, environment, program, rule, segment
 
@@ -40,11 +40,24 @@ def test_a_rule_that_fires_is_sent_once_and_not_retained(broker, connect):
         for name in ("shouting", "low mood"):
             sink.write(1.0, rule(name))
         eventually(lambda: len(received) == 2, "both arrive")
-    assert [from_dict(json.loads(payload)) for payload in received] == [
-        (1.0, rule("shouting")),
-        (1.0, rule("low mood")),
-    ]
+    fired = [json.loads(payload) for _, payload in received]
+    assert [from_dict(values) for values in fired] == [(1.0, rule("shouting")), (1.0, rule("low mood"))]
+    assert [values["event_type"] for values in fired] == ["shouting", "low mood"]
     assert RULE not in broker.retained()
+
+
+def test_every_utterance_with_an_emotion_is_an_event(broker, connect):
+    sink = connect(broker)
+    broker.retains(AVAILABLE, "online")
+    with broker.listening(UTTERANCE) as received:
+        for at, emotion in enumerate(["happy", None, "happy", "sad"]):
+            sink.write(float(at), segment(float(at), emotion))
+        eventually(lambda: len(received) == 3, "all of them arrive")
+    happened = [json.loads(payload) for _, payload in received]
+    assert [(values["start_seconds"], values["event_type"]) for values in happened] == [
+        (0.0, "happy"), (2.0, "happy"), (3.0, "sad"),
+    ]  # fmt: skip
+    assert UTTERANCE not in broker.retained()
 
 
 def test_a_rule_that_fires_without_a_broker_is_not_sent_later(broker, connect, caplog):
@@ -59,7 +72,7 @@ def test_a_rule_that_fires_without_a_broker_is_not_sent_later(broker, connect, c
         eventually(lambda: "1 events not sent" in caplog.text, "it is reported")
         sink.write(2.0, rule("in time"))
         eventually(lambda: received, "events are sent again")
-    assert [json.loads(payload)["rule"] for payload in received] == ["in time"]
+    assert [json.loads(payload)["rule"] for _, payload in received] == ["in time"]
 
 
 def test_of_many_events_a_slow_broker_gets_the_newest():
@@ -73,6 +86,20 @@ def test_of_many_events_a_slow_broker_gets_the_newest():
     assert [m.payload for m in sent if m.retain] == ["new"]
     assert [m.payload for m in sent if not m.retain] == [str(n) for n in range(5, MOST_EVENTS + 5)]
     assert (outbox.replaced, outbox.dropped) == (1, 5)
+
+
+def test_steps_are_sent_in_order_and_end_with_the_connection():
+    outbox = Outbox()
+    outbox.open({"device": "config"})
+    steps = [("old", "leave"), ("device", "config"), ("old", "")]
+    outbox.put_steps(steps)
+    outbox.put_event("rule", "fired")
+    sent = [outbox.take() for _ in range(2)]
+    assert [(m.topic, m.payload) for m in sent] == steps[:2], "the greeting's own message does not come first"
+    outbox.shut()
+    assert (outbox.waiting, outbox.dropped) == (0, 1)
+    assert outbox.open({"device": "config"}) == "1 events not sent"
+    assert outbox.waiting == 1
 
 
 def test_a_closed_sink_is_offline(broker, connect):
@@ -113,14 +140,14 @@ def test_a_broker_that_restarts_receives_the_current_state(broker, connect, capl
     for number in range(1, 1001):
         sink.write(float(number), segment(float(number)))
         sink.write(float(number), decision())
-        assert sink.outbox.waiting <= 2
+        assert sink.outbox.waiting <= 2 + MOST_EVENTS
     assert sink.outbox.replaced >= 999
     broker.start()
     broker.retains(STATE, '"start_seconds": 1000.0')
     retained = broker.retained()
     assert retained[AVAILABLE] == "online"
     assert "opened" in retained[AUDIO], "a broker without its messages receives them again"
-    assert len([topic for topic in retained if topic.endswith("/config")]) == 3
+    assert [topic for topic in retained if topic.endswith("/config")] == [DISCOVERY]
     assert caplog.text.count("connection lost") == 1
     assert "messages replaced" in caplog.text
 
@@ -146,7 +173,7 @@ def test_a_stalled_broker_costs_neither_time_nor_memory(broker, connect):
     broker.signal(signal.SIGSTOP)
     for number in range(5000):
         sink.write(float(number), segment(float(number)))
-        assert sink.outbox.waiting <= 2
+        assert sink.outbox.waiting <= 2 + MOST_EVENTS
     assert len(sink._client._out_messages) <= 1
     assert sink.outbox.replaced >= 4990
     broker.signal(signal.SIGCONT)
