@@ -1,7 +1,7 @@
 """Tables of enrolment and corrections."""
 
 from benchmarks.harness.results import rows
-from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, percent, table
+from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
 
 CHOSEN = {"uncertainty": "least certain", "random": "random", "all": "whole pool", "none": "none"}
 
@@ -23,6 +23,47 @@ def enrolment(protocol: str, subset: str) -> str:
             for row in rows("enrolment", protocol=protocol, set=subset)
         ),
     )
+
+
+@table("label-free")
+def label_free() -> str:
+    """Adaptation without labels as on the device, on test speakers after 50 utterances."""
+    head = ("corpus", "stream", "UAR without", "gain", "95 % interval", "worst speaker", "± error", "its clips")
+    return markdown(
+        (*head, "by chance", "lose %", "by chance %", "speakers"),
+        (
+            (
+                *(row["corpus"], row["stream"], percent(row["uar_without"]), percent(row["gain"], sign=True)),
+                *(interval(row["gain_ci95"]), percent(row["worst_gain"], sign=True)),
+                *(percent(row["worst_standard_error"]), row["worst_clips"]),
+                *(percent(row["worst_of_all_by_chance"], sign=True), percent(row["losing"])),
+                *(percent(row["losing_by_chance"]), row["n_speakers"]),
+            )
+            for row in rows("adaptation", set="test", method="prior")
+        ),
+    )
+
+
+@table("label-free-methods")
+def label_free_methods() -> str:
+    """Every method without labels: the settings chosen on development speakers; figures of test speakers."""
+    found = rows("adaptation", set="test")
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in found):
+        of_method = [row for row in found if row["method"] == method]
+        settings = ", ".join(f"{name} {value:g}" for name, value in of_method[0]["settings"].items())
+        gains = [
+            percent(mean(row["gain"] for row in of_method if row["stream"] == stream), sign=True)
+            for stream in dict.fromkeys(row["stream"] for row in of_method)
+        ]
+        after = [
+            percent(mean(row["gain_after"][n] for row in of_method), sign=True) for n in of_method[0]["gain_after"]
+        ]
+        lines.append(
+            (method, settings.replace("_", " "), *gains, *after, percent(mean(r["losing"] for r in of_method)))
+        )
+    head = ("method", "settings", "equal", "60 % neutral", "60 % angry", "after 10", "after 20", "after 50", "lose %")
+    return markdown(head, lines)
 
 
 @table("corrections")

@@ -65,15 +65,19 @@ class PriorCorrection:
         self._utterances = 0
 
     def count(self, probs: np.ndarray) -> None:
-        """Count an utterance by its probabilities `(n_classes,)` before any adaptation.
+        """Count an utterance, or several, by the probabilities `(..., n_classes)` before any adaptation.
 
         Raises ValueError for another shape, and for values that are no probabilities.
         """
         probs = np.asarray(probs, dtype=np.float64)
-        if probs.shape != self._sums.shape or not (np.all(probs >= 0) and abs(probs.sum() - 1) <= 1e-3):
-            raise ValueError(f"probabilities {probs}: give {len(self._sums)} that sum to 1")
-        self._sums += probs
-        self._utterances += 1
+        n_classes = len(self._sums)
+        if probs.shape[-1:] != (n_classes,) or not (
+            np.all(probs >= 0) and np.all(np.abs(probs.sum(axis=-1) - 1) <= 1e-3)
+        ):
+            raise ValueError(f"probabilities {probs}: give {n_classes} that sum to 1")
+        rows = probs.reshape(-1, n_classes)
+        self._sums += rows.sum(axis=0)
+        self._utterances += len(rows)
 
     def adaptation(self) -> Adaptation:
         """Of the next utterance; before the first one nothing changes."""

@@ -24,10 +24,13 @@ OF_RUNS = {
     "benchmarks.accuracy.robustness": "narrow-96-ravdess-luna5-fold0-seed0",
     "benchmarks.adaptation.corrections": "narrow-96-ravdess-luna5-fold0-seed0",
     "benchmarks.adaptation.enrolment": "narrow-96-ravdess-luna5-fold0-seed0",
+    "benchmarks.adaptation.label_free": "taught-80-leave-one-corpus-out-fold0-seed0",
     "benchmarks.export.compression": "no-run",
 }
 """Reads runs that are finished -> the folder that is missing"""
-OWN_FOLDERS = {"benchmarks.adaptation.enrolment", "benchmarks.export.compression"}
+OWN_FOLDERS = {
+    "benchmarks.adaptation.enrolment", "benchmarks.adaptation.label_free", "benchmarks.export.compression",
+}  # fmt: skip
 """Find the recordings where their runs found them"""
 ARGUMENTS = {
     "benchmarks.harness.train_runs": ["--protocols", "cross-single"],
@@ -48,6 +51,7 @@ WRONG = {
         ("benchmarks.device.answers", ["clip.wav", "int8"], "BUNDLE:RUNTIME"),
         ("benchmarks.device.processors", ["--arm64", "no-folder"], "no-folder"),
         ("benchmarks.adaptation.corrections", ["--settings", "no-settings.yaml"], "no-settings.yaml"),
+        ("benchmarks.adaptation.label_free", ["--repetitions", "1"], "1"),
         ("benchmarks.accuracy.within_corpus", ["--protocols", "no-protocol"], "no-protocol"),
         ("benchmarks.accuracy.within_corpus", ["--protocols", "savee-loso"], "savee"),
         ("benchmarks.accuracy.within_corpus", ["--folds", "99"], "99"),

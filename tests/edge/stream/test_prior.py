@@ -44,6 +44,15 @@ def test_the_order_of_the_past_does_not_matter(values, config, seed):
     np.testing.assert_allclose(bias(softmax(values), config), bias(softmax(shuffled), config), atol=1e-9)
 
 
+@settings(max_examples=50, deadline=None)
+@given(values=logits, config=configs)
+def test_several_at_once_are_one_after_another(values, config):
+    made = PriorCorrection(CLASSES, config)
+    made.count(softmax(values))
+    assert made.adaptation().utterances == len(values)
+    np.testing.assert_allclose(made.adaptation().bias, bias(softmax(values), config), atol=1e-9)
+
+
 @given(config=configs)
 def test_without_utterances_nothing_changes(config):
     assert np.abs(bias(np.zeros((0, CLASSES)), config)).max() <= 1e-12
@@ -89,7 +98,14 @@ def test_it_forgets():
 
 @pytest.mark.parametrize(
     "probs",
-    [[np.nan, 0.5, 0.25, 0.25], [np.inf, 0, 0, 0], [0.5, 0.5, 0.5, -0.5], [0.5, 0.5], [1, 1, 1, 1], [[0.25] * 4]],
+    [
+        [np.nan, 0.5, 0.25, 0.25],
+        [np.inf, 0, 0, 0],
+        [0.5, 0.5, 0.5, -0.5],
+        [0.5, 0.5],
+        [1, 1, 1, 1],
+        [[0.25] * 4, [0.5] * 4],
+    ],
 )
 def test_what_is_no_probability_is_refused_and_changes_nothing(probs):
     made = PriorCorrection(CLASSES)
