@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from augment.pipeline import Chains
-    from crnn.data.augmented import AugmentedFeatures
+    from crnn.data.augmented import AugmentedCopies
     from crnn.data.prepare import Prepared
     from crnn.models.pretrained import SpeechEncoder
     from crnn.training.initial_weights import Start
@@ -124,7 +124,8 @@ def run(
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn.models.registry import check_names
+    from crnn.data.inputs import LOG_MEL
+    from crnn.models.registry import check_kind, input_of
     from crnn.training.evaluation import evaluate
     from crnn.training.fit import fit
     from crnn.training.initial_weights import refuse_other_settings
@@ -134,7 +135,7 @@ def run(
     from crnn.training.teacher import open_taught
 
     ends.begin()
-    check_names(config)
+    check_kind(config)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined] # set on the function when Lightning is imported
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     if first:
@@ -154,7 +155,8 @@ def run(
     refuse_before_copies(config, prepared.split, start)
     copies = open_copies(config, chain, prepared, cache_folder)
     taught = open_taught(config, prepared.split, prepared.cache, encoder, cache_folder) if encoder else None
-    parts = build_training(config, prepared.split, prepared.cache, copies, chain.batch, start, taught)
+    batch = chain.batch if input_of(config) == LOG_MEL else chain.waveforms
+    parts = build_training(config, prepared.split, prepared.cache, copies, batch, start, taught)
     if folder.exists():
         folder.check_taught_by(parts.taught_by)
     log_model(parts.task.model, config)
@@ -191,13 +193,17 @@ def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
         raise InputError(str(error)) from error
 
 
-def open_copies(config: RunConfig, chain: Chains, prepared: Prepared, cache_folder: Path | None) -> AugmentedFeatures:
+def open_copies(config: RunConfig, chain: Chains, prepared: Prepared, cache_folder: Path | None) -> AugmentedCopies:
     """The augmented copies of the recordings. Raises InputError."""
     from crnn.data.augmented import open_augmented
+    from crnn.data.inputs import WAVEFORM
+    from crnn.models.registry import input_of
 
     settings = chain.copy_settings, chain.make_copy_augment
     try:
-        return open_augmented(prepared.cache, prepared.split.corpora, config.features, *settings, cache_folder)
+        waveforms = input_of(config) == WAVEFORM
+        corpora = prepared.split.corpora
+        return open_augmented(prepared.cache, corpora, config.features, *settings, cache_folder, waveforms)
     except OSError as error:
         raise InputError(str(error)) from error
 

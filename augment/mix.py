@@ -19,14 +19,15 @@ class Mixup:
             raise ValueError(f"mixup p is {p}; give 0 to 1")
         self._alpha, self._p = alpha, p
 
-    def __call__(self, log_mel: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`log_mel (batch, n_mels, frames)`, `targets (batch, n_classes)` -> the same shapes."""
-        n = len(log_mel)
+    def __call__(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`log_mel (batch, n_mels, frames)` or `waveform (batch, time)`, `targets (batch, n_classes)` -> the same
+        shapes."""
+        n = len(inputs)
         if torch.rand((), generator=generator) >= self._p:
-            return log_mel, targets
+            return inputs, targets
         gamma = torch._standard_gamma(torch.full((2, n), self._alpha), generator=generator)
         share = (gamma[0] / gamma.sum(dim=0)).nan_to_num(0.5)
-        share = torch.minimum(share, 1 - share).to(log_mel.device)  # drawn on the CPU: alike on every device
+        share = torch.minimum(share, 1 - share).to(inputs.device)  # drawn on the CPU: alike on every device
         other = torch.randperm(n, generator=generator)
-        mixed = torch.lerp(log_mel, log_mel[other], share[:, None, None])
+        mixed = torch.lerp(inputs, inputs[other], share.view(n, *(1 for _ in inputs.shape[1:])))
         return mixed, torch.lerp(targets, targets[other], share[:, None])

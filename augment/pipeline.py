@@ -41,6 +41,8 @@ class Chains:
     """Makes the chain on waveforms, in the process that uses it"""
     batch: BatchAugment
     """The chain on batches of features"""
+    waveforms: BatchAugment
+    """The chain on batches of waveforms: mixup alone"""
 
 
 def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
@@ -53,7 +55,8 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
         # The files and not their place: a moved folder gives the same copies, another file gives others.
         settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
     make = partial(CopyAugment, config, sample_rate, min_samples)
-    return Chains(settings | {"min_samples": min_samples}, make, batch_augment(config, log_offset))
+    batches = batch_augment(config, log_offset), waveform_augment(config)
+    return Chains(settings | {"min_samples": min_samples}, make, *batches)
 
 
 def described_files(config: AugmentConfig, what: str) -> list[tuple[str, int]]:
@@ -130,5 +133,19 @@ def batch_augment(config: AugmentConfig, log_offset: float) -> BatchAugment:
         if mixup is not None:
             log_mel, targets = mixup(log_mel, targets, generator)
         return (log_mel if masks is None else masks(log_mel, generator)), targets
+
+    return augment
+
+
+def waveform_augment(config: AugmentConfig) -> BatchAugment:
+    """The chain on batches of waveforms. Models over waveforms level their input, so a gain would change nothing."""
+    import torch
+
+    from augment.mix import Mixup
+
+    mixup = Mixup(config.mixup_alpha, config.mixup_p) if config.mixup else None
+
+    def augment(waveforms: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        return (waveforms, targets) if mixup is None else mixup(waveforms, targets, torch.Generator().manual_seed(seed))
 
     return augment

@@ -19,6 +19,10 @@ class SystemConfig:
     """Units of parts over time (of recurrent ones per direction) and of pooling; a multiple of `heads`, even"""
     heads: int = 4
     """Attention heads"""
+    waveform_kernels: tuple[int, ...] = (21, 19, 17, 15, 13, 11, 9)
+    """Samples or steps under each convolution of waveform-cnn, one per block; each block halves the steps"""
+    waveform_channels: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 1024)
+    """Channels of each block of waveform-cnn"""
 
     def __post_init__(self) -> None:
         require(1 <= self.sequence_layers <= 3, f"system.sequence_layers is {self.sequence_layers}; give 1 to 3")
@@ -27,3 +31,12 @@ class SystemConfig:
             f"system.units is {self.units}, system.heads {self.heads}; units must be even, a multiple of heads, and "
             "at most 2048",
         )
+        blocks = len(self.waveform_kernels)
+        require(
+            1 <= blocks == len(self.waveform_channels) <= 16,
+            f"system.waveform_kernels has {blocks} numbers, waveform_channels {len(self.waveform_channels)}; give one "
+            "per block, at most 16 each",
+        )
+        for name, most in (("waveform_kernels", 1024), ("waveform_channels", 4096)):
+            given = getattr(self, name)
+            require(min(given) >= 1 and max(given) <= most, f"system.{name} is {list(given)}; give 1 to {most}")

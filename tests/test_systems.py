@@ -10,8 +10,9 @@ from helpers import ROOT, called, one_clear_line
 
 import quantize
 import train
+from crnn.data.inputs import WAVEFORM
 from crnn.models.crnn import CRNN
-from crnn.models.registry import build_model
+from crnn.models.registry import build_model, input_of
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
@@ -92,8 +93,21 @@ def test_every_configuration_is_a_model(path):
     torch.manual_seed(0)
     model = build_model(replace(config, model=replace(config.model, dropout=0.0)), 4)
     assert not isinstance(model, CRNN)
-    batch = torch.randn(3, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps))
+    if input_of(config) == WAVEFORM:
+        batch = torch.randn(3, 2 * model.encoder.least_samples)
+    else:
+        batch = torch.randn(3, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps))
     pooled = model.training_pooled(batch)
     model.head.classify(pooled).square().sum().backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert reached == {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_a_cnn_over_waveforms_is_trained_on_augmented_waveforms(voices, cache, tmp_path):
+    kernels = ("--system.waveform_kernels", "[9,9,9]", "--system.waveform_channels", "[4,4,4]")
+    settings = ("--model.kind", "waveform-cnn", "--system.pooling", "max", *kernels)
+    metrics = trained(voices, cache, tmp_path / "run", *settings)
+    assert metrics["macs_per_window"] > 1000
+    assert metrics["test"]["n_clips"] == 64
+    refused = called(quantize.main, tmp_path / "run", "--out", tmp_path / "bundle", "--cache", cache)
+    one_clear_line(refused, "model.kind is waveform-cnn")

@@ -14,7 +14,7 @@ from augment.pipeline import Chains, chains
 from benchmarks.harness.corpora import folder
 from benchmarks.harness.jobs import RUNS
 from crnn.data import prepare as preparation
-from crnn.data.augmented import AugmentedFeatures, open_augmented
+from crnn.data.augmented import AugmentedCopies, open_augmented
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, as_correction
@@ -51,7 +51,7 @@ class Fold:
     split: Split
     cache: AudioCache
     """With every clip of `people` a second time, as a correction"""
-    copies: AugmentedFeatures
+    copies: AugmentedCopies
     chain: Chains
     people: tuple[Person, ...]
     temperature: float
@@ -111,7 +111,7 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
     copies = open_augmented(cache, prepared.split.corpora, *settings)
     of_pools = replace(cache, clips={correction(u).name: cache.clips[correction(u).name] for u in pools})
     more = open_augmented(of_pools, [CORRECTIONS], *settings, RUNS / "corrections" / "copies")
-    copies = AugmentedFeatures(copies.frames | more.frames, copies.places | more.places)
+    copies = AugmentedCopies(copies.stored | more.stored, copies.places | more.places)
     dev = EvalClips(cache, prepared.split.dev, prepared.split.labels, config)
     logits = predict(trained.model, config, eval_loader(dev, config))
     temperature = choose_decision(logits, dev.labels, 1.0)[0].temperature

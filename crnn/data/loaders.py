@@ -1,6 +1,7 @@
 """Datasets and loaders: windows of copies to train on, whole clips to evaluate."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,13 +9,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from crnn.data.arousal import arousal_targets
-from crnn.data.augmented import AugmentedFeatures
+from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
+from crnn.data.inputs import Inputs, LogMelInputs
+from crnn.data.padded import Padded
 from crnn.data.protocols import Split
 from crnn.errors import require
-from crnn.features import LogMel
-from crnn.offset import pad_clip
 from crnn.run_config import LossConfig, RunConfig
 
 
@@ -51,19 +52,32 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
     return torch.tensor([has.get(u.corpus, [True] * len(split.labels)) for u in utterances])
 
 
+class Copies(Protocol):
+    """What training draws from, by utterance name."""
+
+    def count(self, name: str) -> int: ...
+
+    def rows(self, name: str, copy: int) -> np.ndarray: ...
+
+
 class TrainClips(Dataset):
-    """One window of one augmented copy per item, cut at random. Clips of the corpora of `teacher.only` have a target of
-    zeros. With `model.arousal` the clip's arousal stands behind each item, then `taught (n, any number)`, a teacher's
-    targets, if there are any.
+    """One augmented copy per item; of most inputs (`crnn.data.inputs`) a window, cut at random. Clips of the corpora of
+    `teacher.only` have a target of zeros. With `model.arousal` the clip's arousal stands behind each item, then `taught
+    (n, any number)`, a teacher's targets, if there are any.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made.
     """
 
     def __init__(
-        self, copies: AugmentedFeatures, split: Split, config: RunConfig, taught: Tensor | None = None
+        self,
+        copies: Copies,
+        split: Split,
+        config: RunConfig,
+        taught: Tensor | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
-        self._copies = copies
+        self._copies, self._inputs = copies, inputs or LogMelInputs(config)
         self._utterances = split.train
         self.targets = target_matrix(split.train, split.labels, config.loss)
         self.targets[torch.tensor([u.corpus in config.teacher.only for u in split.train])] = 0
@@ -73,32 +87,25 @@ class TrainClips(Dataset):
             arousal = torch.from_numpy(arousal_targets(split.train, config.teacher.only))
             self._others = (arousal[:, None], *self._others)
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
-        self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._seed = config.seed
 
     def __len__(self) -> int:
         return len(self._utterances)
 
     def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, ...]:
-        """`log_mel (n_mels, frames under one window)` float32, `target (n_classes,)`, the labels among which the clip
-        competes: `mask (n_classes,)` bool; then, if there are any, its arousal `(1,)`, NaN where it is not known, and
-        what it is taught."""
+        """The input float32, for a CRNN `log_mel (n_mels, frames under one window)`; `target (n_classes,)`; the labels
+        among which the clip competes: `mask (n_classes,)` bool; then, if there are any, its arousal `(1,)`, NaN where
+        it is not known, and what it is taught."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
-        window = np.array(self._window(index, rng).T, dtype=np.float32, order="C")
+        name = self._utterances[index].name
+        rows = self._copies.rows(name, int(rng.integers(self._copies.count(name))))
         return (
-            torch.from_numpy(window),
+            self._inputs.train(rows, rng),
             self.targets[index],
             self.mask[index],
             *(other[index] for other in self._others),
         )
-
-    def _window(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """`(frames under one window, n_mels)` float16, of a copy and from a place that are drawn."""
-        name = self._utterances[index].name
-        log_mel = self._copies.log_mel(name, int(rng.integers(self._copies.count(name))))
-        at = int(rng.integers(0, len(log_mel) - self._length + 1))
-        return log_mel[at : at + self._length]
 
 
 class EpochSampler(Sampler):
@@ -155,14 +162,19 @@ class EvalClips(Dataset):
     """Whole recordings, longest first so that a batch holds similar lengths; their features are computed once."""
 
     def __init__(
-        self, cache: AudioCache, utterances: Sequence[Utterance], labels: Sequence[str], config: RunConfig
+        self,
+        cache: AudioCache,
+        utterances: Sequence[Utterance],
+        labels: Sequence[str],
+        config: RunConfig,
+        inputs: Inputs | None = None,
     ) -> None:
-        self._cache, self._log_mel, self._geometry = cache, LogMel(config.features), config.geometry
+        self._cache, self.inputs = cache, inputs or LogMelInputs(config)
         self.utterances = sorted(utterances, key=lambda u: (-cache.clips[u.name][1], u.name))
         self.labels = np.array([labels.index(u.emotion) for u in self.utterances])
         corpora = sorted({u.corpus for u in self.utterances})
         self.corpora = np.array([corpora.index(u.corpus) for u in self.utterances])
-        self._features: dict[int, Tensor] = {}
+        self._made: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -171,27 +183,25 @@ class EvalClips(Dataset):
         return self._cache.waveform(self.utterances[index].name)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        """`log_mel (n_mels, frames)` of the clip between the stream's silence, its number of samples, its label."""
+        """The input of the clip (`log_mel (n_mels, frames)` between the stream's silence for a CRNN), its number of
+        samples, its label."""
         waveform = self.waveform(index)
-        if index not in self._features:
-            self._features[index] = torch.from_numpy(self._log_mel(pad_clip(waveform, self._geometry)))
-        return self._features[index], len(waveform), int(self.labels[index])
+        if index not in self._made:
+            self._made[index] = self.inputs.clip(self.utterances[index].name, waveform)
+        return self._made[index], len(waveform), int(self.labels[index])
 
 
 def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> DataLoader:
-    """Batches `(log_mel (batch, n_mels, frames), n_samples (batch,), label (batch,))`, padded with digital silence."""
-    silence = float(np.log(config.features.log_offset))
+    """Batches of inputs (`log_mel (batch, n_mels, frames)`, padded with digital silence, for a CRNN), `n_samples
+    (batch,)`, `label (batch,)`."""
 
-    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        log_mels, lengths, labels = zip(*items, strict=True)
-        padded = torch.full((len(items), log_mels[0].shape[0], max(x.shape[1] for x in log_mels)), silence)
-        for row, log_mel in zip(padded, log_mels, strict=True):
-            row[:, : log_mel.shape[1]] = log_mel
-        return padded, torch.tensor(lengths), torch.tensor(labels)
+    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Tensor | Padded, Tensor, Tensor]:
+        inputs, lengths, labels = zip(*items, strict=True)
+        return clips.inputs.batch(inputs), torch.tensor(lengths), torch.tensor(labels)
 
     return DataLoader(clips, batch_size=batch_size, collate_fn=collate)
 
 
-def first_copies(copies: AugmentedFeatures, split: Split) -> Iterator[Tensor]:
+def first_copies(copies: AugmentedCopies, split: Split) -> Iterator[Tensor]:
     """One augmented copy `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
-    return (torch.from_numpy(np.array(copies.log_mel(u.name, 0), dtype=np.float32).T) for u in split.train)
+    return (torch.from_numpy(np.array(copies.rows(u.name, 0), dtype=np.float32).T) for u in split.train)

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from crnn.models.clip_model import Model
+from crnn.models.crnn import WindowModel
+from crnn.run_config import RunConfig
+
 
 def count_parameters(module: nn.Module) -> int:
     """Trainable parameters."""
@@ -44,6 +48,14 @@ def macs_of(model: nn.Module, inputs: Tensor) -> int:
     seen = counter.get_flop_counts()
     of_layers = sum(sum(seen.get(f"{type(model).__name__}.{name}", {}).values()) for name in recurrent)
     return (counter.get_total_flops() - of_layers) // 2 + sum(recurrent.values())
+
+
+def macs_per_window(model: Model, config: RunConfig) -> int:
+    """Multiply-accumulates of one pass over a window of the CRNN (3.05 s by default), whatever the model takes."""
+    g = config.geometry
+    if isinstance(model, WindowModel):
+        return count_macs(model, config.features.n_mels, g.frames_for(g.window_steps))
+    return macs_of(model, model.encoder.example(g.window_samples))
 
 
 @contextmanager

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from crnn.data.inputs import LOG_MEL, WAVEFORM
 from crnn.errors import require
 from crnn.models import log_mel_cnns, pooling, sequence
+from crnn.models.clip_model import ClipModel, Model
 from crnn.models.crnn import CRNN, WindowModel
 from crnn.models.part import MakePart
 from crnn.models.system_head import SystemHead
+from crnn.models.waveform_cnn import WaveformCNN
 from crnn.run_config import CRNN_KIND, RunConfig
-
-LOG_MEL = "log-mel"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class EncoderKind:
     """An encoder: from its input to `steps (batch, n_steps, width)`, with an attribute `width`."""
 
     takes: str
-    """Its input: `LOG_MEL`"""
+    """Its input, of `crnn.data.inputs`. Over log-mel features it is a `crnn.models.encoder.Encoder`; otherwise it turns
+    `Padded` inputs into `Padded` steps, and has an `example(n_samples)` of its input"""
     build: Callable[[RunConfig], Any]  # nn.Module, whose types lack `width`
 
 
@@ -32,6 +34,7 @@ ENCODERS: dict[str, EncoderKind] = {
     "cnn": EncoderKind(LOG_MEL, log_mel_cnns.plain),
     "residual-cnn": EncoderKind(LOG_MEL, log_mel_cnns.residual),
     "separable-cnn": EncoderKind(LOG_MEL, log_mel_cnns.separable),
+    "waveform-cnn": EncoderKind(WAVEFORM, WaveformCNN),
 }
 """`model.kind` -> encoder, beside the CRNN, which is whole"""
 
@@ -55,24 +58,36 @@ POOLINGS: dict[str, MakePart] = {
 """`system.pooling` -> pooling"""
 
 
-def check_names(config: RunConfig) -> None:
-    """Raises InputError for a name that stands in none of the tables above, and names those that do."""
+def input_of(config: RunConfig) -> str:
+    """What the model of a run takes, of `crnn.data.inputs`."""
+    return LOG_MEL if config.model.kind == CRNN_KIND else ENCODERS[config.model.kind].takes
+
+
+def check_kind(config: RunConfig) -> None:
+    """Raises InputError for a name that stands in none of the tables above, naming those that do, and for teachers of a
+    model that takes something else than they do."""
     _known("model.kind", config.model.kind, (CRNN_KIND, *ENCODERS))
     for name in config.system.sequence:
         _known("system.sequence", name, SEQUENCES)
     _known("system.pooling", config.system.pooling, POOLINGS)
+    require(
+        input_of(config) == LOG_MEL or not (config.loss.teachers or config.teacher.encoder),
+        f"model.kind is {config.model.kind}; only models over log-mel features learn from teachers (loss.teachers, "
+        "teacher.encoder)",
+    )
 
 
 def _known(setting: str, name: str, names: Iterable[str]) -> None:
     require(name in names, f"{setting} is {name}; give one of {', '.join(names)}")
 
 
-def build_model(config: RunConfig, n_classes: int) -> WindowModel:
+def build_model(config: RunConfig, n_classes: int) -> Model:
     """The model of a run, with random weights. Raises InputError for names and settings that do not go together."""
-    check_names(config)
+    check_kind(config)
     if config.model.kind == CRNN_KIND:
         return CRNN(config.features, config.model, n_classes)
-    encoder = ENCODERS[config.model.kind].build(config)
+    kind = ENCODERS[config.model.kind]
+    encoder = kind.build(config)
     parts = [SEQUENCES[name] for name in config.system.sequence]
     head = SystemHead(encoder.width, parts, POOLINGS[config.system.pooling], config.model, config.system, n_classes)
-    return WindowModel(encoder, head)
+    return WindowModel(encoder, head) if kind.takes == LOG_MEL else ClipModel(encoder, head)

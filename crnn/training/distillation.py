@@ -22,6 +22,8 @@ class DistillTask(EmotionTask):
     KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share:
     `loss.teacher_share`, T: `TEMPERATURE`). Arousal is not learned from teachers, which may estimate none."""
 
+    model: WindowModel
+
     def __init__(self, config: RunConfig, model: WindowModel, teachers: list[CRNN], *others) -> None:
         super().__init__(config, model, *others)
         as_ours = torch.channels_last if config.loop.channels_last else torch.contiguous_format

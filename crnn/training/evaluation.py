@@ -6,7 +6,7 @@ from crnn.agreement import summarize_arousal
 from crnn.data.loaders import EvalClips, eval_loader, label_mask
 from crnn.data.prepare import Prepared
 from crnn.metrics import summarize
-from crnn.models.cost import count_macs, count_parameters
+from crnn.models.cost import count_parameters, macs_per_window
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.fit import FitResult
@@ -21,7 +21,7 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
 
     Loads the weights of the best checkpoint into the model of `parts`.
     """
-    split, model, geometry = prepared.split, parts.task.model, config.geometry
+    split, model = prepared.split, parts.task.model
     model.load_state_dict(model_weights(result.best_checkpoint))
     metrics = {
         "protocol": config.protocol,
@@ -31,7 +31,7 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),
-        "macs_per_window": count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps)),
+        "macs_per_window": macs_per_window(model, config),
         "training": {
             "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],
             "seconds_per_epoch": result.seconds_per_epoch,
@@ -45,7 +45,9 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
     for part, members in split.sets():
         if part == "train" or not members or (part == "test" and not test):
             continue
-        clips = parts.dev if part == "dev" else EvalClips(prepared.cache, members, split.labels, config)
+        clips = (
+            parts.dev if part == "dev" else EvalClips(prepared.cache, members, split.labels, config, parts.dev.inputs)
+        )
         outputs = predict_outputs(model, config, eval_loader(clips, config))
         logits = torch.from_numpy(outputs.logits).double()
         probs = masked_logits(logits, label_mask(clips.utterances, split)).softmax(dim=1).numpy()

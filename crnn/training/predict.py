@@ -3,18 +3,18 @@
 import numpy as np
 import torch
 
-from crnn.models.crnn import WindowModel
+from crnn.models.clip_model import Model
 from crnn.outputs import Outputs, split_outputs
 from crnn.run_config import RunConfig
 
 
-def predict(model: WindowModel, config: RunConfig, loader) -> np.ndarray:
+def predict(model: Model, config: RunConfig, loader) -> np.ndarray:
     """Whole-clip logits `(n, n_classes)` float32 of the clips of `crnn.data.loaders.eval_loader`, on the CPU."""
     return predict_outputs(model, config, loader).logits
 
 
 @torch.inference_mode()
-def predict_outputs(model: WindowModel, config: RunConfig, loader) -> Outputs:
+def predict_outputs(model: Model, config: RunConfig, loader) -> Outputs:
     """All outputs for the same clips, means over the decisions on each, float32: logits `(n, n_classes)`, arousal
     `(n,)` if the model estimates it, pooled vector `(n, width)`."""
     was_training = model.training

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import torch
 
 from crnn.data.arousal import arousal_targets
-from crnn.data.augmented import AugmentedFeatures
+from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
+from crnn.data.inputs import INPUTS
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask, target_matrix
 from crnn.data.protocols import Split
-from crnn.models.cost import count_macs, count_parameters
+from crnn.models.clip_model import Model
+from crnn.models.cost import count_parameters, macs_per_window
 from crnn.models.crnn import WindowModel
-from crnn.models.registry import build_model
+from crnn.models.registry import build_model, input_of
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, refuse_trained_on, start_from
@@ -56,7 +58,7 @@ def build_training(
     config: RunConfig,
     split: Split,
     cache: AudioCache,
-    copies: AugmentedFeatures,
+    copies: AugmentedCopies,
     augment: BatchAugment,
     start: Start | None,
     taught: Taught | None = None,
@@ -68,27 +70,28 @@ def build_training(
     """
     if bool(config.teacher.encoder) != (taught is not None):
         raise ValueError("teacher.encoder is given without what it teaches, or the other way round")
-    train = TrainClips(copies, split, config, taught.targets if taught else None)
-    dev = EvalClips(cache, split.dev, split.labels, config)
+    inputs = INPUTS[input_of(config)](config)
+    train = TrainClips(copies, split, config, taught.targets if taught else None, inputs)
+    dev = EvalClips(cache, split.dev, split.labels, config, inputs)
     torch.manual_seed(config.seed)
     model = build_model(config, len(split.labels))
     before: list[str] = []
     taught_by = list(start.taught_by) if start else []
-    if start:
+    if start and isinstance(model, WindowModel):
         before = start_from(model, config, start, split)
-    else:
+    elif isinstance(model, WindowModel):
         model.encoder.learn_bands(first_copies(copies, split))
     labelled = train.targets.sum(dim=1) > 0
     weights = (
         balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None
     )
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
-    if config.loss.teachers:
+    if isinstance(model, WindowModel) and config.loss.teachers:
         starts = open_teachers(config, split)
         task: EmotionTask = DistillTask(config, model, [model_of(teacher) for teacher in starts], *others)
         before = sorted({*before, *(speaker for teacher in starts for speaker in teacher.trained_on)})
         taught_by += [encoder for teacher in starts for encoder in teacher.taught_by]
-    elif taught:
+    elif isinstance(model, WindowModel) and taught:
         task = TaughtTask(config, model, *others)
         taught_by.append(taught.encoder.describe())
     else:
@@ -97,14 +100,14 @@ def build_training(
     return TrainingParts(task, train, dev, before, once)
 
 
-def log_model(model: WindowModel, config: RunConfig) -> None:
+def log_model(model: Model, config: RunConfig) -> None:
     """One line: the cost and the window of the model."""
     geometry = config.geometry
     log.info(
         "model: %d parameters, %.1f M multiply-accumulates per window of %d samples; %d steps, stride %d frames, "
         "receptive field %d frames",
         count_parameters(model),
-        count_macs(model, config.features.n_mels, geometry.frames_for(geometry.window_steps)) / 1e6,
+        macs_per_window(model, config) / 1e6,
         geometry.window_samples,
         geometry.window_steps,
         geometry.stride_frames,

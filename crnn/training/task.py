@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import lightning as L
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from crnn.data.loaders import BatchAugment
 from crnn.metrics import dev_uar
-from crnn.models.crnn import WindowModel
+from crnn.models.clip_model import Model
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss, masked_logits
 
@@ -19,7 +20,10 @@ LABELLED = 0.99
 """Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
 
 
-def in_memory_format(model: WindowModel, memory_format: torch.memory_format) -> WindowModel:
+SomeModel = TypeVar("SomeModel", bound=nn.Module)
+
+
+def in_memory_format(model: SomeModel, memory_format: torch.memory_format) -> SomeModel:
     """The same model, its weights laid out in this order."""
     return model.to(memory_format=memory_format)  # type: ignore[call-overload] # torch documents it, its types lack it
 
@@ -39,7 +43,7 @@ class EmotionTask(L.LightningModule):
     def __init__(
         self,
         config: RunConfig,
-        model: WindowModel,
+        model: Model,
         class_weights: Tensor | None = None,
         augment: BatchAugment | None = None,
         dev_groups: np.ndarray | None = None,
@@ -110,9 +114,10 @@ class EmotionTask(L.LightningModule):
         error = (head.arousal(head.dropout(pooled)).float() - target.nan_to_num()).square() * known
         return self.config.loss.arousal_weight * error.sum() / known.sum().clamp_min(1)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> None:
-        log_mel, n_samples, labels = batch
-        self._dev.append((self.model.clip_logits(log_mel, n_samples, self.config.geometry), labels))
+    def validation_step(self, batch: tuple[Any, Tensor, Tensor]) -> None:
+        """The first of a batch is what the model takes (`crnn.data.inputs`)."""
+        inputs, n_samples, labels = batch
+        self._dev.append((self.model.clip_logits(inputs, n_samples, self.config.geometry), labels))
 
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(parts) for parts in zip(*self._dev, strict=True))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from crnn.data.augmented import AugmentedFeatures
+from crnn.data.augmented import AugmentedCopies
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, eval_loader, train_loader
 from crnn.data.protocols import Split
 from crnn.errors import require
@@ -75,7 +75,7 @@ class Recipe:
 class FineTuneData:
     """Training speakers to fine-tune a pruned model on, and development speakers to judge it by."""
 
-    copies: AugmentedFeatures
+    copies: AugmentedCopies
     split: Split
     dev: EvalClips
     augment: BatchAugment

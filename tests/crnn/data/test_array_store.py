@@ -49,7 +49,7 @@ def copies_of(clips, folder: Path) -> dict[str, np.ndarray]:
     chain = chains(AUGMENT, RATE, CONFIG.geometry.window_samples, CONFIG.features.log_offset)
     cache = open_cache(clips, RATE, folder.parent / f"{folder.name}-audio")
     copies = open_augmented(cache, ["ravdess"], CONFIG.features, chain.copy_settings, chain.make_copy_augment, folder)
-    return {f"{name} {copy}": np.array(copies.log_mel(name, copy)) for name in copies.places for copy in range(2)}
+    return {f"{name} {copy}": np.array(copies.rows(name, copy)) for name in copies.places for copy in range(2)}
 
 
 def same(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:

@@ -14,6 +14,7 @@ from crnn.config import ModelConfig
 from crnn.data.augmented import open_augmented
 from crnn.data.cache import open_cache
 from crnn.data.corpora import Utterance, read_corpus
+from crnn.data.inputs import WaveformInputs
 from crnn.data.loaders import (
     EpochSampler,
     EvalClips,
@@ -72,12 +73,33 @@ def loader_for(world, copies, rank: int = 0, world_size: int = 1):
     return train_loader(TrainClips(copies, world[1], CONFIG), CONFIG, rank, world_size)
 
 
+def test_copies_are_stored_as_samples_or_as_the_features_of_these(world, cache):
+    audio, split = world
+    chain = chains(AUGMENT, 16000, G.window_samples, CONFIG.features.log_offset)
+    given = (audio, split.corpora, CONFIG.features, chain.copy_settings, chain.make_copy_augment, cache)
+    features, samples = open_augmented(*given), open_augmented(*given, waveforms=True)
+    name = split.train[0].name
+    for copy in (0, 1):
+        waveform, log_mel = samples.rows(name, copy).astype(np.float32), features.rows(name, copy)
+        assert waveform.shape == (len(waveform),)
+        assert np.abs(waveform).max() <= 1
+        # Rounding adds noise 70 dB below the speech, which shows in silent bands alone.
+        assert np.median(np.abs(LogMel(CONFIG.features)(waveform).T - log_mel)) < 0.05
+    inputs = WaveformInputs(CONFIG)
+    window = inputs.train(samples.rows(name, 0), np.random.default_rng(0)).numpy()
+    assert window.shape == (G.window_samples,)
+    assert any(
+        np.array_equal(window, samples.rows(name, 0)[at : at + len(window)].astype(np.float32))
+        for at in range(samples.places[name][0][1] - len(window) + 1)
+    )
+
+
 def test_copies_are_the_same_wherever_they_are_computed_and_differ_from_each_other(world, copies, tmp_path):
     again = copies_of(world, tmp_path)
     for u in world[1].train:
         assert copies.count(u.name) == 2
-        first, second = (np.array(copies.log_mel(u.name, copy)) for copy in (0, 1))
-        assert np.array_equal(first, again.log_mel(u.name, 0))
+        first, second = (np.array(copies.rows(u.name, copy)) for copy in (0, 1))
+        assert np.array_equal(first, again.rows(u.name, 0))
         assert len(first) != len(second) or not np.array_equal(first, second)
         assert len(first) >= G.frames_for(G.window_steps)
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from crnn.config import ModelConfig, from_dict
+from crnn.data.inputs import LOG_MEL
 from crnn.errors import InputError
 from crnn.models.cost import count_macs
 from crnn.models.crnn import CRNN
-from crnn.models.registry import ENCODERS, LOG_MEL, POOLINGS, SEQUENCES, build_model, check_names
+from crnn.models.registry import ENCODERS, POOLINGS, SEQUENCES, build_model, check_kind
 from crnn.run_config import RunConfig, plain_values
 from crnn.system_config import SystemConfig
 
@@ -126,5 +127,5 @@ def test_macs_of_self_attention_are_counted():
 )
 def test_what_is_no_part_is_refused_by_name(model, system, says):
     with pytest.raises(InputError, match=says) as refused:
-        check_names(from_dict(RunConfig, {"model": {"kind": model}, "system": system}))
+        check_kind(from_dict(RunConfig, {"model": {"kind": model}, "system": system}))
     assert "\n" not in str(refused.value)

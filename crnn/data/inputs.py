@@ -1,0 +1,80 @@
+"""What a kind of model takes: from stored rows, or a clip, to batches.
+
+`LogMelInputs` is the CRNN's. A model over whole clips takes `Padded` batches.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crnn.data.padded import Padded
+from crnn.features import LogMel
+from crnn.offset import pad_clip
+from crnn.run_config import RunConfig
+
+LOG_MEL, WAVEFORM = "log-mel", "waveform"
+"""Names of inputs: what the registry says of each encoder"""
+
+
+class Inputs(Protocol):
+    """The input of one kind of model."""
+
+    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """The input of one training item, from the stored rows of a copy; chance comes from `rng`."""
+
+    def clip(self, name: str, waveform: np.ndarray) -> Tensor:
+        """The input of a whole recording `(time,)` float32."""
+
+    def batch(self, clips: Sequence[Tensor]) -> Tensor | Padded:
+        """Several of the same, of any length, as one batch."""
+
+
+class LogMelInputs:
+    """Training: a window of log-mel features `(n_mels, frames)`, cut at random. Evaluation: those of the clip between
+    the stream's silence, padded with digital silence."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._log_mel, self._geometry = LogMel(config.features), config.geometry
+        self._length = config.geometry.frames_for(config.geometry.window_steps)
+        self._silence = float(np.log(config.features.log_offset))
+
+    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(np.array(_cut(rows, self._length, rng).T, dtype=np.float32, order="C"))
+
+    def clip(self, name: str, waveform: np.ndarray) -> Tensor:
+        return torch.from_numpy(self._log_mel(pad_clip(waveform, self._geometry)))
+
+    def batch(self, clips: Sequence[Tensor]) -> Tensor:
+        padded = torch.full((len(clips), clips[0].shape[0], max(x.shape[1] for x in clips)), self._silence)
+        for row, log_mel in zip(padded, clips, strict=True):
+            row[:, : log_mel.shape[1]] = log_mel
+        return padded
+
+
+class WaveformInputs:
+    """Training: a window of samples `(time,)`, cut at random, as long as the CRNN's. Evaluation: the clip."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._length = config.geometry.window_samples
+
+    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(_cut(rows, self._length, rng).astype(np.float32))
+
+    def clip(self, name: str, waveform: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(waveform))
+
+    def batch(self, clips: Sequence[Tensor]) -> Padded:
+        return Padded.of(clips)
+
+
+INPUTS: dict[str, Callable[[RunConfig], Inputs]] = {LOG_MEL: LogMelInputs, WAVEFORM: WaveformInputs}
+"""Name -> makes it from the settings"""
+
+
+def _cut(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """`length` rows from a place that is drawn."""
+    at = int(rng.integers(0, len(rows) - length + 1))
+    return rows[at : at + length]

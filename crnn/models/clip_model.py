@@ -1,0 +1,49 @@
+"""Models over whole clips of any length: an encoder, then a head over all its steps at once."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crnn.config import StreamGeometry
+from crnn.data.padded import Padded
+from crnn.models.crnn import WindowModel
+from crnn.models.system_head import SystemHead
+
+
+class ClipModel(nn.Module):
+    """Clips `(batch, time, ...)`, all of one length or `Padded` -> `logits (batch, n_classes)`.
+
+    The encoder turns `Padded` inputs into `Padded` steps. A clip is answered by one pass over all of it. Other clips in
+    its batch do not change its answer.
+    """
+
+    encoder: Any
+    """An nn.Module, whose types lack what `crnn.models.registry.EncoderKind` asks of an encoder"""
+
+    def __init__(self, encoder: nn.Module, head: SystemHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def training_pooled(self, clips: Tensor | Padded) -> Tensor:
+        """The pooled vector `(batch, width)` that the logits are computed from."""
+        steps = self.encoder(clips if isinstance(clips, Padded) else Padded.full(clips))
+        return self.head.pool(steps.values, steps.mask)
+
+    def forward(self, clips: Tensor | Padded) -> Tensor:
+        return self.head.classify(self.training_pooled(clips))
+
+    def clip_logits(self, clips: Padded, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
+        """Logits of whole clips, `(batch, n_classes)`. They need neither the numbers of samples nor windows."""
+        return self(clips).float()
+
+    def clip_outputs(self, clips: Padded, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
+        """All outputs of the same clips, `(batch, columns of crnn.outputs)`."""
+        pooled = self.training_pooled(clips)
+        arousal = [] if self.head.arousal is None else [self.head.arousal(pooled)]
+        return torch.cat([self.head.classify(pooled), *arousal, pooled], dim=-1).float()
+
+
+Model = WindowModel | ClipModel
+"""Whatever `crnn.models.registry.build_model` makes"""
