@@ -11,7 +11,7 @@ import pytest
 from benchmarks.accuracy import across_corpora, baselines, battery, robustness, within_corpus
 from benchmarks.accuracy.conditions import gain
 from benchmarks.accuracy.functionals import functionals
-from benchmarks.adaptation import enrolment
+from benchmarks.adaptation import enrolment, label_free
 from benchmarks.device import false_alarms, live_label, nonspeech, stages
 from benchmarks.export import compression
 from benchmarks.harness import corpora, jobs, plots, recipes, train_runs
@@ -126,6 +126,30 @@ def test_enrolment_judges_on_clips_that_were_not_enrolled(job, prepared):
     row = tally.row()
     assert row["n_speakers"] + row["n_speakers_too_few_clips"] == len({u.speaker for u in prepared.split.test})
     assert 0 <= row["uar"] <= 1
+
+
+def test_adaptation_without_labels_is_chosen_on_development_speakers(job, tmp_path, monkeypatch):
+    """And read on test speakers with what was chosen; the model runs once on each clip."""
+    of_job, results = label_free.clips_of, tmp_path / "adaptation.json"
+    monkeypatch.setattr(label_free, "RESULTS", results)
+    monkeypatch.setattr(label_free, "clips_of", lambda job, part: of_job(job, part.removesuffix("_unseen")))
+    for name, (adapter, tried) in list(label_free.METHODS.items()):
+        monkeypatch.setitem(label_free.METHODS, name, (adapter, tried[:2]))
+    monkeypatch.setattr(sys, "argv", [label_free.__file__])
+    assert label_free.main(["--set", "test", "--repetitions", "2"]) == 2, "nothing is chosen yet"
+    for part in ("dev", "test"):
+        assert label_free.main(["--set", part, "--repetitions", "2"]) == 0
+    dev, test = (rows_of(results, set=part) for part in ("dev", "test"))
+    assert len(dev) == 2 * len(label_free.METHODS)
+    assert len(test) == len(label_free.STREAMS) * len(label_free.METHODS)
+    for row in test:
+        of_method = [tried for tried in dev if tried["method"] == row["method"]]
+        assert row["settings"] == label_free.chosen(of_method)["settings"]
+        assert row["gain_after"]["50"] == row["gain"] >= row["worst_gain"]
+        assert row["gain_ci95"][0] <= row["gain"] <= row["gain_ci95"][1]
+        assert row["worst_of_all_by_chance"] <= row["worst_by_chance"] <= 0
+    monkeypatch.setattr(label_free, "clip_means", None)
+    assert len(of_job(job, "test").voices) == test[0]["n_clips"]
 
 
 def test_the_live_label_changes_less_with_smoothing(prepared, bundle_path):
