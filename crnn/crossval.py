@@ -1,6 +1,7 @@
 """Train every fold of a protocol with several seeds, and pool the figures of the test speakers.
 
     python -m crnn.crossval recipe.yaml --protocol emodb-loso --seeds 3 --out runs/emodb
+    python -m crnn.crossval recipe.yaml --protocol emodb-loso --seeds 3 --out /shared/emodb --on ray://host1:10001
     python -m crnn.crossval own-data.yaml --protocol own-data --data csv:FILE --out runs/mine --set optim.epochs=30
 
 Each fold and seed is a run of train.py, in a process of its own. Whatever ended it, the same command continues: runs
@@ -20,7 +21,7 @@ import logging
 import math
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
@@ -34,6 +35,7 @@ from crnn.run_config import LAYOUT
 from crnn.training.cross_validation import Plan, result, text
 from crnn.training.jobs import Outcome, Place, Processes, run_jobs
 from crnn.training.origin import origin
+from crnn.training.ray_cluster import RayCluster
 from crnn.training.run_folder import RunFolder
 
 log = logging.getLogger("crossval")
@@ -59,6 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
     parser.add_argument("--processes", type=int, help="runs at the same time (default: one per processor)")
+    parser.add_argument(
+        "--on",
+        metavar="ADDRESS",
+        help="train on a Ray cluster: ray://HOST:10001, or ray, which starts one on this machine (default: no Ray)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     return parser
 
@@ -138,16 +145,18 @@ def _left(took: list[float], runs: int, most: int) -> str:
     return f"; about {minutes / 60:.1f} h left" if minutes > 90 else f"; about {math.ceil(minutes)} min left"
 
 
-def cross_validate(plan: Plan, processes: int | None, made: dict) -> dict:
-    """Train what is missing and store the figures, which are returned; `made` is their origin."""
-    lock = plan.open_folder(made)
-    processors = os.cpu_count() or 1
-    most = min(processes or processors, len(plan.jobs()))
-    try:
-        failed = train_all(plan, Processes(max(1, processors // most), lent=(lock,)), most)
-        return plan.write(made | result(plan, failed))
-    finally:
-        os.close(lock)
+def cross_validate(plan: Plan, processes: int | None, on: str | None, made: dict) -> dict:
+    """Train what is missing, here or on a Ray cluster, and store the figures, which are returned; `made` is their
+    origin."""
+    with closing(RayCluster(on, processes)) if on else nullcontext() as cluster:
+        processors = cluster.processors if cluster else os.cpu_count() or 1
+        most = min(processes or processors, len(plan.jobs()))
+        lock = plan.open_folder(made)
+        try:
+            place = cluster or Processes(max(1, processors // most), lent=(lock,))
+            return plan.write(made | result(plan, train_all(plan, place, most)))
+        finally:
+            os.close(lock)
 
 
 @command
@@ -158,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     ends = Termination()
     try:
         ends.begin()
-        made = cross_validate(plan, args.processes, {"made": origin("crnn.crossval", argv)})
+        made = cross_validate(plan, args.processes, args.on, {"made": origin("crnn.crossval", argv)})
     except KeyboardInterrupt:
         sys.stderr.write(f"{ends.reason}; the same command continues\n")
         return ends.exit_code

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 # Folders of the device half, in order: a folder may import those before it, none after it.
 DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "page")
-WORKSTATION = ("prune", "export", "evaluate", "battery")
+WORKSTATION = ("prune", "export", "evaluate", "battery", "embed")
 CRNN = ("files", "cli", "decoders", "data", "models", "training")
 PLAIN = ("errors", "renamed_keys", "config", "features", "labels", "offset", "outputs")
 """Files of crnn/ itself that the device needs too"""

@@ -176,9 +176,16 @@ def test_a_protocol_that_tests_nobody_is_refused(desk, tmp_path):
     one_clear_line(called(crossval.main, *given), "all-corpora fold 0", "no test speaker")
 
 
-def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_is(desk, tmp_path, small_run):
+def test_a_cluster_without_ray_is_refused_with_the_extra(desk, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    one_clear_line(called(crossval.main, *arguments(desk, tmp_path / "out", "--on", "ray")), "--on ray", "[ray]")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_is(desk, tmp_path):
     foreign = tmp_path / "runs"
-    shutil.copytree(small_run, foreign / "mine")
+    (foreign / "mine").mkdir(parents=True)
+    (foreign / "mine" / "metrics.json").write_text("{}")
     before = sorted(path.relative_to(foreign) for path in foreign.rglob("*"))
     one_clear_line(called(crossval.main, *arguments(desk, foreign)), str(foreign), "empty")
     assert sorted(path.relative_to(foreign) for path in foreign.rglob("*")) == before

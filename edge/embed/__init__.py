@@ -1,0 +1,1 @@
+"""Embeddings of recordings: written, drawn and probed."""

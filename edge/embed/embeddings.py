@@ -1,0 +1,90 @@
+"""The embeddings of recordings by a trained model, and what their corpora say about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from crnn.data.cache import AudioCache
+from crnn.data.corpora import Utterance
+from crnn.data.loaders import EvalClips, eval_loader
+from crnn.models.crnn import CRNN
+from crnn.run_config import RunConfig
+from crnn.training.predict import predict_outputs
+from edge.export.trained import Trained
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Encoder outputs, one per step of each clip; of the steps whose middle lies within the clip."""
+
+    vectors: np.ndarray
+    """`(steps of all clips, d)` float32"""
+    clip: np.ndarray
+    """`(steps of all clips,)`: place of its clip among the embeddings"""
+    seconds: np.ndarray
+    """`(steps of all clips,)`: middle of the step, s from the clip's start"""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One vector per clip: the mean of the pooled vectors of its decisions, of which the answer is made."""
+
+    clips: tuple[Utterance, ...]
+    vectors: np.ndarray
+    """`(n, width)` float32"""
+    predicted: tuple[str, ...]
+    """The emotion that the model decides"""
+    arousal: np.ndarray | None = None
+    """`(n,)` float32, 0 to 1, where the model estimates it"""
+    steps: Steps | None = None
+    subset_of: Mapping[str, str] = field(default_factory=dict)
+    """Clip -> train, dev or test of the run, of the clips that it knows"""
+
+    def columns(self) -> dict[str, list[str]]:
+        """What is known of each clip, by name of the column."""
+        return {
+            "path": [str(u.path) for u in self.clips],
+            "corpus": [u.corpus for u in self.clips],
+            "speaker": [u.speaker_id for u in self.clips],
+            "sex": [u.sex or "" for u in self.clips],
+            "emotion": [u.emotion for u in self.clips],
+            "predicted": list(self.predicted),
+            "subset": [self.subset_of.get(u.name, "") for u in self.clips],
+        }
+
+
+def embed(
+    trained: Trained, cache: AudioCache, clips: Sequence[Utterance], steps: bool, subset_of: Mapping[str, str]
+) -> Embeddings:
+    """Embeddings of decoded clips, whatever their emotions, longest first; with `steps` the encoder's outputs too."""
+    config, labels = trained.config, trained.metrics["dev"]["labels"]
+    chosen = EvalClips(cache, clips, sorted({u.emotion for u in clips}), config)
+    outputs = predict_outputs(trained.model, config, eval_loader(chosen, config))
+    return Embeddings(
+        tuple(chosen.utterances),
+        outputs.pooled,
+        tuple(labels[place] for place in outputs.logits.argmax(axis=1)),
+        outputs.arousal,
+        steps_of(trained.model, config, chosen) if steps else None,
+        subset_of,
+    )
+
+
+@torch.inference_mode()
+def steps_of(model: CRNN, config: RunConfig, clips: EvalClips) -> Steps:
+    """The encoder's outputs on decoded clips."""
+    geometry, rate = config.geometry, config.features.sample_rate
+    found = []
+    for number in range(len(clips)):
+        log_mel, n_samples, _ = clips[number]
+        vectors = model.encoder(log_mel[None])[0].numpy()
+        before, _ = geometry.padding(n_samples)
+        first = np.arange(len(vectors)) * geometry.stride_frames + geometry.lead_frames
+        last = first - geometry.lead_frames + geometry.receptive_frames - 1
+        middle = (first + last) / 2 * geometry.hop_length + geometry.n_fft / 2 - before
+        inside = (middle >= 0) & (middle <= n_samples)
+        found.append((vectors[inside], np.full(inside.sum(), number), middle[inside] / rate))
+    vectors, clip, seconds = map(np.concatenate, zip(*found, strict=True))
+    return Steps(vectors, clip, seconds.astype(np.float32))
