@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams o
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the scripts are started often: compile the modules once
 
 import pytest
-from helpers import SMALL, make_bundle, script
+from helpers import SMALL, example, make_bundle, script
 from hypothesis import settings
 from slow_files import SLOW, UNTRACED
 from tracing import traced, untraced
@@ -106,6 +106,25 @@ def bundle_path(built_once, small_run, cache) -> Path:
         assert result.returncode == 0, result.stderr[-3000:]
 
     return built_once("bundle", build)
+
+
+@pytest.fixture(scope="session")
+def own_example(built_once) -> Path:
+    """What examples/own_recordings.sh makes of recordings in `mine`, in little training: `out/run`, `out/bundle` and
+    what it `printed`."""
+    pytest.importorskip("torch", reason="needs the extras train and export")
+    from crnn.synthetic import write_own
+
+    def build(folder: Path) -> None:
+        write_own(folder / "mine", speakers=6)
+        cache = f"--cache {folder / 'cache'}"
+        options = {
+            "TRAIN_OPTIONS": f"{cache} --optim.epochs 1 --optim.epoch_clips 32 --augment.copies 2",
+            "QUANTIZE_OPTIONS": f"{cache} --formats onnx --max-uar-drop 1",
+        }
+        (folder / "printed").write_text(example("own_recordings.sh", folder / "mine", folder / "out", **options))
+
+    return built_once("own-example", build)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import soundfile
 import warm_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
 SMALL = [
     "--protocol", "synthetic-demo", "--augment.noise", "false", "--augment.room", "false",
     "--model.channels", "[8,8,8,8]", "--model.lstm_units", "16", "--model.attention_units", "8",
@@ -84,6 +85,18 @@ def called(main: Callable[[list[str]], int], *arguments) -> subprocess.Completed
         except SystemExit as end:  # of argparse
             code = end.code
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
+
+
+def example(name: str, *arguments, **variables: str) -> str:
+    """Run an example from the checkout, and return what it prints."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    program = ["bash"] if name.endswith(".sh") else [sys.executable]
+    result = subprocess.run(
+        [*program, EXAMPLES / name, *map(str, arguments)],
+        cwd=ROOT, env=environment | variables, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
 
 
 def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:

@@ -2,35 +2,13 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from helpers import ROOT, script
+from helpers import EXAMPLES, ROOT, example, script
 
-EXAMPLES = ROOT / "examples"
 CLIP = ROOT / "edge" / "pretrained" / "synthetic_voice.flac"
 TESTED = {"recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh"}
-
-
-def example(*words, **variables: str) -> str:
-    """Run an example from the checkout, and return what it prints."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    program = ["bash"] if words[0].endswith(".sh") else [sys.executable]
-    result = subprocess.run(
-        [*program, EXAMPLES / words[0], *map(str, words[1:])],
-        cwd=ROOT,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +50,9 @@ def test_a_damaged_recording_does_not_stop_the_table(tmp_path, segments):
     assert sum(float(row[label]) for label in segments[0]["probs"]) == pytest.approx(1, abs=0.01)
 
 
-def test_own_recordings_become_a_bundle_that_answers(tmp_path):
-    pytest.importorskip("torch", reason="needs the extras train and export")
-    from crnn.synthetic import write_own
-
-    write_own(tmp_path / "mine", speakers=6)
-    cache = f"--cache {tmp_path / 'cache'}"
-    printed = example(
-        "own_recordings.sh",
-        tmp_path / "mine",
-        tmp_path / "out",
-        TRAIN_OPTIONS=f"{cache} --optim.epochs 1 --optim.epoch_clips 32 --augment.copies 2",
-        QUANTIZE_OPTIONS=f"{cache} --formats onnx --max-uar-drop 1",
-    )
-    assert (tmp_path / "out" / "bundle" / "bundle.json").is_file()
-    assert "  segment  " in printed
+def test_own_recordings_become_a_bundle_that_answers(own_example):
+    assert (own_example / "out" / "bundle" / "bundle.json").is_file()
+    assert "  segment  " in (own_example / "printed").read_text()
 
 
 def test_the_readme_shows_what_the_demo_prints():

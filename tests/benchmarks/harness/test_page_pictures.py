@@ -13,16 +13,20 @@ if CHROMIUM is None:
     pytest.skip("needs chromium", allow_module_level=True)
 
 
-def test_the_loop_stores_recordings_to_correct(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    recordings, foreign = RecordingStore(page_pictures.stored_by_the_loop(tmp_path)).scan()
-    assert len(recordings) >= 2 and not foreign
+def test_each_picture_is_a_screenshot_of_the_page_with_recordings_to_correct(tmp_path, monkeypatch):
+    scans, stored_by_the_loop = [], page_pictures.stored_by_the_loop
 
+    def scanned(folder):
+        stored = stored_by_the_loop(folder)
+        scans.append(RecordingStore(stored).scan())
+        return stored
 
-def test_each_picture_is_a_screenshot_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(page_pictures, "OUT", tmp_path)
+    monkeypatch.setattr(page_pictures, "stored_by_the_loop", scanned)
     assert page_pictures.main([]) == 0
+    ((recordings, foreign),) = scans
+    assert len(recordings) >= 2 and not foreign
     assert {path.name for path in tmp_path.iterdir()} == {
         f"page-{name}.png" for name in ("recording", "live", "compare", "correct")
     }

@@ -96,6 +96,7 @@ def test_a_profile_is_loaded_for_this_bundle_alone(shipped, tmp_path):
     ("change", "file", "needs"),
     [
         (lambda m: {"labels": m.labels * 17}, "head", "(1, 55, 240) -> (1, 103)"),
+        (lambda m: {"labels": m.labels * 17, "arousal": True}, "head", "(1, 55, 240) -> (1, 104)"),
         (lambda m: {"features": replace(m.features, n_mels=79)}, "encoder", "(1, 79, 82) -> (1, 5, 240)"),
         (lambda m: {"geometry": replace(m.geometry, window_intervals=12)}, "head", "(1, 60, 240) -> (1, 102)"),
         (lambda m: {"geometry": replace(m.geometry, receptive_frames=74)}, "encoder", "(1, 80, 90) -> (1, 5, 240)"),

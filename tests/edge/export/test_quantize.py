@@ -27,7 +27,7 @@ def provenance(folder) -> dict:
 
 
 def test_table_names_every_file(small_run, cache, tmp_path):
-    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx")
+    result = make_bundle(small_run, tmp_path / "b", cache, "--formats", "onnx", here=True)
     assert result.returncode == 0, result.stderr[-2000:]
     lines = result.stdout.splitlines()
     assert lines[0].split()[:4] == ["files", "runtime", "scheme", "bytes"]
