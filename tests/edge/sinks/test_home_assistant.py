@@ -1,9 +1,12 @@
 """Home Assistant's discovery, with a real broker: what is announced, what its templates read, what is removed."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 
 import pytest
+from helpers import ROOT
 from mqtt_broker import AUDIO, AVAILABLE, COMMAND, DISCOVERY, MUTE, RULE, STATE, UTTERANCE
 from processes import eventually
 from sink_events import LABELS, audio, rule, segment
@@ -158,7 +161,15 @@ def test_rules_that_fire_have_a_type_that_was_announced(broker, connect):
     assert json.loads(received[0][1])["event_type"] in types
 
 
-def test_the_message_names_no_topic_twice():
-    topic, payload = discovery_message("a", LABELS, MqttSettings("h", name="a").topics(), "ha", Announced(True, True))
-    assert topic == "ha/device/ser_a/config"
-    assert len(payload) < 8192, "small enough for any broker"
+@pytest.mark.parametrize("has", [Announced(), Announced(arousal=True, mute=True, rules=("shouting", "low mood"))])
+def test_home_assistant_itself_accepts_the_message(has):
+    python = os.environ.get("SER_HOME_ASSISTANT")
+    if not python:
+        pytest.skip("needs SER_HOME_ASSISTANT: the Python of an installed Home Assistant Core")
+    topic, message = discovery_message("kitchen", LABELS, MqttSettings("h", name="kitchen").topics(), has=has)
+    assert topic == DISCOVERY
+    script = ROOT / "benchmarks" / "device" / "home_assistant.py"
+    result = subprocess.run([python, script], input=message, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
+    version, *lines = result.stdout.splitlines()
+    assert lines and all(line.split(maxsplit=1)[1] == "accepted" for line in lines), f"{version}: {lines}"
