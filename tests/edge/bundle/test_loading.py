@@ -61,7 +61,10 @@ def test_a_recognizer_has_what_the_manifest_states(shipped):
     assert recognizer.profile is None
     encoder, head = recognizer.models
     assert (encoder.contract.input_name, head.contract.input_name) == ("log_mel", "steps")
-    assert recognizer.pooled_width == head.contract.output_shape[-1] - len(shipped.labels)
+    for arousal in (False, True):
+        recognizer = build_recognizer(FLOAT32, replace(shipped, arousal=arousal), "onnx", 1)
+        assert recognizer.arousal is arousal
+        assert recognizer.pooled_width == head.contract.output_shape[-1] - len(shipped.labels) - arousal
 
 
 def test_the_training_speakers_fit_the_recognizer(shipped):

@@ -9,7 +9,7 @@ from small_stream import FEATURES, GEOMETRY, LABELS, POSITIONS, Encoder, Head, s
 from crnn.features import LogMel
 from edge.stream.decision import DecisionConfig
 from edge.stream.profile import Profile
-from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.recognizer import StreamingRecognizer, clip_decisions
 from edge.stream.results import State
 
 FIRST = 800
@@ -108,6 +108,12 @@ def test_a_profile_adapts_the_logits_from_the_moment_it_is_set():
         adapted = 2600 / 8000 < after.seconds <= 5000 / 8000
         change = before.pooled @ weights + bias if adapted else 0
         np.testing.assert_allclose(after.logits, before.logits + change, atol=1e-4)
+
+
+def test_the_decisions_of_a_clip_are_the_logits_of_its_results():
+    wanted = [result.logits for result in results_of(small_recognizer(), sound(5000)) if result.logits is not None]
+    assert len(wanted) > 2
+    np.testing.assert_array_equal(clip_decisions(small_recognizer(), sound(5000)), wanted)
 
 
 def test_it_holds_what_it_was_given():
