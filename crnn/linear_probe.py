@@ -1,6 +1,6 @@
-"""A linear probe: how well a property of the clips can be told from their embeddings by a linear classifier.
+"""A linear probe: how well a property of the clips can be recognized from their embeddings by a linear classifier.
 
-What a linear classifier finds, the classifier of the model can use as well. A speaker who is easy to tell from an
+What a linear classifier finds, the classifier of the model can use as well. A speaker who is easy to recognize from an
 embedding means that the embedding holds the voice beside the emotion. scikit-learn.
 """
 
@@ -20,7 +20,7 @@ def probe(vectors: np.ndarray, names: Sequence[str], groups: Sequence[str] | Non
     """Cross-validated answers of a logistic regression on `vectors (n, width)`, each dimension scaled to variance 1, to
     the question which of `names (n,)` a clip has.
 
-    `groups (n,)`: clips of one group are never on both sides (speakers, so that corpora are not told by the voices).
+    `groups (n,)`: clips of one group are never on both sides (speakers: corpora are not recognized by voices).
     Returns `uar`, the mean recall over the names; `chance`, a guess; `n_names`, `n_clips`, `left_out`, clips of names
     with fewer than two clips (or groups). None where fewer than two names are left.
     """

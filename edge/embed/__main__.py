@@ -5,8 +5,8 @@
     python -m edge.embed RUN --data ravdess:FOLDER --subset test --out test.parquet --frames
 
 The embedding of a clip is the mean of the pooled vectors of its decisions, of which the answer is made. Printed is how
-well emotion, speaker and corpus can be told from the embeddings by a linear classifier, cross-validated; emotions and
-corpora on other speakers than it was fitted on. Exit code 2: bad input.
+well emotion, speaker and corpus can be recognized from them by a linear classifier, cross-validated; emotion and
+corpus on other speakers than it was fitted on. Exit code 2: bad input.
 """
 
 from crnn.cli.interrupt import interruptible, starting
@@ -98,7 +98,7 @@ def _subsets(trained: "Trained") -> dict[str, str]:
 
 
 def probes(made: "Embeddings") -> dict[str, dict | None]:
-    """How well each property can be told from the embeddings."""
+    """How well each property can be recognized from the embeddings."""
     from crnn.linear_probe import probe
 
     columns, speakers = made.columns(), [u.speaker for u in made.clips]
@@ -110,7 +110,7 @@ def probes(made: "Embeddings") -> dict[str, dict | None]:
 
 def text(result: dict) -> str:
     lines = [f"{result['n_clips']} clips, embeddings of {result['width']} values"]
-    lines.append("told from them by a linear classifier, cross-validated:")
+    lines.append("recognized from them by a linear classifier, cross-validated:")
     for name, found in result["probes"].items():
         if found is None:
             lines.append(

@@ -25,18 +25,18 @@ def test_what_the_vectors_hold_is_found_and_what_they_do_not_hold_is_not():
     assert found["uar"] == pytest.approx(1 / 6, abs=0.09)
     assert (found["n_names"], found["n_clips"], found["left_out"]) == (6, N, 0)
     voices = 3 * np.random.default_rng(1).normal(size=(SPEAKERS, WIDTH))
-    told = noise + voices[np.arange(N) % SPEAKERS]
-    assert probe(told, speakers)["uar"] > 0.95
-    assert probe(1000 * told - 7, speakers)["uar"] == pytest.approx(probe(told, speakers)["uar"], abs=0.02)
+    separate = noise + voices[np.arange(N) % SPEAKERS]
+    assert probe(separate, speakers)["uar"] > 0.95
+    assert probe(1000 * separate - 7, speakers)["uar"] == pytest.approx(probe(separate, speakers)["uar"], abs=0.02)
 
 
 def test_corpora_are_not_told_by_their_speakers():
     """Every speaker has a place of its own, at random: it says nothing of the corpus of a speaker who was left out."""
     noise, speakers, corpora = clips()
     voices = 3 * np.random.default_rng(1).normal(size=(SPEAKERS, WIDTH))
-    told = noise + voices[np.arange(N) % SPEAKERS]
-    assert probe(told, corpora)["uar"] > 0.95
-    assert probe(told, corpora, speakers)["uar"] < 0.75
+    separate = noise + voices[np.arange(N) % SPEAKERS]
+    assert probe(separate, corpora)["uar"] > 0.95
+    assert probe(separate, corpora, speakers)["uar"] < 0.75
     microphone = 4 * np.eye(WIDTH)[0] * np.array([corpus == "x" for corpus in corpora])[:, None]
     assert probe(noise + microphone, corpora, speakers)["uar"] > 0.95
 
