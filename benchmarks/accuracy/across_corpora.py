@@ -32,7 +32,7 @@ from crnn.data.loaders import EvalClips, eval_loader
 from crnn.data.protocols import n_folds
 from crnn.files.atomic import write_text
 from crnn.metrics import calibration_error, summarize_by_corpus
-from crnn.pooling import over_seeds
+from crnn.pooled import over_seeds
 from crnn.training.predict import predict
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.trained import load_trained

@@ -27,7 +27,7 @@ from crnn.data import prepare as preparation
 from crnn.data.protocols import Split, n_folds, protocol_facts
 from crnn.errors import require
 from crnn.metrics import summarize
-from crnn.pooling import pooled
+from crnn.pooled import pooled
 from crnn.run_config import RunConfig
 
 log = logging.getLogger("baselines")

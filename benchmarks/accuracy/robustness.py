@@ -27,7 +27,7 @@ from crnn.data.cache import AudioCache
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.errors import require
 from crnn.metrics import summarize
-from crnn.pooling import pooled
+from crnn.pooled import pooled
 from crnn.training.predict import predict
 from edge.export.trained import Trained, load_trained
 from edge.stream.decision import probabilities

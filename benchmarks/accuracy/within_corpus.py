@@ -31,7 +31,7 @@ from crnn.data.loaders import EvalClips
 from crnn.data.protocols import n_folds, protocol_facts
 from crnn.files.atomic import write_text
 from crnn.metrics import summarize
-from crnn.pooling import over_seeds
+from crnn.pooled import over_seeds
 from edge import bundle
 from edge.audio.vad import make_vad
 from edge.export.calibration import choose_decision, judge_decision

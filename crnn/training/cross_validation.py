@@ -19,7 +19,7 @@ from crnn.data.prepare import locate_data, read_any
 from crnn.data.protocols import make_split, n_folds, protocol_facts
 from crnn.errors import InputError, require
 from crnn.files.strict import read_json
-from crnn.pooling import FIGURES, over_seeds
+from crnn.pooled import FIGURES, over_seeds
 from crnn.training.jobs import TrainingJob
 from crnn.training.run_folder import LARGEST, RunFolder, refuse_others
 
@@ -142,7 +142,7 @@ def result(plan: Plan, failed: dict[tuple[int, int], str]) -> dict:
 
 
 def pool(seeds: dict[int, list[dict]]) -> dict:
-    """`crnn.pooling.over_seeds` of seed -> figures of each fold on its test speakers (`crnn.metrics.summarize`).
+    """`crnn.pooled.over_seeds` of seed -> figures of each fold on its test speakers (`crnn.metrics.summarize`).
 
     A speaker who is tested in several folds counts with all clips. Folds may differ in emotions and in corpora.
     """

@@ -29,11 +29,12 @@ from crnn.data.cache import merged
 from crnn.data.splits import SETS
 from crnn.errors import require
 from crnn.training.run_folder import RunFolder
+from edge.bundle import MANIFEST
 from edge.preflight import check_writable, needed
 
 if TYPE_CHECKING:
+    from crnn.training.trained_run import TrainedModel
     from edge.embed.embeddings import Embeddings
-    from edge.export.trained import Trained
 
 
 TABLES, PICTURES = (".npz", ".parquet"), (".svg", ".png")
@@ -69,12 +70,15 @@ def check(args: argparse.Namespace) -> None:
 
 def embeddings(args: argparse.Namespace) -> "Embeddings":
     """Of every usable recording that is asked for. Raises InputError."""
+    from crnn.training.trained_run import open_run
     from edge.embed.embeddings import embed
-    from edge.export.trained import open_trained
 
-    trained = open_trained(args.model)
+    is_bundle, run = (args.model / MANIFEST).is_file(), RunFolder(args.model)
+    require(not (is_bundle and args.subset), f"--subset {args.subset}: {args.model} is a bundle, which names no clips")
+    trained = open_bundle(args.model) if is_bundle else open_run(run)
     interruptible()
-    subset_of = _subsets(trained)
+    subsets = {} if is_bundle else run.read("split").get("clips", {})
+    subset_of = {name: subset for subset, names in subsets.items() for name in names}
     config = trained.config
     opened = [
         preparation.open_corpus(name, place, config.layout, config.features.sample_rate, args.cache)
@@ -83,18 +87,18 @@ def embeddings(args: argparse.Namespace) -> "Embeddings":
     cache = merged(cache for _, cache in opened)
     clips = [u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips]
     if args.subset:
-        require(bool(subset_of), f"{args.model}: does not say which clip is in which subset; leave --subset out")
         clips = [u for u in clips if subset_of.get(u.name) == args.subset]
     require(len(clips) > 0, f"--data {' '.join(args.data)}: no recording there is in {args.subset or 'it'}")
     return embed(trained, cache, clips, args.frames, subset_of)
 
 
-def _subsets(trained: "Trained") -> dict[str, str]:
-    """Clip -> subset, as the split of a run says; none for a bundle."""
-    if not trained.augment_known:
-        return {}
-    clips = RunFolder(trained.path).read("split").get("clips", {})
-    return {name: subset for subset, names in clips.items() for name in names}
+def open_bundle(path: Path) -> "TrainedModel":
+    """The model of a float32 bundle that has its weights beside it. Raises InputError."""
+    from crnn.training.trained_run import TrainedModel
+    from edge.export.trained import trained_of_bundle
+
+    found = trained_of_bundle(path)
+    return TrainedModel(found.config, tuple(found.metrics["dev"]["labels"]), found.model)
 
 
 def probes(made: "Embeddings") -> dict[str, dict | None]:

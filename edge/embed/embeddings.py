@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from crnn.config import StreamGeometry
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
+from crnn.data.inputs import INPUTS
 from crnn.data.loaders import EvalClips, eval_loader
-from crnn.models.crnn import CRNN
+from crnn.data.padded import Padded
+from crnn.models.clip_model import ClipModel, Model
+from crnn.models.registry import input_of
 from crnn.run_config import RunConfig
 from crnn.training.predict import predict_outputs
-from edge.export.trained import Trained
+from crnn.training.trained_run import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,12 @@ class Embeddings:
 
 
 def embed(
-    trained: Trained, cache: AudioCache, clips: Sequence[Utterance], steps: bool, subset_of: Mapping[str, str]
+    trained: TrainedModel, cache: AudioCache, clips: Sequence[Utterance], steps: bool, subset_of: Mapping[str, str]
 ) -> Embeddings:
     """Embeddings of decoded clips, whatever their emotions, longest first; with `steps` the encoder's outputs too."""
-    config, labels = trained.config, trained.metrics["dev"]["labels"]
-    chosen = EvalClips(cache, clips, sorted({u.emotion for u in clips}), config)
+    config, labels = trained.config, trained.labels
+    inputs = INPUTS[input_of(config)](config)
+    chosen = EvalClips(cache, clips, sorted({u.emotion for u in clips}), config, inputs)
     outputs = predict_outputs(trained.model, config, eval_loader(chosen, config))
     return Embeddings(
         tuple(chosen.utterances),
@@ -73,18 +78,26 @@ def embed(
 
 
 @torch.inference_mode()
-def steps_of(model: CRNN, config: RunConfig, clips: EvalClips) -> Steps:
-    """The encoder's outputs on decoded clips."""
-    geometry, rate = config.geometry, config.features.sample_rate
-    found = []
+def steps_of(model: Model, config: RunConfig, clips: EvalClips) -> Steps:
+    """The encoder's outputs on decoded clips. Those of a model over whole clips divide each clip evenly."""
+    rate, found = config.features.sample_rate, []
     for number in range(len(clips)):
-        log_mel, n_samples, _ = clips[number]
-        vectors = model.encoder(log_mel[None])[0].numpy()
-        before, _ = geometry.padding(n_samples)
-        first = np.arange(len(vectors)) * geometry.stride_frames + geometry.lead_frames
-        last = first - geometry.lead_frames + geometry.receptive_frames - 1
-        middle = (first + last) / 2 * geometry.hop_length + geometry.n_fft / 2 - before
+        given, n_samples, _ = clips[number]
+        if isinstance(model, ClipModel):
+            vectors = model.encoder(Padded.of([given])).values[0].numpy()
+            middle = (np.arange(len(vectors)) + 0.5) * n_samples / len(vectors)
+        else:
+            vectors = model.encoder(given[None])[0].numpy()
+            middle = _middles(len(vectors), config.geometry, n_samples)
         inside = (middle >= 0) & (middle <= n_samples)
         found.append((vectors[inside], np.full(inside.sum(), number), middle[inside] / rate))
     vectors, clip, seconds = map(np.concatenate, zip(*found, strict=True))
     return Steps(vectors, clip, seconds.astype(np.float32))
+
+
+def _middles(n_steps: int, geometry: StreamGeometry, n_samples: int) -> np.ndarray:
+    """Middle of the frames that each step sees, without those that it only looks back on, in samples of the clip."""
+    first = np.arange(n_steps) * geometry.stride_frames + geometry.lead_frames
+    last = first - geometry.lead_frames + geometry.receptive_frames - 1
+    before, _ = geometry.padding(n_samples)
+    return (first + last) / 2 * geometry.hop_length + geometry.n_fft / 2 - before

@@ -4,15 +4,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from crnn.data.prepare import locate_data
 from crnn.data.protocols import Split
-from crnn.errors import InputError, require
+from crnn.errors import require
 from crnn.models.crnn import CRNN
 from crnn.run_config import EXPORT, RunConfig, require_crnn
-from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
+from crnn.training.trained_run import load_weights
 from edge.bundle import MANIFEST, Bundle
 from edge.export.weights import start_of_bundle
 
@@ -88,15 +86,7 @@ def load_trained(folder: RunFolder) -> Trained:
         isinstance(dev, dict) and dev.get("labels") == list(folder.labels()),
         f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
     )
-    checkpoint = folder.best_checkpoint
-    require(checkpoint.is_file(), f"{checkpoint}: no such file; train again")
     model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
-    try:
-        model.load_state_dict(model_weights(checkpoint))
-    except RuntimeError as error:  # what load_state_dict raises for other names or shapes
-        problem = " ".join(str(error).split())[:200]
-        raise InputError(f"{checkpoint}: does not fit {folder.path / 'config.json'} ({problem})") from error
-    for name, value in model.state_dict().items():
-        require(bool(torch.isfinite(value).all()), f"{checkpoint}: {name} holds NaN or infinite weights; train again")
+    load_weights(model, folder)
     corpora = frozenset(speaker.split(":")[0] for speaker in folder.trained_on())
     return Trained(folder.path, config, data, augment, metrics, corpora, model.eval())

@@ -14,8 +14,11 @@ from crnn.data.audio import read_audio
 from crnn.features import LogMel
 from crnn.files.npz import read_arrays
 from crnn.models.crnn import CRNN
+from crnn.models.registry import build_model
 from crnn.offset import pad_clip
 from crnn.run_config import RunConfig
+from crnn.system_config import SystemConfig
+from crnn.training.run_folder import RunFolder
 from edge.bundle import PRETRAINED, Bundle
 from edge.embed.__main__ import main
 from edge.embed.embeddings import steps_of
@@ -75,6 +78,32 @@ def test_a_step_is_where_the_sound_is_that_it_depends_on(at):
     changed = made.seconds[made.clip == 0][np.abs(with_it - without).max(axis=1) > 1e-6]
     assert changed.mean() == pytest.approx(at, abs=0.05)
     assert np.ptp(changed) < 0.5
+
+
+def test_a_run_of_another_kind_has_embeddings_and_steps_too(voices, cache, tmp_path):
+    """A CNN over raw waveforms with random weights."""
+    system = SystemConfig(waveform_kernels=(9, 5), waveform_channels=(8, 12), pooling="mean")
+    config = RunConfig(protocol="synthetic-demo", model=ModelConfig(kind="waveform-cnn"), system=system)
+    folder = RunFolder(tmp_path / "run")
+    folder.checkpoints.mkdir(parents=True)
+    folder.write("split", {"labels": ["happy", "sad"], "clips": {}})
+    folder.write_config(config, {}, {})
+    model = build_model(config, 2).eval()
+    torch.save({"state_dict": {f"model.{name}": v for name, v in model.state_dict().items()}}, folder.best_checkpoint)
+    shutil.copytree(voices / "Actor_05", tmp_path / "few" / "Actor_05")
+    given = ("--data", f"synthetic:{tmp_path / 'few'}", "--cache", cache, "--out", tmp_path / "few.npz", "--frames")
+    result = called(main, folder.path, *given)
+    assert result.returncode == 0, result.stderr
+    arrays = read_arrays(tmp_path / "few.npz")
+    assert arrays["embeddings"].shape == (16, 12)
+    for clip in (0, 15):  # mean pooling: the embedding is the mean over the steps
+        mine = arrays["step_clip"] == clip
+        assert np.abs(arrays["steps"][mine].mean(axis=0) - arrays["embeddings"][clip]).max() < 1e-5
+        waveform = torch.from_numpy(read_audio(Path(arrays["path"][clip]), 16000))
+        with torch.inference_mode():
+            decided = model(waveform[None]).argmax()
+        assert arrays["predicted"][clip] == ("happy", "sad")[decided]
+        assert arrays["step_seconds"][mine].mean() == pytest.approx(len(waveform) / 32000, abs=1e-3)
 
 
 def test_the_map_has_a_panel_for_each_property_and_the_probe_a_figure(made):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from crnn.pooling import over_seeds, pooled
+from crnn.pooled import over_seeds, pooled
 
 
 def test_pooled_figures_are_those_of_all_clips_together():
