@@ -85,7 +85,9 @@ install_python() {
   run rm -rf "$copy"
   run mkdir -p "$copy"
   run cp -r "${SOURCES[@]/#/$CHECKOUT/}" "$copy"
-  run "$PYTHON" -m pip install --upgrade "${copy}[mic,vad]"
+  local extras=mic,vad,rules
+  [ "$network" = no ] || extras=$extras,mqtt
+  run "$PYTHON" -m pip install --upgrade "${copy}[$extras]"
   run rm -rf "$copy"
 }
 

@@ -30,7 +30,7 @@ def test_a_dry_run_prints_every_step_and_changes_nothing(tmp_path):
     assert result.returncode == 0, result.stderr
     assert list(tmp_path.iterdir()) == []
     commands = [line for line in result.stdout.splitlines() if line.startswith("  + ")]
-    for step in ("-m venv", "pip install --upgrade", "[mic,vad]", "-m edge.doctor"):
+    for step in ("-m venv", "pip install --upgrade", "[mic,vad,rules]", "-m edge.doctor"):
         assert any(step in command for command in commands), step
     assert "systemctl" not in result.stdout
 
@@ -42,7 +42,10 @@ def test_the_network_is_allowed_only_on_request(tmp_path):
     without = install(tmp_path, "--dry-run", "--allow-root").stdout
     assert f"rm -f {drop_in}" in without
     assert f"deploy/network.conf {drop_in}" not in without
-    assert f"deploy/network.conf {drop_in}" in install(tmp_path, "--dry-run", "--allow-root", "--network").stdout
+    assert "mqtt]" not in without
+    allowed = install(tmp_path, "--dry-run", "--allow-root", "--network").stdout
+    assert f"deploy/network.conf {drop_in}" in allowed
+    assert "[mic,vad,rules,mqtt]" in allowed
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be refused")
