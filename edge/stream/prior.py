@@ -19,7 +19,7 @@ class PriorConfig:
 
     strength: float = 0.5
     """Share of the estimated bias that is removed, 0 to 1"""
-    cap: float = 1.0
+    cap: float = 0.3
     """Most by which the logarithm of a probability is raised or lowered, before probabilities are made to sum to 1"""
     prior_utterances: float = 10.0
     """Utterances of equally probable emotions that count as if they had come first; above 0"""

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 from benchmarks.adaptation import adapters, label_free
 from benchmarks.adaptation.label_free import AFTER, Clips, adapted, chosen, figures, streams
+from benchmarks.harness import recipes
+from benchmarks.harness.results import rows_of
 from edge.stream.decision import probabilities
+from edge.stream.prior import PriorConfig
 
 LABELS = ("neutral", "happy", "angry")
 CLIPS = 30
@@ -88,6 +92,13 @@ def test_the_largest_gain_is_chosen_among_what_harms_few():
     rows = [{"gain": 0.05, "losing": 0.2}, {"gain": 0.02, "losing": 0.05}, {"gain": 0.01, "losing": 0.0}]
     assert chosen(rows) == rows[1]
     assert chosen([{"gain": 0.05, "losing": 0.2}, {"gain": 0.01, "losing": 0.1}])["losing"] == 0.1
+
+
+def test_what_ships_was_chosen_on_development_speakers():
+    """Of all methods, and of all settings of it."""
+    dev = rows_of(ROOT / label_free.RESULTS, set="dev", recipe=recipes.SHIPS)
+    best = chosen(dev)
+    assert (best["method"], best["settings"]) == ("prior", vars(PriorConfig()))
 
 
 def test_t3a_is_that_of_the_paper(leaning):
