@@ -1,6 +1,6 @@
 """Tables of enrolment and corrections."""
 
-from benchmarks.harness.results import rows
+from benchmarks.harness.results import one, rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
 
 CHOSEN = {"uncertainty": "least certain", "random": "random", "all": "whole pool", "none": "none"}
@@ -46,7 +46,7 @@ def label_free() -> str:
 
 @table("label-free-methods")
 def label_free_methods() -> str:
-    """Every method without labels: the settings chosen on development speakers; figures of test speakers."""
+    """Every method without labels: settings chosen on development speakers, and figures of both sets."""
     found = rows("adaptation", set="test")
     lines = []
     for method in dict.fromkeys(row["method"] for row in found):
@@ -59,11 +59,12 @@ def label_free_methods() -> str:
         after = [
             percent(mean(row["gain_after"][n] for row in of_method), sign=True) for n in of_method[0]["gain_after"]
         ]
-        lines.append(
-            (method, settings.replace("_", " "), *gains, *after, percent(mean(r["losing"] for r in of_method)))
-        )
-    head = ("method", "settings", "equal", "60 % neutral", "60 % angry", "after 10", "after 20", "after 50", "lose %")
-    return markdown(head, lines)
+        dev = one("adaptation", set="dev", method=method, settings=of_method[0]["settings"])
+        chosen = (percent(dev.get("gain"), sign=True), percent(dev.get("losing")))
+        losing = percent(mean(row["losing"] for row in of_method))
+        lines.append((method, settings.replace("_", " "), *chosen, *gains, *after, losing))
+    head = ("method", "settings", "dev gain", "dev lose %", "equal", "60 % neutral", "60 % angry")
+    return markdown((*head, "after 10", "after 20", "after 50", "lose %"), lines)
 
 
 @table("corrections")
