@@ -18,6 +18,8 @@ log = logging.getLogger("crossval")
 
 LOCAL = "ray"
 """Address of a Ray that is started here, for these runs alone"""
+TRIES = 3
+"""Of starting a local Ray, which gives its own processes 30 s: too few on a busy machine"""
 ENDING = 60.0
 """s that cancelled runs have to end"""
 
@@ -50,18 +52,29 @@ class RayCluster:
         except ImportError as error:
             raise InputError(f"--on {address} needs {error.name}: {install('ray')}") from error
         self._ray = ray
-        options: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {}
         handler = signal.getsignal(signal.SIGTERM)  # which ray.init replaces
         try:
-            ray.init(None if address == LOCAL else address, log_to_driver=False, logging_level="ERROR", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            problem = " ".join(str(error).split())[:200]
-            raise InputError(f"--on {address}: no Ray cluster answers there ({problem})") from error
+            self._open(address, workers)
         finally:
             signal.signal(signal.SIGTERM, handler)
         self.processors = int(ray.cluster_resources().get("CPU", 0))
         require(self.processors >= 1, f"--on {address}: the cluster has no processor")
         self._train = ray.remote(num_cpus=1)(train_here)
+
+    def _open(self, address: str, workers: int | None) -> None:
+        where: dict[str, Any] = {"address": address}
+        if address == LOCAL:  # also where RAY_ADDRESS names a cluster
+            where = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+        for left in reversed(range(TRIES if address == LOCAL else 1)):
+            try:
+                self._ray.init(log_to_driver=False, logging_level="ERROR", **where)
+                return
+            except Exception as error:  # noqa: BLE001 - Ray raises plain Exceptions, for instance where a node times out
+                problem = " ".join(str(error).split())[:200]
+                failed = InputError(f"--on {address}: no Ray cluster answers there or can be started ({problem})")
+                if not left:
+                    raise failed from error
+                log.warning("Ray: %s; trying again", problem)
 
     def start(self, job: TrainingJob) -> Any:
         return self._train.remote(job, 1)

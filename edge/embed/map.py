@@ -43,13 +43,16 @@ def draw(path: Path, made: Embeddings, seed: int, umap: bool = False) -> None:
     places = place(made.vectors, seed, umap)
     columns = made.columns()
     speakers = [u.speaker if len(set(columns["corpus"])) > 1 else u.speaker_id for u in made.clips]
-    panels = [("emotion", columns["emotion"]), ("predicted", columns["predicted"]), ("speaker", speakers)]
-    panels += [("corpus", columns["corpus"])] if len(set(columns["corpus"])) > 1 else []
+    emotions = sorted({*columns["emotion"], *columns["predicted"]})  # of one colour in both
+    panels = [("emotion", columns["emotion"], emotions), ("predicted", columns["predicted"], emotions)]
+    panels.append(("speaker", speakers, sorted(set(speakers))))
+    corpora = sorted(set(columns["corpus"]))
+    panels += [("corpus", columns["corpus"], corpora)] if len(corpora) > 1 else []
     with rc_context({"svg.hashsalt": "map"}):  # the same figures give the same file
         figure = Figure(figsize=(5.5 * (len(panels) + (made.arousal is not None)), 5), layout="constrained")
         axes = figure.subplots(1, len(panels) + (made.arousal is not None))
-        for each, (title, names) in zip(axes, panels, strict=False):
-            _by_name(each, places, title, names)
+        for each, panel in zip(axes, panels, strict=False):
+            _by_name(each, places, *panel)
         if made.arousal is not None:
             points = axes[-1].scatter(places[:, 0], places[:, 1], c=made.arousal, cmap="viridis", s=9, vmin=0, vmax=1)
             axes[-1].set(title="estimated arousal", xticks=[], yticks=[])
@@ -60,12 +63,13 @@ def draw(path: Path, made: Embeddings, seed: int, umap: bool = False) -> None:
             figure.savefig(file, format=path.suffix[1:], metadata=metadata, dpi=110)
 
 
-def _by_name(axes: Axes, places: np.ndarray, title: str, names: Sequence[str]) -> None:
+def _by_name(axes: Axes, places: np.ndarray, title: str, names: Sequence[str], known: Sequence[str]) -> None:
+    """One panel; a name has the colour of its place among `known`."""
     found = sorted(set(names))
-    colours = colormaps["tab20" if len(found) <= NAMED else "hsv"]
-    for number, name in enumerate(found):
-        chosen = np.array([each == name for each in names])
-        colour = colours(number) if len(found) <= NAMED else colours(number / len(found))
+    few = "tab10" if len(known) <= 10 else "tab20"
+    for name in found:
+        chosen, number = np.array([each == name for each in names]), known.index(name)
+        colour = colormaps[few](number) if len(known) <= NAMED else colormaps["hsv"](number / len(known))
         axes.scatter(places[chosen, 0], places[chosen, 1], color=colour, s=9, label=name)
     axes.set(title=f"{title} ({len(found)})", xticks=[], yticks=[])
     if len(found) <= NAMED:
