@@ -16,7 +16,7 @@ TRACED = (
     "edge/enroll/test_enroll.py", "test_stream_infer.py", "edge/page/test_page_attacks.py",
     "edge/evaluate/test_evaluate.py", "edge/sinks/test_sinks_mqtt.py", "edge/bundle/test_foreign_bundle.py",
     "crnn/decoders/test_recordings.py", "crnn/data/test_corpora.py", "edge/audio/test_microphone_end.py",
-    "crnn/data/test_protocols.py", "edge/sinks/test_csv_table.py",
+    "crnn/data/test_protocols.py", "edge/sinks/test_csv_table.py", "crnn/test_crossval.py",
 )  # fmt: skip
 """Files that wait more than they compute, or that alone run some of our lines"""
 SLOW = (*UNTRACED, *TRACED)

@@ -13,7 +13,7 @@ def write(path: Path, made: Embeddings) -> None:
     """Write the file whole or not at all, as .npz or as .parquet, by its name's end."""
     with replacing(path) as file:
         if path.suffix == ".npz":
-            np.savez_compressed(file, **_arrays(made))  # type: ignore[arg-type] # taken for its option
+            np.savez(file, **_arrays(made))  # type: ignore[arg-type] # taken for its option
         else:
             import pyarrow.parquet
 
