@@ -42,7 +42,7 @@ EXTRAS = {
         SAFETENSORS,
     ],
     "ray": ["ray[client]>=2.40"],
-    "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", SAFETENSORS],
+    "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", "peft>=0.21,<1", SAFETENSORS],
     "embed": ["scikit-learn>=1.5", "pyarrow>=15"],
     "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],
     # The two upper limits spare pip a search of several minutes. For Python 3.14 there is no pydantic below 2.12.

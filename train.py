@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from augment.pipeline import Chains
     from crnn.data.augmented import AugmentedCopies
+    from crnn.data.embeddings import Steps
     from crnn.data.prepare import Prepared
     from crnn.models.pretrained import SpeechEncoder
     from crnn.training.initial_weights import Start
@@ -124,7 +125,7 @@ def run(
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from crnn.data.inputs import LOG_MEL
+    from crnn.data.inputs import LOG_MEL, WAVEFORM
     from crnn.models.registry import check_kind, input_of
     from crnn.training.evaluation import evaluate
     from crnn.training.fit import fit
@@ -153,9 +154,10 @@ def run(
     if folder.exists():
         folder.check_split(prepared.split)
     refuse_before_copies(config, prepared.split, start)
-    copies = open_copies(config, chain, prepared, cache_folder)
-    taught = open_taught(config, prepared.split, prepared.cache, encoder, cache_folder) if encoder else None
-    batch = chain.batch if input_of(config) == LOG_MEL else chain.waveforms
+    copies = open_copies(config, chain, prepared, encoder, cache_folder)
+    teacher = encoder if config.teacher.encoder else None
+    taught = open_taught(config, prepared.split, prepared.cache, teacher, cache_folder) if teacher else None
+    batch = {LOG_MEL: chain.batch, WAVEFORM: chain.waveforms}.get(input_of(config))
     parts = build_training(config, prepared.split, prepared.cache, copies, batch, start, taught)
     if folder.exists():
         folder.check_taught_by(parts.taught_by)
@@ -175,13 +177,16 @@ def run(
 
 
 def open_encoder(config: RunConfig) -> SpeechEncoder | None:
-    """The speech encoder that teaches, if any. Raises InputError before recordings are decoded."""
-    if not config.teacher.encoder:
+    """The speech encoder that teaches, or that the model rests on, if any. Raises InputError before recordings are
+    decoded."""
+    if not (config.teacher.encoder or config.system.encoder):
         return None
     import augment.torchaudio_import  # noqa: F401  # transformers imports it, which fails beside a CPU-only torch
-    from crnn.models import pretrained
+    from crnn.models import pretrained, pretrained_encoder
 
-    return pretrained.open_encoder(Path(config.teacher.encoder), config.teacher.layers)
+    if config.system.encoder:
+        return pretrained_encoder.encoder_of(config)
+    return pretrained.open_encoder(pretrained.located(config.teacher.encoder), config.teacher.layers)
 
 
 def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
@@ -193,17 +198,23 @@ def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
         raise InputError(str(error)) from error
 
 
-def open_copies(config: RunConfig, chain: Chains, prepared: Prepared, cache_folder: Path | None) -> AugmentedCopies:
-    """The augmented copies of the recordings. Raises InputError."""
+def open_copies(
+    config: RunConfig, chain: Chains, prepared: Prepared, encoder: SpeechEncoder | None, cache_folder: Path | None
+) -> AugmentedCopies | Steps:
+    """What the model is trained on: augmented copies of the recordings, or their steps by its frozen encoder. Raises
+    InputError."""
     from crnn.data.augmented import open_augmented
-    from crnn.data.inputs import WAVEFORM
+    from crnn.data.embeddings import open_steps
+    from crnn.data.inputs import STEPS, WAVEFORM
     from crnn.models.registry import input_of
 
+    cache, corpora, takes = prepared.cache, prepared.split.corpora, input_of(config)
+    if encoder and takes == STEPS:
+        shape = len(encoder.layers), encoder.layer_width
+        return open_steps(cache, corpora, encoder.key, shape, encoder.steps, cache_folder)
     settings = chain.copy_settings, chain.make_copy_augment
     try:
-        waveforms = input_of(config) == WAVEFORM
-        corpora = prepared.split.corpora
-        return open_augmented(prepared.cache, corpora, config.features, *settings, cache_folder, waveforms)
+        return open_augmented(cache, corpora, config.features, *settings, cache_folder, takes == WAVEFORM)
     except OSError as error:
         raise InputError(str(error)) from error
 

@@ -23,6 +23,15 @@ class SystemConfig:
     """Samples or steps under each convolution of waveform-cnn, one per block; each block halves the steps"""
     waveform_channels: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 1024)
     """Channels of each block of waveform-cnn"""
+    encoder: str = ""
+    """Of frozen-encoder and tuned-encoder: folder of a pretrained speech encoder in transformers' format, or, where a
+    hub can be reached, its name there"""
+    encoder_layers: tuple[int, ...] = ()
+    """Its layers that are used, their outputs weighted by learned weights; 0 = the input of the first, empty = all"""
+    trained_layers: int = 0
+    """Of tuned-encoder: how many of its last used layers are trained"""
+    lora_rank: int = 0
+    """Of tuned-encoder: rank of the low-rank layers (LoRA) that are trained in all its layers, 0 = none"""
 
     def __post_init__(self) -> None:
         require(1 <= self.sequence_layers <= 3, f"system.sequence_layers is {self.sequence_layers}; give 1 to 3")
@@ -40,3 +49,10 @@ class SystemConfig:
         for name, most in (("waveform_kernels", 1024), ("waveform_channels", 4096)):
             given = getattr(self, name)
             require(min(given) >= 1 and max(given) <= most, f"system.{name} is {list(given)}; give 1 to {most}")
+        ordered = list(self.encoder_layers) == sorted(set(self.encoder_layers))
+        require(
+            ordered and min(self.encoder_layers, default=0) >= 0,
+            f"system.encoder_layers is {list(self.encoder_layers)}; give 0 or more, ascending",
+        )
+        for name, most in (("trained_layers", 1000), ("lora_rank", 1024)):
+            require(0 <= getattr(self, name) <= most, f"system.{name} is {getattr(self, name)}; give 0 to {most}")

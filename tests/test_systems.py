@@ -1,18 +1,21 @@
 """Other models than the CRNN, as a user trains them; what takes a CRNN alone refuses their runs in one line."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import ROOT, called, one_clear_line
+from tiny_whisper import write_tiny_whisper
 
 import quantize
 import train
-from crnn.data.inputs import WAVEFORM
+from crnn.data.inputs import STEPS, WAVEFORM
 from crnn.models.crnn import CRNN
-from crnn.models.registry import build_model, input_of
+from crnn.models.pretrained import SpeechEncoder, open_encoder
+from crnn.models.registry import ENCODERS, build_model, input_of
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
@@ -88,19 +91,27 @@ def test_names_that_are_none_are_refused(settings, parts, voices, cache, tmp_pat
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_configuration_is_a_model(path):
+def test_every_configuration_is_a_model(path, whisper):
     _, config, _, _ = train.parse(["--config", f"systems/{path.name}"])
+    rests = ENCODERS[config.model.kind].pretrained
+    if rests:
+        config = replace(config, system=replace(config.system, encoder=str(whisper), encoder_layers=(1, 2)))
     torch.manual_seed(0)
     model = build_model(replace(config, model=replace(config.model, dropout=0.0)), 4)
     assert not isinstance(model, CRNN)
-    if input_of(config) == WAVEFORM:
-        batch = torch.randn(3, 2 * model.encoder.least_samples)
+    if input_of(config) == STEPS:
+        batch = torch.randn(3, 20, 2, 16)
+    elif input_of(config) == WAVEFORM:
+        batch = torch.randn(3, 4000 if rests else 2 * model.encoder.least_samples)
     else:
         batch = torch.randn(3, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps))
     pooled = model.training_pooled(batch)
     model.head.classify(pooled).square().sum().backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert reached == {name for name, p in model.named_parameters() if p.requires_grad}
+    wanted = {name for name, p in model.named_parameters() if p.requires_grad}
+    # The first matrix of LoRA has none as long as the second is zero; the bias of a key never has.
+    missed = {name for name in wanted - reached if "lora_A" not in name and not name.endswith("key.bias")}
+    assert not missed
 
 
 def test_a_cnn_over_waveforms_is_trained_on_augmented_waveforms(voices, cache, tmp_path):
@@ -111,3 +122,49 @@ def test_a_cnn_over_waveforms_is_trained_on_augmented_waveforms(voices, cache, t
     assert metrics["test"]["n_clips"] == 64
     refused = called(quantize.main, tmp_path / "run", "--out", tmp_path / "bundle", "--cache", cache)
     one_clear_line(refused, "model.kind is waveform-cnn")
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory) -> Path:
+    return write_tiny_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+def test_a_frozen_encoder_runs_once_over_each_recording(voices, cache, tmp_path, whisper, monkeypatch):
+    settings = ("--model.kind", "frozen-encoder", "--system.encoder", whisper, "--system.encoder_layers", "[1,2]")
+    metrics = trained(voices, cache, tmp_path / "run", *settings, "--system.pooling", "attention")
+    assert metrics["taught_by"] == [open_encoder(whisper, (1, 2)).describe()]
+    assert metrics["frozen_params"] > metrics["n_params"]
+    weights = model_weights(tmp_path / "run" / "checkpoints" / "best.ckpt")
+    assert bool(weights["encoder.sum.mean"].any()), "learned from the recordings"
+
+    monkeypatch.setattr(SpeechEncoder, "steps", None)  # they are stored
+    trained(voices, cache, tmp_path / "again", *settings, "--system.pooling", "max", "--seed", "1")
+    write_tiny_whisper(shutil.copytree(whisper, tmp_path / "other"), seed=5)
+    (tmp_path / "run" / "metrics.json").unlink()
+    monkeypatch.undo()
+    data = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "run", "--resume")
+    settings = [*settings[:3], tmp_path / "other", *settings[4:], "--system.pooling", "attention"]
+    one_clear_line(called(train.main, *QUICK, *data, *settings), "system.encoder was")
+
+
+def test_an_encoder_is_trained_by_lora(voices, cache, tmp_path, whisper):
+    settings = ("--model.kind", "tuned-encoder", "--system.encoder", whisper, "--system.lora_rank", "2")
+    metrics = trained(voices, cache, tmp_path / "run", *settings)
+    assert metrics["taught_by"][0]["family"] == "whisper"
+    base = open_encoder(whisper, (3,)).hidden_states().state_dict()
+    weights = model_weights(tmp_path / "run" / "checkpoints" / "best.ckpt")
+    assert torch.equal(weights["encoder.states.conv1.weight"], base["conv1.weight"])
+    assert any("lora_B" in name and bool(value.any()) for name, value in weights.items())
+    refused = called(quantize.main, tmp_path / "run", "--out", tmp_path / "bundle", "--cache", cache)
+    one_clear_line(refused, "model.kind is tuned-encoder")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parts"),
+    [("/nowhere/at/all", ("/nowhere/at/all", "no speech encoder")), ("", ("system.encoder",))],
+)
+def test_a_folder_that_is_no_encoder_is_refused(encoder, parts, voices, cache, tmp_path):
+    data = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", tmp_path / "out")
+    given = ("--model.kind", "frozen-encoder", "--system.encoder", encoder)
+    one_clear_line(called(train.main, "--protocol", "synthetic-demo", *data, *given), *parts)
+    assert not (tmp_path / "out").exists()

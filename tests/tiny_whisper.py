@@ -1,4 +1,4 @@
-"""A Whisper of three narrow layers with random weights, in the folder format of transformers."""
+"""Speech encoders of three narrow layers with random weights, in the folder format of transformers."""
 
 import importlib
 from pathlib import Path
@@ -25,4 +25,32 @@ def write_tiny_whisper(folder: Path, seed: int = 0) -> Path:
         d_model=16, encoder_layers=3, decoder_layers=1, max_source_positions=100, init_std=0.3, **sizes, **tokens
     )
     WhisperModel(config).save_pretrained(folder)
+    return folder
+
+
+OTHERS = {
+    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2Model"),
+    "hubert": ("HubertConfig", "HubertModel"),
+    "wavlm": ("WavLMConfig", "WavLMModel"),
+    "data2vec-audio": ("Data2VecAudioConfig", "Data2VecAudioModel"),
+}
+"""`model_type` -> classes of transformers"""
+
+
+def write_tiny_encoder(folder: Path, family: str, seed: int = 0) -> Path:
+    """An encoder of `OTHERS`, or a Whisper: layers of 16 values, a step per 10 ms."""
+    if family == "whisper":
+        return write_tiny_whisper(folder, seed)
+    needs_transformers()
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    config_class, model_class = (getattr(transformers, name) for name in OTHERS[family])
+    convolutions = {"conv_dim": (8, 8, 8), "conv_kernel": (10, 8, 4), "conv_stride": (5, 8, 4)}
+    positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "conv_pos_kernel_size": 5}
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    config = config_class(vocab_size=8, initializer_range=0.3, **sizes, **convolutions, **positions)
+    model_class(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": true, "sampling_rate": 16000}')
     return folder

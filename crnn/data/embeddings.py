@@ -1,4 +1,4 @@
-"""Embeddings of recordings by a frozen encoder: one vector per recording, computed once and memory-mapped."""
+"""What a frozen encoder makes of recordings, one vector or many steps each: computed once and memory-mapped."""
 
 import hashlib
 import json
@@ -41,8 +41,43 @@ def open_embeddings(
     `key` names the encoder and its settings. Stored vectors belong to a recording's samples, not to its name, so folds,
     seeds and moved folders share them. Raises what `embed` raises.
     """
-    folder = folder or default_folder()
     kind = Kind("f32", "<f4", (width,))
+    found = _open(cache, corpora, "embeddings", [key, width], kind, lambda waveform: embed(waveform)[None], folder)
+    return Embeddings({name: rows[0] for name, rows in found.items()})
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of every recording; for training, its only copy."""
+
+    found: dict[str, np.ndarray]
+    """Utterance name -> `(steps, layers, width)` float16, read-only, memory-mapped"""
+
+    def count(self, name: str) -> int:
+        return 1
+
+    def rows(self, name: str, copy: int = 0) -> np.ndarray:
+        return self.found[name]
+
+
+def open_steps(
+    cache: AudioCache,
+    corpora: Iterable[str],
+    key: str,
+    shape: tuple[int, int],
+    steps: Embed,
+    folder: Path | None = None,
+) -> Steps:
+    """The same for `steps`: `waveform (time,)` -> `(steps, *shape)` float16; `shape` is layers and width."""
+    kind = Kind("f16", "<f2", shape)
+    return Steps(_open(cache, corpora, "steps", [key, *shape], kind, steps, folder))
+
+
+def _open(
+    cache: AudioCache, corpora: Iterable[str], what: str, key: list, kind: Kind, make: Embed, folder: Path | None
+) -> dict[str, np.ndarray]:
+    """Utterance name -> its rows, as `make` gives them for a waveform."""
+    folder = folder or default_folder()
     rows: dict[str, np.ndarray] = {}
     for corpus in corpora:
         names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
@@ -51,17 +86,17 @@ def open_embeddings(
         found: dict[str, np.ndarray] = {}
         for start in range(0, len(digests), PIECE):
             piece = digests[start : start + PIECE]
-            stem = f"embeddings-{hashlib.sha256(json.dumps([key, width, piece]).encode()).hexdigest()[:24]}"
+            stem = f"{what}-{hashlib.sha256(json.dumps([*key, piece]).encode()).hexdigest()[:24]}"
             progress = f"{corpus}, {start + len(piece)} of {len(digests)}"
 
             def computed(
                 wanted: Sequence[str], progress: str = progress, some_name: dict[str, str] = some_name
             ) -> Generator[list[np.ndarray], None, None]:
-                log.info("embeddings by the speech encoder: %s recordings", progress)
+                log.info("%s by the speech encoder: %s recordings", what, progress)
                 for digest in wanted:
-                    yield [embed(np.array(cache.waveform(some_name[digest])))[None]]
+                    yield [make(np.array(cache.waveform(some_name[digest])))]
 
             store = open_store(folder, stem, kind, piece, computed)
-            found |= {digest: store.rows[span[0][0]] for digest, span in store.spans.items()}
+            found |= {digest: store.rows[first : first + n] for digest, ((first, n, _),) in store.spans.items()}
         rows |= {name: found[cache.hashes[name]] for name in names}
-    return Embeddings(rows)
+    return rows

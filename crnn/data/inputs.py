@@ -3,27 +3,35 @@
 `LogMelInputs` is the CRNN's. A model over whole clips takes `Padded` batches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from crnn.data.augmented import AugmentedCopies
+from crnn.data.embeddings import Steps
 from crnn.data.padded import Padded
 from crnn.features import LogMel
 from crnn.offset import pad_clip
 from crnn.run_config import RunConfig
 
-LOG_MEL, WAVEFORM = "log-mel", "waveform"
+LOG_MEL, WAVEFORM, STEPS = "log-mel", "waveform", "steps of a frozen encoder"
 """Names of inputs: what the registry says of each encoder"""
 
 
 class Inputs(Protocol):
     """The input of one kind of model."""
 
+    held: bool
+    """Whether a clip's input is worth being computed once and held in memory"""
+
     def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         """The input of one training item, from the stored rows of a copy; chance comes from `rng`."""
+
+    def train_batch(self, items: Sequence[Tensor]) -> Tensor | Padded:
+        """Several of the same as one batch."""
 
     def clip(self, name: str, waveform: np.ndarray) -> Tensor:
         """The input of a whole recording `(time,)` float32."""
@@ -36,6 +44,8 @@ class LogMelInputs:
     """Training: a window of log-mel features `(n_mels, frames)`, cut at random. Evaluation: those of the clip between
     the stream's silence, padded with digital silence."""
 
+    held = True
+
     def __init__(self, config: RunConfig) -> None:
         self._log_mel, self._geometry = LogMel(config.features), config.geometry
         self._length = config.geometry.frames_for(config.geometry.window_steps)
@@ -43,6 +53,9 @@ class LogMelInputs:
 
     def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(np.array(_cut(rows, self._length, rng).T, dtype=np.float32, order="C"))
+
+    def train_batch(self, items: Sequence[Tensor]) -> Tensor:
+        return torch.stack([*items])
 
     def clip(self, name: str, waveform: np.ndarray) -> Tensor:
         return torch.from_numpy(self._log_mel(pad_clip(waveform, self._geometry)))
@@ -57,11 +70,16 @@ class LogMelInputs:
 class WaveformInputs:
     """Training: a window of samples `(time,)`, cut at random, as long as the CRNN's. Evaluation: the clip."""
 
+    held = False
+
     def __init__(self, config: RunConfig) -> None:
         self._length = config.geometry.window_samples
 
     def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(_cut(rows, self._length, rng).astype(np.float32))
+
+    def train_batch(self, items: Sequence[Tensor]) -> Tensor:
+        return torch.stack([*items])
 
     def clip(self, name: str, waveform: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(waveform))
@@ -70,8 +88,32 @@ class WaveformInputs:
         return Padded.of(clips)
 
 
-INPUTS: dict[str, Callable[[RunConfig], Inputs]] = {LOG_MEL: LogMelInputs, WAVEFORM: WaveformInputs}
-"""Name -> makes it from the settings"""
+class StepInputs:
+    """Whole clips `(steps, layers, width)` as a frozen encoder gives them (`crnn.data.embeddings.Steps`)."""
+
+    held = False
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(rows.astype(np.float32))
+
+    def train_batch(self, items: Sequence[Tensor]) -> Padded:
+        return Padded.of(items)
+
+    def clip(self, name: str, waveform: np.ndarray) -> Tensor:
+        return torch.from_numpy(self._steps.rows(name).astype(np.float32))
+
+    def batch(self, clips: Sequence[Tensor]) -> Padded:
+        return Padded.of(clips)
+
+
+def inputs_for(copies: AugmentedCopies | Steps, config: RunConfig) -> Inputs:
+    """The inputs of a model that is trained on these copies."""
+    if isinstance(copies, Steps):
+        return StepInputs(copies)
+    return WaveformInputs(config) if copies.samples else LogMelInputs(config)
 
 
 def _cut(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
+from crnn.data.embeddings import Steps
 from crnn.data.inputs import Inputs, LogMelInputs
 from crnn.data.padded import Padded
 from crnn.data.protocols import Split
@@ -107,6 +108,11 @@ class TrainClips(Dataset):
             *(other[index] for other in self._others),
         )
 
+    def collate(self, items: Sequence[tuple[Tensor, ...]]) -> list[Tensor | Padded]:
+        """Items as one batch."""
+        first, *others = zip(*items, strict=True)
+        return [self._inputs.train_batch(first), *(torch.stack(column) for column in others)]
+
 
 class EpochSampler(Sampler):
     """The order of an epoch, as `(epoch, place, index)`: this process's share of it.
@@ -155,7 +161,8 @@ def train_loader(clips: TrainClips, config: RunConfig, rank: int, world_size: in
     sampler = EpochSampler(clips.corpora, config.optim.corpus_balance, n_items, config.seed, rank, world_size)
     sampler.set_epoch(first_epoch)
     batch_size = config.optim.batch_size
-    return DataLoader(clips, batch_size=batch_size, sampler=sampler, drop_last=len(sampler) > batch_size)
+    last = len(sampler) > batch_size
+    return DataLoader(clips, batch_size=batch_size, sampler=sampler, drop_last=last, collate_fn=clips.collate)
 
 
 class EvalClips(Dataset):
@@ -186,9 +193,12 @@ class EvalClips(Dataset):
         """The input of the clip (`log_mel (n_mels, frames)` between the stream's silence for a CRNN), its number of
         samples, its label."""
         waveform = self.waveform(index)
-        if index not in self._made:
-            self._made[index] = self.inputs.clip(self.utterances[index].name, waveform)
-        return self._made[index], len(waveform), int(self.labels[index])
+        made = self._made.get(index)
+        if made is None:
+            made = self.inputs.clip(self.utterances[index].name, waveform)
+            if self.inputs.held:
+                self._made[index] = made
+        return made, len(waveform), int(self.labels[index])
 
 
 def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> DataLoader:
@@ -205,3 +215,8 @@ def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> Da
 def first_copies(copies: AugmentedCopies, split: Split) -> Iterator[Tensor]:
     """One augmented copy `(n_mels, frames)` of each training recording: what the features of this corpus are like."""
     return (torch.from_numpy(np.array(copies.rows(u.name, 0), dtype=np.float32).T) for u in split.train)
+
+
+def first_steps(steps: Steps, split: Split) -> Iterator[Tensor]:
+    """The steps `(steps, layers, width)` of each training recording, by a frozen encoder."""
+    return (torch.from_numpy(np.array(steps.rows(u.name), dtype=np.float32)) for u in split.train)

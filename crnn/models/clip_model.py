@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from crnn.config import StreamGeometry
 from crnn.data.padded import Padded
 from crnn.models.crnn import WindowModel
+from crnn.models.pretrained import SpeechEncoder
 from crnn.models.system_head import SystemHead
 
 
@@ -25,6 +26,11 @@ class ClipModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = head
+
+    @property
+    def pretrained(self) -> SpeechEncoder | None:
+        """The pretrained encoder that it rests on, if any: the licence of its weights depends on it."""
+        return getattr(self.encoder, "pretrained", None)
 
     def training_pooled(self, clips: Tensor | Padded) -> Tensor:
         """The pooled vector `(batch, width)` that the logits are computed from."""

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.models.clip_model import Model
 from crnn.models.crnn import WindowModel
+from crnn.models.pretrained_encoder import FrozenEncoder
 from crnn.run_config import RunConfig
 
 
@@ -55,7 +56,17 @@ def macs_per_window(model: Model, config: RunConfig) -> int:
     g = config.geometry
     if isinstance(model, WindowModel):
         return count_macs(model, config.features.n_mels, g.frames_for(g.window_steps))
-    return macs_of(model, model.encoder.example(g.window_samples))
+    before = 0
+    if isinstance(model.encoder, FrozenEncoder):
+        before = macs_of(model.encoder.frozen(), torch.zeros(1, g.window_samples))
+    return before + macs_of(model, model.encoder.example(g.window_samples))
+
+
+def count_frozen(model: Model) -> int:
+    """Parameters that are not trained, those of an encoder before the model included."""
+    before = model.encoder.frozen() if isinstance(model.encoder, FrozenEncoder) else None
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    return sum(p.numel() for p in [*frozen, *(before.parameters() if before else ())])
 
 
 @contextmanager

@@ -1,18 +1,18 @@
-"""Pretrained speech encoders in transformers' folders: the mean over time of hidden layers, for a frozen teacher.
+"""Pretrained speech encoders in transformers' folders: what a folder holds, and the layers of a recording.
 
-One function per family stands in `FAMILIES`; Whisper (Radford et al. 2022) is the first. Whoever imports transformers
-beside a CPU-only torch imports torchaudio first (`augment.torchaudio_import`).
+Nothing here imports torch or transformers before a recording is embedded.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from crnn.files.strict import file_hash, read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from crnn.models.hidden_states import HiddenStates
+
 SAMPLE_RATE = 16000
 """Hz, of every encoder's input"""
 RMS = 0.05
@@ -32,9 +34,6 @@ MIN_SAMPLES = 1600
 """Shorter recordings are padded with zeros to this length"""
 LARGEST_CONFIG = 2**20
 """Bytes"""
-
-HiddenMeans = Callable[["Tensor"], "Tensor"]
-"""`waveform (time,)` at RMS level -> `(n_layers, width)`, the means over time of the chosen layers"""
 
 
 @dataclass(frozen=True)
@@ -46,56 +45,104 @@ class SpeechEncoder:
     """`model_type` of its config.json"""
     layers: tuple[int, ...]
     """Whose outputs are taken: 1 is the first layer"""
-    width: int
-    """Of an embedding: layers times the width of one"""
+    layer_width: int
+    """Of the output of one layer"""
     sha256: str
     """Of the weights: of the .safetensors file, or of the hashes of all of them"""
     key: str
     """Hash of all that an embedding depends on"""
 
+    @property
+    def width(self) -> int:
+        """Of an embedding: layers times the width of one."""
+        return self.layer_width * len(self.layers)
+
     def describe(self) -> dict:
         """Which encoder this is, as plain values for run folders and bundles."""
         return {"family": self.family, "name": self.folder.name, "sha256": self.sha256, "layers": list(self.layers)}
 
-    @cached_property
-    def _means(self) -> HiddenMeans:
-        return FAMILIES[self.family](self.folder, self.layers)
+    def hidden_states(self) -> HiddenStates:
+        """The encoder as a module, loaded anew."""
+        from crnn.models.hidden_states import FAMILIES
 
-    def embed(self, waveform: np.ndarray) -> np.ndarray:
-        """`waveform (time,)` float32 at 16 kHz -> `(width,)` float32. Of a recording longer than the encoder takes
-        (Whisper: 30 s) the beginning counts. Raises InputError for broken weights."""
+        return FAMILIES[self.family].open(self.folder, max(self.layers)).eval()
+
+    @cached_property
+    def _loaded(self) -> HiddenStates:
+        return self.hidden_states()
+
+    def _states(self, waveform: np.ndarray) -> list[Tensor]:
+        """The chosen layers' outputs `(steps, layer_width)` for a recording."""
         import torch
 
-        centred = waveform.astype(np.float32) - np.float32(waveform.mean())
-        level = centred / (np.sqrt(np.mean(centred**2)) + np.float32(1e-8)) * np.float32(RMS)
-        padded = np.pad(level, (0, max(0, MIN_SAMPLES - len(level))))
         with torch.inference_mode():
-            means = self._means(torch.from_numpy(padded)).flatten().numpy()
-        require(bool(np.isfinite(means).all()), f"{self.folder}: gives NaN or infinite values; copy the folder again")
-        return means
+            found = self._loaded(torch.from_numpy(leveled(waveform))[None])
+        return [found[layer][0] for layer in self.layers]
+
+    def embed(self, waveform: np.ndarray) -> np.ndarray:
+        """`waveform (time,)` float32 at 16 kHz -> `(width,)` float32, the means over time. Of a recording longer than
+        the encoder takes (Whisper: 30 s) the beginning counts. Raises InputError for broken weights."""
+        return self._finite(np.concatenate([states.mean(dim=0).numpy() for states in self._states(waveform)]))
+
+    def steps(self, waveform: np.ndarray) -> np.ndarray:
+        """The same without the means: `(steps, layers, layer_width)` float16."""
+        return self._finite(np.stack([states.numpy() for states in self._states(waveform)], axis=1).astype(np.float16))
+
+    def _finite(self, values: np.ndarray) -> np.ndarray:
+        finite = bool(np.isfinite(values).all())
+        require(finite, f"{self.folder}: gives NaN or infinite values; copy the folder again")
+        return values
+
+
+def leveled(waveform: np.ndarray) -> np.ndarray:
+    """`waveform (time,)` as encoders receive it: without its mean, at `RMS`, at least `MIN_SAMPLES` long."""
+    centred = waveform.astype(np.float32) - np.float32(waveform.mean())
+    level = centred / (np.sqrt(np.mean(centred**2)) + np.float32(1e-8)) * np.float32(RMS)
+    return np.pad(level, (0, max(0, MIN_SAMPLES - len(level))))
+
+
+def located(given: str) -> Path:
+    """The folder of an encoder: `given` itself, or, where no such folder is, what the hub has under that name
+    (OWNER/MODEL). Raises InputError if the hub cannot be reached or has no such model."""
+    folder = Path(given)
+    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", given) or find_spec("huggingface_hub") is None:
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(given, allow_patterns=["*config.json", "*.safetensors"]))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        why = brief(" ".join(str(error).split()))
+        raise InputError(f"{given}: no such folder, and not to be had from the hub ({why}); give a folder") from error
 
 
 def open_encoder(folder: Path, layers: Sequence[int]) -> SpeechEncoder:
-    """Read what a folder holds, without loading its weights.
+    """Read what a folder holds, without loading its weights. Layer 0 is the input of the first; no `layers` mean all.
 
     Raises InputError if the extra `teacher` is missing, the folder is none of a known family with .safetensors weights,
-    or it has no such layers. Nothing is downloaded or unpickled.
+    of another sampling rate, or has no such layers. Nothing is downloaded or unpickled.
     """
     missing = [package for package in ("transformers", "sklearn") if find_spec(package) is None]
-    require(not missing, f"a speech encoder as teacher needs {', '.join(missing)}: {install('teacher')}")
+    require(not missing, f"a pretrained speech encoder needs {', '.join(missing)}: {install('teacher')}")
+    from crnn.models.hidden_states import FAMILIES  # torch
+
     where = folder / "config.json"
     require(where.is_file(), f"{folder}: no speech encoder; give a folder with config.json and model.safetensors")
     config = read_json(where, LARGEST_CONFIG)
-    family = config.get("model_type")
-    require(
-        isinstance(family, str) and family in FAMILIES,
-        f"{where}: model_type is {brief(family)}; encoders of {', '.join(FAMILIES)} are read",
-    )
-    n_layers, width = config.get("encoder_layers"), config.get("d_model")
+    name = config.get("model_type")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise InputError(f"{where}: model_type is {brief(name)}; encoders of {', '.join(FAMILIES)} are read")
+    family = FAMILIES[name]
+    n_layers, width = config.get(family.n_layers), config.get(family.width)
     if type(n_layers) is not int or type(width) is not int:
-        raise InputError(f"{where}: lacks encoder_layers or d_model; copy the folder again")
-    beyond = [layer for layer in layers if not 1 <= layer <= n_layers]
-    require(not beyond, f"teacher.layers names {brief(beyond)}; {folder} has layers 1 to {n_layers}")
+        raise InputError(f"{where}: lacks {family.n_layers} or {family.width}; copy the folder again")
+    beyond = [layer for layer in layers if not 0 <= layer <= n_layers]
+    require(not beyond, f"layers {brief(beyond)} are asked for; {folder} has layers 1 to {n_layers}, 0 is their input")
+    layers = tuple(layers) or tuple(range(n_layers + 1))
+    sound = folder / "preprocessor_config.json"
+    rate = read_json(sound, LARGEST_CONFIG).get("sampling_rate", SAMPLE_RATE) if sound.is_file() else SAMPLE_RATE
+    require(rate == SAMPLE_RATE, f"{sound}: sampling_rate is {brief(rate)}; encoders of {SAMPLE_RATE} Hz are read")
     files = sorted(folder.glob("*.safetensors"))
     require(len(files) > 0, f"{folder}: no .safetensors file; weights in other formats are not read, convert them")
     try:
@@ -105,56 +152,4 @@ def open_encoder(folder: Path, layers: Sequence[int]) -> SpeechEncoder:
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
     facts = f"1 {own} {sha256} {[*layers]} {RMS} {MIN_SAMPLES}"
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
-    return SpeechEncoder(folder, str(family), tuple(layers), width * len(layers), sha256, key)
-
-
-def _loaded(model_class: Any, folder: Path, used: str) -> Any:
-    """The model of a folder in float32, if every weight under the name `used` is in its files."""
-    import torch
-    from safetensors import SafetensorError
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # transformers lists the decoder's tensors and draws a progress bar
-    logging.disable_progress_bar()
-    try:
-        model, info = model_class.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
-    # Types that transformers, torch and safetensors raise for files that do not fit each other.
-    except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, SafetensorError) as error:
-        raise InputError(
-            f"{folder}: cannot be opened ({brief(' '.join(str(error).split()))}); copy the folder again"
-        ) from error
-    # transformers draws what is missing at random.
-    lacking = sorted(name for name in info["missing_keys"] if name.startswith(used))
-    require(not lacking, f"{folder}: its weights lack {', '.join(lacking[:3])}; copy the folder again")
-    return model
-
-
-def _whisper(folder: Path, layers: tuple[int, ...]) -> HiddenMeans:
-    """The encoder, its positions cut to the clip's length. Its own forward takes clips padded to 30 s alone, ten times
-    the positions of a clip of 3 s."""
-    import torch
-    from transformers import WhisperFeatureExtractor, WhisperModel
-
-    encoder = _loaded(WhisperModel, folder, "encoder.").encoder.eval()
-    log_mel = WhisperFeatureExtractor(feature_size=encoder.config.num_mel_bins)
-    longest = encoder.config.max_source_positions * 2 * log_mel.hop_length
-
-    def means(waveform: Tensor) -> Tensor:
-        clip = waveform[:longest].numpy()
-        features = log_mel(clip, sampling_rate=SAMPLE_RATE, padding="do_not_pad", return_tensors="pt").input_features
-        states = torch.nn.functional.gelu(encoder.conv1(features))
-        states = torch.nn.functional.gelu(encoder.conv2(states)).permute(0, 2, 1)
-        states = states + encoder.embed_positions.weight[: states.shape[1]]
-        found = {}
-        for number, layer in enumerate(encoder.layers[: max(layers)], 1):
-            states = layer(states, None)
-            found[number] = states[0].mean(dim=0)
-        return torch.stack([found[layer] for layer in layers])
-
-    return means
-
-
-FAMILIES: dict[str, Callable[[Path, tuple[int, ...]], HiddenMeans]] = {"whisper": _whisper}
-"""`model_type` -> opens a folder of that family"""
+    return SpeechEncoder(folder, name, layers, width, sha256, key)

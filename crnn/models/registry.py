@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from crnn.data.inputs import LOG_MEL, WAVEFORM
+from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM
 from crnn.errors import require
 from crnn.models import log_mel_cnns, pooling, sequence
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.crnn import CRNN, WindowModel
 from crnn.models.part import MakePart
+from crnn.models.pretrained_encoder import FrozenEncoder, TunedEncoder
 from crnn.models.system_head import SystemHead
 from crnn.models.waveform_cnn import WaveformCNN
 from crnn.run_config import CRNN_KIND, RunConfig
@@ -28,6 +29,8 @@ class EncoderKind:
     """Its input, of `crnn.data.inputs`. Over log-mel features it is a `crnn.models.encoder.Encoder`; otherwise it turns
     `Padded` inputs into `Padded` steps, and has an `example(n_samples)` of its input"""
     build: Callable[[RunConfig], Any]  # nn.Module, whose types lack `width`
+    pretrained: bool = False
+    """Whether it rests on `system.encoder`"""
 
 
 ENCODERS: dict[str, EncoderKind] = {
@@ -35,6 +38,8 @@ ENCODERS: dict[str, EncoderKind] = {
     "residual-cnn": EncoderKind(LOG_MEL, log_mel_cnns.residual),
     "separable-cnn": EncoderKind(LOG_MEL, log_mel_cnns.separable),
     "waveform-cnn": EncoderKind(WAVEFORM, WaveformCNN),
+    "frozen-encoder": EncoderKind(STEPS, FrozenEncoder, pretrained=True),
+    "tuned-encoder": EncoderKind(WAVEFORM, TunedEncoder, pretrained=True),
 }
 """`model.kind` -> encoder, beside the CRNN, which is whole"""
 
@@ -67,6 +72,17 @@ def check_kind(config: RunConfig) -> None:
     """Raises InputError for a name that stands in none of the tables above, naming those that do, and for teachers of a
     model that takes something else than they do."""
     _known("model.kind", config.model.kind, (CRNN_KIND, *ENCODERS))
+    kind = ENCODERS.get(config.model.kind)
+    rests = kind is not None and kind.pretrained
+    names = " or ".join(name for name, other in ENCODERS.items() if other.pretrained)
+    require(
+        rests or not config.system.encoder,
+        f"model.kind is {config.model.kind}, which takes no system.encoder; give {names}",
+    )
+    require(
+        not rests or bool(config.system.encoder),
+        f"model.kind is {config.model.kind}; name the folder of a pretrained speech encoder by system.encoder",
+    )
     for name in config.system.sequence:
         _known("system.sequence", name, SEQUENCES)
     _known("system.pooling", config.system.pooling, POOLINGS)

@@ -6,7 +6,8 @@ from crnn.agreement import summarize_arousal
 from crnn.data.loaders import EvalClips, eval_loader, label_mask
 from crnn.data.prepare import Prepared
 from crnn.metrics import summarize
-from crnn.models.cost import count_parameters, macs_per_window
+from crnn.models.clip_model import ClipModel
+from crnn.models.cost import count_frozen, count_parameters, macs_per_window
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.fit import FitResult
@@ -31,6 +32,7 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),
+        **({"frozen_params": count_frozen(model)} if isinstance(model, ClipModel) and model.pretrained else {}),
         "macs_per_window": macs_per_window(model, config),
         "training": {
             "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],

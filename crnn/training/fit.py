@@ -61,7 +61,7 @@ class LoaderClock(L.Callback):
     def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx) -> None:
         now = time.perf_counter()
         self.worked += now - self._mark
-        self.clips += len(batch[0]) * trainer.world_size
+        self.clips += len(batch[1]) * trainer.world_size
         self._mark = now
         task.log("utt_per_s", self.utterances_per_second, prog_bar=True)
         task.log("data_wait", self.data_wait_share, prog_bar=True)

@@ -8,13 +8,14 @@ import torch
 from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
-from crnn.data.inputs import INPUTS
-from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, label_mask, target_matrix
+from crnn.data.embeddings import Steps
+from crnn.data.inputs import inputs_for
+from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, first_steps, label_mask, target_matrix
 from crnn.data.protocols import Split
-from crnn.models.clip_model import Model
+from crnn.models.clip_model import ClipModel, Model
 from crnn.models.cost import count_parameters, macs_per_window
 from crnn.models.crnn import WindowModel
-from crnn.models.registry import build_model, input_of
+from crnn.models.registry import build_model
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, refuse_trained_on, start_from
@@ -58,8 +59,8 @@ def build_training(
     config: RunConfig,
     split: Split,
     cache: AudioCache,
-    copies: AugmentedCopies,
-    augment: BatchAugment,
+    copies: AugmentedCopies | Steps,
+    augment: BatchAugment | None,
     start: Start | None,
     taught: Taught | None = None,
 ) -> TrainingParts:
@@ -70,7 +71,7 @@ def build_training(
     """
     if bool(config.teacher.encoder) != (taught is not None):
         raise ValueError("teacher.encoder is given without what it teaches, or the other way round")
-    inputs = INPUTS[input_of(config)](config)
+    inputs = inputs_for(copies, config)
     train = TrainClips(copies, split, config, taught.targets if taught else None, inputs)
     dev = EvalClips(cache, split.dev, split.labels, config, inputs)
     torch.manual_seed(config.seed)
@@ -79,8 +80,12 @@ def build_training(
     taught_by = list(start.taught_by) if start else []
     if start and isinstance(model, WindowModel):
         before = start_from(model, config, start, split)
-    elif isinstance(model, WindowModel):
+    elif isinstance(model, WindowModel) and isinstance(copies, AugmentedCopies):
         model.encoder.learn_bands(first_copies(copies, split))
+    elif isinstance(model, ClipModel) and isinstance(copies, Steps):
+        model.encoder.sum.learn_scale(first_steps(copies, split))
+    if isinstance(model, ClipModel) and model.pretrained:
+        taught_by.append(model.pretrained.describe())
     labelled = train.targets.sum(dim=1) > 0
     weights = (
         balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None

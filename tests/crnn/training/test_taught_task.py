@@ -160,7 +160,7 @@ def test_a_resumed_run_ends_with_the_same_weights(voices, cache, tmp_path, whisp
     prepared = prepare(config, {"synthetic": str(voices)}, cache)
     augment = AugmentConfig(noise=False, room=False, copies=2)
     chain = open_chains(config, augment)
-    copies = open_copies(config, chain, prepared, cache)
+    copies = open_copies(config, chain, prepared, None, cache)
     taught = open_taught(config, prepared.split, prepared.cache, open_encoder(whisper, (1, 3)), cache)
     assert taught.targets.shape == (len(prepared.split.train), 8 + 7)
 
