@@ -49,11 +49,6 @@ class AugmentedCopies:
     places: dict[str, tuple[tuple[int, int], ...]]
     """Utterance name -> (first row, number of rows) of each of its copies"""
 
-    @property
-    def samples(self) -> bool:
-        """Whether samples are stored, not features."""
-        return all(rows.ndim == 1 for rows in self.stored.values())
-
     def count(self, name: str) -> int:
         return len(self.places[name])
 

@@ -3,15 +3,13 @@
 `LogMelInputs` is the CRNN's. A model over whole clips takes `Padded` batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crnn.data.augmented import AugmentedCopies
-from crnn.data.embeddings import Steps
 from crnn.data.padded import Padded
 from crnn.features import LogMel
 from crnn.offset import pad_clip
@@ -89,11 +87,12 @@ class WaveformInputs:
 
 
 class StepInputs:
-    """Whole clips `(steps, layers, width)` as a frozen encoder gives them (`crnn.data.embeddings.Steps`)."""
+    """Whole clips `(steps, layers, width)` as a frozen encoder gives them; `steps` takes the name and the waveform of a
+    clip, and finds or computes them."""
 
     held = False
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Callable[[str, np.ndarray], np.ndarray]) -> None:
         self._steps = steps
 
     def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -103,17 +102,10 @@ class StepInputs:
         return Padded.of(items)
 
     def clip(self, name: str, waveform: np.ndarray) -> Tensor:
-        return torch.from_numpy(self._steps.rows(name).astype(np.float32))
+        return torch.from_numpy(self._steps(name, waveform).astype(np.float32))
 
     def batch(self, clips: Sequence[Tensor]) -> Padded:
         return Padded.of(clips)
-
-
-def inputs_for(copies: AugmentedCopies | Steps, config: RunConfig) -> Inputs:
-    """The inputs of a model that is trained on these copies."""
-    if isinstance(copies, Steps):
-        return StepInputs(copies)
-    return WaveformInputs(config) if copies.samples else LogMelInputs(config)
 
 
 def _cut(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crnn.cli.installed import install
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
 from crnn.files.strict import read_json
@@ -37,6 +38,20 @@ class HiddenStates(nn.Module):
         """`waveform (batch, time)` at 16 kHz, RMS level and without offset -> `last` + 1 times `(batch, steps, width)`:
         the input of the first layer, then the output of each."""
         raise NotImplementedError
+
+
+def imported(*names: str) -> Any:
+    """transformers, with these of its classes. Raises InputError where it, or torchaudio beside it, cannot be
+    imported."""
+    try:
+        import transformers
+
+        for name in names:
+            getattr(transformers, name)
+    except (ImportError, OSError, RuntimeError) as error:
+        why = brief(" ".join(str(error).split()))
+        raise InputError(f"transformers cannot be imported here ({why}): {install('teacher')}") from error
+    return transformers
 
 
 def loaded(model_class: Any, folder: Path, used: str) -> Any:
@@ -68,13 +83,12 @@ class WhisperStates(HiddenStates):
     lora = ("q_proj", "v_proj")
 
     def __init__(self, folder: Path, last: int) -> None:
-        from transformers import WhisperFeatureExtractor, WhisperModel
-
         super().__init__()
-        encoder = loaded(WhisperModel, folder, "encoder.").encoder
+        transformers = imported("WhisperFeatureExtractor", "WhisperModel")
+        encoder = loaded(transformers.WhisperModel, folder, "encoder.").encoder
         self.conv1, self.conv2, self.positions = encoder.conv1, encoder.conv2, encoder.embed_positions
         self.layers = encoder.layers[:last]
-        self._log_mel = WhisperFeatureExtractor(feature_size=encoder.config.num_mel_bins)
+        self._log_mel = transformers.WhisperFeatureExtractor(feature_size=encoder.config.num_mel_bins)
         self._longest = encoder.config.max_source_positions * 2 * self._log_mel.hop_length
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
@@ -93,11 +107,9 @@ class Wav2Vec2States(HiddenStates):
     layer drop are off."""
 
     def __init__(self, folder: Path, last: int, model_class: str, lora: tuple[str, ...]) -> None:
-        import transformers
-
         super().__init__()
         self.lora, self._last = lora, last
-        self.model = loaded(getattr(transformers, model_class), folder, "")
+        self.model = loaded(getattr(imported(model_class), model_class), folder, "")
         self.model.config.apply_spec_augment = False
         self.model.config.layerdrop = 0.0
         self.layers = self.model.encoder.layers[:last]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM
+from crnn.data.embeddings import Steps
+from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM, Inputs, LogMelInputs, StepInputs, WaveformInputs
 from crnn.errors import require
 from crnn.models import log_mel_cnns, pooling, sequence
 from crnn.models.clip_model import ClipModel, Model
@@ -107,3 +108,12 @@ def build_model(config: RunConfig, n_classes: int) -> Model:
     parts = [SEQUENCES[name] for name in config.system.sequence]
     head = SystemHead(encoder.width, parts, POOLINGS[config.system.pooling], config.model, config.system, n_classes)
     return WindowModel(encoder, head) if kind.takes == LOG_MEL else ClipModel(encoder, head)
+
+
+def inputs_of(model: Model, config: RunConfig, stored: Steps | None = None) -> Inputs:
+    """What the model of a run takes; with a frozen encoder, its steps as they are `stored`, or computed anew."""
+    takes = input_of(config)
+    if isinstance(model, ClipModel) and model.pretrained and takes == STEPS:
+        steps = model.pretrained.steps
+        return StepInputs(lambda name, waveform: stored.rows(name) if stored else steps(waveform))
+    return WaveformInputs(config) if takes == WAVEFORM else LogMelInputs(config)

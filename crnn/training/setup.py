@@ -9,13 +9,12 @@ from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
 from crnn.data.embeddings import Steps
-from crnn.data.inputs import inputs_for
 from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, first_steps, label_mask, target_matrix
 from crnn.data.protocols import Split
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.cost import count_parameters, macs_per_window
 from crnn.models.crnn import WindowModel
-from crnn.models.registry import build_model
+from crnn.models.registry import build_model, inputs_of
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, refuse_trained_on, start_from
@@ -71,11 +70,11 @@ def build_training(
     """
     if bool(config.teacher.encoder) != (taught is not None):
         raise ValueError("teacher.encoder is given without what it teaches, or the other way round")
-    inputs = inputs_for(copies, config)
-    train = TrainClips(copies, split, config, taught.targets if taught else None, inputs)
-    dev = EvalClips(cache, split.dev, split.labels, config, inputs)
     torch.manual_seed(config.seed)
     model = build_model(config, len(split.labels))
+    inputs = inputs_of(model, config, copies if isinstance(copies, Steps) else None)
+    train = TrainClips(copies, split, config, taught.targets if taught else None, inputs)
+    dev = EvalClips(cache, split.dev, split.labels, config, inputs)
     before: list[str] = []
     taught_by = list(start.taught_by) if start else []
     if start and isinstance(model, WindowModel):

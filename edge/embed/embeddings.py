@@ -9,11 +9,10 @@ import torch
 from crnn.config import StreamGeometry
 from crnn.data.cache import AudioCache
 from crnn.data.corpora import Utterance
-from crnn.data.inputs import INPUTS
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.data.padded import Padded
 from crnn.models.clip_model import ClipModel, Model
-from crnn.models.registry import input_of
+from crnn.models.registry import inputs_of
 from crnn.run_config import RunConfig
 from crnn.training.predict import predict_outputs
 from crnn.training.trained_run import TrainedModel
@@ -64,7 +63,7 @@ def embed(
 ) -> Embeddings:
     """Embeddings of decoded clips, whatever their emotions, longest first; with `steps` the encoder's outputs too."""
     config, labels = trained.config, trained.labels
-    inputs = INPUTS[input_of(config)](config)
+    inputs = inputs_of(trained.model, config)
     chosen = EvalClips(cache, clips, sorted({u.emotion for u in clips}), config, inputs)
     outputs = predict_outputs(trained.model, config, eval_loader(chosen, config))
     return Embeddings(
