@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import across_corpora, baselines, battery, robustness, within_corpus
+from benchmarks.accuracy import across_corpora, baselines, battery, robustness, systems, within_corpus
 from benchmarks.accuracy.conditions import gain
 from benchmarks.accuracy.functionals import functionals
 from benchmarks.adaptation import enrolment, label_free
@@ -19,6 +19,7 @@ from benchmarks.harness.jobs import Job
 from benchmarks.harness.results import rows_of
 from crnn.data import prepare as preparation
 from crnn.data.protocols import n_folds
+from crnn.errors import InputError
 from edge.bundle import PRETRAINED, Bundle
 from edge.enroll.fit import Strength
 from edge.export.trained import load_trained
@@ -70,6 +71,33 @@ def test_across_corpora_each_tested_corpus_has_figures_and_is_evaluated_once(job
     assert set(within_corpus.CONFIDENCE) <= figures["confidence"]["synthetic"].keys()
     monkeypatch.setattr(across_corpora, "load_trained", None)
     assert across_corpora.evaluated(job) == figures
+
+
+def test_systems_are_rows_with_cost_and_figures(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(systems, "RESULTS", tmp_path)
+    monkeypatch.setattr(systems, "jobs", lambda *_: [job])
+    for _ in range(2):
+        run(systems, monkeypatch, "--protocols", job.protocol)
+    (row,) = rows_of(tmp_path / "systems.json")
+    made = jobs.metrics(job)
+    assert (row["system"], row["n_params"], row["frozen_params"]) == ("small", made["n_params"], 0)
+    assert row["uar"] == made["test"]["uar"]
+    assert row["macs_per_second"] == pytest.approx(made["macs_per_window"] / (57_000 / 16_000), rel=1e-6)
+
+
+def test_each_system_is_its_configuration_and_some_rest_on_the_speech_encoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora, "folders", lambda *_: {})
+    monkeypatch.setenv("SER_ENCODER", str(tmp_path))
+    made = {job.recipe: job for job in systems.jobs(list(systems.SYSTEMS), ["emodb-loso"], [0, 1], [0])}
+    assert len(made) == len(systems.SYSTEMS)
+    for name in systems.SYSTEMS:
+        _, config, _, _ = parse([*made[f"system-{name}"].settings])
+        assert (config.system.encoder == str(tmp_path)) == ("encoder" in config.model.kind)
+    monkeypatch.delenv("SER_ENCODER")
+    with pytest.raises(InputError, match="SER_ENCODER"):
+        systems.jobs(["frozen-linear"], ["emodb-loso"], [0], [0])
+    with pytest.raises(InputError, match="99"):
+        systems.jobs(["cnn"], ["emodb-loso"], [99], [0])
 
 
 def test_robustness_states_what_each_condition_costs(job, tmp_path, monkeypatch, voices):

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.tables import accuracy, adaptation, battery, bundle, device, export, model_card  # noqa: F401  they register
+from benchmarks.tables import accuracy, adaptation, battery, bundle, device, export, model_card, systems  # noqa: F401  they register
 from benchmarks.tables.markdown import TABLES
 from crnn.cli.command import command
 from crnn.errors import require

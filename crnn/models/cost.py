@@ -52,7 +52,7 @@ def macs_of(model: nn.Module, inputs: Tensor) -> int:
 
 
 def macs_per_window(model: Model, config: RunConfig) -> int:
-    """Multiply-accumulates of one pass over a window of the CRNN (3.05 s by default), whatever the model takes."""
+    """Multiply-accumulates of one pass over a window of the CRNN (3.56 s by default), whatever the model takes."""
     g = config.geometry
     if isinstance(model, WindowModel):
         return count_macs(model, config.features.n_mels, g.frames_for(g.window_steps))
