@@ -2,6 +2,7 @@
 
     python quantize.py RUN --out BUNDLE
     python quantize.py RUN --out BUNDLE --target-size 120kB --plot pruning.svg
+    python quantize.py --large ENCODER       a frozen speech encoder and a classifier trained on it, for larger devices
 
 Exit codes: 0 the bundle is written; 1 an exported file is past a limit, nothing is written; 2 bad input, or a target
 that cannot be met: the best that was reached is printed, nothing is written.
@@ -29,14 +30,17 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
 from crnn.cli.termination import Termination
 from crnn.config import from_dict
+from crnn.errors import require
 from edge import runtimes
 from edge.bundle import MANIFEST
+from edge.bundle.large import large_folder
 from edge.export.limits import ExportLimits, VerificationError
 from edge.preflight import needed
 from edge.prune.plot import check_plot, draw
 from edge.prune.targets import OutOfReach, PruningTargets, parse_size
 
 if TYPE_CHECKING:
+    from edge.export.large import Large
     from edge.export.pipeline import Compressed
     from edge.export.source import Source
     from edge.export.verify import Row
@@ -45,12 +49,17 @@ if TYPE_CHECKING:
 
 EXTRAS = "train,export"
 """Extras of this project that this command needs"""
+LARGE_EXTRAS = "train,export,teacher"
+"""Those that it needs with --large"""
+LARGE_PROTOCOL = "all-six-corpora"
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("quantize", __doc__)
-    parser.add_argument("run", type=Path, help="run folder made by train.py, or a float32 bundle (not to prune)")
-    parser.add_argument("--out", type=Path, required=True, help="bundle folder to write; must not exist")
+    parser.add_argument(
+        "run", type=Path, nargs="?", help="run folder made by train.py, or a float32 bundle (not to prune)"
+    )
+    parser.add_argument("--out", type=Path, help="bundle folder to write; must not exist (--large has a default)")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="CORPUS:FOLDER", help="recordings, if they have moved since training"
     )
@@ -92,6 +101,18 @@ def build_parser() -> argparse.ArgumentParser:
         help="epochs after the last step; a quarter after others (default: 8)",
     )
     pruning.add_argument("--plot", type=Path, help="draw the steps into this file (.svg, .png, .pdf)")
+    large = parser.add_argument_group(
+        "the larger bundle",
+        "instead of RUN; one file format, weights in int8 (docs/large.md); needs the teacher extra too",
+    )
+    large.add_argument("--large", type=Path, metavar="ENCODER", help="folder of a Whisper in transformers' format")
+    large.add_argument(
+        "--protocol", default=LARGE_PROTOCOL, help=f"whose training speakers (default: {LARGE_PROTOCOL})"
+    )
+    large.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
+    large.add_argument(
+        "--without-labels", nargs="+", default=[], metavar="CORPUS", help="corpora of the protocol that are left out"
+    )
     limits = parser.add_argument_group("limits; past any of them nothing is written")
     for item in fields(ExportLimits):
         option = "--" + item.name.replace("_", "-")
@@ -167,6 +188,8 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
         from crnn.run_config import EXPORT, require_crnn
         from crnn.training.run_folder import RunFolder
 
+    require(args.run is not None, "name a run folder made by train.py, or --large ENCODER")
+    require(args.out is not None, "name the bundle folder to write: --out FOLDER")
     size = None if args.target_size is None else parse_size(args.target_size)
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
@@ -186,7 +209,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
         Recipe(step_epochs=-(-args.fine_tune_epochs // 4), epochs=args.fine_tune_epochs),
         args.coverage,
         args.temperature,
-        ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)}),
+        given_limits(args),
     )
     with contextlib.redirect_stdout(sys.stderr):  # the converters print; standard output is for the result
         source = open_source(args.run, data, args.cache, prunes=targets.any)
@@ -197,12 +220,48 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     return result
 
 
-def as_json(out: Path, result: "Compressed") -> str:
+def run_large(args: argparse.Namespace, termination: Termination) -> "Large":
+    """Make the larger bundle; `args.out` is then set."""
+    for_runs = ("run", "formats", "prune", "target_size", "target_rtf", "plot")
+    given = [name.replace("_", "-") for name in for_runs if getattr(args, name) is not None]
+    require(not given, f"--large takes no {', '.join(given)}: its encoder is not pruned, and its files are of one kind")
+    require(
+        args.scheme == runtimes.INT8,
+        f"--scheme {args.scheme}: --large makes {runtimes.WEIGHT_INT8} files; leave it out",
+    )
+    args.out = args.out or large_folder()
+    with needed(program("quantize"), LARGE_EXTRAS):
+        import augment.torchaudio_import  # noqa: F401 - before transformers
+        from crnn.data.prepare import given_folders
+        from edge.export.large import LargeRequest, make_large
+    termination.begin()
+    with contextlib.redirect_stdout(sys.stderr):
+        return make_large(
+            LargeRequest(
+                args.large,
+                args.out,
+                given_folders(args.data),
+                args.protocol,
+                args.fold,
+                tuple(args.without_labels),
+                args.cache,
+                args.coverage,
+                args.temperature,
+                given_limits(args),
+            )
+        )
+
+
+def given_limits(args: argparse.Namespace) -> ExportLimits:
+    return ExportLimits(**{item.name: getattr(args, item.name) for item in fields(ExportLimits)})
+
+
+def as_json(out: Path, result: "Compressed | Large") -> str:
     steps, rows = [asdict(step) for step in result.steps], [row.facts() for row in result.rows]
     return json.dumps({"bundle": str(out), "bytes": result.bytes, "steps": steps, "rows": rows}) + "\n"
 
 
-def as_text(out: Path, result: "Compressed") -> str:
+def as_text(out: Path, result: "Compressed | Large") -> str:
     tables = "".join(f"{text}\n\n" for text in (step_table(result.steps), table(result.rows)) if text)
     return f"{tables}bundle {out}: {', '.join(result.manifest.models)}, {result.bytes:,} bytes\n"
 
@@ -214,7 +273,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = build_parser().parse_args(argv)
     try:
-        result = run(args, termination)
+        result = run_large(args, termination) if args.large else run(args, termination)
     except VerificationError as error:
         sys.stdout.write("".join(f"{text}\n" for text in (step_table(error.steps), table(error.rows)) if text))
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")

@@ -2,6 +2,7 @@
 
 python stream_infer.py recording.wav                      with the model that ships
 python stream_infer.py BUNDLE recording.wav
+python stream_infer.py --model large recording.wav        with the larger model: docs/large.md
 python stream_infer.py *.wav --csv emotions.csv           many recordings, a row for each segment
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
@@ -36,6 +37,8 @@ from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, list_devices
 from edge.audio.stop import Stop, stopped_by_signals
 from edge.audio.vad import add_vad_option
+from edge.bundle import PRETRAINED
+from edge.bundle.large import find_large
 from edge.feedback.recorder import Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.arguments import STDIN, sort_names
@@ -65,6 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="[BUNDLE] [FILE ...]",
         help="bundle folder made by quantize.py (default: the int8 model that ships), and a recording "
         "(WAV, FLAC, OGG, MP3 ...; several with --csv) or - for standard input (WAV, AU or raw samples)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("small", "large"),
+        help="without a bundle folder: small, the int8 model that ships (default), or large, made by "
+        "quantize.py --large, for a faster processor",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument(
@@ -239,7 +248,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list_devices:
         StandardOutput().write(devices(args.json))
         return 0
-    names = sort_names(args.names, args.mic, args.csv is not None)
+    chosen = find_large() if args.model == "large" else PRETRAINED if args.model else None
+    names = sort_names(args.names, args.mic, args.csv is not None, chosen)
     model = open_model(
         names.bundle,
         runtime=args.runtime,

@@ -17,6 +17,9 @@ SHIPS = "taught-80"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
 TUNED = "narrow-96"
 """96 bands on recordings without denoising, tuned within a corpus"""
+LARGE = "large: Whisper base, int8, windows of 3 s"
+"""The larger bundle, in result files"""
+LARGE_AND_SMALL = f"{LARGE}; mean of log-probabilities with crnn {SHIPS}"
 RECIPE = ("--config", "configs/recipe.yaml")
 WITHOUT_LABELS = ("emotiontts", "emospeech_india")
 """Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""

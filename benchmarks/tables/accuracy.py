@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from benchmarks.harness.recipes import CROSS, LEAVE_ONE_OUT, SHIPS, TUNED
+from benchmarks.harness.recipes import CROSS, LARGE, LARGE_AND_SMALL, LEAVE_ONE_OUT, SHIPS, TUNED
 from benchmarks.harness.results import one, rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
 
@@ -146,6 +146,22 @@ def unseen() -> str:
         lines.append((ours["test"], *figures, ours["n_speakers"]))
     head = ("corpus left out", "this recipe, UAR", "95 % interval", "seeds", "eGeMAPS + SVM", "test speakers")
     return markdown(head, lines)
+
+
+@table("unseen-larger")
+def unseen_larger() -> str:
+    """The larger bundle on corpora that were left out, alone and averaged with the small model."""
+    lines = []
+    for large in rows("cross_corpus", protocol=LEAVE_ONE_OUT, model=LARGE):
+        where = {"protocol": LEAVE_ONE_OUT, "test": large["test"]}
+        both, small = one("cross_corpus", model=LARGE_AND_SMALL, **where), one("cross_corpus", model=SHIPPED, **where)
+        figures = (percent(large["uar"]), interval(large["uar_ci95"]), percent(both.get("uar")))
+        lines.append((large["test"], percent(small.get("uar")), *figures, large["n_clips"]))
+    if not lines:
+        return "Not measured yet: `python -m benchmarks.accuracy.large BUNDLE --fold 1`."
+    return markdown(
+        ("corpus left out", "small, UAR", "large, UAR", "95 % interval", "mean of both", "test clips"), lines
+    )
 
 
 @table("speakers")

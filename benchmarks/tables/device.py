@@ -31,6 +31,31 @@ def streaming() -> str:
     )
 
 
+@table("larger")
+def larger() -> str:
+    """The larger bundle beside the small one, measured in turns."""
+    small, large = one("larger", system="small"), one("larger", system="large")
+    if not large:
+        return "Not measured yet: `python -m benchmarks.device.larger BUNDLE`."
+    lines = (
+        ("bytes", "bytes", 0),
+        ("parameters", "n_params", 0),
+        ("multiply-accumulates per window", "macs_per_window", 0),
+        ("s between decisions", "interval_seconds", 2),
+        ("ms per decision, median", "latency_ms_p50", 2),
+        ("computing time / audio time", "rtf", 4),
+        ("peak memory, MiB", "rss_mb", 0),
+        ("s to open and prove it", "startup_s", 1),
+    )
+    return markdown(
+        ("", "small", "large", "large / small"),
+        (
+            (what, f"{small[key]:,.{digits}f}", f"{large[key]:,.{digits}f}", ratio(large[key], small[key]))
+            for what, key, digits in lines
+        ),
+    )
+
+
 @table("streaming-targets")
 def streaming_targets() -> str:
     """The targets for the cost of the stream, and the measured cost."""

@@ -78,10 +78,11 @@ def _open(
 ) -> dict[str, np.ndarray]:
     """Utterance name -> its rows, as `make` gives them for a waveform."""
     folder = folder or default_folder()
+    hashes = cache.hashes
     rows: dict[str, np.ndarray] = {}
     for corpus in corpora:
         names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
-        some_name = {cache.hashes[name]: name for name in names}
+        some_name = {hashes[name]: name for name in names}
         digests = sorted(some_name)
         found: dict[str, np.ndarray] = {}
         for start in range(0, len(digests), PIECE):
@@ -98,5 +99,5 @@ def _open(
 
             store = open_store(folder, stem, kind, piece, computed)
             found |= {digest: store.rows[first : first + n] for digest, ((first, n, _),) in store.spans.items()}
-        rows |= {name: found[cache.hashes[name]] for name in names}
+        rows |= {name: found[hashes[name]] for name in names}
     return rows

@@ -89,12 +89,17 @@ class WhisperStates(HiddenStates):
         self.conv1, self.conv2, self.positions = encoder.conv1, encoder.conv2, encoder.embed_positions
         self.layers = encoder.layers[:last]
         self._log_mel = transformers.WhisperFeatureExtractor(feature_size=encoder.config.num_mel_bins)
-        self._longest = encoder.config.max_source_positions * 2 * self._log_mel.hop_length
+        self.longest = encoder.config.max_source_positions * 2 * self._log_mel.hop_length
+        """Samples that it takes"""
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
-        clips = [*waveform[:, : self._longest].cpu().numpy()]
+        clips = [*waveform[:, : self.longest].cpu().numpy()]
         made = self._log_mel(clips, sampling_rate=SAMPLE_RATE, padding="do_not_pad", return_tensors="pt")
-        states = nn.functional.gelu(self.conv1(made.input_features.to(waveform.device)))
+        return self.of_log_mel(made.input_features.to(waveform.device))
+
+    def of_log_mel(self, log_mel: Tensor) -> list[Tensor]:
+        """The same from Whisper's features `(batch, n_mels, frames)` (`crnn.whisper_features`)."""
+        states = nn.functional.gelu(self.conv1(log_mel))
         states = nn.functional.gelu(self.conv2(states)).permute(0, 2, 1)
         found = [states + self.positions.weight[: states.shape[1]]]
         for layer in self.layers:

@@ -20,6 +20,7 @@ from crnn.cli.installed import install
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
 from crnn.files.strict import file_hash, read_json
+from crnn.whisper_features import RMS, at_level
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 """Hz, of every encoder's input"""
-RMS = 0.05
-"""Level of every recording that an encoder receives: the answer must not depend on the recording's gain"""
 MIN_SAMPLES = 1600
 """Shorter recordings are padded with zeros to this length"""
 LARGEST_CONFIG = 2**20
@@ -96,8 +95,7 @@ class SpeechEncoder:
 
 def leveled(waveform: np.ndarray) -> np.ndarray:
     """`waveform (time,)` as encoders receive it: without its mean, at `RMS`, at least `MIN_SAMPLES` long."""
-    centred = waveform.astype(np.float32) - np.float32(waveform.mean())
-    level = centred / (np.sqrt(np.mean(centred**2)) + np.float32(1e-8)) * np.float32(RMS)
+    level = at_level(waveform)
     return np.pad(level, (0, max(0, MIN_SAMPLES - len(level))))
 
 

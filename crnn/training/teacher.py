@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from crnn.data.splits import Split
 from crnn.errors import require
 from crnn.models.pretrained import SAMPLE_RATE, SpeechEncoder
 from crnn.run_config import RunConfig, TeacherConfig
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FORMAT = 1
 FOLDS = 5
@@ -67,7 +71,8 @@ def open_taught(
     labels = [-1 if u.corpus in teacher.only else split.labels.index(u.emotion) for u in members]
     unused = [label for number, label in enumerate(split.labels) if number not in labels]
     require(not unused, f"teacher.only leaves no training clip with the label {', '.join(unused)}; name fewer corpora")
-    clips = [(u.name, cache.hashes[u.name], u.speaker, label) for u, label in zip(members, labels, strict=True)]
+    hashes = cache.hashes
+    clips = [(u.name, hashes[u.name], u.speaker, label) for u, label in zip(members, labels, strict=True)]
     settings = [encoder.key, teacher.regularization, teacher.components, split.labels, clips]
     digest = hashlib.sha256(json.dumps([FORMAT, *settings]).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -110,8 +115,25 @@ def answers(lessons: Lessons, n_classes: int, config: TeacherConfig) -> np.ndarr
     return found
 
 
-def _answer(lessons: Lessons, fitted: np.ndarray, asked: np.ndarray, found: np.ndarray, config: TeacherConfig) -> None:
-    """Fit on some clips and write the answers to others; the probability of a class that was not fitted stays 0."""
+@dataclass(frozen=True)
+class Regression:
+    """A logistic regression on standardised embeddings."""
+
+    mean: np.ndarray
+    """`(width,)`, of the embeddings"""
+    scale: np.ndarray
+    """`(width,)`, their standard deviations"""
+    model: "LogisticRegression"
+    """Over `standard`; its classes are places in the label set"""
+
+    def standard(self, embeddings: np.ndarray) -> np.ndarray:
+        """`(n, width)` -> `(n, width)`, standardised."""
+        return (embeddings - self.mean) / self.scale
+
+
+def fit(lessons: Lessons, fitted: np.ndarray, config: TeacherConfig) -> Regression:
+    """A regression on the clips at the places `fitted (n,)`, all of which have labels: every corpus counts the same,
+    and within it every class. Raises InputError for a single class."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -119,12 +141,18 @@ def _answer(lessons: Lessons, fitted: np.ndarray, asked: np.ndarray, found: np.n
     several = len(set(known)) > 1
     require(several, "teacher.encoder: some training speakers have a single emotion; it cannot answer for the others")
     x = lessons.embeddings
-    mean, scale = x[fitted].mean(axis=0), x[fitted].std(axis=0) + SMALLEST
     model = LogisticRegression(C=config.regularization, max_iter=MAX_ITERATIONS)
+    made = Regression(x[fitted].mean(axis=0), x[fitted].std(axis=0) + SMALLEST, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations regularizes as well
-        model.fit((x[fitted] - mean) / scale, known, sample_weight=_weights(known, lessons.corpora[fitted]))
-    found[np.ix_(asked, model.classes_)] = model.predict_proba((x[asked] - mean) / scale)
+        model.fit(made.standard(x[fitted]), known, sample_weight=_weights(known, lessons.corpora[fitted]))
+    return made
+
+
+def _answer(lessons: Lessons, fitted: np.ndarray, asked: np.ndarray, found: np.ndarray, config: TeacherConfig) -> None:
+    """Fit on some clips and write the answers to others; the probability of a class that was not fitted stays 0."""
+    made = fit(lessons, fitted, config)
+    found[np.ix_(asked, made.model.classes_)] = made.model.predict_proba(made.standard(lessons.embeddings[asked]))
 
 
 def _weights(labels: np.ndarray, corpora: np.ndarray) -> np.ndarray:
@@ -149,7 +177,12 @@ def components(lessons: Lessons, config: TeacherConfig) -> np.ndarray:
         f"teacher.components is {config.components}; the embedding has {x.shape[1]} values",
     )
     standard = (x - x.mean(axis=0)) / (x.std(axis=0) + SMALLEST)
+    return (standard @ component_axes(standard, config.components)).astype(np.float32)
+
+
+def component_axes(standard: np.ndarray, components: int) -> np.ndarray:
+    """The axes `(width, components)` of the leading principal components of standardised embeddings `(n, width)`,
+    divided by one number, the mean of the components' standard deviations."""
     _, vectors = np.linalg.eigh(standard.T @ standard)
-    leading = vectors[:, ::-1][:, : config.components]
-    found = standard @ leading
-    return (found / (found.std(axis=0).mean() + SMALLEST)).astype(np.float32)
+    leading = vectors[:, ::-1][:, :components]
+    return leading / ((standard @ leading).std(axis=0).mean() + SMALLEST)

@@ -4,7 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.bundle.manifest import AROUSAL_SCHEMA, MANIFEST, SCHEMA, SPEAKERS, Manifest, ModelFiles
+    from edge.bundle.manifest import (
+        AROUSAL_SCHEMA,
+        MANIFEST,
+        SCHEMA,
+        SPEAKERS,
+        WINDOW,
+        WINDOW_SCHEMA,
+        Manifest,
+        ModelFiles,
+    )
     from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
     from edge.bundle.writer import new_folder, seal
 else:
@@ -25,6 +34,8 @@ __all__ = [
     "PRETRAINED",
     "SCHEMA",
     "SPEAKERS",
+    "WINDOW",
+    "WINDOW_SCHEMA",
     "Bundle",
     "Manifest",
     "ModelFiles",

@@ -22,7 +22,7 @@ from crnn.cli.installed import Parser
 from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
-from edge.bundle import MANIFEST, Bundle
+from edge.bundle import MANIFEST, WINDOW, Bundle
 
 
 def describe(bundle: Bundle) -> dict:
@@ -40,6 +40,7 @@ def describe(bundle: Bundle) -> dict:
         "window_seconds": (g.window_samples - g.lead_samples) / rate,
         "hop_seconds": g.interval_samples / rate,
         **({"arousal": True} if manifest.arousal else {}),
+        **({"kind": manifest.kind} if manifest.kind == WINDOW else {}),
         "decision": asdict(manifest.decision),
         "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
         "files": {
@@ -75,7 +76,8 @@ def as_text(made: dict) -> str:
         f"input      {features['sample_rate']} Hz mono, float32 in [-1, 1]",
         f"features   {features['n_mels']} log-mel bands from {features['f_min']:g} to {features['f_max']:g} Hz, "
         f"frames of {features['n_fft']} samples every {features['hop_length']}",
-        f"window     {made['window_seconds']:.2f} s, a decision every {made['hop_seconds']:.2f} s",
+        f"window     {made['window_seconds']:.2f} s, a decision every {made['hop_seconds']:.2f} s"
+        + (", recomputed for each" if made.get("kind") == WINDOW else ""),
         f"decision   temperature {decision['temperature']:.2f}, uncertain below {decision['min_confidence']:.2f}",
     ]
     for name, runtime in made["runtimes"].items():
@@ -98,6 +100,9 @@ def _provenance(where: dict) -> list[str]:
     """Origin, and figures with their intervals."""
     origin = [f"{key} {where[key]}" for key in ("corpus", "protocol", "fold", "split_hash", "seed") if key in where]
     lines = [f"trained    {', '.join(origin)}"] if origin else []
+    if "contains" in where:
+        encoder = where["contains"]
+        lines.append(f"contains   {encoder['family']} {encoder['name']}, layers {encoder['layers']}: its licence holds")
     if where.get("synthetic"):
         lines.append("           on GENERATED voices: for tests only, not for people")
     if "n_params" in where:

@@ -12,14 +12,13 @@ import numpy as np
 
 from crnn.config import FeatureConfig, StreamGeometry
 from crnn.errors import require
-from crnn.features import LogMel
 from crnn.files.npz import read_arrays
 from edge import runtimes
 from edge.stream.recognizer import StreamingRecognizer
 
 GOLDEN = "golden.npz"
 FRAMES = 8
-"""Frames whose features are stored, the last of the first interval: they contain every band"""
+"""Frames whose features are stored, the last that the encoder is given first: they contain every band"""
 FEATURE_TOLERANCE = 1e-4
 """Largest difference of log-mel values from the golden ones"""
 MODEL_TOLERANCE = 1e-3
@@ -49,12 +48,11 @@ def waveform(features: FeatureConfig, geometry: StreamGeometry) -> np.ndarray:
 def replay(recognizer: StreamingRecognizer, samples: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs for `samples` (int16): log_mel of the first interval; logits, pooled vector and, if there is one,
     arousal of every decision."""
-    g = recognizer.geometry
     scaled = samples.astype(np.float32) / 32768
     results = recognizer.push(scaled)
     recognizer.reset()
     made = {
-        "log_mel": LogMel(recognizer.features)(np.pad(scaled, (g.lead_samples, 0))[: g.first_samples])[:, -FRAMES:],
+        "log_mel": recognizer.first_log_mel(scaled)[:, -FRAMES:],
         "logits": np.stack([result.logits for result in results if result.logits is not None]),
         "pooled": np.stack([result.pooled for result in results if result.pooled is not None]),
     }

@@ -12,9 +12,12 @@ from crnn.files.strict import file_hash, read_json
 from crnn.renamed_keys import with_new_keys
 from edge.bundle.golden import GOLDEN
 from edge.stream.decision import UNCERTAIN, DecisionConfig
+from edge.stream.window_recognizer import recomputes
 
-SCHEMA, AROUSAL_SCHEMA = 4, 5
-"""Of a bundle without and with `arousal`, the one field that schema 4 does not know"""
+SCHEMA, AROUSAL_SCHEMA, WINDOW_SCHEMA = 4, 5, 6
+"""Of a bundle without and with `arousal`, and of one of kind `WINDOW`: fields that schema 4 does not know"""
+STREAM, WINDOW = "stream", "window"
+"""Kinds: the encoder is given new frames only; or every window is recomputed (`edge.stream.window_recognizer`)"""
 MANIFEST = "bundle.json"
 SPEAKERS = "speakers.npz"
 MOST_LABELS, LONGEST_LABEL = 100, 40
@@ -50,7 +53,7 @@ class Manifest:
     """The content of `bundle.json`."""
 
     schema: int
-    """Version of this layout, 4 or 5; other versions are refused"""
+    """Version of this layout, 4 to 6; other versions are refused"""
     labels: tuple[str, ...]
     """Emotions, in the order of the logits"""
     features: FeatureConfig
@@ -66,7 +69,9 @@ class Manifest:
     provenance: dict = field(default_factory=dict)
     """Origin: corpus, protocol, split hash, seeds, pruning, metrics with intervals"""
     arousal: bool = False
-    """Whether the head also gives the arousal, 0 to 1; true in schema 5, absent in schema 4"""
+    """Whether the head also gives the arousal, 0 to 1; true in schema 5, absent in the others"""
+    kind: str = STREAM
+    """`window` in schema 6, whose windows are recomputed; absent in the others"""
 
     def model_files(self, runtime: str) -> ModelFiles:
         """The files of a runtime. Raises InputError, naming the runtimes of the bundle, if there are none."""
@@ -90,10 +95,10 @@ def read_manifest(folder: Path) -> Manifest:
     require(where.is_file(), f"{where}: no such file; {folder} is not a bundle of quantize.py")
     values = read_json(where, LARGEST_MANIFEST, follow=False)
     schema = values.get("schema")
-    newer = type(schema) is int and schema > AROUSAL_SCHEMA
+    newer = type(schema) is int and schema > WINDOW_SCHEMA
     require(
-        type(schema) is int and schema in (SCHEMA, AROUSAL_SCHEMA),
-        f"{where}: schema {brief(schema)}, this version reads {SCHEMA} and {AROUSAL_SCHEMA}; "
+        type(schema) is int and SCHEMA <= schema <= WINDOW_SCHEMA,
+        f"{where}: schema {brief(schema)}, this version reads {SCHEMA} to {WINDOW_SCHEMA}; "
         + ("update this software" if newer else "make the bundle again"),
     )
     manifest = from_dict(Manifest, with_new_keys(values, str(where)), str(where))
@@ -101,10 +106,15 @@ def read_manifest(folder: Path) -> Manifest:
         manifest.arousal == (schema == AROUSAL_SCHEMA),
         f"{where}: schema {schema} with arousal {manifest.arousal}; copy the whole folder again",
     )
+    require(
+        manifest.kind == (WINDOW if schema == WINDOW_SCHEMA else STREAM),
+        f"{where}: schema {schema} of kind {brief(manifest.kind)}; copy the whole folder again",
+    )
     _check_labels(manifest.labels, where)
     features, g = manifest.features, manifest.geometry
+    streams = (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples
     require(
-        (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples,
+        recomputes(features, g) if manifest.kind == WINDOW else streams,
         f"{where}: its geometry does not fit its features, or its first interval is empty; copy the whole folder again",
     )
     _check_files(folder, manifest)

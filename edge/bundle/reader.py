@@ -11,10 +11,11 @@ from pathlib import Path
 from crnn.errors import InputError, require
 from edge import runtimes
 from edge.bundle import golden
-from edge.bundle.manifest import MANIFEST, SPEAKERS, Manifest, read_manifest
+from edge.bundle.manifest import MANIFEST, SPEAKERS, WINDOW, Manifest, read_manifest
 from edge.bundle.sandbox import prove
 from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.window_recognizer import WindowRecognizer
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "int8"
 """The shipped int8 bundle; its model card is in the folder above"""
@@ -86,22 +87,28 @@ class Bundle:
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
     """A recognizer from the files of one runtime; checks their shapes, but replays nothing."""
     files = manifest.model_files(runtime)
-    require(files.scheme in runtimes.SCHEMES, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
+    schemes = (runtimes.WEIGHT_INT8,) if manifest.kind == WINDOW else runtimes.SCHEMES
+    require(files.scheme in schemes, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
     g = manifest.geometry
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
     width = encoder.contract.output_shape[-1]
     answers = len(manifest.labels) + manifest.arousal
     pooled = max(1, head.contract.output_shape[-1] - answers)
+    n_mels, whole = manifest.features.n_mels, manifest.kind == WINDOW
+    frames, steps, window = (
+        ((1, n_mels, g.window_samples // g.hop_length), (1, width), (1, width))
+        if whole
+        else ((1, n_mels, g.block_frames), (1, g.interval_steps, width), (1, g.window_steps, width))
+    )
     for model, file, given, made in (
-        (encoder, files.encoder, (1, manifest.features.n_mels, g.block_frames), (1, g.interval_steps, width)),
-        (head, files.head, (1, g.window_steps, width), (1, answers + pooled)),
+        (encoder, files.encoder, frames, steps),
+        (head, files.head, window, (1, answers + pooled)),
     ):
         contract = model.contract
         require(
             (contract.input_shape, contract.output_shape) == (given, made),
             f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
         )
-    return StreamingRecognizer(
-        encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision, manifest.arousal
-    )
+    recognizer = WindowRecognizer if whole else StreamingRecognizer
+    return recognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision, manifest.arousal)

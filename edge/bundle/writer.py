@@ -12,7 +12,7 @@ from crnn.errors import require
 from crnn.files.atomic import sync
 from crnn.renamed_keys import with_schema_4_keys
 from edge.bundle import golden
-from edge.bundle.manifest import MANIFEST, Manifest, list_files
+from edge.bundle.manifest import MANIFEST, STREAM, Manifest, list_files
 from edge.bundle.reader import build_recognizer
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -30,6 +30,8 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
     values = with_schema_4_keys(asdict(manifest))
     if not manifest.arousal:  # schema 4, which the version before reads too
         del values["arousal"]
+    if manifest.kind == STREAM:
+        del values["kind"]
     (folder / MANIFEST).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return manifest
 

@@ -13,7 +13,7 @@ from crnn.data.corpora import Utterance
 from crnn.errors import require
 from crnn.metrics import at_chance, chance, summarize
 from crnn.run_config import LAYOUT, RunConfig
-from edge.bundle import Manifest
+from edge.bundle import WINDOW, Manifest
 from edge.export.calibration import coverage_curve
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import probabilities
@@ -79,7 +79,9 @@ def unseen_clips(
         found = tuple(u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips)
         split_hash = None
     else:
-        config = RunConfig(protocol=protocol, fold=fold, features=manifest.features)
+        config = RunConfig(protocol=protocol, fold=fold)
+        if manifest.kind != WINDOW:  # whose features no training run of this project has; the rate is the same
+            config = replace(config, features=manifest.features)
         data = preparation.locate_data(protocol, fold, given)
         prepared = preparation.prepare(config, data, cache_folder)
         split, cache, found = prepared.split, prepared.cache, prepared.split.test

@@ -82,7 +82,7 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         **with_schema_4_keys({"model": plain_values(config)["model"], "window": asdict(config.window)}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
-        "trained_model": {p: _headline(metrics[p]) for p in ("dev", "test") if p in metrics},
+        "trained_model": {p: headline(metrics[p]) for p in ("dev", "test") if p in metrics},
         "development_split": source.prepared.split.hash,
         "files_on_dev": [
             {key: value for key, value in row.facts().items() if key not in NOT_IN_MANIFEST} for row in ships
@@ -92,7 +92,7 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
     }
 
 
-def _headline(figures: dict) -> dict:
+def headline(figures: dict) -> dict:
     """Of development or test speakers; of the arousal, if the model estimates it, the correlations, in few bytes."""
     named = {key: figures[key] for key in ("uar", "uar_ci95", "wa", "wa_ci95", "macro_f1", "ece", "n_clips")}
     if "arousal" not in figures:

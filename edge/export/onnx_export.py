@@ -11,6 +11,7 @@ import torch
 from edge.export.exporters import Part, pairs
 from edge.export.tensor_types import StoredTensor, feeds
 
+RUNTIME = "onnx"
 OPSET = 17
 MADE_WITH = ("torch", "onnx", "onnxruntime")
 """Packages whose versions a bundle records"""
@@ -42,6 +43,18 @@ def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path)
         "static_int8": ("static_int8", "dynamic_int8"),
     }
     return pairs(made, folder, ".onnx")
+
+
+def write_window(encoder: Part, head: Part, folder: Path) -> tuple[Path, Path]:
+    """Write the parts of a larger bundle: the encoder with int8 weights, and the head, 4 % of its size, in float32."""
+    from edge.export import onnx_quantize
+
+    float32, small, linear = folder / "large.onnx", folder / "encoder.weight_int8.onnx", folder / "head.float32.onnx"
+    export(encoder, float32)
+    onnx_quantize.weight_int8(float32, small)
+    float32.unlink()
+    export(head, linear)
+    return small, linear
 
 
 def export(part: Part, path: Path) -> None:

@@ -24,6 +24,8 @@ CONVOLUTIONS = ("Conv", "Relu", "MaxPool")
 """Operations that static int8 quantizes, in the blocks after the first. Inputs, band normalisation and the first
 convolution stay float32: the range of logarithms is open, and values past the calibrated range would be cut off."""
 
+SMALLEST_SCALE = 1e-12
+"""Of the largest weight of an output; a smaller one counts as this"""
 LARGEST_WEIGHT = 64
 """Absolute value of an int8 weight up to which no processor's sums saturate"""
 
@@ -60,6 +62,30 @@ def float16(float32: Path, out: Path) -> None:
             casts.append(helper.make_node("Cast", [f"{item.name}.half"], [item.name], to=TensorProto.FLOAT))
             item.CopyFrom(numpy_helper.from_array(half, f"{item.name}.half"))
     _insert(graph, casts)
+    _save(model, out)
+
+
+def weight_int8(float32: Path, out: Path) -> None:
+    """Store weights as int8, one scale per output; they become float32 when the file is loaded, and so is all
+    arithmetic. It costs what float32 costs, and a deep network gives the same answer on every processor: where
+    activations are quantized, a difference of 1e-6 between two processors becomes one of a whole step, layer by layer.
+    """
+    model = onnx.load(float32)
+    graph = model.graph
+    outputs = {node.input[1]: 0 if node.op_type == "Conv" else -1 for node in graph.node if node.op_type in WEIGHTY}
+    restored, scales = [], []
+    for item in graph.initializer:
+        if item.name in outputs and len(item.dims) > 1:
+            name, weights = item.name, numpy_helper.to_array(item)
+            others = tuple(axis for axis in range(weights.ndim) if axis != outputs[name] % weights.ndim)
+            scale = np.maximum(np.abs(weights).max(axis=others, keepdims=True), SMALLEST_SCALE) / 127
+            small = np.round(weights / scale).astype(np.int8)
+            item.CopyFrom(numpy_helper.from_array(small, f"{name}.int8"))
+            scales.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+            restored.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.steps"], to=TensorProto.FLOAT))
+            restored.append(helper.make_node("Mul", [f"{name}.steps", f"{name}.scale"], [name]))
+    graph.initializer.extend(scales)
+    _insert(graph, restored)
     _save(model, out)
 
 
@@ -100,8 +126,12 @@ def static_int8(float32: Path, out: Path, blocks: Sequence[np.ndarray]) -> None:
 
 
 def saturating(path: Path) -> list[str]:
-    """Names of the int8 constants of a file that use more than 7 bits, so that their sums may saturate."""
-    arrays = ((item.name, item) for item in onnx.load(path).graph.initializer if item.data_type == TensorProto.INT8)
+    """Names of the int8 constants of a file that use more than 7 bits, so that their sums may saturate; those that
+    become float32 first (`weight_int8`) cannot."""
+    graph = onnx.load(path).graph
+    multiplied = {name for node in graph.node if node.op_type != "Cast" for name in node.input}
+    int8 = (item for item in graph.initializer if item.data_type == TensorProto.INT8)
+    arrays = ((item.name, item) for item in int8 if item.name in multiplied)
     wide = [(name, np.abs(numpy_helper.to_array(item).astype(np.int16))) for name, item in arrays]
     return [name for name, magnitude in wide if magnitude.size and magnitude.max() > LARGEST_WEIGHT]
 

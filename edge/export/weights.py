@@ -22,7 +22,7 @@ from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_new_keys
 from crnn.training.initial_weights import EVERYONE, Start, start_of_run
 from crnn.training.run_folder import read_taught_by
-from edge.bundle import MANIFEST, PRETRAINED, Bundle, Manifest
+from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle, Manifest
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
 from edge.export.verify import torch_recognizer
 from edge.stream.recognizer import StreamingRecognizer
@@ -96,6 +96,10 @@ def start_of_bundle(path: Path, name: str) -> Start:
     Raises InputError that names the bundle and what it lacks, or how its weights differ from its golden values.
     """
     manifest = Bundle.open(path).manifest
+    require(
+        manifest.kind != WINDOW,
+        f"{path}: a larger bundle, made of a speech encoder that is not trained here; nothing can start from it",
+    )
     weights = read_weights(path, manifest)
     origin = manifest.provenance
     for key in ("model", "window", "corpora_heard"):

@@ -1,6 +1,6 @@
 """Which names on the command line are a bundle and which are recordings; anything else is refused by what it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crnn.cli.installed import program
@@ -19,15 +19,24 @@ class Names:
     """Paths, or "-" for standard input; none where the microphone is the source"""
 
 
-def sort_names(names: list[str], microphone: bool, many: bool) -> Names:
+def sort_names(names: list[str], microphone: bool, many: bool, chosen: Path | None = None) -> Names:
     """Separate the bundle, which comes first if there is one, from the recordings.
 
     Args:
+        chosen: the bundle that an option names; None: what ships, if no bundle is among the names.
         microphone: it is the source, so no recording is named.
         many: any number of recordings may be named, instead of one.
 
     Raises InputError for anything else, saying what it is.
     """
+    found = _sorted(names, microphone, many)
+    if chosen is None:
+        return found
+    require(found.bundle is PRETRAINED, f"{found.bundle}: a bundle is named beside --model; give one of them")
+    return replace(found, bundle=chosen)
+
+
+def _sorted(names: list[str], microphone: bool, many: bool) -> Names:
     ours = program("stream_infer")
     if microphone:
         require(not many, "--csv is for recordings; for the microphone use --log FILE")

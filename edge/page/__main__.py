@@ -29,7 +29,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
 from crnn.errors import InputError, require
 from edge.audio.vad import add_vad_option
-from edge.bundle import MANIFEST, PRETRAINED, Bundle
+from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle
 from edge.page.corrections import Corrections
 from edge.page.upload import UploadLimits
 
@@ -73,11 +73,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
-    """The shipped bundles and those in `folders`, by the name that the page shows. Raises as Bundle.open."""
+    """The shipped bundles and those in `folders`, by the name that the page shows.
+
+    Raises as Bundle.open, and for a larger bundle.
+    """
     shipped = [manifest.parent for manifest in sorted(PRETRAINED.parent.glob(f"*/{MANIFEST}"))]
     shipped.sort(key=lambda folder: folder != PRETRAINED)  # the default first
     found = {f"shipped: {folder.name}": Bundle.open(folder) for folder in shipped}
-    return found | {str(folder): Bundle.open(folder) for folder in folders}
+    given = {str(folder): Bundle.open(folder) for folder in folders}
+    larger = [name for name, bundle in given.items() if bundle.manifest.kind == WINDOW]
+    require(
+        not larger,
+        f"{', '.join(larger)}: a larger bundle, which recomputes its windows; the page cannot show which intervals an "
+        f"answer depends on. Use {program('stream_infer')}",
+    )
+    return found | given
 
 
 def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Corrections | None:

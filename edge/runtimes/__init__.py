@@ -90,6 +90,8 @@ REGISTRY = {
     ),
 }
 SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme in runtime.schemes))
+WEIGHT_INT8 = "weight_int8"
+"""Scheme of larger bundles (`edge.export.large`): weights stored as int8, arithmetic in float32"""
 INT8 = "int8"
 """Stands for each runtime's own int8 scheme"""
 

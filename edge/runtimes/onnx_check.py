@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 PLAIN = """
     Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvInteger DequantizeLinear Div Dropout
-    DynamicQuantizeLinear Exp Flatten GRU Gemm GlobalAveragePool Identity LSTM LayerNormalization LeakyRelu Log
+    DynamicQuantizeLinear Erf Exp Flatten GRU Gemm GlobalAveragePool Identity LSTM LayerNormalization LeakyRelu Log
     LogSoftmax MatMul MatMulInteger Max MaxPool Min Mul Neg Pad Pow QLinearConv QLinearMatMul QuantizeLinear Reciprocal
     ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Sigmoid Slice Softmax Split Sqrt
     Squeeze Sub Tanh Transpose Unsqueeze

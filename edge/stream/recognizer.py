@@ -45,12 +45,17 @@ class StreamingRecognizer:
         self.decision = decision or DecisionConfig()
         self.profile: Profile | None = None
         self._encoder, self._head = encoder, head
-        self._log_mel = LogMel(features)
         self._block = np.zeros(geometry.first_samples, dtype=np.float32)
-        self._frames = np.zeros((1, features.n_mels, geometry.block_frames), dtype=np.float32)
         self._recent = np.zeros(geometry.n_fft, dtype=np.float32)
-        self._steps = np.zeros((1, geometry.window_steps, head.contract.input_shape[-1]), dtype=np.float32)
+        self._allocate()
         self.reset()
+
+    def _allocate(self) -> None:
+        """What the window is computed from."""
+        features, g = self.features, self.geometry
+        self._log_mel = LogMel(features)
+        self._frames = np.zeros((1, features.n_mels, g.block_frames), dtype=np.float32)
+        self._steps = np.zeros((1, g.window_steps, self._head.contract.input_shape[-1]), dtype=np.float32)
 
     @property
     def models(self) -> tuple[Model, Model]:
@@ -102,19 +107,37 @@ class StreamingRecognizer:
         Every sample pushed is then inside a result; a stream without samples gives none.
         """
         missing = self.geometry.padding(self._n_samples)[1] if self._n_samples else 0
-        results = self.push(np.full(missing, rest_level(self._recent[-self._n_samples or None :])))
+        results = self.push(self._after_the_end(missing))
         self._ended = True
         return results
+
+    def first_log_mel(self, samples: np.ndarray) -> np.ndarray:
+        """The features `(n_mels, frames)` that the encoder is given first of a stream that begins with `samples`."""
+        return self._log_mel(np.pad(samples, (self.geometry.lead_samples, 0))[: self.geometry.first_samples])
+
+    def _after_the_end(self, missing: int) -> np.ndarray:
+        """The `missing` samples that complete the last interval."""
+        return np.full(missing, rest_level(self._recent[-self._n_samples or None :]))
+
+    def _take_in(self, block: np.ndarray) -> None:
+        """Move the window to the end of `block (time,)`: an interval, and what its first frame shares with the one
+        before."""
+        g = self.geometry
+        new_frames = g.block_frames if self._intervals == 0 else g.interval_frames
+        self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
+        self._frames[0, :, -new_frames:] = self._log_mel(block)
+        self._steps[:, : -g.interval_steps] = self._steps[:, g.interval_steps :]
+        self._steps[:, -g.interval_steps :] = self._encoder.run(self._frames)
+
+    def _outputs(self) -> np.ndarray:
+        """The head's output for the window: one row."""
+        return self._head.run(self._steps)[0]
 
     def _complete_interval(self) -> WindowResult:
         g = self.geometry
         if self._intervals == 0:
             self._block[: g.lead_samples] = rest_level(self._block[g.lead_samples : self._filled][: g.n_fft])
-        new_frames = g.block_frames if self._intervals == 0 else g.interval_frames
-        self._frames[:, :, :-new_frames] = self._frames[:, :, new_frames:]
-        self._frames[0, :, -new_frames:] = self._log_mel(self._block[: self._filled])
-        self._steps[:, : -g.interval_steps] = self._steps[:, g.interval_steps :]
-        self._steps[:, -g.interval_steps :] = self._encoder.run(self._frames)
+        self._take_in(self._block[: self._filled])
 
         shared = g.n_fft - g.hop_length  # samples that the next interval's first frame begins with
         new = self._block[g.lead_samples if self._intervals == 0 else shared : self._filled]
@@ -125,7 +148,7 @@ class StreamingRecognizer:
         self._intervals += 1
         if self._intervals < g.window_intervals:
             return WindowResult(seconds, State.WARMING_UP, level)
-        logits, arousal, pooled = split_outputs(self._head.run(self._steps)[0], len(self.labels), self.arousal)
+        logits, arousal, pooled = split_outputs(self._outputs(), len(self.labels), self.arousal)
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
         return WindowResult(seconds, State.DECIDING, level, logits, pooled, None if arousal is None else float(arousal))

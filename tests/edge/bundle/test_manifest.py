@@ -9,11 +9,13 @@ import pytest
 from helpers import edit_json
 from small_stream import FEATURES, GEOMETRY, LABELS
 
+from crnn.config import StreamGeometry
 from crnn.errors import InputError
 from crnn.renamed_keys import with_schema_4_keys
 from edge.bundle import Manifest
 from edge.bundle.manifest import ModelFiles, list_files, read_manifest
 from edge.stream.decision import DecisionConfig
+from edge.stream.window_recognizer import window_geometry
 
 FILES = {"encoder.onnx": b"encoder", "golden.npz": b"golden", "head.onnx": b"head", "speakers.npz": b"speakers"}
 MANIFEST = Manifest(
@@ -152,7 +154,7 @@ def test_what_goes_beyond_a_limit_is_refused_with_the_value(folder, change, part
 
 @pytest.mark.parametrize(
     ("schema", "advice"),
-    [(6, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
+    [(7, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
      ("5", "the bundle again"), (None, "the bundle again"), (True, "the bundle again")],
 )  # fmt: skip
 def test_another_schema_says_which_side_is_too_old(folder, schema, advice):
@@ -229,3 +231,38 @@ def test_a_link_is_refused_even_to_the_same_bytes(folder, tmp_path_factory, name
     assert refusal(folder).startswith(f"{folder / name}: is a link")
     elsewhere.unlink()
     assert str(folder / name) in refusal(folder)
+
+
+WINDOW = window_geometry(FEATURES, 0.3, 0.1)
+
+
+def of_windows(values: dict) -> None:
+    values.update(schema=6, kind="window", geometry=asdict(WINDOW))
+
+
+def test_a_bundle_that_recomputes_its_windows_has_a_schema_of_its_own(folder):
+    edit_json(folder / "bundle.json", of_windows)
+    made = read_manifest(folder)
+    assert (made.kind, made.geometry, made.arousal) == ("window", WINDOW, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"kind": "stream"}, "schema 6 .*'stream'"),
+        ({"kind": "other"}, "schema 6 .*'other'"),
+        ({"schema": 4}, "schema 4 .*'window'"),
+        ({"schema": 5}, "schema 5 .*arousal"),
+        ({"schema": 7}, "schema 7.* 4 to 6.*update"),
+        ({"arousal": True}, "schema 6 .*arousal"),
+        ({"geometry": asdict(GEOMETRY)}, FIT),
+        ({"geometry": asdict(WINDOW) | {"lead_frames": 1}}, FIT),
+        ({"geometry": asdict(WINDOW) | {"stride_frames": 4}}, FIT),
+        ({"geometry": asdict(WINDOW) | {"n_fft": 400}}, FIT),
+        ({"geometry": asdict(WINDOW) | {"interval_steps": 2}}, FIT),
+        ({"geometry": asdict(StreamGeometry(100, 100, 1, 1, 1, 4))}, FIT),
+    ],
+)
+def test_what_does_not_belong_to_that_schema_is_refused(folder, change, part):
+    edit_json(folder / "bundle.json", lambda v: (of_windows(v), v.update(change)))
+    assert re.search(part, refusal(folder))
