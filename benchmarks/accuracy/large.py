@@ -85,11 +85,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fold", type=int, required=True, help="of leave-one-corpus-out")
     parser.add_argument("--beside", type=Path, metavar="RUN", help="run folder of train.py on the same fold")
     args = parser.parse_args(argv)
-    import augment.torchaudio_import  # noqa: F401 - before transformers
-
+    corpora.recordings()
     bundle = Bundle.open(args.bundle)
     require(bundle.manifest.kind == WINDOW, f"{args.bundle}: no larger bundle; make one with quantize.py --large")
     request = request_of(args.fold)
+    import augment.torchaudio_import  # noqa: F401 - before transformers
+
     evaluate(bundle, request, prepare_large(request), args.beside)
     return 0
 

@@ -35,6 +35,7 @@ OWN_FOLDERS = {
 ARGUMENTS = {
     "benchmarks.harness.train_runs": ["--protocols", "cross-single"],
     "benchmarks.export.compression": ["no-run"],
+    "benchmarks.accuracy.large": ["no-bundle", "--fold", "1"],
     "benchmarks.adaptation.corrections": ["--settings", str(ROOT / "configs" / "corrections.yaml")],
 }
 """Without them there is nothing to do"""
@@ -43,6 +44,8 @@ WRONG = {
         ("benchmarks.device.stages", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.streaming", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.soak", ["no-bundle"], "no-bundle"),
+        ("benchmarks.device.larger", ["no-bundle"], "no-bundle"),
+        ("benchmarks.accuracy.large", ["no-bundle", "--fold", "1"], "no-bundle"),
         ("benchmarks.device.false_alarms", ["--bundle", "no-bundle"], "no-bundle"),
         ("benchmarks.accuracy.battery", ["--bundles", "no-bundle"], "no-bundle"),
         ("benchmarks.device.answers", ["clip.wav", "no-bundle:onnx"], "no-bundle"),
