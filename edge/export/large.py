@@ -36,6 +36,7 @@ from edge.export.speaker_stats import describe, some_of_each
 from edge.export.tensor_types import bytes_by_type, inventory
 from edge.export.verify import Row, TorchModel, compare_all, figures_of, stream_clips
 from edge.export.window_encoder import WindowEncoder, encoder_part, head_part, linear_head, window_macs
+from edge.prune.step import Step
 from edge.runtimes import WEIGHT_INT8
 from edge.stream.decision import DecisionConfig
 from edge.stream.profile import save_speakers
@@ -168,13 +169,13 @@ def export_large(fitted: Fitted, folder: Path) -> Exported:
         seconds >= WINDOW_SECONDS,
         f"{fitted.encoder.folder}: takes {seconds:g} s at most, a window has {WINDOW_SECONDS:g} s; give another",
     )
-    module = WindowEncoder(whisper, fitted.encoder.layers)
-    parts = [encoder_part(module, draft.features, draft.geometry), head_part(fitted.head)]
-    pair = ExportedPair(RUNTIME, WEIGHT_INT8, *onnx_export.write_window(*parts, folder))
-    models = [TorchModel(part.module, part.example) for part in parts]
-    reference = WindowRecognizer(*models, draft.features, draft.geometry, draft.labels)
-    n_params = sum(p.numel() for part in parts for p in part.module.parameters())
-    return Exported(draft, pair, reference, n_params, window_macs(parts))
+    encoder = encoder_part(WindowEncoder(whisper, fitted.encoder.layers), draft.features, draft.geometry)
+    head = head_part(fitted.head)
+    pair = ExportedPair(RUNTIME, WEIGHT_INT8, *onnx_export.write_window(encoder, head, folder))
+    models = [TorchModel(part.module, part.example) for part in (encoder, head)]
+    reference = WindowRecognizer(models[0], models[1], draft.features, draft.geometry, draft.labels)
+    n_params = sum(p.numel() for part in (encoder, head) for p in part.module.parameters())
+    return Exported(draft, pair, reference, n_params, window_macs((encoder, head)))
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Large:
     bytes: int
     """Of all files"""
     rows: list[Row]
-    steps: tuple = ()
+    steps: list[Step] = field(default_factory=list)
     """Nothing is pruned"""
 
 

@@ -58,9 +58,10 @@ def head_part(head: nn.Linear) -> Part:
 
 def window_macs(parts: Sequence[Part]) -> int:
     """Multiply-accumulates of one window: convolutions, linear layers, and the products of the attention."""
-    total, values = 0, set()
+    total = 0
+    values: set[nn.Module] = set()
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Conv1d | nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         total += output.numel() * module.weight[0].numel()
         if module in values:
