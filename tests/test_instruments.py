@@ -271,4 +271,4 @@ def test_train_takes_the_settings_of_every_recipe(recipe):
         encoder = ["--teacher.encoder", "whisper"] if made.taught else []
         config = parse([*made.settings, *encoder])[1]
         assert config.optim.epochs % config.optim.eval_every == 0
-        assert config.features.n_mels == (80 if recipe == recipes.SHIPS else 96)
+        assert config.features.n_mels == (80 if recipe in recipes.TAUGHT else 96)

@@ -1,4 +1,5 @@
-"""The two recipes that the benchmarks measure: one for unseen corpora, which ships, and one tuned within a corpus."""
+"""The recipes that the benchmarks measure: for unseen corpora the one that ships and the one before it, and one tuned
+within a corpus."""
 
 from collections.abc import Iterable
 
@@ -13,8 +14,12 @@ HELD_OUT = {
     for protocol in (CROSS, LEAVE_ONE_OUT)
 }
 """Protocol -> corpus -> fold that leaves it out"""
-SHIPS = "taught-80"
+SHIPS = "wide-80"
 """The recipe of the bundles in edge/pretrained/, for unseen corpora"""
+BEFORE = "taught-80"
+"""The recipe of the bundles before: a narrower network, trained half as long, without arousal"""
+TAUGHT = (SHIPS, BEFORE)
+"""Recipes whose runs a speech encoder teaches"""
 TUNED = "narrow-96"
 """96 bands on recordings without denoising, tuned within a corpus"""
 LARGE = "large: Whisper base, int8, windows of 3 s"
@@ -24,6 +29,8 @@ RECIPE = ("--config", "configs/recipe.yaml")
 WITHOUT_LABELS = ("emotiontts", "emospeech_india")
 """Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""
 BY_ENCODER = ("--teacher.only", f"[{','.join(WITHOUT_LABELS)}]")
+NARROW = ("--model.channels", "[16,24,32,48]", "--model.arousal", "false")
+HALF_AS_LONG = ("--optim.epochs", "40", "--optim.eval_every", "40")
 AS_RECORDED = (
     *("--features.n_mels", "96", "--features.f_max", "7600", "--optim.epochs", "20"),
     *("--augment.denoise", "false", "--augment.max_background_db", "-25", "--augment.steady_noise", "false"),
@@ -32,7 +39,8 @@ AS_RECORDED = (
 """With the noise of every recording, without a spectral floor, the epoch chosen on the corpora's own speakers"""
 RECIPES: dict[str, tuple[str, ...]] = {
     SHIPS: (*RECIPE, *BY_ENCODER),
-    TUNED: (*RECIPE, *AS_RECORDED),
+    BEFORE: (*RECIPE, *BY_ENCODER, *NARROW, *HALF_AS_LONG),
+    TUNED: (*RECIPE, *NARROW, *AS_RECORDED),
 }
 """Name -> settings of train.py for runs across corpora"""
 TUNE = ("--config", "configs/tune-long.yaml")
@@ -67,9 +75,9 @@ def job(recipe: str, protocol: str, fold: int, seed: int) -> Job:
     facts = protocol_facts(protocol)
     common = ("--test", "false", *SHORTER_EPOCHS.get(protocol, ()))
     if "folds" in facts or "corpus" not in facts:
-        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), taught=recipe == SHIPS)
+        return Job(recipe, protocol, fold, seed, (*RECIPES[recipe], *common), taught=recipe in TAUGHT)
     corpus = facts["corpus"]
-    across = LEAVE_ONE_OUT if recipe == SHIPS or corpus not in HELD_OUT[CROSS] else CROSS
+    across = LEAVE_ONE_OUT if recipe in TAUGHT or corpus not in HELD_OUT[CROSS] else CROSS
     held_out = HELD_OUT[across]
     require(
         corpus in held_out,

@@ -96,7 +96,7 @@ def model_of(start: Start) -> CRNN:
 def test_training_can_start_from_the_shipped_bundle():
     start = open_start("pretrained")
     assert start.trained_on == ("crema_d:*", "emodb:*", "emospeech_india:*", "emotiontts:*", "emovo:*", "ravdess:*")
-    assert start.settings["model.channels"] == (16, 24, 32, 48)
+    assert start.settings["model.channels"] == (16, 28, 44, 64)
     assert start.settings["window.window_seconds"] == 3.0
 
 
@@ -124,7 +124,7 @@ def test_the_shipped_batch_norms_know_the_statistics_of_speech(recordings, cache
         expected = encoder.training_steps(log_mel)
         trained = encoder.train().training_steps(log_mel)
     correlation = torch.corrcoef(torch.stack([expected.flatten(), trained.flatten()]))[0, 1]
-    assert correlation > 0.9  # 0.97; with placeholder statistics 0.72
+    assert correlation > 0.8  # 0.90; with placeholder statistics 0.44
 
 
 def changed(tmp_path, change) -> Path:
