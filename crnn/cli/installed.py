@@ -48,6 +48,16 @@ def installed_version() -> str:
         return "not installed"
 
 
+def home_page() -> str | None:
+    """The web page that this installation's metadata names (`url` of setup.py); None if they name none."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        return metadata(DISTRIBUTION).get("Home-page")
+    except PackageNotFoundError:
+        return None
+
+
 def find_config(name: str) -> str:
     """The path of a configuration: `name` itself, or what ships under that name (`recipe.yaml`, `configs/recipe.yaml`)
     where there is no such file; unchanged if there is neither."""

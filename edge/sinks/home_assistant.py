@@ -8,12 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from crnn.cli.installed import DISTRIBUTION, installed_version
+from crnn.cli.installed import DISTRIBUTION, home_page, installed_version
 from edge.stream.results import Verdict
 
 DISCOVERY_PREFIX = "homeassistant"
 """Home Assistant's own default"""
-SUPPORT_URL = f"https://pypi.org/project/{DISTRIBUTION}/"
 EXPIRE_SECONDS = 600
 """s after which the last utterance says nothing about now: its entities become unavailable"""
 ON, OFF = "ON", "OFF"
@@ -67,7 +66,7 @@ def discovery_message(
             components[name] = {"platform": entity["platform"]}
         else:
             entity["unique_id"] = f"ser_{device}_{name}"
-    version = installed_version()
+    version, page = installed_version(), home_page()
     message = {
         "device": {
             "identifiers": [f"ser_{device}"],
@@ -76,7 +75,7 @@ def discovery_message(
             "model": "speech emotion recognition",
             "sw_version": version,
         },
-        "origin": {"name": DISTRIBUTION, "sw_version": version, "support_url": SUPPORT_URL},
+        "origin": {"name": DISTRIBUTION, "sw_version": version, **({"support_url": page} if page else {})},
         "components": components,
         "availability_topic": topics["availability"],
         "qos": 1,

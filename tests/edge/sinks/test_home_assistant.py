@@ -13,6 +13,7 @@ from sink_events import LABELS, audio, rule, segment
 
 from crnn.cli.installed import installed_version
 from edge.audio.events import AudioEventKind
+from edge.sinks import home_assistant
 from edge.sinks.home_assistant import Announced, discovery_message
 from edge.sinks.mqtt_settings import MqttSettings
 from edge.stream.results import Verdict
@@ -34,13 +35,19 @@ def announced(broker) -> dict:
     return json.loads(broker.retained()[DISCOVERY])
 
 
+def test_the_page_that_the_package_names_is_that_for_support(broker, connect, monkeypatch):
+    monkeypatch.setattr(home_assistant, "home_page", lambda: "https://example.org/ser")
+    connect(broker)
+    assert announced(broker)["origin"]["support_url"] == "https://example.org/ser"
+
+
 def test_one_message_announces_the_device_and_all_that_it_has(broker, connect):
     connect(broker, arousal=True, rules=("shouting",), mute=print)
     message = announced(broker)
     assert [topic for topic in broker.retained() if topic.startswith("homeassistant/")] == [DISCOVERY]
     assert message["device"]["identifiers"] == ["ser_kitchen"]
     assert message["device"]["sw_version"] == message["origin"]["sw_version"] == installed_version()
-    assert message["origin"]["support_url"].startswith("https://")
+    assert "support_url" not in message["origin"], "setup.py names no page"
     assert message["availability_topic"] == AVAILABLE
     components = message["components"]
     assert {name: entity["platform"] for name, entity in components.items()} == {
