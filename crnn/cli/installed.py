@@ -53,9 +53,10 @@ def home_page() -> str | None:
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
-        return metadata(DISTRIBUTION).get("Home-page")
+        page = metadata(DISTRIBUTION).json.get("home_page")
     except PackageNotFoundError:
         return None
+    return page if isinstance(page, str) else None
 
 
 def find_config(name: str) -> str:
