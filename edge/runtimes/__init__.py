@@ -60,7 +60,7 @@ class Runtime:
     schemes: tuple[str, ...]
     """Schemes that its files can have, float32 first"""
     int8: str
-    """The scheme that "int8" means: the smallest accurate one that is measured to be no slower than float32"""
+    """The scheme that "int8" means: the smallest accurate one whose answers are within 0.001 on every processor"""
     exporter: str
     """Module that makes its files, on the workstation"""
     export_extra: str
@@ -84,7 +84,7 @@ REGISTRY = {
         ".tflite",
         "litert",
         ("float32", "float16", "dynamic_int8"),
-        "dynamic_int8",
+        "float16",
         "edge.export.tflite_export",
         "tflite",
     ),
@@ -93,7 +93,7 @@ SCHEMES = tuple(dict.fromkeys(scheme for runtime in REGISTRY.values() for scheme
 WEIGHT_INT8 = "weight_int8"
 """Scheme of larger bundles (`edge.export.large`): weights stored as int8, arithmetic in float32"""
 INT8 = "int8"
-"""Stands for each runtime's own int8 scheme"""
+"""Stands for the scheme that `Runtime.int8` names, which for TFLite is float16"""
 
 
 def scheme_of(name: str, wanted: str) -> str:
@@ -102,7 +102,7 @@ def scheme_of(name: str, wanted: str) -> str:
     Raises InputError if the runtime's files cannot be made with it.
 
     >>> scheme_of("onnx", "int8"), scheme_of("tflite", "int8")
-    ('static_int8', 'dynamic_int8')
+    ('static_int8', 'float16')
     """
     runtime = REGISTRY[name]
     scheme = runtime.int8 if wanted == INT8 else wanted
