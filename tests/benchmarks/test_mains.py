@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from helpers import ROOT
 
+from benchmarks.harness import recipes
+
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "benchmarks").rglob("*.py"))
 }
@@ -24,7 +26,7 @@ OF_RUNS = {
     "benchmarks.accuracy.robustness": "narrow-96-ravdess-luna5-fold0-seed0",
     "benchmarks.adaptation.corrections": "narrow-96-ravdess-luna5-fold0-seed0",
     "benchmarks.adaptation.enrolment": "narrow-96-ravdess-luna5-fold0-seed0",
-    "benchmarks.adaptation.label_free": "taught-80-leave-one-corpus-out-fold0-seed0",
+    "benchmarks.adaptation.label_free": f"{recipes.SHIPS}-leave-one-corpus-out-fold0-seed0",
     "benchmarks.export.compression": "no-run",
 }
 """Reads runs that are finished -> the folder that is missing"""
