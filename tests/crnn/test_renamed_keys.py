@@ -15,6 +15,7 @@ from crnn.renamed_keys import REMOVED, RENAMED, with_new_keys, with_schema_4_key
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
 from edge.bundle import MANIFEST, PRETRAINED, Bundle
+from edge.bundle.manifest import STREAM
 from train import parse
 
 SECTIONS = get_type_hints(RunConfig) | {"augment": AugmentConfig, "geometry": StreamGeometry}
@@ -172,4 +173,5 @@ def test_a_bundle_is_written_as_the_version_before_reads_it():
     values = json.loads(json.dumps(dataclasses.asdict(Bundle.open(PRETRAINED).manifest)))
     arousal = values.pop("arousal")
     assert written.pop("arousal", False) is arousal and written["schema"] == (5 if arousal else 4)
+    assert values.pop("kind") == STREAM and "kind" not in written, "only schema 6 has it"
     assert with_schema_4_keys(values) == written
