@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from benchmarks.harness.recipes import CROSS, LARGE, LARGE_AND_SMALL, LEAVE_ONE_OUT, SHIPS, TUNED
+from benchmarks.harness.recipes import BEFORE, CROSS, LARGE, LARGE_AND_SMALL, LEAVE_ONE_OUT, SHIPS, TUNED
 from benchmarks.harness.results import one, rows
 from benchmarks.tables.markdown import NOT_MEASURED, interval, markdown, mean, percent, table
 
@@ -160,7 +160,7 @@ def unseen_larger() -> str:
     if not lines:
         return "Not measured yet: `python -m benchmarks.accuracy.large BUNDLE --fold 1`."
     return markdown(
-        ("corpus left out", "small, UAR", "large, UAR", "95 % interval", "mean of both", "test clips"), lines
+        ("corpus left out", "small, UAR", "large, UAR", "95 % interval", f"mean with `{BEFORE}`", "test clips"), lines
     )
 
 
