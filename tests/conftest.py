@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams of threads on two cores only spin
@@ -106,6 +107,22 @@ def bundle_path(built_once, small_run, cache) -> Path:
         assert result.returncode == 0, result.stderr[-3000:]
 
     return built_once("bundle", build)
+
+
+@pytest.fixture
+def bundle_without_arousal(tmp_path) -> Path:
+    """The shipped float32 files, sealed as a bundle of schema 4, in which the column of the arousal is one more of the
+    pooled vector."""
+    from edge.bundle import PRETRAINED, Bundle, build_recognizer, seal
+
+    float32, folder = PRETRAINED.parent / "float32", tmp_path / "without-arousal"
+    folder.mkdir()
+    for name in ("encoder.float32.onnx", "head.float32.onnx", "speakers.npz"):
+        shutil.copy(float32 / name, folder)
+    shipped = Bundle.open(float32).manifest
+    manifest = replace(shipped, models={"onnx": shipped.models["onnx"]}, files={}, schema=4, arousal=False)
+    seal(folder, manifest, build_recognizer(float32, manifest, "onnx", 1))
+    return folder
 
 
 @pytest.fixture(scope="session")

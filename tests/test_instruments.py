@@ -192,7 +192,7 @@ def test_the_live_label_changes_less_with_smoothing(prepared, bundle_path):
 
 def test_false_alarms_are_counted_on_the_loop(monkeypatch):
     monkeypatch.setattr(nonspeech, "SESSION_SECONDS", 6)
-    args = argparse.Namespace(bundle=PRETRAINED, split="dev", hours=6 / 3600, seed=0)
+    args = argparse.Namespace(bundle=PRETRAINED, split="dev", hours=6 / 3600, seed=0, rules=())
     made = false_alarms.measure("white noise", ["energy"], args)
     assert made["energy"]["hours"] == pytest.approx(6 / 3600, abs=1e-4)
     assert made["energy"]["alarms"] <= made["energy"]["segments"]

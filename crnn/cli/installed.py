@@ -3,6 +3,8 @@
 Standard library only, so that a program can read its arguments before it imports anything slow.
 """
 
+from __future__ import annotations
+
 import argparse
 import re
 import sys

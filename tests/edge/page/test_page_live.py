@@ -55,9 +55,10 @@ def test_the_history_equals_the_results_of_the_device(sessions):
         assert {name: float(row[name]) for name in segment.probs} == pytest.approx(segment.probs, abs=1e-6)
 
 
-def test_a_model_that_estimates_arousal_shows_it_and_others_do_not(bundle_path, clock):
-    both = LiveSessions({"with": Bundle.open(bundle_path), "int8": Bundle.open(PRETRAINED)}, None, "energy", 2, clock)
-    for name, there in (("with", True), ("int8", False)):
+def test_a_model_that_estimates_arousal_shows_it_and_others_do_not(bundle_without_arousal, clock):
+    bundles = {"int8": Bundle.open(PRETRAINED), "without": Bundle.open(bundle_without_arousal)}
+    both = LiveSessions(bundles, None, "energy", 2, clock)
+    for name, there in (("int8", True), ("without", False)):
         key, session = both.open(name, RATE)
         panel = session.push(VOICE[: 4 * RATE].astype("<f4").tobytes())
         rows = [*panel["rows"], *(end := both.close(key))["rows"]]

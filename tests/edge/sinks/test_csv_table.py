@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 import stream_infer
 from crnn.errors import InputError
 from edge import open_model
-from edge.bundle import PRETRAINED, Bundle, build_recognizer, seal
+from edge.bundle import PRETRAINED
 from edge.sinks import csv_table as table
 from edge.stream.results import ANSWERED
 
@@ -102,14 +101,8 @@ def test_the_arousal_has_a_column_if_the_model_estimates_it(bundle_path, folder,
         assert segment.arousal is None or float(row["arousal"]) == pytest.approx(segment.arousal, abs=1e-6)
 
 
-def test_no_column_of_arousal_if_the_model_does_not_estimate_it(folder, tmp_path):
-    """The shipped files, sealed as a bundle whose head has no such output."""
-    for name in ("encoder.float32.onnx", "head.float32.onnx", "speakers.npz"):
-        shutil.copy(FLOAT32 / name, tmp_path)
-    shipped = Bundle.open(FLOAT32).manifest
-    manifest = replace(shipped, models={"onnx": shipped.models["onnx"]}, files={}, schema=4, arousal=False)
-    seal(tmp_path, manifest, build_recognizer(FLOAT32, manifest, "onnx", 1))
-    without = open_model(tmp_path)
+def test_no_column_of_arousal_if_the_model_does_not_estimate_it(folder, bundle_without_arousal):
+    without = open_model(bundle_without_arousal)
     soundfile.write(folder / "voice.wav", VOICE, RATE)
     assert without.recognize(folder / "voice.wav").arousal is None
     write(folder / "without.csv", without, folder, names=["voice.wav"])
