@@ -67,7 +67,7 @@ def material(job: Job, part: str) -> Material:
 
     clips, logits, pooled = process(some_of_each(split.train))
     spread = describe(logits, pooled, clips.labels, np.array([u.speaker for u in clips.utterances]), split.labels)
-    across = job.protocol == recipes.CROSS
+    across = job.protocol in recipes.HELD_OUT
     clips, logits, pooled = process(list(split.test if part == "test" else split.dev_unseen if across else split.dev))
     tested = clips.utterances[0].corpus
     return Material(

@@ -31,6 +31,7 @@ from crnn.data.loaders import EvalClips
 from crnn.errors import require
 from crnn.files.atomic import replacing
 from crnn.files.npz import read_arrays
+from crnn.files.strict import file_hash
 from crnn.metrics import speaker_interval
 from edge.export.speaker_stats import clip_means
 from edge.export.trained import load_trained
@@ -87,7 +88,8 @@ def clips_of(job: Job, part: str) -> Clips:
     split = prepared.split
     job.folder.check_split(split)
     clips = EvalClips(prepared.cache, getattr(split, part), split.labels, trained.config)
-    stored = job.folder.path / f"{part}_outputs.npz"
+    # Named after the weights, so that a run that was trained again is read anew.
+    stored = job.folder.path / f"{part}_outputs-{file_hash(job.folder.best_checkpoint)[:12]}.npz"
     if not stored.is_file():
         logits, pooled = clip_means(trained.model, trained.config, clips)
         with replacing(stored) as file:

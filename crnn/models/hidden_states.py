@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from crnn.files.strict import read_json
 from crnn.models.pretrained import LARGEST_CONFIG, SAMPLE_RATE
 
 
-class HiddenStates(nn.Module):
+class HiddenStates(nn.Module, ABC):
     """A speech encoder of a folder.
 
     Args:
@@ -34,10 +35,10 @@ class HiddenStates(nn.Module):
     lora: tuple[str, ...]
     """Names of linear layers to which LoRA may add its own"""
 
+    @abstractmethod
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """`waveform (batch, time)` at 16 kHz, RMS level and without offset -> `last` + 1 times `(batch, steps, width)`:
         the input of the first layer, then the output of each."""
-        raise NotImplementedError
 
 
 def imported(*names: str) -> Any:

@@ -30,7 +30,7 @@ from edge.export import onnx_export
 from edge.export.assemble import NOT_IN_MANIFEST, headline
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import ExportedPair
-from edge.export.limits import ExportLimits, VerificationError
+from edge.export.limits import ExportLimits, VerificationError, check_request
 from edge.export.onnx_export import RUNTIME
 from edge.export.speaker_stats import describe, some_of_each
 from edge.export.tensor_types import bytes_by_type, inventory
@@ -72,8 +72,7 @@ class LargeRequest:
     limits: ExportLimits = field(default_factory=ExportLimits)
 
     def __post_init__(self) -> None:
-        require(not self.out.exists(), f"{self.out}: exists already; give another --out or remove it")
-        require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
+        check_request(self.out, self.coverage, self.temperature)
 
     @property
     def teacher(self) -> TeacherConfig:

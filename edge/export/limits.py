@@ -1,6 +1,10 @@
 """What an exported file may differ by from the trained model. No torch."""
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
+
+from crnn.errors import require
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,11 @@ class VerificationError(Exception):
         failures = (f"{row.file_names}: {reason}" for row in rows for reason in row.comparison.failures)
         super().__init__("; ".join(failures))
         self.steps, self.rows = steps, rows
+
+
+def check_request(out: Path, coverage: float, temperature: float | None) -> None:
+    """What is asked of any bundle: a new folder, a share of decisions, a temperature or None. Raises InputError."""
+    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
+    require(0 < coverage <= 1, f"--coverage {coverage}: give a share above 0, at most 1")
+    sound = temperature is None or 0 < temperature < math.inf
+    require(sound, f"--temperature {temperature}: give a number above 0, 1 = the softmax as it is")

@@ -1,7 +1,6 @@
 """From a trained model to a verified bundle: prune, export, quantize, verify, assemble."""
 
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge.export.assemble import Findings, assemble
 from edge.export.calibration import CalibrationData, Confidence, choose_decision, judge_decision
 from edge.export.cost import FEW_ROUNDS, ROUNDS, BundleCost
 from edge.export.exporters import calibration_blocks, export_all, exporter
-from edge.export.limits import ExportLimits, VerificationError
+from edge.export.limits import ExportLimits, VerificationError, check_request
 from edge.export.source import Source
 from edge.export.verify import Row, StreamLogits, compare_all, figures_of, stream_torch
 from edge.prune.gradual import FineTuneData, Recipe, prune_gradually
@@ -51,10 +50,7 @@ class Request:
     limits: ExportLimits = field(default_factory=ExportLimits)
 
     def __post_init__(self) -> None:
-        require(not self.out.exists(), f"{self.out}: exists already; give another --out or remove it")
-        require(0 < self.coverage <= 1, f"--coverage {self.coverage}: give a share above 0, at most 1")
-        sound = self.temperature is None or 0 < self.temperature < math.inf
-        require(sound, f"--temperature {self.temperature}: give a number above 0, 1 = the softmax as it is")
+        check_request(self.out, self.coverage, self.temperature)
 
 
 @dataclass(frozen=True)

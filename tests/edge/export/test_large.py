@@ -192,6 +192,8 @@ def test_what_makes_no_larger_bundle_is_refused(arguments, whisper, tmp_path):
     refused("RUN", says="--large takes no run")
     refused("--prune", 0.5, says="--large takes no prune")
     refused("--scheme", "float16", says="float16")
+    for temperature in ("0", "nan"):
+        refused("--temperature", temperature, says=f"--temperature {float(temperature)}")
     one_clear_line(called(quantize.main, *arguments, "--out", whisper), str(whisper))
     one_clear_line(called(quantize.main, "RUN"), "--out")
     one_clear_line(called(quantize.main, "--out", "b"), "--large")
