@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two small teams o
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the scripts are started often: compile the modules once
 
 import pytest
+import warm_scripts
 from helpers import SMALL, example, make_bundle, script
 from hypothesis import settings
 from slow_files import SLOW, UNTRACED
@@ -22,6 +23,12 @@ settings.load_profile("no deadline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config):
+    """One process imports what train.py and quantize.py need, for all workers."""
+    if getattr(config.option, "numprocesses", None) and hasattr(os, "fork"):  # no worker has it
+        warm_scripts.offer()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -49,7 +49,11 @@ def last_line(tmp_path: Path) -> str:
     return said.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def reason_of(number: int) -> str:
+    return "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, cache, tmp_path):
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     with training(tmp_path, *arguments(voices, cache, tmp_path / "run")) as process:
@@ -57,8 +61,7 @@ def test_a_signal_ends_training_with_a_run_that_can_be_resumed(number, voices, c
         process.send_signal(number)
         assert process.wait(timeout=120) == 128 + number
         assert not processes_of(process.pid)
-    reason = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
-    assert last_line(tmp_path).startswith(reason) and "--resume" in last_line(tmp_path)
+    assert last_line(tmp_path).startswith(reason_of(number)) and "--resume" in last_line(tmp_path)
     assert read_checkpoint(last)["epoch"] >= 0
     assert not list((tmp_path / "run").rglob("*.part"))
 
@@ -87,6 +90,7 @@ def test_no_worker_outlives_training(number, many_voices, tmp_path):
             time.sleep(0.05)
         assert not processes_of(process.pid)
     if number != signal.SIGKILL:
+        assert last_line(tmp_path).startswith(reason_of(number))
         assert last_line(tmp_path).endswith("continue with --resume")
         assert not list(cache.glob(".augmented-*.part"))
 

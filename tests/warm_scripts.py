@@ -5,8 +5,8 @@ process is still one of its own, with its own arguments, environment, folder, st
 the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter to the next
 (the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
 
-This module is both ends: `run` and `Started` ask, and the process that they start, `python tests/warm_scripts.py`,
-forks.
+This module is both ends: `run` and `Started` ask, and the process that `offer` starts, `python tests/warm_scripts.py
+SOCKET`, imports once for all of pytest's workers. It forks a process for each of them, which forks the scripts.
 """
 
 import atexit
@@ -14,7 +14,10 @@ import json
 import os
 import random
 import runpy
+import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,7 +36,9 @@ LIBRARIES = (
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_")
 """Prefixes of environment variables that take effect when an interpreter starts or a library loads"""
 SECONDS = 600
-_server: subprocess.Popen | None = None
+ADDRESS = "SER_WARM_SCRIPTS"
+"""Environment variable: the path of the socket"""
+_connection: socket.socket | None = None
 
 
 def serves(script: Path, environment: dict[str, str]) -> bool:
@@ -88,22 +93,39 @@ def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, st
         return _asked(wait=process.pid), streams[1].read_bytes(), streams[2].read_bytes()
 
 
+def offer() -> None:
+    """Start the process that imports, when it is first asked, and forks. It ends with this one."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-scripts-"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+        listening.listen()
+        server = subprocess.Popen(
+            [sys.executable, __file__, str(listening.fileno())],
+            env={name: value for name, value in os.environ.items() if name != ASKS},  # it runs nothing of ours
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+    os.environ[ADDRESS] = str(folder / "socket")
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(server.communicate)  # it ends with its standard input
+
+
 def _asked(**request) -> int | None:
-    """The server's answer."""
-    global _server
-    if _server is None or _server.poll() is not None:
-        environment = {name: value for name, value in os.environ.items() if name != ASKS}  # it runs nothing of ours
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        _server = subprocess.Popen([sys.executable, __file__], env=environment, **pipes)
-        atexit.register(_server.communicate)  # it ends with its standard input
-    _server.stdin.write(json.dumps(request).encode() + b"\n")
-    _server.stdin.flush()
-    return json.loads(_server.stdout.readline())
+    """The answer of the process that forks for this one."""
+    global _connection
+    if _connection is None:
+        if ADDRESS not in os.environ:
+            offer()
+        _connection = socket.socket(socket.AF_UNIX)
+        _connection.connect(os.environ[ADDRESS])
+    with _connection.makefile("rwb") as stream:
+        stream.write(json.dumps(request).encode() + b"\n")
+        stream.flush()
+        return json.loads(stream.readline())
 
 
-def _serve() -> None:
-    """Answer each line of standard input: fork, or look at or wait for a forked process; return in the forked process,
-    which then runs its script."""
+def _import() -> None:
     # ONNX Runtime starts a thread when it is imported, and TorchMetrics, which has no use for it here, imports it.
     sys.modules["onnxruntime"] = stand_in = module_from_spec(find_spec("onnxruntime"))
     stand_in.InferenceSession = None
@@ -113,19 +135,37 @@ def _serve() -> None:
     del sys.modules["onnxruntime"]
     threads = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").is_dir() else 1
     assert threads == 1, f"{threads} threads; only one of them would live on in a forked process"
-    while line := os.read(0, 1 << 20):
-        while not line.endswith(b"\n"):
-            line += os.read(0, 1 << 20)
-        request = json.loads(line)
-        if pid := request.get("poll") or request.get("wait"):
-            ended, status = os.waitpid(pid, os.WNOHANG if "poll" in request else 0)
-            answer = os.waitstatus_to_exitcode(status) if ended else None
-        else:
-            answer = os.fork()
-            if answer == 0:
-                _become(**request)
-                return
-        os.write(1, json.dumps(answer).encode() + b"\n")
+
+
+def _serve(listening: socket.socket) -> None:
+    """Fork for each that connects until standard input ends; return in a process that shall run a script."""
+    imported = False
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
+        if not imported:
+            _import()
+            imported = True
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            return _answer(connection)
+        connection.close()
+    os._exit(0)  # the forked processes end with their connections
+
+
+def _answer(connection: socket.socket) -> None:
+    """Answer each line: fork, or look at or wait for a forked process; return in the forked process."""
+    with connection, connection.makefile("rwb") as stream:
+        for line in stream:
+            request = json.loads(line)
+            if pid := request.get("poll") or request.get("wait"):
+                ended, status = os.waitpid(pid, os.WNOHANG if "poll" in request else 0)
+                answer = os.waitstatus_to_exitcode(status) if ended else None
+            else:
+                answer = os.fork()
+                if answer == 0:
+                    return _become(**request)
+            stream.write(json.dumps(answer).encode() + b"\n")
+            stream.flush()
     os._exit(0)
 
 
@@ -152,5 +192,5 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_path(sys.argv[0], run_name="__main__")

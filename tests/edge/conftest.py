@@ -1,5 +1,6 @@
 """What the tests of the device half share: environments for the doctor, a virtual microphone, a browser at the page."""
 
+import io
 import json
 import os
 import shutil
@@ -165,13 +166,22 @@ def client(attacked) -> Client:
     return Client(attacked.url)
 
 
+@pytest.fixture(scope="module")
+def beginning() -> bytes:
+    """Two seconds of a voice as a WAV file: analysed in a fifth of the time of the whole clip."""
+    samples, rate = soundfile.read(CLIP)
+    file = io.BytesIO()
+    soundfile.write(file, samples[: 2 * rate], rate, format="WAV")
+    return file.getvalue()
+
+
 @pytest.fixture
-def unharmed(attacked, home, client):
+def unharmed(attacked, home, client, beginning):
     """After every attack: the server lives and works, nothing lies about, nothing was moved, nothing was revealed."""
     before = state(home)
     yield
     assert attacked.process.poll() is None, attacked.said()
-    answer = client.ask("POST", "/clip?models=0", CLIP.read_bytes())
+    answer = client.ask("POST", "/clip?models=0", beginning)
     assert answer.code == 200
     assert "angry" in json.loads(answer.text)["results"][0]
     assert state(home) == before
