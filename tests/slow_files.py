@@ -11,9 +11,9 @@ UNTRACED = (
 """Files whose lines others run too. Coverage is not measured while they run: measuring costs a third of the processor
 time, most of it inside PyTorch and ONNX. What `make test OPTIONS=--cov` reports is therefore a lower bound."""
 TRACED = (
-    "edge/audio/test_microphone.py", "test_command.py", "edge/doctor/test_doctor.py",
-    "edge/page/test_page_corrections.py", "crnn/training/test_initial_weights.py", "augment/test_augment.py",
-    "edge/enroll/test_enroll.py", "test_stream_infer.py", "edge/page/test_page_attacks.py",
+    "test_systems.py", "edge/export/test_large.py", "edge/audio/test_microphone.py", "test_command.py",
+    "edge/doctor/test_doctor.py", "edge/page/test_page_corrections.py", "crnn/training/test_initial_weights.py",
+    "augment/test_augment.py", "edge/enroll/test_enroll.py", "test_stream_infer.py", "edge/page/test_page_attacks.py",
     "edge/evaluate/test_evaluate.py", "edge/sinks/test_sinks_mqtt.py", "edge/bundle/test_foreign_bundle.py",
     "crnn/decoders/test_recordings.py", "crnn/data/test_corpora.py", "edge/audio/test_microphone_end.py",
     "crnn/data/test_protocols.py", "edge/sinks/test_csv_table.py", "crnn/test_crossval.py",
