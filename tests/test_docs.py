@@ -44,7 +44,7 @@ EXTRAS = next(
 )
 ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
-    *("train", "quantize", "stream_infer", "crnn.check", "crnn.crossval", "crnn.synthetic"),
+    *("train", "quantize", "stream_infer", "crnn.check", "crnn.conversation", "crnn.crossval", "crnn.synthetic"),
     *("edge.page", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery", "edge.bundle", "edge.embed"),
 )
 
