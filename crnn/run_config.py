@@ -87,15 +87,25 @@ class OptimConfig:
     epochs: int = 60
     """Passes over the training speakers, at most"""
     batch_size: int = 16
-    """Clips per step and process"""
+    """Clips per batch and process"""
+    accumulate: int = 1
+    """Batches whose gradients are averaged into one step. The last step of an epoch may have fewer"""
     learning_rate: float = 2e-3
     """AdamW step size at its highest"""
     weight_decay: float = 0.02
-    """AdamW weight decay"""
-    schedule: typing.Literal["plateau", "cosine"] = "plateau"
-    """ReduceLROnPlateau on the development UAR, or a cosine to zero over `epochs`"""
+    """AdamW weight decay (L2, decoupled from the gradient): share of a weight, times the learning rate, that it loses
+    per step"""
+    schedule: typing.Literal["plateau", "cosine", "warm-restarts"] = "plateau"
+    """ReduceLROnPlateau on the development UAR; a cosine over `epochs`; or cosines that start again, after the warm-up,
+    every `restart_epochs` (SGDR)"""
     warmup_epochs: float = 0.0
-    """Epochs over which the learning rate rises from zero"""
+    """Epochs over which the learning rate rises linearly from zero"""
+    restart_epochs: float = 10.0
+    """Epochs of the first cosine of warm-restarts"""
+    restart_factor: int = 1
+    """Each further cosine of warm-restarts is so many times as long as the one before"""
+    min_learning_rate: float = 0.0
+    """The learning rate at which every cosine ends, and below which ReduceLROnPlateau does not go"""
     plateau_factor: float = 0.5
     """Learning rate is multiplied by this when the development UAR stalls"""
     plateau_patience: int = 6
@@ -103,7 +113,7 @@ class OptimConfig:
     early_stop_patience: int = 20
     """Looks at the development speakers without a better UAR before training ends"""
     gradient_clip: float = 1.0
-    """Largest gradient norm"""
+    """Largest norm of the gradient of a step, longer ones are scaled down to it; 0 = any"""
     ema_decay: float = 0.99
     """Decay per step of the averaged weights that are evaluated and shipped, 0 = no averaging"""
     epoch_clips: int = 0
@@ -114,9 +124,14 @@ class OptimConfig:
     """With several corpora: 0 = clips as they come, 1 = as many of each corpus"""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "eval_every", "batch_size", "learning_rate", "gradient_clip"):
+        for name in ("epochs", "eval_every", "batch_size", "learning_rate", "restart_epochs"):
             require(getattr(self, name) > 0, f"optim.{name} is {getattr(self, name)}; give a number above 0")
-        for name in ("weight_decay", "plateau_patience", "early_stop_patience", "warmup_epochs", "epoch_clips"):
+        for name in ("accumulate", "restart_factor"):
+            require(getattr(self, name) >= 1, f"optim.{name} is {getattr(self, name)}; give 1 or more")
+        for name in (
+            *("weight_decay", "plateau_patience", "early_stop_patience", "warmup_epochs", "epoch_clips"),
+            "gradient_clip",
+        ):
             require(getattr(self, name) >= 0, f"optim.{name} is {getattr(self, name)}; give 0 or more")
         for name in ("plateau_factor", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"optim.{name} is {getattr(self, name)}; give 0 to 1")
@@ -125,7 +140,15 @@ class OptimConfig:
             f"optim.eval_every is {self.eval_every}; it must divide optim.epochs ({self.epochs}), or the last are lost",
         )
         require(0 <= self.corpus_balance <= 1, f"optim.corpus_balance is {self.corpus_balance}; give 0 to 1")
-        require(self.schedule in ("plateau", "cosine"), f"optim.schedule is {self.schedule}; give plateau or cosine")
+        require(
+            0 <= self.min_learning_rate < self.learning_rate,
+            f"optim.min_learning_rate is {self.min_learning_rate}; give 0 to below optim.learning_rate "
+            f"({self.learning_rate})",
+        )
+        require(
+            self.schedule in ("plateau", "cosine", "warm-restarts"),
+            f"optim.schedule is {self.schedule}; give plateau, cosine or warm-restarts",
+        )
 
 
 @dataclass(frozen=True)

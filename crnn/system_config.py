@@ -10,7 +10,7 @@ class SystemConfig:
     """The parts of every model but the CRNN: encoder (`model.kind`), parts over time, pooling (docs/systems.md)."""
 
     sequence: tuple[str, ...] = ()
-    """Parts over time, one after another: bigru, bilstm, self-attention, matching; empty = none"""
+    """Parts over time, one after another: bigru, bilstm, self-attention, matching, instance-norm; empty = none"""
     sequence_layers: int = 1
     """Layers of each such part, 1 to 3"""
     pooling: str = "mean"

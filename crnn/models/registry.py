@@ -44,11 +44,16 @@ ENCODERS: dict[str, EncoderKind] = {
 }
 """`model.kind` -> encoder, beside the CRNN, which is whole"""
 
+NORM = "instance-norm"
+BY_MOMENTS = ("mean", "mean-std")
+"""Poolings of nothing but what `NORM` makes equal in all clips"""
+
 SEQUENCES: dict[str, MakePart] = {
     "bigru": sequence.BiGRU,
     "bilstm": sequence.BiLSTM,
     "self-attention": sequence.SelfAttention,
     "matching": sequence.Matching,
+    NORM: sequence.InstanceNorm,
 }
 """A name in `system.sequence` -> part over time"""
 
@@ -87,6 +92,11 @@ def check_kind(config: RunConfig) -> None:
     for name in config.system.sequence:
         _known("system.sequence", name, SEQUENCES)
     _known("system.pooling", config.system.pooling, POOLINGS)
+    require(
+        config.system.sequence[-1:] != (NORM,) or config.system.pooling not in BY_MOMENTS,
+        f"system.sequence ends with {NORM}, whose mean and deviation are the same for every clip, and system.pooling "
+        f"is {config.system.pooling}; give another pooling, or a part behind {NORM}",
+    )
     require(
         input_of(config) == LOG_MEL or not (config.loss.teachers or config.teacher.encoder),
         f"model.kind is {config.model.kind}; only models over log-mel features learn from teachers (loss.teachers, "

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from crnn.models.part import Part
+from crnn.models.pooling import mean_of
 from crnn.system_config import SystemConfig
+
+LEAST_VARIANCE = 1e-5
+"""Added to a variance, as torch does"""
 
 
 def recurrent(layer: nn.Module, steps: Tensor, mask: Tensor | None) -> Tensor:
@@ -96,3 +100,19 @@ class Matching(Part):
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None], float("-inf"))
         return scores.softmax(dim=-1) @ steps
+
+
+class InstanceNorm(Part):
+    """Instance normalization over time (Ulyanov et al. 2016) with learned scale and shift: every value has mean 0 and
+    variance 1 over a clip's steps first, which removes what is constant over the clip, such as much of the voice."""
+
+    def __init__(self, width: int, config: SystemConfig) -> None:
+        super().__init__()
+        self.width = width
+        self.scale = nn.Parameter(torch.ones(width))
+        self.shift = nn.Parameter(torch.zeros(width))
+
+    def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
+        centred = steps - mean_of(steps, mask)[:, None]
+        variance = mean_of(centred.square(), mask)[:, None]
+        return centred * (variance + LEAST_VARIANCE).rsqrt() * self.scale + self.shift

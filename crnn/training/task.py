@@ -1,6 +1,5 @@
 """The training task as a LightningModule: training step, validation and checkpoint."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from crnn.metrics import dev_uar
 from crnn.models.clip_model import Model
 from crnn.run_config import RunConfig
 from crnn.training.losses import FocalLoss, masked_logits
+from crnn.training.schedule import learning_rate
 
 LABELLED = 0.99
 """Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
@@ -65,16 +65,10 @@ class EmotionTask(L.LightningModule):
         self._losses = []
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        """Warm-up and cosine are functions of the step, so there is nothing of theirs to save."""
-        optim, steps = self.config.optim, self.trainer.num_training_batches
-        epoch = self.current_epoch + batch_idx / steps
-        factor = min(1.0, (epoch + 1 / steps) / optim.warmup_epochs) if optim.warmup_epochs else 1.0
-        if optim.schedule == "cosine":
-            factor *= 0.5 * (1 + math.cos(math.pi * min(epoch / optim.epochs, 1.0)))
-        elif epoch >= optim.warmup_epochs:
-            return  # the plateau scheduler has it
-        for group in self.plateau.optimizer.param_groups:
-            group["lr"] = optim.learning_rate * factor
+        rate = learning_rate(self.config.optim, self.current_epoch, batch_idx, self.trainer.num_training_batches)
+        if rate is not None:  # otherwise the plateau scheduler has it
+            for group in self.plateau.optimizer.param_groups:
+                group["lr"] = rate
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         seed = np.random.SeedSequence([self.config.seed, self.current_epoch, batch_idx, self.global_rank])
@@ -146,7 +140,11 @@ class EmotionTask(L.LightningModule):
         optim = self.config.optim
         optimizer = torch.optim.AdamW(self.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay)
         self.plateau = ReduceLROnPlateau(
-            optimizer, mode="max", factor=optim.plateau_factor, patience=optim.plateau_patience
+            optimizer,
+            mode="max",
+            factor=optim.plateau_factor,
+            patience=optim.plateau_patience,
+            min_lr=optim.min_learning_rate,
         )
         if self._plateau_state is not None:
             self.plateau.load_state_dict(self._plateau_state)

@@ -34,13 +34,15 @@ def fine_tune(
 
     Checkpoints go into `folder`, which must be empty.
     """
-    steps = epochs * max(1, (config.optim.epoch_clips or len(train)) // config.optim.batch_size)
+    clips_per_step = config.optim.batch_size * config.optim.accumulate
+    steps = epochs * max(1, (config.optim.epoch_clips or len(train)) // clips_per_step)
     optim = replace(
         config.optim,
         epochs=epochs,
         eval_every=1,
         schedule="cosine",
         warmup_epochs=0.0,
+        min_learning_rate=0.0,
         ema_decay=min(config.optim.ema_decay, max(0.0, 1 - 1 / (AVERAGED * steps))),
     )
     config = replace(config, optim=optim)

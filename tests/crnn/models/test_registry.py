@@ -11,7 +11,7 @@ from crnn.data.inputs import LOG_MEL
 from crnn.errors import InputError
 from crnn.models.cost import count_macs
 from crnn.models.crnn import CRNN
-from crnn.models.registry import ENCODERS, POOLINGS, SEQUENCES, build_model, check_kind
+from crnn.models.registry import BY_MOMENTS, ENCODERS, NORM, POOLINGS, SEQUENCES, build_model, check_kind
 from crnn.run_config import RunConfig, plain_values
 from crnn.system_config import SystemConfig
 
@@ -97,12 +97,24 @@ def test_blocks_are_torchs_convolutions():
     assert pointwise.weight.shape == (4, 4, 1, 1)
 
 
-@pytest.mark.parametrize("sequence", [(), *((name,) for name in SEQUENCES), ("bigru", "matching")])
+@pytest.mark.parametrize("sequence", [(), *((name,) for name in SEQUENCES), (NORM, "bigru", "matching")])
 def test_every_part_fits_every_other(sequence):
     window = torch.randn(2, 64, 130)
     for pooling in POOLINGS:
+        if sequence == (NORM,) and pooling in BY_MOMENTS:
+            continue
         model = made(config_of("cnn", sequence=sequence, pooling=pooling))
         assert model(window).shape == (2, 5)
+
+
+def test_what_is_refused_behind_instance_norm_would_tell_no_clips_apart():
+    """And no other pooling would do that."""
+    system = SystemConfig(units=8, heads=2)
+    norm, steps = SEQUENCES[NORM](6, system), torch.randn(2, 40, 6)
+    for name, pool in POOLINGS.items():
+        torch.manual_seed(0)
+        one, other = pool(6, system)(norm(steps))
+        assert torch.allclose(one, other, atol=1e-3) == (name in BY_MOMENTS), name
 
 
 def test_macs_of_self_attention_are_counted():
@@ -123,6 +135,9 @@ def test_macs_of_self_attention_are_counted():
         ("cnn", {"sequence_layers": 4}, "sequence_layers is 4"),
         ("cnn", {"units": 9, "heads": 2}, "system.units is 9"),
         ("crnn", {"pooling": "max"}, "model.kind"),
+        ("crnn", {"sequence": ("instance-norm",)}, "model.kind"),
+        ("cnn", {"sequence": ("bigru", "instance-norm")}, "ends with instance-norm.* system.pooling is mean;"),
+        ("cnn", {"sequence": ("instance-norm",), "pooling": "mean-std"}, "ends with instance-norm"),
     ],
 )
 def test_what_is_no_part_is_refused_by_name(model, system, says):

@@ -11,7 +11,7 @@ from torch import nn
 
 from crnn.data.padded import Padded
 from crnn.models.registry import SEQUENCES
-from crnn.models.sequence import BiGRU, BiLSTM, Matching, SelfAttention, positions
+from crnn.models.sequence import BiGRU, BiLSTM, InstanceNorm, Matching, SelfAttention, positions
 from crnn.system_config import SystemConfig
 
 WIDTH = 6
@@ -106,3 +106,21 @@ def test_matching_weighs_every_step_by_its_general_score():
         scores = np.array([step @ weight @ query for step in steps])
         weights = np.exp(scores) / np.exp(scores).sum()
         assert np.allclose(got, weights @ steps, atol=1e-5)
+
+
+def test_instance_norm_is_torchs_over_each_clips_own_steps():
+    part, each = made(InstanceNorm), clips(9, 4, 1)
+    theirs = nn.InstanceNorm1d(WIDTH, affine=True)
+    with torch.no_grad():
+        for mine, other in ((part.scale, theirs.weight), (part.shift, theirs.bias)):
+            other.copy_(mine.copy_(torch.randn(WIDTH)))
+        batch = Padded.of(each)
+        together = part(batch.values, batch.mask)
+        for clip, row in zip(each[:2], together, strict=False):
+            assert torch.allclose(row[: len(clip)], theirs(clip.T[None])[0].T, atol=1e-5)
+    assert torch.allclose(together[2, 0], part.shift), "a single step is its own mean"
+
+
+def test_instance_norm_removes_what_is_constant_over_a_clip():
+    part, (clip,) = made(InstanceNorm), clips(9)
+    assert torch.allclose(part(clip[None] * 3 + torch.randn(WIDTH)), part(clip[None]), atol=1e-4)
