@@ -67,7 +67,7 @@ class RayCluster:
             where = {"address": "local", "num_cpus": workers, "include_dashboard": False}
         for left in reversed(range(TRIES if address == LOCAL else 1)):
             try:
-                self._ray.init(log_to_driver=False, logging_level="ERROR", **where)
+                self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
                 return
             except Exception as error:  # noqa: BLE001 - Ray raises plain Exceptions, for instance where a node times out
                 problem = " ".join(str(error).split())[:200]

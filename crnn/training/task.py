@@ -65,7 +65,8 @@ class EmotionTask(L.LightningModule):
         self._losses = []
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        rate = learning_rate(self.config.optim, self.current_epoch, batch_idx, self.trainer.num_training_batches)
+        n_batches = int(self.trainer.num_training_batches)  # infinite for a stream alone
+        rate = learning_rate(self.config.optim, self.current_epoch, batch_idx, n_batches)
         if rate is not None:  # otherwise the plateau scheduler has it
             for group in self.plateau.optimizer.param_groups:
                 group["lr"] = rate
