@@ -20,6 +20,18 @@ def edge_samples(rate: int) -> int:
     return max(1, round(EDGE_SECONDS * rate))
 
 
+def median(samples: np.ndarray) -> np.float32:
+    """The median of `samples (time,)` float32, at least one: what np.median gives, which imports numpy.ma, 10 MB of a
+    device's memory.
+
+    >>> float(median(np.array([3, 1, 2, 4], dtype=np.float32)))
+    2.5
+    """
+    middle = (len(samples) - 1) // 2, len(samples) // 2
+    lower, upper = np.partition(samples, middle)[[*middle]]
+    return np.float32((lower + upper) / 2)
+
+
 def rest_level(samples: np.ndarray) -> np.float32:
     """The value about which `samples (time,)` move: their median, 0 without any.
 
@@ -29,7 +41,7 @@ def rest_level(samples: np.ndarray) -> np.float32:
     >>> float(rest_level(np.array([0.25, 0.25, 0.5], dtype=np.float32)))
     0.25
     """
-    return np.float32(np.median(samples)) if len(samples) else np.float32(0)
+    return median(samples) if len(samples) else np.float32(0)
 
 
 def pad_clip(waveform: np.ndarray, geometry: StreamGeometry) -> np.ndarray:

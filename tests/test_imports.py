@@ -206,6 +206,18 @@ def test_a_mistyped_argument_is_reported_before_torch_is_imported(script, argume
     one_clear_line(result, arguments[-1])
 
 
+def test_recognizing_imports_no_part_of_numpy_that_costs_a_device_megabytes():
+    """numpy.ma, which np.median and np.percentile import, is 10 MB."""
+    heavy = ("numpy.ma", "numpy.random", "numpy.polynomial", "numpy.testing")
+    result = run_without(
+        ("torch",),
+        "from edge import open_model\nfrom edge.bundle import PRETRAINED\n"
+        "recognized = open_model(vad='energy').recognize(PRETRAINED.parent / 'synthetic_voice.flac')\n"
+        f"assert recognized.segments\nprint([name for name in {heavy} if name in sys.modules])",
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
 def run_without(packages: tuple[str, ...], code: str) -> subprocess.CompletedProcess:
     """Run `code` where none of the packages can be imported."""
     block = f"""

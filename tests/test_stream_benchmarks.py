@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.device import stream_systems, streaming
+from benchmarks.device import counted_parts, instructions, stream_systems, streaming
 from benchmarks.device.soak import loop_problems, problems, soak, soak_loop
 from benchmarks.export.shipped_layers import same_layers
 from crnn.errors import InputError
@@ -54,6 +54,29 @@ def test_what_is_not_installed_is_skipped_with_the_reason(system, reason, tmp_pa
     monkeypatch.setattr(sys, "argv", ["stream_systems.py", *arguments])
     assert stream_systems.main() == 0
     assert reason in json.loads(capsys.readouterr().out)["skipped"]
+
+
+def test_the_loop_the_stream_and_each_part_are_counted_on_what_the_stream_gives_them(monkeypatch):
+    monkeypatch.setattr(stream_systems, "find_spec", lambda name: None)
+    audio, calls, runs = streaming.quiet_room(16_000), {}, []
+    run = counted_parts.Recorded.repeat
+    monkeypatch.setattr(counted_parts.Recorded, "repeat", lambda self: runs.append(len(self._given)) or run(self))
+    counted_parts.count_audio(lambda name, call: calls.setdefault(name, call()), Bundle.open(PRETRAINED), audio, 4)
+    assert tuple(calls) == counted_parts.PLAYED[:-1], "all but silero_vad, which is not installed here"
+    assert runs == [16, 16, 16], "four intervals a second, each through features, encoder and head"
+
+
+def test_rows_are_millions_of_instructions_per_second_of_audio(tmp_path, monkeypatch):
+    def counted(module, arguments):
+        assert module == counted_parts.__name__ and arguments[-1] == "2.0"
+        assert [np.load(path).dtype for path in arguments[1:3]] == [np.float32, np.float32]
+        return {"head speech": 4_000_000, "head silence": 2_000_000}
+
+    monkeypatch.setattr(instructions, "counted", counted)
+    out = tmp_path / "instructions.json"
+    assert instructions.main(["--seconds", "2", "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert (row["bundle"], row["part"], row["speech"], row["silence"]) == ("int8", "head", 2.0, 1.0)
 
 
 def test_other_layers_than_the_bundles_are_refused():

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.device.counted_parts import PARTS
 from benchmarks.device.stream_systems import OursRecompute
 from benchmarks.device.streaming import whole_window_encoder
 from benchmarks.harness.results import add_row
@@ -26,7 +27,6 @@ from edge.stream.recognizer import StreamingRecognizer
 OUT = Path("benchmarks/results/stages.json")
 WARM_UP = 4
 """Intervals after the first window that are not timed"""
-PARTS = ("log_mel", "encoder", "head")
 
 
 class Stopwatch:

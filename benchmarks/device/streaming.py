@@ -47,6 +47,11 @@ QUIET_ROOM = 10 ** (-70 / 20)
 """Root mean square of the silence; a microphone never gives zeros"""
 
 
+def quiet_room(n_samples: int) -> np.ndarray:
+    """The silence."""
+    return np.random.default_rng(0).normal(0, QUIET_ROOM, n_samples).astype(np.float32)
+
+
 def whole_window_encoder(bundle: Bundle, path: Path) -> None:
     """Write the bundle's ONNX encoder for all frames of a window at once: the same weights, another input length."""
     import onnx
@@ -136,7 +141,7 @@ def run(args: argparse.Namespace) -> tuple[list[dict], dict[str, str]]:
     require(args.rounds >= 1, f"--rounds {args.rounds}: give at least 1")
     bundle = Bundle.open(args.bundle.resolve())
     speech = np.concatenate(list(from_file(SPEECH, RATE)))
-    silence = np.random.default_rng(0).normal(0, QUIET_ROOM, len(speech)).astype(np.float32)
+    silence = quiet_room(len(speech))
     turns = {key: [] for key in RUNS if args.systems is None or key[0] in args.systems}
     skipped, difference = {}, None
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from crnn.decoders.containers import HEAD_BYTES, identify
 from crnn.decoders.pcm import FORMATS, SampleFormat
 from crnn.decoders.recording import MAX_SAMPLE
 from crnn.errors import require
+from crnn.offset import median
 
 CHECKED_SECONDS = 0.5
 """s of one piece that is checked as a whole"""
@@ -199,7 +200,7 @@ def _level(samples: np.ndarray) -> float:
 
 
 def _is_dense(samples: np.ndarray) -> bool:
-    return bool(np.median(np.abs(samples)) > DENSE)
+    return bool(median(np.abs(samples)) > DENSE)
 
 
 def _spectrum(samples: np.ndarray) -> np.ndarray:

@@ -46,6 +46,8 @@ WRONG = {
         ("benchmarks.device.stages", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.streaming", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.soak", ["no-bundle"], "no-bundle"),
+        ("benchmarks.device.instructions", ["no-bundle"], "no-bundle"),
+        ("benchmarks.device.counted_parts", ["no-bundle", "speech.npy", "--seconds", "1"], "no-bundle"),
         ("benchmarks.device.larger", ["no-bundle"], "no-bundle"),
         ("benchmarks.accuracy.large", ["no-bundle", "--fold", "1"], "no-bundle"),
         ("benchmarks.device.false_alarms", ["--bundle", "no-bundle"], "no-bundle"),

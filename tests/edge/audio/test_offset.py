@@ -11,7 +11,7 @@ from crnn.data.audio import read_audio
 from crnn.data.cache import require_usable
 from crnn.errors import InputError
 from crnn.features import LogMel
-from crnn.offset import pad_clip, rest_level
+from crnn.offset import median, pad_clip, rest_level
 from crnn.run_config import RunConfig
 from crnn.synthetic import synthesize
 from edge.audio.silero_vad import model_file
@@ -58,6 +58,13 @@ def alike(found: list[Segment], expected: list[Segment]) -> None:
     for one, other in zip(found, expected, strict=True):
         assert (one.start_seconds, one.end_seconds) == (other.start_seconds, other.end_seconds)
         assert one.probs == pytest.approx(other.probs, abs=1e-3)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=200))
+def test_the_median_is_numpys_bit_for_bit(values):
+    samples = np.array(values, dtype=np.float32)
+    assert median(samples) == np.median(samples)
+    assert samples.tolist() == values, "not sorted in place"
 
 
 @given(st.lists(st.floats(-1, 1, width=32), max_size=200), st.sampled_from(OFFSETS), st.integers(0, 50))
