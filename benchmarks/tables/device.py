@@ -118,6 +118,31 @@ def instructions() -> str:
     )
 
 
+@table("batch")
+def batch() -> str:
+    """Recordings to a table, and training beside plain PyTorch."""
+    csv, train = one("batch", work="csv"), one("batch", work="train")
+    if not (csv and train):
+        return "Not measured yet: `python -m benchmarks.device.batch`."
+    return markdown(
+        ("work", "rate", "largest process, MB"),
+        (
+            (
+                "recordings to a table, two processes",
+                f"{csv['hours_per_minute']:.2f} h of audio per minute",
+                number(csv["rss_mb"], 0),
+            ),
+            ("training", f"{train['clips_per_second']:.1f} clips per s", number(train["rss_mb"], 0)),
+            (
+                "the same model in plain PyTorch",
+                f"{train['plain_clips_per_second']:.1f} clips per s",
+                number(train["plain_rss_mb"], 0),
+            ),
+            ("training / plain PyTorch", f"{train['of_plain']:.2f}", f"{train['rss_mb'] / train['plain_rss_mb']:.2f}"),
+        ),
+    )
+
+
 @table("false-alarms")
 def false_alarms() -> str:
     """False emotions per hour and missed utterances, per VAD, on the test half."""

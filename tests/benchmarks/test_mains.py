@@ -55,6 +55,8 @@ WRONG = {
         ("benchmarks.device.answers", ["clip.wav", "no-bundle:onnx"], "no-bundle"),
     ],
     "value": [
+        ("benchmarks.device.batch", ["--files", "1"], "1"),
+        ("benchmarks.device.plain_training", ["--clips", "0", "--out", "plain.json"], "0"),
         ("benchmarks.device.answers", ["clip.wav", "int8"], "BUNDLE:RUNTIME"),
         ("benchmarks.device.processors", ["--arm64", "no-folder"], "no-folder"),
         ("benchmarks.adaptation.corrections", ["--settings", "no-settings.yaml"], "no-settings.yaml"),

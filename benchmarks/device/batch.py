@@ -1,0 +1,134 @@
+"""Work in batches: recordings to a table by two processes, and training beside the same model in plain PyTorch.
+
+    python -m benchmarks.device.batch --work csv train
+
+`csv`: two processes of `stream_infer.py --csv`, half of the recordings each. `train`: `train.py` with
+`configs/recipe.yaml` on generated voices, in turns with `benchmarks.device.plain_training`. Everything is a process of
+its own. A figure is the median over the rounds, memory is the largest resident set of a process. Writes
+benchmarks/results/batch.json.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import soundfile
+
+from benchmarks.device.streaming import ONE_THREAD, ROOT, SPEECH, median_row
+from benchmarks.harness.results import RESULTS, add_row
+from crnn.cli.command import command
+from crnn.errors import require
+from crnn.synthetic import write_corpus
+
+OUT = RESULTS / "batch.json"
+PROCESSES = 2
+WORK = ("csv", "train")
+UNAUGMENTED = ("--augment.noise", "false", "--augment.room", "false", "--augment.copies", "1")
+"""Both need recordings; copies are computed before the first step and are not counted"""
+
+
+def run_all(commands: list[list]) -> tuple[float, float]:
+    """Run the commands at once: seconds until the last has ended, and the largest resident set, MB (10^6 bytes).
+
+    Raises InputError with the end of what a command printed if it fails.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as printed:
+        children = [
+            subprocess.Popen(
+                [sys.executable, *map(str, command)],
+                cwd=ROOT,
+                env=os.environ | ONE_THREAD,
+                stdout=printed,
+                stderr=printed,
+            )
+            for command in commands
+        ]
+        ends = [os.wait4(child.pid, 0) for child in children]
+        seconds = time.perf_counter() - start
+        for child, (_, status, _) in zip(children, ends, strict=True):
+            child.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        failed = [child.args for child in children if child.returncode]
+        require(not failed, f"{failed}: failed: {printed.read()[-500:]}")
+    return seconds, max(usage.ru_maxrss for *_, usage in ends) * 1024 / 1e6
+
+
+def csv_turn(files: int, folder: Path) -> dict[str, float]:
+    """Hours of recordings per minute: copies of the clip that ships, which no process has seen before."""
+    clips = [folder / f"{number}{SPEECH.suffix}" for number in range(files)]
+    for clip in clips:
+        shutil.copyfile(SPEECH, clip)
+    halves = [clips[first::PROCESSES] for first in range(PROCESSES)]
+    tables = [folder / f"{number}.csv" for number in range(PROCESSES)]
+    commands = [
+        ["stream_infer.py", *half, "--csv", table, "--vad", "energy"]
+        for half, table in zip(halves, tables, strict=True)
+    ]
+    seconds, rss = run_all(commands)
+    hours = files * soundfile.info(SPEECH).duration / 3600
+    return {"hours_per_minute": hours / (seconds / 60), "rss_mb": rss}
+
+
+def train_turn(clips: int, corpus: Path, folder: Path) -> dict[str, float]:
+    """Clips per second, as the run folder states them, beside those of plain PyTorch, and the memory of both."""
+    settings = ["--config", "configs/recipe.yaml", "--protocol", "synthetic-demo", "--data", f"synthetic:{corpus}"]
+    length = ["--optim.epochs", 1, "--optim.eval_every", 1, "--optim.epoch_clips", clips, "--test", "false"]
+    _, rss = run_all([["train.py", *settings, *length, *UNAUGMENTED, "--out", folder / "run"]])
+    plain = folder / "plain.json"
+    _, plain_rss = run_all([["-m", "benchmarks.device.plain_training", "--clips", clips, "--out", plain]])
+    ours = json.loads((folder / "run" / "metrics.json").read_text())["training"]
+    alone = json.loads(plain.read_text())["clips_per_second"]
+    return {
+        "clips_per_second": ours["utterances_per_second"],
+        "data_wait_share": ours["data_wait_share"],
+        "rss_mb": rss,
+        "plain_clips_per_second": alone,
+        "plain_rss_mb": plain_rss,
+        "of_plain": ours["utterances_per_second"] / alone,
+    }
+
+
+def measure(work: str, rounds: int, size: int) -> dict:
+    """Medians, key by key, to four digits. `size`: recordings or clips of a turn."""
+    turns = []
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) / "corpus"
+        if work == "train":
+            write_corpus(corpus, takes=1)
+        for number in range(rounds):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            turns.append(csv_turn(size, folder) if work == "csv" else train_turn(size, corpus, folder))
+    return median_row(turns)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", nargs="+", choices=WORK, default=WORK, help="default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--files", type=int, default=100, help="recordings of a turn of csv (default: 100)")
+    parser.add_argument("--clips", type=int, default=640, help="clips of a turn of train (default: 640)")
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args(argv)
+    require(args.rounds >= 1, f"--rounds {args.rounds}: give at least 1")
+    require(args.files >= PROCESSES, f"--files {args.files}: give at least {PROCESSES}")
+    require(args.clips >= 1, f"--clips {args.clips}: give at least 1")
+    sizes = {"csv": ("files", args.files), "train": ("clips", args.clips)}
+    for work in args.work:
+        what, size = sizes[work]
+        row = {"work": work, "rounds": args.rounds, what: size} | measure(work, args.rounds, size)
+        add_row(args.out, row, ("work",))
+        sys.stdout.write(json.dumps(row) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
