@@ -53,6 +53,7 @@ EXTRAS = {
         "pydantic<2.12; python_version < '3.14'",
         "typing-extensions<4.13",
     ],
+    "serve": ["fastapi>=0.115", "uvicorn>=0.54,<1", "websockets>=15", "prometheus-client>=0.20", ONNX_RUNTIME, *AUDIO],
     "ui": ["gradio>=6.31,<7"],
     "docs": ["mkdocs-material>=9.6,<10", "mkdocs>=1.6,<2"],
     "dev": [
@@ -67,6 +68,7 @@ EXTRAS = {
         "scikit-learn",
         "opensmile",
         "playwright",
+        "schemathesis>=4",
         "markdown-it-py",
         "setuptools>=77",
     ],

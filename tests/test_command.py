@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ["-m", "edge.evaluate", BUNDLE],
     "battery": ["-m", "edge.battery", BUNDLE],
     "app": ["-m", "edge.page", "--port", "0"],
+    "service": ["-m", "edge.serve", "--port", "0"],
 }
 WORKSTATION = {
     "train": ["train.py", "--data", "nowhere"],

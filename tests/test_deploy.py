@@ -15,6 +15,7 @@ from helpers import ROOT
 
 INSTALL = ROOT / "deploy" / "install.sh"
 UNIT = ROOT / "deploy" / "ser-listen.service"
+SERVE = ROOT / "deploy" / "ser-serve.service"
 needs_debian = pytest.mark.skipif(not shutil.which("apt-get"), reason="needs Debian")
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 
@@ -87,6 +88,28 @@ def test_systemd_accepts_the_unit(tmp_path):
     command = ["systemd-analyze", "--user", "verify", str(unit)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs_systemd
+def test_systemd_accepts_the_unit_of_the_service(tmp_path):
+    """As the one above."""
+    unit = tmp_path / SERVE.name
+    text, program = SERVE.read_text(), "/opt/ser/bin/ser-serve"
+    assert f"ExecStart={program} $SER_OPTIONS" in text
+    unit.write_text(text.replace(program, shutil.which("true")))
+    command = ["systemd-analyze", "verify", str(unit)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_unit_of_the_service_serves_this_machine_alone():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(SERVE)
+    service = unit["Service"]
+    assert (service["IPAddressDeny"], service["IPAddressAllow"]) == ("any", "localhost")
+    assert service["DynamicUser"] == service["PrivateTmp"] == service["ProtectHome"] == "yes"
+    assert "token" not in service["ExecStart"], "others see a command line"
 
 
 def test_the_unit_has_no_network_and_the_drop_in_allows_it():

@@ -45,7 +45,8 @@ EXTRAS = next(
 ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
     *("train", "quantize", "stream_infer", "crnn.check", "crnn.conversation", "crnn.crossval", "crnn.synthetic"),
-    *("edge.page", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery", "edge.bundle", "edge.embed"),
+    *("edge.page", "edge.serve", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery", "edge.bundle"),
+    "edge.embed",
 )
 
 

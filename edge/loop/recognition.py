@@ -68,7 +68,8 @@ class Recognition:
 
 
 class EmotionModel:
-    """A bundle that is loaded and whose golden values were checked; `open_model` makes one. One recording at a time."""
+    """A bundle that is loaded and whose golden values were checked; `open_model` makes one. `recognize` takes one
+    recording at a time; for several at a time give each its own `utterances`."""
 
     def __init__(
         self,
@@ -131,10 +132,11 @@ class EmotionModel:
     def utterances(self, record: Callable[[Segment, np.ndarray], None] | None = None) -> UtteranceRecognizer:
         """The model as the live loop uses it (`edge.loop.listening.listen`); `record` as in `UtteranceRecognizer`.
 
-        All recognizers of a model share one stream: use one at a time.
+        Each call gives a stream of its own over the same loaded models. Several may run at a time, in several threads,
+        but not where the model adapts: that is one for all.
         """
         return UtteranceRecognizer(
-            self._recognizer, make_vad(self.vad, self.sample_rate), record=record, prior=self.prior
+            self._recognizer.another(), make_vad(self.vad, self.sample_rate), record=record, prior=self.prior
         )
 
     def recognize(self, audio: str | os.PathLike | np.ndarray, sample_rate: int | None = None) -> Recognition:

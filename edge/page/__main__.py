@@ -7,7 +7,7 @@ python -m edge.page --corrections FOLDER  also correct what stream_infer.py --ke
 Only this machine can open the page unless --host names another address. The page connects to nothing. Ctrl-C ends it.
 """
 
-from crnn.cli.interrupt import at_leave, interruptible, starting
+from crnn.cli.interrupt import starting
 
 if __name__ == "__main__":
     starting()
@@ -16,27 +16,20 @@ import argparse
 import importlib.util
 import logging
 import os
-import shutil
-import signal
-import socket
 import sys
-import tempfile
-from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
-from crnn.errors import InputError, require
+from crnn.errors import require
 from edge.audio.vad import add_vad_option
 from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle
 from edge.page.corrections import Corrections
 from edge.page.upload import UploadLimits
+from edge.serve.address import bind, is_loopback, names_of, url
+from edge.serve.run import private_folder, run
 
 NEEDED = ("gradio", "soundfile", "soxr")
-ENDS = (signal.SIGTERM, signal.SIGINT)
-GRACE_SECONDS = 2
-"""s that open requests get to finish when the server ends"""
 CONNECTIONS = 200
 """Open at a time; further ones are answered that the server is busy, before it runs out of file descriptors"""
 
@@ -101,33 +94,9 @@ def open_corrections(folder: Path | None, bundles: dict[str, Bundle]) -> Correct
     return Corrections(folder, tuple(dict.fromkeys(label for b in bundles.values() for label in b.manifest.labels)))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to `host`.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("pi.local")
-    (True, True, False, False)
-    """
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises InputError if the address cannot be used."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"{host}, port {port}: cannot be served on ({error}); give another --host or --port"
-        ) from error
-
-
 def serve(args: argparse.Namespace, folder: str) -> None:
     """Serve until a signal. Uploads are written to `folder`."""
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    tempfile.tempdir = folder  # interrupted uploads leave their files there
     limits = UploadLimits(args.max_mb, args.max_seconds, args.max_sessions)
     local = is_loopback(args.host)
     require(
@@ -139,51 +108,27 @@ def serve(args: argparse.Namespace, folder: str) -> None:
     recognizers = {name: bundle.recognizer(args.runtime) for name, bundle in bundles.items()}
 
     with bind(args.host, args.port) as listening:
-        import uvicorn  # with Gradio; both read the environment when they are imported
+        from edge.page.server import build_app  # Gradio and uvicorn read the environment when they are imported
 
-        from edge.page.server import build_app
-
-        port = listening.getsockname()[1]
-        names = ["localhost", "127.0.0.1", "[::1]", args.host] if local else ["*"]
-        app = build_app(bundles, recognizers, args.runtime, args.vad, limits, names, Path(folder), corrections)
-        if not local:
-            sys.stderr.write(
-                f"warning: anyone who can reach {args.host}:{port} can use this page; it has no password\n"
-            )
-        name = f"[{args.host}]" if ":" in args.host else args.host
-        sys.stdout.write(f"http://{name}:{port}\n")
-        sys.stdout.flush()
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="none",
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+        app = build_app(
+            bundles, recognizers, args.runtime, args.vad, limits, names_of(args.host), Path(folder), corrections
         )
-
-        class Server(uvicorn.Server):
-            async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-                await super().serve(sockets)
-
-        interruptible()
-        # What a signal raises inside the constructor of the event loop would be printed as a traceback.
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-        Server(config).run(sockets=[listening])
+        address = url(args.host, listening)
+        if not local:
+            sys.stderr.write(f"warning: anyone who can reach {address} can use this page; it has no password\n")
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        run(app, listening, ws="none", limit_concurrency=CONNECTIONS)
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again, before the folder is removed
     try:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         require(not missing, f"the page needs {', '.join(missing)}: {install('ui')}")
-        with tempfile.TemporaryDirectory(prefix="ser-page.", ignore_cleanup_errors=True) as folder:
-            at_leave(partial(shutil.rmtree, folder, ignore_errors=True))
+        with private_folder("ser-page.") as folder:
             serve(args, folder)
     except KeyboardInterrupt:
         return 0

@@ -8,12 +8,13 @@ same answer, so that an answer does not reveal which files exist.
 import logging
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.serve.origin import asked_host, same_origin, served_under
 
 log = logging.getLogger(__name__)
 
@@ -77,28 +78,16 @@ class Door:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "").lower()
-        if "*" not in self._names and re.sub(r":\d+$", "", host) not in self._names:
+        host = asked_host(headers)
+        if not served_under(host, self._names):
             return _refused("this page is not served under that name", 400)
         method, path = scope["method"], scope["path"]
         known = OPEN.get("GET" if method == "HEAD" else method)
         if known is None or len(path) > LONGEST_PATH or not known.fullmatch(path):
             return _refused("there is nothing here", 404)
-        if path != "/" and not _same_origin(headers, host):  # other sites may link to the page, but not send requests
+        if path != "/" and not same_origin(headers, host):  # other sites may link to the page, but not send requests
             return _refused("this page accepts no requests from other sites", 403)
         return None
-
-
-def _same_origin(headers: Headers, host: str) -> bool:
-    """Whether the request comes from a page of this server, or from a program that is not a browser."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")  # older browsers send only this
-    try:
-        return origin is None or urlsplit(origin).netloc.lower() == host
-    except ValueError:
-        return False
 
 
 def _refused(message: str, code: int) -> JSONResponse:

@@ -10,7 +10,8 @@ import gradio as gr
 
 from edge.page import corrections
 from edge.page import html as words
-from edge.page.upload import UploadLimits, formats
+from edge.page.upload import UploadLimits
+from edge.serve.upload import formats
 
 INTRODUCTION = """# Emotion in a voice
 The model was trained on acted emotions, which differ from felt ones: see the model card for what to expect. The machine

@@ -5,7 +5,6 @@ file. The server writes the bytes to a temporary file, which it deletes after th
 """
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from crnn.errors import require
 from edge.page import html as words
 from edge.page.clip_analysis import analyze
 from edge.page.clip_svg import view
-from edge.page.upload import MIB, ClipError, UploadLimits, decode
+from edge.page.upload import UploadLimits, decode
+from edge.serve.upload import received
 from edge.stream.recognizer import StreamingRecognizer
 
 WAITING = 8
@@ -51,16 +51,8 @@ class Recognizer:
         require(self._inside <= WAITING, f"{self._inside} recordings are waiting already; try again in a moment")
         self._inside += 1
         try:
-            with tempfile.NamedTemporaryFile(dir=self._folder) as file:
-                size = 0
-                async for chunk in body:
-                    size += len(chunk)
-                    if size > self._limits.max_megabytes * MIB:
-                        raise ClipError(f"larger than {self._limits.max_megabytes:g} MiB, the page's limit; cut it")
-                    file.write(chunk)
-                file.flush()
-                async with self._turn:
-                    return await run_in_threadpool(self._compute, Path(file.name), chosen)
+            async with received(body, self._limits.max_megabytes, self._folder) as path, self._turn:
+                return await run_in_threadpool(self._compute, path, chosen)
         finally:
             self._inside -= 1
 

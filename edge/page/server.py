@@ -1,9 +1,8 @@
 """The page as a web application: Gradio, and the routes for clips, the microphone and corrections."""
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -19,7 +18,8 @@ from edge.page.corrections import Corrections
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 from edge.page.recognize import Recognizer
-from edge.page.upload import MIB, ClipError, UploadLimits
+from edge.page.upload import UploadLimits
+from edge.serve.upload import MIB, ClipError, body_chunks, whole_body
 from edge.stream.recognizer import StreamingRecognizer
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ MAX_BODY = round(4 * MAX_RATE * MAX_CHUNK_SECONDS)
 """Bytes of a request of the microphone"""
 MAX_ORDER = 4096
 """Bytes of a request in JSON"""
-BODY_SECONDS = 60.0
-"""s after which a request that has not arrived is refused"""
 
 
 def build_app(
@@ -97,13 +95,13 @@ def _add_errors(app: FastAPI) -> None:
 def _add_clips(app: FastAPI, recognizer: Recognizer) -> None:
     @app.post("/clip")
     async def recognize(request: Request) -> dict:
-        return {"results": await recognizer.recognize(request.query_params.get("models", ""), _chunks(request))}
+        return {"results": await recognizer.recognize(request.query_params.get("models", ""), body_chunks(request))}
 
 
 def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
     @app.post("/live")
     async def open_session(request: Request) -> dict:
-        bundle, rate = _asked(await _body(request, MAX_ORDER))
+        bundle, rate = _asked(await whole_body(request, MAX_ORDER))
         key, session = await run_in_threadpool(sessions.open, bundle, rate)
         return {"id": key, "csv_header": session.csv_header}
 
@@ -111,7 +109,7 @@ def _add_live(app: FastAPI, sessions: LiveSessions) -> None:
     async def push(key: str, request: Request) -> dict:
         session = sessions.get(key)
         missing = _seconds(request.headers.get("x-missing-seconds", "0"))
-        return await run_in_threadpool(session.push, await _body(request, MAX_BODY), missing)
+        return await run_in_threadpool(session.push, await whole_body(request, MAX_BODY), missing)
 
     @app.post("/live/{key}/end")
     async def end(key: str) -> dict:
@@ -130,29 +128,7 @@ def _add_corrections(app: FastAPI, corrections: Corrections) -> None:
 
     @app.post("/recordings/{name}")
     async def correct(name: str, request: Request) -> dict:
-        return await run_in_threadpool(corrections.act, name, await _body(request, MAX_ORDER))
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request, as it arrives. Raises InputError if that takes too long."""
-    stream, deadline = aiter(request.stream()), asyncio.get_running_loop().time() + BODY_SECONDS
-    while True:
-        try:
-            async with asyncio.timeout_at(deadline):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise InputError(f"the request did not arrive within {BODY_SECONDS:g} s") from error
-        yield chunk
-
-
-async def _body(request: Request, most: int) -> bytes:
-    data = bytearray()
-    async for chunk in _chunks(request):
-        data += chunk
-        require(len(data) <= most, f"a request of more than {most} bytes")
-    return bytes(data)
+        return await run_in_threadpool(corrections.act, name, await whole_body(request, MAX_ORDER))
 
 
 def _asked(body: bytes) -> tuple[str, int]:

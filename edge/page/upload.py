@@ -1,21 +1,13 @@
-"""Decoding of an uploaded recording, within limits."""
+"""Decoding of an uploaded recording, within the page's limits."""
 
 import math
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from crnn.errors import InputError, require
-from edge.audio.sources import from_file
-
-MIB = 2**20
-FORMATS, WITH_AV = "WAV, FLAC, OGG, Opus, MP3, AIFF", "M4A, AAC, WebM"
-
-
-class ClipError(InputError):
-    """The recording itself is at fault; the message does not name it."""
+from crnn.errors import require
+from edge.serve.upload import clip_chunks
 
 
 @dataclass(frozen=True)
@@ -36,25 +28,6 @@ class UploadLimits:
         require(self.max_sessions >= 1, f"max_sessions is {self.max_sessions}; give at least 1")
 
 
-def formats() -> str:
-    """The formats that can be decoded here; some need PyAV."""
-    return f"{FORMATS}, {WITH_AV}" if find_spec("av") else FORMATS
-
-
 def decode(path: Path, sample_rate: int, limits: UploadLimits) -> np.ndarray:
-    """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz.
-
-    Raises ClipError, whose message does not contain the path: only the user knows the name of the recording.
-    """
-    longest = round(limits.max_seconds * sample_rate)
-    chunks, length = [], 0
-    try:
-        for chunk in from_file(path, sample_rate):  # counted, because the length in a header may be wrong
-            length += len(chunk)
-            require(length <= longest, f"longer than {limits.max_seconds:g} s, the page's limit; cut it")
-            chunks.append(chunk)
-    except InputError as error:
-        hint = f"; give one of {formats()}" if "not readable as audio" in str(error) else ""
-        message = str(error).removeprefix(f"{path}: ").replace(str(path), "the file")
-        raise ClipError(message + hint) from error
-    return np.concatenate(chunks)
+    """The samples of a file, `(time,)` float32 mono at `sample_rate` Hz. Raises as `clip_chunks`."""
+    return np.concatenate([*clip_chunks(path, sample_rate, limits.max_seconds)])

@@ -39,12 +39,12 @@ def checked(made: np.ndarray, contract: Contract) -> np.ndarray:
 
 
 class Model(Protocol):
-    """A loaded model file."""
+    """A loaded model file. Several streams, in several threads, may share it."""
 
     contract: Contract
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """One pass: float32 of the contract's input shape -> float32 of its output shape."""
+        """One pass: float32 of the contract's input shape -> float32 of its output shape. Nothing of it is stored."""
 
 
 @dataclass(frozen=True)

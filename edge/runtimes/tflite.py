@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class TfliteModel:
     """A .tflite file in an interpreter on the CPU."""
 
     def __init__(self, interpreter: Interpreter) -> None:
-        self._interpreter = interpreter
+        self._interpreter, self._alone = interpreter, Lock()  # its tensors are those of one pass
         interpreter.allocate_tensors()
         ends = interpreter.get_input_details(), interpreter.get_output_details()
         n = tuple(map(len, ends))
@@ -37,13 +38,15 @@ class TfliteModel:
 
     def run(self, x: np.ndarray) -> np.ndarray:
         # An LSTM's state is a variable that survives a run; every window starts from the initial state.
-        try:
-            self._interpreter.reset_all_variables()
-            self._interpreter.set_tensor(self._input, x)
-            self._interpreter.invoke()
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"LiteRT cannot run {self.contract} ({_first_line(error)})") from error
-        return checked(self._interpreter.get_tensor(self._output), self.contract)
+        with self._alone:
+            try:
+                self._interpreter.reset_all_variables()
+                self._interpreter.set_tensor(self._input, x)
+                self._interpreter.invoke()
+            except (ValueError, RuntimeError) as error:
+                raise InputError(f"LiteRT cannot run {self.contract} ({_first_line(error)})") from error
+            made = self._interpreter.get_tensor(self._output)
+        return checked(made, self.contract)
 
 
 def load(path: Path, threads: int) -> TfliteModel:

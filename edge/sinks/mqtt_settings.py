@@ -1,6 +1,5 @@
 """Settings of an MQTT broker."""
 
-import logging
 import os
 import re
 import socket
@@ -9,9 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crnn.errors import InputError, require
+from crnn.files.secret import read_secret
 from edge.sinks.home_assistant import DISCOVERY_PREFIX
-
-log = logging.getLogger(__name__)
 
 PASSWORD_VARIABLE = "SER_MQTT_PASSWORD"  # noqa: S105 - the name of the variable, not the password
 
@@ -69,17 +67,7 @@ class MqttSettings:
             return None
         if self.password_file is None:
             return os.environ.get(PASSWORD_VARIABLE)
-        try:
-            lines = Path(self.password_file).read_text(encoding="utf-8").splitlines()
-            others_read = Path(self.password_file).stat().st_mode & 0o077
-        except OSError as error:
-            raise InputError(f"{self.password_file}: the MQTT password cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError:
-            raise InputError(f"{self.password_file}: the MQTT password is no UTF-8 text") from None
-        require(bool(lines and lines[0]), f"{self.password_file}: the first line must hold the MQTT password")
-        if others_read and os.name == "posix":
-            log.warning("%s: others can read this password; chmod 600 it", self.password_file)
-        return lines[0]
+        return read_secret(self.password_file, "MQTT password")
 
 
 def parse_broker(text: str) -> tuple[str, int | None]:

@@ -62,6 +62,12 @@ class StreamingRecognizer:
         """Encoder and head, as they were given."""
         return self._encoder, self._head
 
+    def another(self) -> "StreamingRecognizer":
+        """A stream of its own over the same loaded models and profile; both may be used at a time, in two threads."""
+        made = type(self)(*self.models, self.features, self.geometry, self.labels, self.decision, arousal=self.arousal)
+        made.profile = self.profile
+        return made
+
     @property
     def pooled_width(self) -> int:
         """Width of the pooled vector."""

@@ -6,8 +6,8 @@ import soundfile
 from helpers import broken_files, tone
 
 from crnn.errors import InputError
-from edge.page import upload as clip
-from edge.page.upload import ClipError, UploadLimits, decode
+from edge.page.upload import UploadLimits, decode
+from edge.serve.upload import ClipError
 
 RATE = 16000
 
@@ -45,13 +45,6 @@ def test_a_file_that_is_no_audio_names_the_formats(tmp_path):
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(range(256)) * 20)
     message = refused(path)
     assert "WAV, FLAC" in message or "PyAV" in message
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_formats_that_need_pyav_are_offered_where_it_is_installed(monkeypatch, there):
-    monkeypatch.setattr(clip, "find_spec", lambda name: object() if there and name == "av" else None)
-    assert ("M4A" in clip.formats()) is there
-    assert "FLAC" in clip.formats()
 
 
 def test_limits_hold(tmp_path):

@@ -1,0 +1,69 @@
+"""uvicorn until a signal, and the folder for what is uploaded. The local page is served by it too."""
+
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from crnn.cli.interrupt import at_leave, interruptible
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+ENDS = (signal.SIGTERM, signal.SIGINT)
+GRACE_SECONDS = 2
+"""s that open requests get to finish when the server ends"""
+STALLED_SECONDS = 30.0
+"""s for which a peer may take none of what was sent"""
+
+
+@contextmanager
+def private_folder(prefix: str) -> Iterator[str]:
+    """A folder that only this user can read, for all temporary files of this process; removed with all that is in it,
+    also if Ctrl-C or SIGTERM comes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again, before the folder is removed
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        at_leave(partial(shutil.rmtree, folder, ignore_errors=True))
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
+
+
+def settings_of(app: Any, listening: socket.socket, **settings: Any) -> "Config":
+    """uvicorn's settings; connections of `listening` whose peers take nothing for long are cut off by the system."""
+    from uvicorn import Config
+
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; otherwise unsent bytes keep a connection open that we have closed
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * STALLED_SECONDS))
+    return Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        **settings,
+    )
+
+
+def run(app: Any, listening: socket.socket, **settings: Any) -> None:
+    """Serve `app` on a listening socket until a signal. `settings`: of uvicorn.Config."""
+    import uvicorn  # reads the environment when it is imported
+
+    config = settings_of(app, listening, **settings)
+
+    class Server(uvicorn.Server):
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+            await super().serve(sockets)
+
+    interruptible()
+    # What a signal raises inside the constructor of the event loop would be printed as a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    Server(config).run(sockets=[listening])
