@@ -8,7 +8,8 @@ import pytest
 from helpers import EXAMPLES, ROOT, example, script
 
 CLIP = ROOT / "edge" / "pretrained" / "synthetic_voice.flac"
-TESTED = {"recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh"}
+TESTED = {"recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh", "service_client.py"}
+"""The last in tests/edge/serve/test_service_streams.py: it needs a service"""
 
 
 @pytest.fixture(scope="module")

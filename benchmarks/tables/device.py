@@ -56,6 +56,46 @@ def larger() -> str:
     )
 
 
+@table("service")
+def service() -> str:
+    """The service beside one process per stream."""
+    head = (
+        "system",
+        "connections",
+        "p50 ms",
+        "p95 ms",
+        "held",
+        "RSS MB",
+        "MB per connection",
+        "CPU s per hour of audio",
+    )
+    return markdown(
+        (*head, "load before"),
+        (
+            (
+                *({"service": "service", "processes": "a process each"}[row["system"]], row["connections"]),
+                *(number(row["latency_ms_p50"], 0), number(row["latency_ms_p95"], 0), "yes" if row["held"] else "no"),
+                *(number(row["rss_mb"], 0), number(row["rss_mb_per_connection"], 2)),
+                *(number(row["cpu_s_per_hour"], 0), number(row["load_before"], 1)),
+            )
+            for row in rows("service", what="load")
+        ),
+    )
+
+
+@table("service-dropped")
+def service_dropped() -> str:
+    """What connections leave that are dropped at random points."""
+    names = {"open_streams": "open streams", "descriptors": "descriptors", "threads": "threads", "rss_mb": "RSS MB"}
+    found = one("service", what="dropped")
+    if not found:
+        return "Not measured yet: `python -m benchmarks.device.service`."
+    return markdown(
+        ("", "before", *(f"after round {number + 1}" for number in range(len(found["after"])))),
+        ((name, found["before"][key], *(left[key] for left in found["after"])) for key, name in names.items()),
+    )
+
+
 @table("streaming-targets")
 def streaming_targets() -> str:
     """The targets for the cost of the stream, and the measured cost."""

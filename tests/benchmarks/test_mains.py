@@ -49,6 +49,7 @@ WRONG = {
         ("benchmarks.device.instructions", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.counted_parts", ["no-bundle", "speech.npy", "--seconds", "1"], "no-bundle"),
         ("benchmarks.device.larger", ["no-bundle"], "no-bundle"),
+        ("benchmarks.device.service", ["no-bundle"], "no-bundle"),
         ("benchmarks.accuracy.large", ["no-bundle", "--fold", "1"], "no-bundle"),
         ("benchmarks.device.false_alarms", ["--bundle", "no-bundle"], "no-bundle"),
         ("benchmarks.accuracy.battery", ["--bundles", "no-bundle"], "no-bundle"),

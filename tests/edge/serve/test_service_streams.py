@@ -8,12 +8,13 @@ import os
 import random
 import socket
 import threading
+import wave
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import needs
+from helpers import example, needs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import eventually
@@ -74,6 +75,16 @@ def test_other_formats_are_as_on_standard_input(service, shipped, pcm, rate, cha
     assert len(expected) >= 2
     query = f"?rate={rate}&channels={channels}&format={name}"
     assert stream(service, cut(data, [*range(0, len(data), 100_001)]), query) == expected
+
+
+def test_the_example_of_a_client_runs(service, pcm, told, tmp_path):
+    path = tmp_path / "recording.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(pcm)
+    printed = example("service_client.py", path, f"ws://{service.host}/stream").splitlines()
+    segments = [event for event in told(path) if event["type"] == "segment"]
+    assert printed == [f"{s['start_seconds']:.2f} s  {s['emotion'] or s['verdict']}" for s in segments]
 
 
 @pytest.mark.parametrize(
