@@ -239,6 +239,10 @@ def text(metrics: dict) -> str:
                 named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))
                 shown = ", ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
                 lines.append(f"{part:5}  arousal, {corpus}: {shown or 'constant'}")
+            for label, found in figures.get("continuous", {}).items():
+                judged = (("RMSE", found["rmse"]), ("Pearson", found["pearson"]), ("CCC", found["ccc"]))
+                shown = ", ".join(f"{name} {value:.2f}" for name, value in judged if value is not None)
+                lines.append(f"{part:5}  {label}, {found['low']:g} to {found['high']:g}: {shown}")
             if doubt := at_chance(figures, part):
                 lines.append(f"WARNING: {doubt}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How far an estimated arousal agrees with what is known of it: rank correlation, and CCC with listeners' ratings.
+"""How far estimated continuous labels agree with what is known of them: correlations, CCC, RMSE.
 
 TorchMetrics, which takes seconds to import, is imported where it computes.
 """
@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from crnn.continuous_labels import ContinuousLabel
 from crnn.data.arousal import arousal_of, is_rated
+from crnn.data.continuous_values import values_of
 from crnn.data.utterances import Utterance
 from crnn.metrics import speaker_interval
 
@@ -38,21 +40,60 @@ def summarize_arousal(estimates: np.ndarray, utterances: Sequence[Utterance]) ->
     return made
 
 
+def summarize_continuous(
+    estimates: np.ndarray, utterances: Sequence[Utterance], labels: Sequence[ContinuousLabel]
+) -> dict[str, dict]:
+    """Label -> agreement of its estimates, a column of `estimates (n, n_labels)`, 0 to 1, with the owner's list, as
+    plain values; without the labels of which nothing is known.
+
+    `n_clips` whose value is known; `low` and `high`, the range of the label; `rmse` in its units, `pearson` and `ccc`,
+    each with an interval over speakers (`_ci95`). None stands for a figure that has no value: one side is constant.
+    """
+    truth = values_of(utterances, labels)
+    speakers = np.array([u.speaker for u in utterances])
+    made: dict[str, dict] = {}
+    for column, label in enumerate(labels):
+        known = np.isfinite(truth[:, column])
+        if not known.any():
+            continue
+        of_label = label.low + (label.high - label.low) * estimates[known, column].astype(np.float64)
+        made[label.name] = {"n_clips": int(known.sum()), "low": label.low, "high": label.high}
+        for name in ("rmse", "pearson", "ccc"):
+            made[label.name] |= _figure(name, of_label, truth[known, column], speakers[known])
+    return made
+
+
 def _figure(name: str, estimates: np.ndarray, truth: np.ndarray, speakers: np.ndarray) -> dict:
     import torch
     from scipy.stats import rankdata
-    from torchmetrics.functional.regression import concordance_corrcoef, spearman_corrcoef
+    from torchmetrics.functional.regression import (
+        concordance_corrcoef,
+        mean_squared_error,
+        pearson_corrcoef,
+        spearman_corrcoef,
+    )
 
-    if np.ptp(estimates) == 0 or np.ptp(truth) == 0:
+    if name != "rmse" and (np.ptp(estimates) == 0 or np.ptp(truth) == 0):
         return {name: None, f"{name}_ci95": None}
     x, y = estimates.astype(np.float64), truth.astype(np.float64)
-    compute, statistic = (spearman_corrcoef, pearson) if name == "spearman" else (concordance_corrcoef, concordance)
+    compute, statistic = {
+        "rmse": (lambda a, b: mean_squared_error(a, b, squared=False), root_mean_square_error),
+        "pearson": (pearson_corrcoef, pearson),
+        "ccc": (concordance_corrcoef, concordance),
+        "spearman": (spearman_corrcoef, pearson),
+    }[name]
     value = float(compute(torch.from_numpy(x), torch.from_numpy(y)))
     if name == "spearman":
         x, y = rankdata(x), rankdata(y)
     moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     by_speaker = np.stack([moments[speakers == speaker].sum(axis=0) for speaker in np.unique(speakers)])
     return {name: value, f"{name}_ci95": speaker_interval(by_speaker, statistic)}
+
+
+def root_mean_square_error(sums: np.ndarray) -> float:
+    """From the sums of 1, x, y, x^2, y^2 and xy `(6,)`."""
+    count, _, _, square_x, square_y, product = sums
+    return float(np.sqrt(max(square_x + square_y - 2 * product, 0.0) / count))
 
 
 def pearson(sums: np.ndarray) -> float:

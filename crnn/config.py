@@ -8,6 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
+from crnn.continuous_labels import continuous_labels
 from crnn.errors import require
 from crnn.files.typed import from_dict as from_dict
 
@@ -96,6 +97,9 @@ class ModelConfig:
     training; None: not applied"""
     arousal: bool = False
     """Whether the head also estimates the arousal, 0 to 1, from the pooled vector"""
+    continuous: tuple[str, ...] = ()
+    """Columns of own recordings' list that the head also estimates from the pooled vector, each a NAME (0 to 1) or
+    NAME:LOW:HIGH, such as valence:1:5. A bundle holds none of them"""
     kind: str = CRNN_KIND
     """crnn, or another encoder in its place, with the parts that `system` names (docs/systems.md). Only a crnn becomes
     a bundle"""
@@ -123,11 +127,21 @@ class ModelConfig:
             self.spectral_floor_db is None or -120 <= self.spectral_floor_db <= 20,
             f"model.spectral_floor_db is {self.spectral_floor_db}; give -120 to 20 dB, or null for none",
         )
+        named = {label.name for label in continuous_labels(self.continuous)}
+        require(
+            not (self.arousal and "arousal" in named),
+            "model.continuous names arousal, which model.arousal estimates already; give one of them",
+        )
         unknown = [name for name in self.inputs if name not in INPUTS]
         require(
             len(self.inputs) > 0 and not unknown,
             f"model.inputs is {self.inputs}; give one or more of {', '.join(INPUTS)}",
         )
+
+    @property
+    def n_estimates(self) -> int:
+        """Continuous labels that the head estimates, the arousal among them."""
+        return self.arousal + len(self.continuous)
 
     @property
     def stride_frames(self) -> int:

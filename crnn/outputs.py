@@ -12,15 +12,23 @@ class Outputs(NamedTuple):
     """`(...)`, 0 to 1; None where the model has none"""
     pooled: Any
     """`(..., width)`, from which the others are computed"""
+    continuous: Any = None
+    """`(..., n_continuous)`, each its place in its range, 0 to 1; None where the model has none"""
 
 
-def split_outputs(outputs: Any, n_classes: int, arousal: bool) -> Outputs:
-    """The parts of `outputs (..., n_classes + 1 + width)`: logits, arousal, pooled vector. Without `arousal` its column
-    is not there.
+def split_outputs(outputs: Any, n_classes: int, arousal: bool, n_continuous: int = 0) -> Outputs:
+    """The parts of `outputs (..., n_classes + 1 + n_continuous + width)`: logits, arousal, continuous labels, pooled
+    vector. Without `arousal` its column is not there.
 
     >>> import numpy as np
     >>> split_outputs(np.arange(6), 2, arousal=True)
-    Outputs(logits=array([0, 1]), arousal=array(2), pooled=array([3, 4, 5]))
+    Outputs(logits=array([0, 1]), arousal=array(2), pooled=array([3, 4, 5]), continuous=None)
     """
     first = n_classes + arousal
-    return Outputs(outputs[..., :n_classes], outputs[..., n_classes] if arousal else None, outputs[..., first:])
+    last = first + n_continuous
+    return Outputs(
+        outputs[..., :n_classes],
+        outputs[..., n_classes] if arousal else None,
+        outputs[..., last:],
+        outputs[..., first:last] if n_continuous else None,
+    )

@@ -14,6 +14,7 @@ RENAMED: dict[str, str] = {
     "geometry.window_hops": "geometry.window_intervals",
     "model.planes": "model.inputs",
     "model.floor_db": "model.spectral_floor_db",
+    "loss.arousal_weight": "loss.continuous_weight",
     "augment.views": "augment.copies",
     "augment.surround": "augment.padding",
     "augment.min_floor_db": "augment.min_background_db",

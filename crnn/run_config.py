@@ -10,7 +10,6 @@ from crnn.system_config import SystemConfig
 
 LAYOUT = "{emotion}/{speaker}_*"
 """Default place of emotion and speaker in the paths of own recordings"""
-EXPORT = "only a crnn becomes a bundle, whose stream equals recomputing every window"
 START = "only a crnn teaches, or gives its weights (loss.teachers, --init)"
 """Why `require_crnn` refuses"""
 
@@ -33,16 +32,45 @@ class LossConfig:
     """Share of the loss that is the teachers'"""
     label_share: float = 1.0
     """Weight of the label loss beside a speech encoder's (`teacher`)"""
-    arousal_weight: float = 1.0
-    """Weight of the squared error of arousal, with `model.arousal`"""
+    continuous: typing.Literal["squared-error", "ccc"] = "squared-error"
+    """Loss of every continuous label, `model.arousal` among them: the squared error of its place in its range, or 1 -
+    CCC over the batch"""
+    continuous_weight: float = 1.0
+    """Its weight beside the class loss"""
+    adversary_weight: float = 0.0
+    """Weight, at its highest, of the reversed gradient of a speaker classifier on the pooled vector; 0 = none"""
+    adversary_epochs: float = 5.0
+    """Epochs before that weight rises from 0; the classifier alone learns in them"""
+    adversary_share: float = 0.7
+    """Share of `optim.epochs` after which it has risen, linearly, to its highest"""
+    contrast_weight: float = 0.0
+    """Weight of the supervised contrastive loss of a projection of the pooled vector; 0 = none"""
+    contrast_temperature: float = 0.1
+    """Divides the cosines that it compares, small = only near clips count"""
+    contrast_components: int = 128
+    """Values of that projection"""
 
     def __post_init__(self) -> None:
         require(self.gamma >= 0, f"loss.gamma is {self.gamma}; give 0 or more")
         require(0 <= self.label_smoothing < 1, f"loss.label_smoothing is {self.label_smoothing}; give 0 to below 1")
         require(self.targets in ("intended", "votes"), f"loss.targets is {self.targets}; give intended or votes")
         require(0 <= self.teacher_share <= 1, f"loss.teacher_share is {self.teacher_share}; give 0 to 1")
-        for name in ("label_share", "arousal_weight"):
+        require(
+            self.continuous in ("squared-error", "ccc"),
+            f"loss.continuous is {self.continuous}; give squared-error or ccc",
+        )
+        weights = ("label_share", "continuous_weight", "adversary_weight", "adversary_epochs", "contrast_weight")
+        for name in weights:
             require(getattr(self, name) >= 0, f"loss.{name} is {getattr(self, name)}; give 0 or more")
+        require(0 < self.adversary_share <= 1, f"loss.adversary_share is {self.adversary_share}; give 0 to 1, above 0")
+        require(
+            self.contrast_temperature > 0,
+            f"loss.contrast_temperature is {self.contrast_temperature}; give a number above 0",
+        )
+        require(
+            1 <= self.contrast_components <= 4096,
+            f"loss.contrast_components is {self.contrast_components}; give 1 to 4096",
+        )
 
 
 @dataclass(frozen=True)
@@ -214,6 +242,12 @@ class RunConfig:
             self.model.kind != CRNN_KIND or self.system == SystemConfig(),
             "system.* are the parts of other models than the crnn; name one by model.kind, or leave them out",
         )
+        risen = self.loss.adversary_share * self.optim.epochs
+        require(
+            not self.loss.adversary_weight or self.loss.adversary_epochs < risen,
+            f"loss.adversary_epochs is {self.loss.adversary_epochs:g}, and loss.adversary_share of optim.epochs is "
+            f"over after {risen:g}; give fewer, or train longer",
+        )
         require_finite(self, "")
         bin_hz = self.features.sample_rate / self.features.n_fft
         require(
@@ -228,14 +262,26 @@ class RunConfig:
 
 
 def plain_values(config: RunConfig) -> dict:
-    """The settings as plain values. Those of a CRNN lack `model.kind` and `system`, so that the version before reads
-    its run folder too."""
+    """The settings as plain values. Those of a CRNN lack `model.kind`, `system` and an empty `model.continuous`, so
+    that bundles keep their bytes and devices with the version before read them."""
     values = asdict(config)
     if config.model.kind == CRNN_KIND:
         del values["system"], values["model"]["kind"]
+        if not config.model.continuous:
+            del values["model"]["continuous"]
     return values
 
 
 def require_crnn(config: RunConfig, where: object, why: str) -> None:
     """Raises InputError, which begins with `where` and ends with `why`, unless the model is a CRNN."""
     require(config.model.kind == CRNN_KIND, f"{where}: its model.kind is {config.model.kind}; {why}")
+
+
+def require_exportable(config: RunConfig, where: object) -> None:
+    """Raises InputError, which begins with `where`, for a run that cannot become a bundle."""
+    require_crnn(config, where, "only a crnn becomes a bundle, whose stream equals recomputing every window")
+    require(
+        not config.model.continuous,
+        f"{where}: it estimates {', '.join(config.model.continuous)}, and a bundle holds no continuous label but "
+        "model.arousal; train it without model.continuous",
+    )

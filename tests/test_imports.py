@@ -16,7 +16,17 @@ SCRIPTS = {"train", "quantize", "stream_infer"}
 DEVICE = ("runtimes", "audio", "stream", "bundle", "loop", "sinks", "enroll", "doctor", "feedback", "serve", "page")
 WORKSTATION = ("prune", "export", "evaluate", "battery", "embed")
 CRNN = ("files", "cli", "decoders", "data", "models", "training")
-PLAIN = ("errors", "renamed_keys", "config", "features", "labels", "offset", "outputs", "whisper_features")
+PLAIN = (
+    "errors",
+    "renamed_keys",
+    "continuous_labels",
+    "config",
+    "features",
+    "labels",
+    "offset",
+    "outputs",
+    "whisper_features",
+)
 """Files of crnn/ itself that the device needs too"""
 NO_TORCH = (*PLAIN, "files", "cli", "decoders", "data.audio")
 """Parts of crnn/ that the device half may import"""

@@ -85,7 +85,7 @@ def tiny_fit(
     split = Split.of("own-data", 0, LABELS, {"train": train, "dev": clips(6, first=1000)})
     inputs = StepInputs(lambda name, _: Rows().rows(name))
     chosen = TrainClips(Rows(), split, config, None, inputs)
-    task = task_type(config, model_of(config))
+    task = task_type(config, model_of(config), n_speakers=chosen.n_speakers)
     fit(task, chosen, EvalClips(Lengths(split.dev), split.dev, LABELS, config, inputs), folder, resume)
     return task
 

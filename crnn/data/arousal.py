@@ -7,9 +7,10 @@ sadness is louder than normal sadness in RAVDESS (by 8 dB) and quieter in CREMA-
 
 What a recording's arousal is computed from, the first that is known:
 
-1. the votes of CREMA-D's listeners and their ratings of the strength of each emotion that they chose
-2. the emotion and the strength that the actor was asked for (RAVDESS, CREMA-D)
-3. the emotion alone
+1. the column `arousal` of its owner's list, 0 to 1
+2. the votes of CREMA-D's listeners and their ratings of the strength of each emotion that they chose
+3. the emotion and the strength that the actor was asked for (RAVDESS, CREMA-D)
+4. the emotion alone
 
 No torch.
 """
@@ -56,16 +57,23 @@ def level(emotion: str, strength: float = TYPICAL) -> float:
 
 
 def is_rated(utterance: Utterance) -> bool:
-    """Whether listeners rated the strength of the emotions that they chose."""
-    return bool(utterance.votes and utterance.ratings)
+    """Whether somebody rated it: its owner the arousal, or listeners the strength of the emotions that they chose."""
+    return bool(utterance.votes and utterance.ratings) or _is_given(utterance)
 
 
 def arousal_of(utterance: Utterance) -> float:
-    """Arousal of a recording, 0 to 1; NaN where it is not known."""
+    """Arousal of a recording, 0 to 1; NaN where it is not known. Raises InputError for a column `arousal` of other
+    values."""
+    if _is_given(utterance):
+        return utterance.value("arousal", 0, 1)
     if is_rated(utterance):
         strengths = dict(utterance.ratings or ())
         return sum(share * level(emotion, strengths.get(emotion, TYPICAL)) for emotion, share in utterance.votes or ())
     return level(utterance.emotion, STRENGTHS.get(utterance.intensity or "", TYPICAL))
+
+
+def _is_given(utterance: Utterance) -> bool:
+    return "arousal" in dict(utterance.columns)
 
 
 def arousal_targets(utterances: Sequence[Utterance], without: Sequence[str] = ()) -> np.ndarray:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from crnn.data.arousal import arousal_targets
 from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
+from crnn.data.continuous_values import estimate_targets
 from crnn.data.corpora import Utterance
 from crnn.data.embeddings import Steps
 from crnn.data.inputs import Inputs, LogMelInputs
@@ -53,6 +53,18 @@ def label_mask(utterances: Sequence[Utterance], split: Split) -> Tensor:
     return torch.tensor([has.get(u.corpus, [True] * len(split.labels)) for u in utterances])
 
 
+def training_speakers(split: Split) -> list[str]:
+    """The speakers of the training clips, whom `loss.adversary_weight` tells apart. Raises InputError for a single
+    one."""
+    names = sorted({u.speaker for u in split.train})
+    require(
+        len(names) >= 2,
+        f"loss.adversary_weight: {', '.join(names)} is the only training speaker of {split.protocol} fold "
+        f"{split.fold}, and a speaker classifier needs two; leave it out",
+    )
+    return names
+
+
 class Copies(Protocol):
     """What training draws from, by utterance name."""
 
@@ -63,8 +75,9 @@ class Copies(Protocol):
 
 class TrainClips(Dataset):
     """One augmented copy per item; of most inputs (`crnn.data.inputs`) a window, cut at random. Clips of the corpora of
-    `teacher.only` have a target of zeros. With `model.arousal` the clip's arousal stands behind each item, then `taught
-    (n, any number)`, a teacher's targets, if there are any.
+    `teacher.only` have a target of zeros. Behind each item stands what the model estimates of the clip
+    (`crnn.data.continuous_values.estimate_targets`), then, with `loss.adversary_weight`, who speaks, then `taught (n,
+    any number)`, a teacher's targets, if there are any.
 
     An item is asked for as `(epoch, place, index)`, its place in the epoch's order; all its chance comes from (seed,
     epoch, place), so that it is the same in whichever process or resumed run it is made.
@@ -83,20 +96,34 @@ class TrainClips(Dataset):
         self.targets = target_matrix(split.train, split.labels, config.loss)
         self.targets[torch.tensor([u.corpus in config.teacher.only for u in split.train])] = 0
         self.mask = label_mask(split.train, split)
-        self._others: tuple[Tensor, ...] = () if taught is None else (taught,)
-        if config.model.arousal:
-            arousal = torch.from_numpy(arousal_targets(split.train, config.teacher.only))
-            self._others = (arousal[:, None], *self._others)
+        self.n_speakers = 0
+        others: list[Callable[[int], Tensor]] = []
+        if config.model.n_estimates:
+            others.append(
+                torch.from_numpy(estimate_targets(split.train, config.model, config.teacher.only)).__getitem__
+            )
+        if config.loss.adversary_weight:
+            others.append(self._speaker_rows(split))
+        if taught is not None:
+            others.append(taught.__getitem__)
+        self._others = others
         self.corpora = np.array([split.corpora.index(u.corpus) for u in split.train])
         self._seed = config.seed
+
+    def _speaker_rows(self, split: Split) -> Callable[[int], Tensor]:
+        """Clip -> a one-hot row of its speaker among those of the training clips."""
+        names = training_speakers(split)
+        self.n_speakers = len(names)
+        places = torch.tensor([names.index(u.speaker) for u in split.train])
+        return lambda index: torch.nn.functional.one_hot(places[index], len(names)).float()
 
     def __len__(self) -> int:
         return len(self._utterances)
 
     def __getitem__(self, item: tuple[int, int, int]) -> tuple[Tensor, ...]:
         """The input float32, for a CRNN `log_mel (n_mels, frames under one window)`; `target (n_classes,)`; the labels
-        among which the clip competes: `mask (n_classes,)` bool; then, if there are any, its arousal `(1,)`, NaN where
-        it is not known, and what it is taught."""
+        among which the clip competes: `mask (n_classes,)` bool; then, if there are any, its continuous labels
+        `(n_estimates,)`, NaN where they are not known, its speaker, and what it is taught."""
         epoch, place, index = item
         rng = np.random.default_rng([self._seed, epoch, place])
         name = self._utterances[index].name
@@ -105,7 +132,7 @@ class TrainClips(Dataset):
             self._inputs.train(rows, rng),
             self.targets[index],
             self.mask[index],
-            *(other[index] for other in self._others),
+            *(other(index) for other in self._others),
         )
 
     def collate(self, items: Sequence[tuple[Tensor, ...]]) -> list[Tensor | Padded]:

@@ -201,9 +201,9 @@ def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
     columns = set().union(*(values for _, values in rows))
     times = TimeColumns.of(columns, str(listing))
     others = columns - USED - {column} - {time for time, _ in times.roles.values()}
-    unused = sorted(name for name in others if name and not name.startswith(VOTE))
+    unused = tuple(sorted(name for name in others if name and not name.startswith(VOTE)))
     if unused:
-        log.warning("%s: columns that are not used: %s", listing, ", ".join(unused))
+        log.warning("%s: columns that are not used, unless as continuous labels: %s", listing, ", ".join(unused))
     channels = {values.get("channel", "") for _, values in rows}
     require(len(channels) == 1, f"{listing}: a channel cannot be chosen; write each channel to a file of its own")
     for where, values in rows:
@@ -226,7 +226,7 @@ def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
             problems.append(str(error))
             continue
         # Not resolved: recordings may be links into a store, and their names are those of the links.
-        yield Entry(where, Path(os.path.normpath(found)), base, values, segment)
+        yield Entry(where, Path(os.path.normpath(found)), base, values, segment, unused)
 
 
 def _is_file(path: Path) -> bool:

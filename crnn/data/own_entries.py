@@ -37,6 +37,8 @@ class Entry:
     """Column -> cell, trimmed"""
     segment: tuple[float, float | None] | None = None
     """Start and end in seconds; end None: to the end of the recording; None: all of it"""
+    others: tuple[str, ...] = ()
+    """Columns that say nothing else of it: continuous labels, if settings name them"""
 
 
 def as_utterances(entries: Iterable[Entry], problems: list[str]) -> list[Utterance]:
@@ -82,6 +84,7 @@ def _utterance(entry: Entry) -> Utterance:
         part=PARTS.get(split),
         key=unicodedata.normalize("NFC", key),
         segment=entry.segment,
+        columns=tuple((name, values[name]) for name in entry.others if values.get(name)),
     )
 
 

@@ -1,7 +1,11 @@
 """One recording of a corpus, as far as its names and tables say what it is. No torch."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+
+from crnn.errors import require
+from crnn.files.printable import brief
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Utterance:
     """Start and end within the file in seconds; end None: to its end; None: the whole file"""
     ratings: tuple[tuple[str, float], ...] | None = None
     """How strongly the listeners who chose an emotion found it expressed: (emotion, mean rating 0 to 1)"""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Other columns of its owner's list, as they are written: (name, cell), without empty cells"""
 
     @property
     def name(self) -> str:
@@ -46,3 +52,16 @@ class Utterance:
     def speaker(self) -> str:
         """Corpus and speaker: two corpora may both have a speaker 03."""
         return f"{self.corpus}:{self.speaker_id}"
+
+    def value(self, name: str, low: float, high: float) -> float:
+        """The number in a column of the owner's list; NaN where the cell is empty or there is no such column. Raises
+        InputError, naming the recording, for what is no number from `low` to `high`."""
+        cell = dict(self.columns).get(name, "")
+        if not cell:
+            return math.nan
+        try:
+            value = float(cell.replace(",", "."))
+        except ValueError:
+            value = math.nan
+        require(low <= value <= high, f"{self.place}: {name} is {brief(cell)}; give a number from {low:g} to {high:g}")
+        return value

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from crnn.config import StreamGeometry
@@ -46,9 +45,7 @@ class ClipModel(nn.Module):
 
     def clip_outputs(self, clips: Padded, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
         """All outputs of the same clips, `(batch, columns of crnn.outputs)`."""
-        pooled = self.training_pooled(clips)
-        arousal = [] if self.head.arousal is None else [self.head.arousal(pooled)]
-        return torch.cat([self.head.classify(pooled), *arousal, pooled], dim=-1).float()
+        return self.head.outputs(self.training_pooled(clips)).float()
 
 
 Model = WindowModel | ClipModel

@@ -12,7 +12,7 @@ from crnn.models.system_head import SystemHead
 class WindowModel(nn.Module):
     """Encoder and head: `log_mel (batch, n_mels, frames)` -> `logits (batch, n_classes)` over all its steps.
 
-    The head has the parts of `crnn.models.head.Head`: `pool`, `classify`, `dropout`, `classifier`, `arousal`.
+    The head has `pool`, which makes a vector of steps, and the parts of `crnn.models.answers.Answers`.
     """
 
     head: Head | SystemHead

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from crnn.config import ModelConfig
+from crnn.models.answers import Answers
 from crnn.models.system_head import SystemHead
 
 
-class Head(nn.Module):
+class Head(Answers):
     """`steps (batch, window_steps, d)` -> `logits (batch, n_classes)`.
 
-    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier. With `ModelConfig.arousal` also
-    `arousal`, which takes the pooled vector `(batch, width)` and gives `(batch, 1)`, 0 to 1; otherwise it is None.
+    BiLSTM, additive attention over time (Bahdanau et al. 2015, one query), classifier.
     """
 
     def __init__(self, encoder_features: int, config: ModelConfig, n_classes: int) -> None:
@@ -23,9 +23,7 @@ class Head(nn.Module):
             nn.Tanh(),
             nn.Linear(config.attention_units, 1, bias=False),
         )
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(width, n_classes)
-        self.arousal = nn.Sequential(nn.Linear(width, 1), nn.Sigmoid()) if config.arousal else None
+        self.add_answers(width, config, n_classes)
 
     def attend(self, steps: Tensor) -> tuple[Tensor, Tensor]:
         """The BiLSTM's states `(batch, window_steps, width)` and their weights `(batch, window_steps, 1)`."""
@@ -36,10 +34,6 @@ class Head(nn.Module):
         """The weighted mean of the states, `(batch, width)`: the input of the classifier."""
         states, weights = self.attend(steps)
         return (states * weights).sum(dim=1)
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """`pooled (batch, width)` -> `logits (batch, n_classes)`."""
-        return self.classifier(self.dropout(pooled))
 
     def forward(self, steps: Tensor) -> Tensor:
         return self.classify(self.pool(steps))
@@ -55,6 +49,4 @@ class OpenHead(nn.Module):
         self.head = head
 
     def forward(self, steps: Tensor) -> Tensor:
-        pooled = self.head.pool(steps)
-        arousal = [] if self.head.arousal is None else [self.head.arousal(pooled)]
-        return torch.cat([self.head.classifier(pooled), *arousal, pooled], dim=-1)
+        return self.head.outputs(self.head.pool(steps))

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from crnn.config import ModelConfig
+from crnn.models.answers import Answers
 from crnn.models.part import MakePart
 from crnn.system_config import SystemConfig
 
 
-class SystemHead(nn.Module):
-    """`steps (batch, n_steps, width)` -> `logits (batch, n_classes)`; it has the parts of `crnn.models.head.Head`.
+class SystemHead(Answers):
+    """`steps (batch, n_steps, width)` -> `logits (batch, n_classes)`.
 
     `mask (batch, n_steps)` is True for a clip's steps and None where all are.
     """
@@ -32,19 +33,13 @@ class SystemHead(nn.Module):
             width = made.width
         pooled = pooling(width, system)
         self.pooling, width = pooled, pooled.width
-        self.dropout = nn.Dropout(model.dropout)
-        self.classifier = nn.Linear(width, n_classes)
-        self.arousal = nn.Sequential(nn.Linear(width, 1), nn.Sigmoid()) if model.arousal else None
+        self.add_answers(width, model, n_classes)
 
     def pool(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
         """One vector per clip, `(batch, width)`: the input of the classifier."""
         for part in self.sequence:
             steps = part(steps, mask)
         return self.pooling(steps, mask)
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """`pooled (batch, width)` -> `logits (batch, n_classes)`."""
-        return self.classifier(self.dropout(pooled))
 
     def forward(self, steps: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.classify(self.pool(steps, mask))

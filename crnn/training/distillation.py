@@ -20,7 +20,8 @@ TEMPERATURE = 2.0
 class DistillTask(EmotionTask):
     """The training task with teachers: on the same augmented batch, (1 - share) * label loss + share * T^2 *
     KL(teachers || student), both softened by T, with the mean of the teachers' softened probabilities (share:
-    `loss.teacher_share`, T: `TEMPERATURE`). Arousal is not learned from teachers, which may estimate none."""
+    `loss.teacher_share`, T: `TEMPERATURE`). What is learned beside the classes (`crnn.training.auxiliary`) is not
+    learned from teachers."""
 
     model: WindowModel
 
@@ -43,7 +44,7 @@ class DistillTask(EmotionTask):
         divergence = nn.functional.kl_div(own, mean, reduction="batchmean", log_target=True)
         share = loss.teacher_share
         classes = (1 - share) * self.label_loss(logits, targets, mask) + share * TEMPERATURE**2 * divergence
-        return classes + self.arousal_loss(pooled, others)
+        return classes + self.auxiliary_loss(pooled, targets, others)
 
 
 def _softened(logits: Tensor, mask: Tensor) -> Tensor:

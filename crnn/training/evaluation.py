@@ -2,7 +2,8 @@
 
 import torch
 
-from crnn.agreement import summarize_arousal
+from crnn.agreement import summarize_arousal, summarize_continuous
+from crnn.continuous_labels import continuous_labels
 from crnn.data.loaders import EvalClips, eval_loader, label_mask
 from crnn.data.prepare import Prepared
 from crnn.metrics import summarize
@@ -56,5 +57,8 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         figures = summarize(probs, clips.labels, clips.utterances, split.labels)
         if outputs.arousal is not None:
             figures["arousal"] = summarize_arousal(outputs.arousal, clips.utterances)
+        if outputs.continuous is not None:
+            labels = continuous_labels(config.model.continuous)
+            figures["continuous"] = summarize_continuous(outputs.continuous, clips.utterances, labels)
         metrics[part] = figures
     return metrics

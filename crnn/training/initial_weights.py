@@ -17,8 +17,8 @@ from crnn.run_config import START, RunConfig, require_crnn
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
 
-AROUSAL = "head.arousal."
-"""Beginning of the names of the weights that estimate arousal"""
+AROUSAL, CONTINUOUS = "head.arousal.", "head.continuous."
+"""Beginnings of the names of the weights that estimate arousal and continuous labels"""
 EVERYONE = "*"
 """In place of a speaker: the model may be trained on every speaker of that corpus"""
 
@@ -84,7 +84,8 @@ def start_of_run(run: Path) -> Start:
 def start_from(model: WindowModel, config: RunConfig, start: Start, split: Split) -> list[str]:
     """Copy the weights of `start` into `model`; classifier rows by the names of their emotions (`labels.canonical`:
     "anger" is "angry"). Rows of other emotions do not change, nor does the estimate of arousal if `start` has none; if
-    `model` has none, that of `start` is left out. Returns the speakers those weights were trained on.
+    `model` has none, that of `start` is left out. Continuous labels are taken over if both have the same. Returns the
+    speakers those weights were trained on.
 
     Raises InputError if `config` describes another model, LeakError if the start was trained, or its epoch chosen, on a
     speaker whom `split` uses to develop or test.
@@ -92,8 +93,15 @@ def start_from(model: WindowModel, config: RunConfig, start: Start, split: Split
     refuse_trained_on(start, split)
     refuse_other_settings(start, config)
     ours = model.state_dict()
-    weights = {name: value for name, value in ours.items() if name.startswith(AROUSAL)}
-    weights |= {name: v for name, v in start.weights.items() if name in ours or not name.startswith(AROUSAL)}
+    same_labels = start.model.continuous == config.model.continuous
+
+    def is_taken(name: str) -> bool:
+        if name.startswith(CONTINUOUS):
+            return same_labels
+        return name in ours or not name.startswith(AROUSAL)
+
+    weights = {name: value for name, value in ours.items() if name.startswith((AROUSAL, CONTINUOUS))}
+    weights |= {name: value for name, value in start.weights.items() if is_taken(name)}
     for name in ("head.classifier.weight", "head.classifier.bias"):
         weights[name] = _by_label(ours[name], weights[name], split.labels, start.labels)
     model.load_state_dict(weights)
@@ -149,8 +157,8 @@ def refuse_other_settings(start: Start, config: RunConfig) -> None:
     """Weights are valid only with the features and the model settings of their training."""
     given = {f"{room}.{k}": v for room in ("features", "model") for k, v in asdict(getattr(config, room)).items()}
     differing = {key: value for key, value in start.settings.items() if key in given and given[key] != value}
-    # No weight depends on the first two; the estimate of arousal may be added, and left out.
-    for key in ("model.dropout", "model.spectral_floor_db", "model.arousal"):
+    # No weight depends on the first two; estimates may be added, and left out.
+    for key in ("model.dropout", "model.spectral_floor_db", "model.arousal", "model.continuous"):
         differing.pop(key, None)
     require(
         not differing,

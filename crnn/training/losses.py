@@ -52,6 +52,16 @@ class FocalLoss(nn.Module):
         return -(weights * focus * log_probs).sum() / weights.sum().clamp_min(1e-12)  # 0 where nothing has a label
 
 
+LABELLED = 0.99
+"""Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
+
+
+def labelled(targets: Tensor) -> Tensor:
+    """`(batch,)` bool: the clips of `targets (batch, n_classes)` that have a label, and were mixed with none that has
+    not."""
+    return targets.sum(dim=1) > LABELLED
+
+
 def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:
     """Minus infinity where `mask` is False: a probability of exactly 0."""
     return logits.masked_fill(~mask, float("-inf"))

@@ -16,9 +16,10 @@ def predict(model: Model, config: RunConfig, loader) -> np.ndarray:
 @torch.inference_mode()
 def predict_outputs(model: Model, config: RunConfig, loader) -> Outputs:
     """All outputs for the same clips, means over the decisions on each, float32: logits `(n, n_classes)`, arousal
-    `(n,)` if the model estimates it, pooled vector `(n, width)`."""
+    `(n,)` and continuous labels `(n, n_continuous)` if the model estimates them, pooled vector `(n, width)`."""
     was_training = model.training
     model = model.cpu().eval()
     made = torch.cat([model.clip_outputs(log_mel, n, config.geometry) for log_mel, n, _ in loader])
     model.train(was_training)
-    return split_outputs(made.numpy(), model.head.classifier.out_features, model.head.arousal is not None)
+    head = model.head
+    return split_outputs(made.numpy(), head.classifier.out_features, head.arousal is not None, head.n_continuous)

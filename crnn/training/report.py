@@ -134,7 +134,8 @@ def _figures(part: dict) -> list[tuple[str, str, str]]:
 
     names = (("uar", "UAR"), ("wa", "WA"), ("macro_f1", "Macro-F1"), ("wf1", "WF1"), ("ece", "Calibration error"))
     figures = [(name, f"{part[key]:.1%}", interval(key)) for key, name in names if key in part]
-    return [*figures[:1], ("UAR by chance", f"{chance(part):.1%}", guess), *figures[1:], *_arousal_figures(part)]
+    by_chance = ("UAR by chance", f"{chance(part):.1%}", guess)
+    return [*figures[:1], by_chance, *figures[1:], *_arousal_figures(part), *_continuous_figures(part)]
 
 
 def _arousal_figures(part: dict) -> list[tuple[str, str, str]]:
@@ -143,11 +144,24 @@ def _arousal_figures(part: dict) -> list[tuple[str, str, str]]:
     for corpus, found in part.get("arousal", {}).items():
         for key, name in (("ccc", "CCC with listeners' ratings"), ("spearman", "rank correlation")):
             if key in found:
-                value, limits = found[key], found[f"{key}_ci95"]
-                shown = "none: one side is constant" if value is None else f"{value:.2f}"
-                between = f"{limits[0]:.2f} to {limits[1]:.2f}" if limits else "no interval"
-                figures.append((f"Arousal, {corpus}: {name}", shown, between))
+                figures.append(_agreement(f"Arousal, {corpus}: {name}", key, found))
     return figures
+
+
+def _continuous_figures(part: dict) -> list[tuple[str, str, str]]:
+    """Likewise of each continuous label; none where the model estimates none."""
+    names = (("rmse", "RMSE"), ("pearson", "Pearson correlation"), ("ccc", "CCC"))
+    return [
+        _agreement(f"{label}, {found['low']:g} to {found['high']:g}: {name}", key, found)
+        for label, found in part.get("continuous", {}).items()
+        for key, name in names
+    ]
+
+
+def _agreement(title: str, key: str, found: dict) -> tuple[str, str, str]:
+    value, limits = found[key], found[f"{key}_ci95"]
+    shown = "none: one side is constant" if value is None else f"{value:.2f}"
+    return title, shown, f"{limits[0]:.2f} to {limits[1]:.2f}" if limits else "no interval"
 
 
 def _image(figure: Figure) -> str:
@@ -159,13 +173,17 @@ def _image(figure: Figure) -> str:
 def _curves(history: list[dict]) -> Figure:
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    left, middle, right = figure.subplots(1, 3)
+    risen = "adversary_weight" in history[0]
+    left, middle, right, *last = figure.subplots(1, 3 + risen)
     left.plot(epochs, [row["train_loss"] for row in history])
     left.set(title="Training loss (augmented)", xlabel="epoch")
     middle.plot(epochs, [row["dev_uar"] for row in history])
     middle.set(title="Development UAR", xlabel="epoch")
     right.step(epochs, [row["learning_rate"] for row in history], where="post")
     right.set(title="Learning rate", xlabel="epoch", yscale="log")
+    for axes in last:
+        axes.plot(epochs, [row["adversary_weight"] for row in history])
+        axes.set(title="Weight of the speaker adversary", xlabel="epoch")
     return figure
 
 

@@ -5,11 +5,21 @@ from dataclasses import dataclass
 
 import torch
 
-from crnn.data.arousal import arousal_targets
+from crnn.continuous_labels import continuous_labels
 from crnn.data.augmented import AugmentedCopies
 from crnn.data.cache import AudioCache
+from crnn.data.continuous_values import estimate_targets, values_of
 from crnn.data.embeddings import Steps
-from crnn.data.loaders import BatchAugment, EvalClips, TrainClips, first_copies, first_steps, label_mask, target_matrix
+from crnn.data.loaders import (
+    BatchAugment,
+    EvalClips,
+    TrainClips,
+    first_copies,
+    first_steps,
+    label_mask,
+    target_matrix,
+    training_speakers,
+)
 from crnn.data.protocols import Split
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.cost import count_parameters, macs_per_window
@@ -44,14 +54,18 @@ def refuse_before_copies(config: RunConfig, split: Split, start: Start | None) -
     """Raise what `build_training` would raise for this split, before augmented copies are computed, which takes long.
 
     Raises the errors of `crnn.training.initial_weights.refuse_trained_on`, `crnn.training.distillation.open_teachers`,
-    `crnn.data.loaders.target_matrix` and `crnn.data.arousal.arousal_targets`.
+    `crnn.data.loaders.target_matrix`, `crnn.data.loaders.training_speakers` and
+    `crnn.data.continuous_values.estimate_targets`, the latter for every subset.
     """
     if start:
         refuse_trained_on(start, split)
     open_teachers(config, split)
     target_matrix(split.train, split.labels, config.loss)
-    if config.model.arousal:
-        arousal_targets(split.train, config.teacher.only)
+    if config.loss.adversary_weight:
+        training_speakers(split)
+    estimate_targets(split.train, config.model, config.teacher.only)
+    for _, members in split.sets():
+        values_of(members, continuous_labels(config.model.continuous))
 
 
 def build_training(
@@ -89,7 +103,7 @@ def build_training(
     weights = (
         balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None
     )
-    others = (weights, augment, dev.corpora, label_mask(dev.utterances, split))
+    others = (weights, augment, dev.corpora, label_mask(dev.utterances, split), train.n_speakers)
     if isinstance(model, WindowModel) and config.loss.teachers:
         starts = open_teachers(config, split)
         task: EmotionTask = DistillTask(config, model, [model_of(teacher) for teacher in starts], *others)

@@ -13,12 +13,9 @@ from crnn.data.loaders import BatchAugment
 from crnn.metrics import dev_uar
 from crnn.models.clip_model import Model
 from crnn.run_config import RunConfig
-from crnn.training.losses import FocalLoss, masked_logits
+from crnn.training.auxiliary import AuxiliaryLosses
+from crnn.training.losses import FocalLoss, labelled, masked_logits
 from crnn.training.schedule import learning_rate
-
-LABELLED = 0.99
-"""Least sum of the targets of a clip with a label; the targets of a clip without one are zeros"""
-
 
 SomeModel = TypeVar("SomeModel", bound=nn.Module)
 
@@ -29,15 +26,15 @@ def in_memory_format(model: SomeModel, memory_format: torch.memory_format) -> So
 
 
 class EmotionTask(L.LightningModule):
-    """Augmented features, CRNN, focal loss, with `model.arousal` also the squared error of the arousal; development UAR
-    after every epoch.
+    """Augmented features, model, focal loss and `crnn.training.auxiliary`'s losses; development UAR after every epoch.
 
     The random numbers of a step are a function of (seed, epoch, batch, process), so a resumed run repeats an
     uninterrupted one.
 
     `dev_groups (n_dev,)` names the corpus of each development clip, in the loader's order: with several corpora the
     development UAR is the mean over corpora, so that each counts the same. `dev_mask (n_dev, n_classes)` is True for
-    the labels that each clip can have (default: all).
+    the labels that each clip can have (default: all). `n_speakers` are those of the training clips, for
+    `loss.adversary_weight`.
     """
 
     def __init__(
@@ -48,11 +45,13 @@ class EmotionTask(L.LightningModule):
         augment: BatchAugment | None = None,
         dev_groups: np.ndarray | None = None,
         dev_mask: Tensor | None = None,
+        n_speakers: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
         self.model = in_memory_format(model, torch.channels_last) if config.loop.channels_last else model
         self.loss = FocalLoss(config.loss.gamma, class_weights, config.loss.label_smoothing)
+        self.auxiliary = AuxiliaryLosses(config.loss, model.head.classifier.in_features, n_speakers)
         self.augment = augment
         self.dev_groups = dev_groups
         self.dev_mask = dev_mask
@@ -65,8 +64,9 @@ class EmotionTask(L.LightningModule):
         self._losses = []
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        n_batches = int(self.trainer.num_training_batches)  # infinite for a stream alone
-        rate = learning_rate(self.config.optim, self.current_epoch, batch_idx, n_batches)
+        optim, n_batches = self.config.optim, int(self.trainer.num_training_batches)  # infinite for a stream alone
+        self.auxiliary.begin_batch(optim.epochs, self.current_epoch + batch_idx / n_batches)
+        rate = learning_rate(optim, self.current_epoch, batch_idx, n_batches)
         if rate is not None:  # otherwise the plateau scheduler has it
             for group in self.plateau.optimizer.param_groups:
                 group["lr"] = rate
@@ -84,30 +84,25 @@ class EmotionTask(L.LightningModule):
         loss = self.batch_loss(log_mel, targets, mask, *others)
         self._losses.append(loss.detach())
         self.log("train_loss", loss, prog_bar=True)
+        for name, value in self.auxiliary.monitored().items():
+            self.log(name, value)
         return loss
 
     def batch_loss(self, log_mel: Tensor, targets: Tensor, mask: Tensor, *others: Tensor) -> Tensor:
-        """The loss of an augmented batch, a scalar. `others`: the arousal `(batch, 1)` if the model estimates it, then
-        what is taught, if anything (`crnn.data.loaders.TrainClips`)."""
+        """The loss of an augmented batch, a scalar. `others`: what else is known of its clips
+        (`crnn.data.loaders.TrainClips`)."""
         pooled = self.model.training_pooled(log_mel)
         logits = self.model.head.classify(pooled)
-        return self.label_loss(logits, targets, mask) + self.arousal_loss(pooled, others)
+        return self.label_loss(logits, targets, mask) + self.auxiliary_loss(pooled, targets, others)
 
     def label_loss(self, logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         """The loss of the clips that have a label, and were mixed with none that has not; 0 where there are none."""
-        labelled = targets.sum(dim=1) > LABELLED
-        return self.loss(logits[labelled], targets[labelled], mask[labelled])
+        known = labelled(targets)
+        return self.loss(logits[known], targets[known], mask[known])
 
-    def arousal_loss(self, pooled: Tensor, others: Sequence[Tensor]) -> Tensor:
-        """Weighted squared error of the arousal, over the clips whose arousal is known, and that were mixed with none
-        whose is not: the others have NaN. 0 where there are none, or the model estimates no arousal."""
-        head = self.model.head
-        if head.arousal is None:
-            return pooled.new_zeros(())
-        target = others[0]
-        known = target.isfinite()
-        error = (head.arousal(head.dropout(pooled)).float() - target.nan_to_num()).square() * known
-        return self.config.loss.arousal_weight * error.sum() / known.sum().clamp_min(1)
+    def auxiliary_loss(self, pooled: Tensor, targets: Tensor, others: Sequence[Tensor]) -> Tensor:
+        """What is learned beside the classes, whoever teaches those; a scalar."""
+        return self.auxiliary(self.model.head, pooled, targets, others)
 
     def validation_step(self, batch: tuple[Any, Tensor, Tensor]) -> None:
         """The first of a batch is what the model takes (`crnn.data.inputs`)."""
@@ -130,6 +125,7 @@ class EmotionTask(L.LightningModule):
                 "train_loss": float(torch.stack(self._losses).mean()),
                 "dev_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
                 "dev_uar": score,
+                **self.auxiliary.monitored(),
             }
         )
         if self.config.optim.schedule == "plateau":

@@ -13,8 +13,8 @@ HIDDEN = 256
 
 class TaughtTask(EmotionTask):
     """loss.label_share * label loss + teacher.answers * cross-entropy with the encoder's answers + teacher.embedding *
-    mean squared error between a projection of the pooled vector and the components of the encoder's embedding, and the
-    loss of the arousal, which the encoder does not teach.
+    mean squared error between a projection of the pooled vector and the components of the encoder's embedding, and what
+    is learned beside the classes (`crnn.training.auxiliary`), which the encoder does not teach.
 
     The projection is trained with the model and is no part of it: `checkpoint.model_weights` leaves it out.
     """
@@ -35,9 +35,9 @@ class TaughtTask(EmotionTask):
             pooled = head.pool(steps.float())
             logits = head.classify(pooled)
             labels = self.label_loss(logits, targets, mask)
-            arousal = self.arousal_loss(pooled, others)
+            auxiliary = self.auxiliary_loss(pooled, targets, others)
             entropy = -(answers * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
             error = (self.projection(pooled) - components).square().mean()
         teacher = self.config.teacher
         taught = teacher.answers * entropy + teacher.embedding * error
-        return self.config.loss.label_share * labels + taught + arousal
+        return self.config.loss.label_share * labels + taught + auxiliary

@@ -3,10 +3,12 @@
     python -m edge.embed RUN --data emodb:FOLDER --out emodb.npz
     python -m edge.embed edge/pretrained/float32 --data emodb:FOLDER emovo:FOLDER --map map.svg
     python -m edge.embed RUN --data ravdess:FOLDER --subset test --out test.parquet --frames
+    python -m edge.embed AFTER --against BEFORE --data emodb:FOLDER
 
 The embedding of a clip is the mean of the pooled vectors of its decisions, of which the answer is made. Printed is how
 well emotion, speaker and corpus can be recognized from them by a linear classifier, cross-validated; emotion and
-corpus on other speakers than it was fitted on. Exit code 2: bad input.
+corpus on other speakers than it was fitted on; with --against also from those of another model, for instance of a run
+without a speaker adversary. Exit code 2: bad input.
 """
 
 from crnn.cli.interrupt import interruptible, starting
@@ -44,6 +46,7 @@ TABLES, PICTURES = (".npz", ".parquet"), (".svg", ".png")
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.embed", __doc__)
     parser.add_argument("model", type=Path, help="run folder of train.py, or float32 bundle of quantize.py")
+    parser.add_argument("--against", type=Path, metavar="MODEL", help="another model, whose embeddings are probed too")
     parser.add_argument("--data", nargs="+", required=True, metavar="CORPUS:FOLDER", help="recordings, as for train.py")
     parser.add_argument("--subset", choices=SETS, help="only the clips of this subset of the run (default: every clip)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the embeddings here: .npz or .parquet")
@@ -68,14 +71,14 @@ def check(args: argparse.Namespace) -> None:
     require(0 <= args.seed < 2**32, f"--seed is {args.seed}; give 0 to {2**32 - 1}")
 
 
-def embeddings(args: argparse.Namespace) -> "Embeddings":
-    """Of every usable recording that is asked for. Raises InputError."""
+def embeddings(args: argparse.Namespace, model: Path) -> "Embeddings":
+    """By `model`, of every usable recording that is asked for. Raises InputError."""
     from crnn.training.trained_run import open_run
     from edge.embed.embeddings import embed
 
-    is_bundle, run = (args.model / MANIFEST).is_file(), RunFolder(args.model)
-    require(not (is_bundle and args.subset), f"--subset {args.subset}: {args.model} is a bundle, which names no clips")
-    trained = open_bundle(args.model) if is_bundle else open_run(run)
+    is_bundle, run = (model / MANIFEST).is_file(), RunFolder(model)
+    require(not (is_bundle and args.subset), f"--subset {args.subset}: {model} is a bundle, which names no clips")
+    trained = open_bundle(model) if is_bundle else open_run(run)
     interruptible()
     subsets = {} if is_bundle else run.read("split").get("clips", {})
     subset_of = {name: subset for subset, names in subsets.items() for name in names}
@@ -112,19 +115,40 @@ def probes(made: "Embeddings") -> dict[str, dict | None]:
     return found
 
 
+def another(args: argparse.Namespace, made: "Embeddings") -> "Embeddings":
+    """The embeddings of the same clips by the model of --against. Raises InputError."""
+    other = embeddings(args, args.against)
+    require(
+        sorted(u.name for u in other.clips) == sorted(u.name for u in made.clips),
+        f"--against {args.against}: --subset {args.subset} of its split has other clips; compare runs of one split",
+    )
+    return other
+
+
+def described(model: Path, made: "Embeddings") -> dict:
+    return {"model": str(model), "width": made.vectors.shape[1], "probes": probes(made)}
+
+
+def probed(found: dict[str, dict | None]) -> list[str]:
+    """A line per property."""
+    lines = []
+    for name, figures in found.items():
+        if figures is None:
+            units = "clips" if name == "speaker" else "speakers"
+            lines.append(f"  {name:8} too few: two {name}s with two {units} each")
+            continue
+        left = f"; {figures['left_out']} clips left out" if figures["left_out"] else ""
+        guess = f"chance {figures['chance']:.1%} ({figures['n_names']} {name}s)"
+        lines.append(f"  {name:8} UAR {figures['uar']:.1%}, {guess}{left}")
+    return lines
+
+
 def text(result: dict) -> str:
     lines = [f"{result['n_clips']} clips, embeddings of {result['width']} values"]
-    lines.append("recognized from them by a linear classifier, cross-validated:")
-    for name, found in result["probes"].items():
-        if found is None:
-            lines.append(
-                f"  {name:8} too few: two {name}s with two {'clips' if name == 'speaker' else 'speakers'} each"
-            )
-            continue
-        left = f"; {found['left_out']} clips left out" if found["left_out"] else ""
-        lines.append(
-            f"  {name:8} UAR {found['uar']:.1%}, chance {found['chance']:.1%} ({found['n_names']} {name}s){left}"
-        )
+    lines += ["recognized from them by a linear classifier, cross-validated:", *probed(result["probes"])]
+    if "against" in result:
+        other = result["against"]
+        lines += [f"from those of {other['model']} ({other['width']} values):", *probed(other["probes"])]
     lines += [f"{title:10} {result[title]}" for title in ("out", "map") if result[title]]
     return "\n".join(lines)
 
@@ -140,7 +164,8 @@ def main(argv: list[str] | None = None) -> int:
 
         if args.out and args.out.suffix == ".parquet":
             import pyarrow  # noqa: F401
-    made = embeddings(args)
+    made = embeddings(args, args.model)
+    other = another(args, made) if args.against else None
     if args.map:
         from edge.embed.map import FEWEST, draw
 
@@ -151,10 +176,9 @@ def main(argv: list[str] | None = None) -> int:
 
         write(args.out, made)
     result = {
-        "model": str(args.model),
+        **described(args.model, made),
         "n_clips": len(made.clips),
-        "width": made.vectors.shape[1],
-        "probes": probes(made),
+        **({"against": described(args.against, other)} if other else {}),
         "out": str(args.out) if args.out else None,
         "map": str(args.map) if args.map else None,
     }

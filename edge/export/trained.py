@@ -8,7 +8,7 @@ from crnn.data.prepare import locate_data
 from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.models.crnn import CRNN
-from crnn.run_config import EXPORT, RunConfig, require_crnn
+from crnn.run_config import RunConfig, require_exportable
 from crnn.training.run_folder import RunFolder
 from crnn.training.trained_run import load_weights
 from edge.bundle import MANIFEST, Bundle
@@ -79,7 +79,7 @@ def trained_of_bundle(path: Path) -> Trained:
 def load_trained(folder: RunFolder) -> Trained:
     """Raises InputError, naming the file, if the run is unfinished, does not fit its configuration, or holds NaN."""
     config, data, augment = folder.read_config()
-    require_crnn(config, folder.path, EXPORT)
+    require_exportable(config, folder.path)
     metrics = folder.read("metrics")
     dev = metrics.get("dev")
     require(

@@ -103,16 +103,18 @@ def pruning_steps(
     All randomness is a function of the run's seed and the number of the step.
     """
     smaller, smaller_config = model, config
+    # The adversary and the projection of the contrast are no part of a trained model: they would start anew.
+    tuned_by = replace(config.loss, adversary_weight=0.0, contrast_weight=0.0)
     original = CRITERIA["magnitude"](model, (), FocalLoss(0))  # for the number of channels and units
     shares = recipe.shares(share)
     for number, until in enumerate(shares, 1):
-        seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number)
+        seeded = replace(smaller_config, seed=config.seed + SEEDS_APART * number, loss=tuned_by)
         train = TrainClips(data.copies, data.split, seeded)
         drawn = islice(train_loader(train, seeded, 0, 1), SCORED_BATCHES)
         batches = ((log_mel, targets) for log_mel, targets, *_ in drawn)  # an exported model chooses among all labels
         importance = CRITERIA[recipe.criterion](smaller, batches, FocalLoss(config.loss.gamma))
         smaller, seeded = cut(smaller, seeded, most_important(importance, until, original))
-        smaller_config = replace(seeded, seed=config.seed)
+        smaller_config = replace(seeded, seed=config.seed, loss=config.loss)
         epochs = recipe.epochs if number == len(shares) else recipe.step_epochs
         if epochs:
             from edge.prune.fine_tune import fine_tune  # Lightning, which takes seconds to import

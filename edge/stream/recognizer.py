@@ -154,7 +154,7 @@ class StreamingRecognizer:
         self._intervals += 1
         if self._intervals < g.window_intervals:
             return WindowResult(seconds, State.WARMING_UP, level)
-        logits, arousal, pooled = split_outputs(self._outputs(), len(self.labels), self.arousal)
+        logits, arousal, pooled, _ = split_outputs(self._outputs(), len(self.labels), self.arousal)
         if self.profile is not None:
             logits = self.profile.adapt(logits, pooled)
         return WindowResult(seconds, State.DECIDING, level, logits, pooled, None if arousal is None else float(arousal))

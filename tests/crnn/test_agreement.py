@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from crnn.agreement import concordance, pearson, summarize_arousal
+from crnn.agreement import concordance, pearson, root_mean_square_error, summarize_arousal, summarize_continuous
+from crnn.continuous_labels import continuous_labels
 from crnn.data.arousal import arousal_of
 from crnn.data.corpora import Utterance
 
@@ -61,4 +62,26 @@ def test_sums_give_the_same_correlations_as_the_values(pairs):
     if x.std() > 1e-3 and y.std() > 1e-3:
         assert pearson(sums) == pytest.approx(pearsonr(x, y)[0], abs=1e-6)
         assert concordance(sums) == pytest.approx(lin(x, y), abs=1e-6)
+    assert root_mean_square_error(sums) == pytest.approx(np.sqrt(np.mean((x - y) ** 2)), abs=1e-6)
     assert abs(concordance(sums)) <= 1 + 1e-6
+
+
+def test_continuous_labels_are_judged_in_their_own_units():
+    rng = np.random.default_rng(0)
+    truth, known = rng.uniform(1, 5, 60), rng.random(60) < 0.8
+    columns = [(("valence", f"{value}"),) if there else () for value, there in zip(truth, known, strict=True)]
+    clips = [Utterance(Path(f"{i}.wav"), "own", f"{i % 5}", None, "sad", columns=c) for i, c in enumerate(columns)]
+    units = np.clip(truth + rng.normal(0, 0.5, 60), 1, 5)
+    estimates = np.stack([(units - 1) / 4, rng.random(60)], axis=1).astype(np.float32)
+    found = summarize_continuous(estimates, clips, continuous_labels(["valence:1:5", "tempo"]))
+    assert found.keys() == {"valence"}, "nothing is known of tempo"
+    valence, x, y = found["valence"], units[known], truth[known]
+    assert (valence["n_clips"], valence["low"], valence["high"]) == (known.sum(), 1, 5)
+    assert valence["rmse"] == pytest.approx(np.sqrt(np.mean((x - y) ** 2)), abs=1e-5)
+    assert valence["pearson"] == pytest.approx(pearsonr(x, y)[0], abs=1e-5)
+    assert valence["ccc"] == pytest.approx(lin(x, y), abs=0.01)
+    for name in ("rmse", "pearson", "ccc"):
+        assert valence[f"{name}_ci95"][0] < valence[name] < valence[f"{name}_ci95"][1]
+    constant = summarize_continuous(np.full((60, 1), 0.5), clips, continuous_labels(["valence:1:5"]))["valence"]
+    assert constant["pearson"] is constant["ccc"] is None
+    assert constant["rmse"] == pytest.approx(np.sqrt(np.mean((3 - y) ** 2)))

@@ -28,7 +28,7 @@ PLAIN = replace(
     model=ModelConfig(channels=(4, 4, 4, 4), lstm_units=6, attention_units=4, dropout=0.0),
     teacher=TeacherConfig("anywhere", components=7),
 )
-CONFIG = replace(PLAIN, model=replace(PLAIN.model, arousal=True), loss=LossConfig(arousal_weight=3.0))
+CONFIG = replace(PLAIN, model=replace(PLAIN.model, arousal=True), loss=LossConfig(continuous_weight=3.0))
 KINDS = {
     "labels": EmotionTask,
     "teachers": lambda config, model: DistillTask(config, model, [made(PLAIN, 1)]),

@@ -96,8 +96,8 @@ def test_no_rate_leaves_its_range(schedule, warmup, length, factor, accumulate, 
 class Watched(EmotionTask):
     """Notes the learning rate and the norm of the gradient of every step."""
 
-    def __init__(self, *given) -> None:
-        super().__init__(*given)
+    def __init__(self, *given, **named) -> None:
+        super().__init__(*given, **named)
         self.rates, self.norms, self.scores = [], [], iter([0.5, 0.4, 0.4, 0.4, 0.4, 0.4])
 
     def on_before_optimizer_step(self, optimizer) -> None:

@@ -148,6 +148,21 @@ def test_a_bundle_gives_the_pooled_vectors_of_the_device_also_as_parquet(voices,
     assert row["subset"] == ""
 
 
+def test_the_probes_of_two_models_stand_side_by_side(made, small_run, voices, cache):
+    _, alone, _ = made
+    data = ("--data", f"synthetic:{voices}", "--cache", cache)
+    both = called(main, small_run, "--against", FLOAT32, *data, "--json")
+    assert both.returncode == 0, both.stderr
+    result = json.loads(both.stdout)
+    assert result["probes"] == alone["probes"]
+    assert result["against"].keys() == {"model", "width", "probes"}
+    assert (result["against"]["model"], result["against"]["width"]) == (str(FLOAT32), 96)
+    assert result["against"]["probes"]["speaker"]["n_names"] == 8
+    assert result["against"]["probes"]["speaker"]["uar"] != alone["probes"]["speaker"]["uar"]
+    refused = called(main, small_run, "--against", FLOAT32, *data, "--subset", "test")
+    one_clear_line(refused, "--subset test", str(FLOAT32))
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
