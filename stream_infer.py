@@ -3,7 +3,9 @@
 python stream_infer.py recording.wav                      with the model that ships
 python stream_infer.py BUNDLE recording.wav
 python stream_infer.py --model large recording.wav        with the larger model: docs/large.md
+python stream_infer.py --model OWNER/NAME recording.wav   with a model on the Hugging Face hub: docs/hub.md
 python stream_infer.py *.wav --csv emotions.csv           many recordings, a row for each segment
+python stream_infer.py recording.wav --rttm               segments for tools of speaker diarization
 arecord -t raw -f S16_LE -r 16000 | python stream_infer.py -
 python stream_infer.py --mic --view
 python stream_infer.py --mic --log emotions.jsonl --mqtt homeassistant.local --mqtt-user ser
@@ -37,8 +39,6 @@ from edge.audio.events import AudioEvent
 from edge.audio.microphone import Microphone, list_devices
 from edge.audio.stop import Stop, stopped_by_signals
 from edge.audio.vad import add_vad_option
-from edge.bundle import PRETRAINED
-from edge.bundle.large import find_large
 from edge.feedback.recorder import Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.arguments import STDIN, sort_names
@@ -55,6 +55,7 @@ from edge.sinks.file import FileSink
 from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
 from edge.sinks.mqtt import MqttSink
 from edge.sinks.mqtt_settings import MqttSettings, parse_broker
+from edge.sinks.rttm import RttmSink
 from edge.sinks.terminal import TerminalSink
 
 log = logging.getLogger("stream_infer")
@@ -71,9 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        choices=("small", "large"),
-        help="without a bundle folder: small, the int8 model that ships (default), or large, made by "
-        "quantize.py --large, for a faster processor",
+        metavar="NAME",
+        help="without a bundle folder: small, the int8 model that ships (default); large, made by quantize.py --large, "
+        "for a faster processor; or OWNER/NAME[@REVISION] on the Hugging Face hub (hub extra)",
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument(
@@ -106,6 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     out = parser.add_argument_group("results")
     out.add_argument("--json", action="store_true", help="JSON lines instead of text")
+    out.add_argument("--rttm", action="store_true", help="segments as RTTM instead, for tools of speaker diarization")
     out.add_argument(
         "--csv",
         type=Path,
@@ -189,9 +191,13 @@ def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
 
 
 def open_sinks(
-    args: argparse.Namespace, model: EmotionModel, rules: tuple[Rule, ...], mute: Callable[[bool], None] | None
+    args: argparse.Namespace,
+    model: EmotionModel,
+    rules: tuple[Rule, ...],
+    recording: str,
+    mute: Callable[[bool], None] | None,
 ) -> FanOut:
-    """`mute`: of the microphone, if there is one."""
+    """`recording`: its name, for RTTM. `mute`: of the microphone, if there is one."""
     out, labels = StandardOutput(), model.labels
     sinks: dict[str, Sink] = {}
     if args.log:
@@ -213,9 +219,12 @@ def open_sinks(
         sinks["MQTT"] = MqttSink(settings, labels, model.arousal, names, mute)
     # The view last: an error of another sink then leaves the terminal alone.
     lines = as_json if args.json else as_text
-    sinks["standard output"] = (
-        TerminalSink(out, labels) if args.view else LinesSink(out, labels, lines, decisions=args.decisions)
-    )
+    if args.view:
+        sinks["standard output"] = TerminalSink(out, labels)
+    elif args.rttm:
+        sinks["standard output"] = RttmSink(out, Path(recording).stem)
+    else:
+        sinks["standard output"] = LinesSink(out, labels, lines, decisions=args.decisions)
     return live(sinks) if args.mic else FanOut(sinks.values())
 
 
@@ -243,13 +252,20 @@ def summary(counts: Tally) -> str:
     )
 
 
+def refuse_others(args: argparse.Namespace, what: str, *options: str) -> None:
+    """Raise InputError, beginning with `what`, if any of these options was given."""
+    others = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name)]
+    require(not others, f"{what}; leave {', '.join(others)} out")
+
+
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     if args.list_devices:
         StandardOutput().write(devices(args.json))
         return 0
-    chosen = find_large() if args.model == "large" else PRETRAINED if args.model else None
-    names = sort_names(args.names, args.mic, args.csv is not None, chosen)
+    if args.rttm:
+        refuse_others(args, "--rttm is for one recording, and stands alone", "mic", "json", "view", "decisions")
+    names = sort_names(args.names, args.mic, args.csv is not None, args.model)
     model = open_model(
         names.bundle,
         runtime=args.runtime,
@@ -270,7 +286,7 @@ def run(args: argparse.Namespace) -> int:
         utterances = model.utterances(recorder)
         source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
         mute = source.mute if isinstance(source, Microphone) else None
-        sinks = stack.enter_context(closing(open_sinks(args, model, rules, mute)))
+        sinks = stack.enter_context(closing(open_sinks(args, model, rules, "".join(names.recordings), mute)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)
@@ -282,9 +298,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_table(args: argparse.Namespace, model: EmotionModel, recordings: list[str], rules: tuple[Rule, ...]) -> int:
-    alone = ("view", "json", "decisions", "log", "mqtt", "keep_unsure", "adapt")
-    others = [f"--{name.replace('_', '-')}" for name in alone if getattr(args, name)]
-    require(not others, f"--csv writes a table and nothing else; leave {', '.join(others)} out")
+    what = "--csv writes a table and nothing else"
+    refuse_others(args, what, "view", "json", "rttm", "decisions", "log", "mqtt", "keep_unsure", "adapt")
 
     def progress(line: str) -> None:
         log.info("%s", line)

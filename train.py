@@ -72,8 +72,8 @@ def build_parser() -> ArgumentParser:
         nargs="*",
         default=[],
         metavar="CORPUS:FOLDER",
-        help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE or audiofolder:PATH; "
-        "besides, to learn from as well: corrections:PATH",
+        help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE, audiofolder:PATH, "
+        "parquet:PATH or audformat:FOLDER; besides, to learn from as well: corrections:PATH",
     )
     parser.add_argument("--out", type=str, default="", help="run folder; empty = runs/PROTOCOL-foldN-seedN")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last epoch")

@@ -33,7 +33,7 @@ from crnn.data.inspection import (
     spread,
     suspicions,
 )
-from crnn.data.own_data import scan
+from crnn.data.own_data import PLACES, scan
 from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders
 from crnn.data.protocols import protocol_facts, protocol_names
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="KIND:PATH",
-        help="folder:PATH, csv:FILE, audiofolder:PATH or corrections:PATH; or a known corpus: ravdess:FOLDER",
+        help=f"{PLACES}; corrections:PATH; or a known corpus: ravdess:FOLDER",
     )
     parser.add_argument(
         "--layout", default=LAYOUT, help=f"where emotion and speaker stand in a path (default: {LAYOUT})"

@@ -28,3 +28,5 @@ __all__ = ["EmotionModel", "Recognition", "open_model"]
 # ONNX Runtime's wheels send telemetry to Microsoft unless this is set before they are first imported (seen in 1.31.1,
 # see its Privacy.md). This project sends no telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# huggingface_hub adds versions, and the program that runs it, to its requests, and makes one more to find that out.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -40,7 +40,10 @@ class Command:
 
 
 def tokens(page: Path) -> list[Token]:
-    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
+    text = re.sub(
+        r"\A---\n.*?\n---\n", "", page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )  # front matter is no text
+    return MarkdownIt("commonmark").enable("table").parse(text)
 
 
 def commands(page: Path) -> list[Command]:

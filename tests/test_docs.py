@@ -23,7 +23,7 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import GOLDEN
 
 FOREIGN = {
-    "arecord", "cd", "git", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",
+    "arecord", "cd", "git", "hf", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",
 }  # fmt: skip
 """Programs that are not ours: their options are theirs"""
 QUICKLY = {
@@ -44,9 +44,9 @@ EXTRAS = next(
 )
 ENTRIES = {command: module for module, (_, command) in PROGRAMS.items()}
 OURS = (
-    *("train", "quantize", "stream_infer", "crnn.check", "crnn.conversation", "crnn.crossval", "crnn.synthetic"),
-    *("edge.page", "edge.serve", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery", "edge.bundle"),
-    "edge.embed",
+    *("train", "quantize", "stream_infer", "crnn.check", "crnn.conversation", "crnn.crossval", "crnn.lists"),
+    *("crnn.synthetic", "edge.page", "edge.serve", "edge.doctor", "edge.enroll", "edge.evaluate", "edge.battery"),
+    *("edge.bundle", "edge.embed"),
 )
 
 

@@ -4,12 +4,15 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 from helpers import EXAMPLES, ROOT, example, script
 
 CLIP = ROOT / "edge" / "pretrained" / "synthetic_voice.flac"
-TESTED = {"recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh", "service_client.py"}
-"""The last in tests/edge/serve/test_service_streams.py: it needs a service"""
+TESTED = {
+    *("recognize.py", "own_sink.py", "folder_to_csv.py", "own_recordings.sh", "analyse.ipynb"),
+    "service_client.py",  # in tests/edge/serve/test_service_streams.py: it needs a service
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,42 @@ def test_a_damaged_recording_does_not_stop_the_table(tmp_path, segments):
     assert row["file"] == "b.flac"
     assert row["emotion"] in {segment["emotion"] for segment in segments}
     assert sum(float(row[label]) for label in segments[0]["probs"]) == pytest.approx(1, abs=0.01)
+
+
+def test_the_notebook_runs_from_a_new_folder_and_shows_what_the_command_says(tmp_path, monkeypatch, capsys, segments):
+    """Its cells in this process, one after the other, as a kernel would run them; nothing is stored in it."""
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra train")
+    notebook = json.loads((EXAMPLES / "analyse.ipynb").read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pyplot, "show", lambda: pyplot.savefig("shown.png"))
+    pyplot.switch_backend("agg")
+    names: dict = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), "analyse.ipynb", "exec"), names)
+    pyplot.close(names["figure"])
+    whole, streamed = names["result"].segments, names["streamed"]
+    assert len(whole) == len(segments) > 0
+    printed = capsys.readouterr().out
+    for expected, one, other in zip(segments, whole, streamed, strict=True):
+        assert (expected["emotion"] or expected["verdict"]) in printed
+        for segment in (one, other):
+            assert segment.start_seconds == pytest.approx(expected["start_seconds"], abs=1e-3)
+            assert (segment.emotion or segment.verdict) == (expected["emotion"] or expected["verdict"])
+    labels, figure = names["model"].labels, names["figure"]
+    decisions = names["decisions"]
+    assert len(figure.axes[1].lines) == len(labels) and len(decisions) > 3
+    aroused = sum(decision.arousal is not None for decision in decisions)  # none where the VAD is not sure of a voice
+    for line, number in [
+        *((line, len(decisions)) for line in figure.axes[1].lines),
+        (figure.axes[2].lines[0], aroused),
+    ]:
+        drawn = line.get_ydata()[np.isfinite(line.get_ydata())]
+        assert len(drawn) == number > 0 and ((drawn >= 0) & (drawn <= 1)).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["shown.png"]
 
 
 def test_own_recordings_become_a_bundle_that_answers(own_example):

@@ -137,6 +137,8 @@ def test_device_half_uses_little():
         "audio/capture.py": {"pyaudio"},
         "audio/sources.py": {"soundfile"},
         "audio/microphone.py": {"tenacity"},
+        "bundle/card.py": {"huggingface_hub"},
+        "bundle/hub.py": {"filelock", "huggingface_hub"},
         "sinks/terminal.py": {"rich"},
         "sinks/mqtt.py": {"paho"},
     }

@@ -90,7 +90,8 @@ def _weights(folder: Path, data: bytes) -> None:
 
 
 def _weights_facts(folder: Path, data: bytes) -> None:
-    from edge.export.weights import FACTS, WEIGHTS, read_weights
+    from edge.bundle.weights_file import FACTS, WEIGHTS
+    from edge.export.weights import read_weights
 
     shutil.copy(SOUND / WEIGHTS, folder)
     (folder / FACTS).write_bytes(data)
@@ -99,7 +100,7 @@ def _weights_facts(folder: Path, data: bytes) -> None:
 
 def _provenance(folder: Path, data: bytes) -> None:
     """A manifest that describes another model than the weights hold."""
-    from edge.export.weights import WEIGHTS
+    from edge.bundle.weights_file import WEIGHTS
 
     values = json.loads((SOUND / MANIFEST).read_text())
     try:
@@ -110,7 +111,8 @@ def _provenance(folder: Path, data: bytes) -> None:
 
 
 def _with_weights(folder: Path, manifest: bytes, data: bytes) -> None:
-    from edge.export.weights import FACTS, WEIGHTS, start_of_bundle
+    from edge.bundle.weights_file import FACTS, WEIGHTS
+    from edge.export.weights import start_of_bundle
 
     _copy(folder)
     (folder / MANIFEST).write_bytes(manifest)

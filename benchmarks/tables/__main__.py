@@ -1,4 +1,7 @@
-"""Rewrite every generated table of the documents from the result files: python -m benchmarks.tables"""
+"""Rewrite every generated table of the documents, and the front matter of the model card, from the result files.
+
+python -m benchmarks.tables
+"""
 
 import argparse
 import re
@@ -12,11 +15,12 @@ from crnn.errors import require
 from crnn.files.atomic import write_text
 
 PAGES = (Path("README.md"), Path("edge/pretrained/MODEL_CARD.md"), *sorted(Path("docs").glob("*.md")))
+FRONT = re.compile(r"\A---\n# python -m benchmarks\.tables writes this\n.*?\n---\n", re.DOTALL)
 BLOCK = re.compile(r"<!-- table: (?P<call>[^\n]+?) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def filled(text: str) -> str:
-    """The page with new tables between its markers; everything else is unchanged.
+    """The page with new tables between its markers, and new front matter below its mark; all else is unchanged.
 
     Raises InputError for a marker that names no table or is not closed.
     """
@@ -25,7 +29,12 @@ def filled(text: str) -> str:
     require(
         blocks == opened == closed, f"{opened} table markers, {closed} end markers: close each table with <!-- end -->"
     )
-    return BLOCK.sub(_made, text)
+    return FRONT.sub(_front_matter, BLOCK.sub(_made, text))
+
+
+def _front_matter(block: re.Match) -> str:
+    first, comment, *_ = block[0].splitlines()
+    return f"{first}\n{comment}\n{model_card.front_matter_that_ships()}---\n"
 
 
 def _made(block: re.Match) -> str:

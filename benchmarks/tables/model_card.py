@@ -4,6 +4,19 @@ from benchmarks.harness.recipes import LEAVE_ONE_OUT
 from benchmarks.harness.results import manifest, one, rows
 from benchmarks.tables.accuracy import PROTOCOLS, SHIPPED, WITHIN
 from benchmarks.tables.markdown import interval, markdown, mean, percent, table
+from edge.bundle import PRETRAINED, Bundle, card
+
+
+def front_matter_that_ships() -> str:
+    """What the hub reads of the card: facts of the bundle, and the results on the corpora left out."""
+    measured = [
+        entry
+        for row in rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=SHIPPED)
+        for entry in card.results(
+            row["test"], f"{row['test']}, left out of training (a run of this recipe)", "test", row
+        )
+    ]
+    return card.front_matter(Bundle.open(PRETRAINED).manifest, "crnn-ser", card.LICENCE, measured)
 
 
 @table("shipped")

@@ -1,9 +1,11 @@
-"""Your own recordings, in one of three layouts, as utterances of the corpus "own". No torch, nothing decoded.
+"""Your own recordings, in one of five layouts, as utterances of the corpus "own". No torch, nothing decoded.
 
     folder:PATH       emotion and speaker stand in the paths, as the layout says ({emotion}/{speaker}_*)
     csv:FILE          columns path, emotion, speaker; optional split, sex, vote_EMOTION, and start and end in seconds
     audiofolder:PATH  Hugging Face: metadata.csv or metadata.jsonl (file_name, emotion or label, speaker and the
                       optional columns above), or paths as with folder:, both optionally below train, validation, test
+    parquet:PATH      the columns of csv: in Parquet, or recordings in the table (crnn.data.parquet_list)
+    audformat:FOLDER  a database of audEERING's audformat (crnn.data.audformat_list)
 
 A list with a mistake (an unknown file, an empty cell, a file under two labels, one person spelt in two ways) is refused
 with its row; a file in a folder that cannot be used is reported in `Corpus.skipped`. Names are cleaned
@@ -18,11 +20,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from crnn.data.audformat_list import audformat_header, audformat_rows
 from crnn.data.audio import AUDIO_SUFFIXES
 from crnn.data.audio_files import unusable_file
 from crnn.data.corpora import Corpus
 from crnn.data.names import clean, is_missing, likeness
 from crnn.data.own_entries import OWN, PARTS, VOTE, Entry, as_utterances
+from crnn.data.parquet_list import parquet_files, parquet_rows, unpacked_folder
 from crnn.data.segments import TimeColumns
 from crnn.data.tables import Row, csv_rows, is_lfs_pointer, json_rows, read_text
 from crnn.errors import InputError, require
@@ -31,14 +35,15 @@ from crnn.run_config import LAYOUT
 
 log = logging.getLogger(__name__)
 
-KINDS = ("folder", "csv", "audiofolder")
+KINDS = ("folder", "csv", "audiofolder", "parquet", "audformat")
+PLACES = "folder:PATH, csv:FILE, audiofolder:PATH, parquet:PATH or audformat:FOLDER"
 LISTS = ("metadata.csv", "metadata.jsonl")
 SYNONYMS = {"emotion": "label", "speaker": "speaker_id"}
 USED = frozenset({*SYNONYMS, *SYNONYMS.values(), "split", "sex", "channel"})
 
 
 def read_own(source: str, layout: str) -> Corpus:
-    """Read `source`, one of `folder:PATH`, `csv:FILE`, `audiofolder:PATH`.
+    """Read `source`, a kind and a place: `csv:FILE` and so on.
 
     Raises InputError that names file and row, and how many more there are, if anything in a list is wrong.
     """
@@ -54,14 +59,19 @@ def scan(source: str, layout: str) -> tuple[Corpus, list[str]]:
     Raises InputError if nothing can be read at all: no such file or folder, a missing column, no usable recording.
     """
     kind, _, place = source.partition(":")
-    require(kind in KINDS and bool(place), f"--data {source}: give folder:PATH, csv:FILE or audiofolder:PATH")
+    require(kind in KINDS and bool(place), f"--data {source}: give {PLACES}")
     root = Path(place).resolve()
     problems: list[str] = []
     skipped: dict[str, str] = {}
     entries: Iterable[Entry]
     if kind == "csv":
         require(root.is_file(), f"{root}: no such file (expected a csv with columns path, emotion, speaker)")
-        entries = _found(root, "path", problems)
+        entries = _found(root, "path", _text_rows(root, problems), problems)
+    elif kind == "parquet":
+        entries = _from_parquet(root, problems)
+    elif kind == "audformat":
+        header = audformat_header(root)
+        entries = _found(header, "file", list(audformat_rows(header, problems)), problems)
     else:
         require(root.is_dir(), f"{root}: no such folder (expected your recordings there)")
         listings = [p for p in _files(root, {}) if p.name in LISTS]
@@ -143,7 +153,7 @@ def _from_metadata(root: Path, listings: list[Path], problems: list[str], skippe
         require(folders.count(folder) == 1, f"{folder}: holds metadata.csv and metadata.jsonl; remove one of them")
     entries = []
     for listing in listings:
-        for entry in _found(listing, "file_name", problems):
+        for entry in _found(listing, "file_name", _text_rows(listing, problems), problems):
             top = Path(os.path.relpath(entry.path, root)).parts[0].lower()
             split = {"split": top} if not entry.values.get("split") and top in PARTS else {}
             entries.append(replace(entry, base=root, values=entry.values | split))
@@ -154,6 +164,17 @@ def _from_metadata(root: Path, listings: list[Path], problems: list[str], skippe
     return entries
 
 
+def _from_parquet(root: Path, problems: list[str]) -> Iterator[Entry]:
+    """Rows of every table; recordings that stood in one have its folder of unpacked files as base, so that their names
+    are the same on every machine."""
+    unpacked = unpacked_folder()
+    for file, split in parquet_files(root):
+        for entry in _found(file, "path", list(parquet_rows(file, problems)), problems):
+            base = entry.path.parent if entry.path.is_relative_to(unpacked) else root if root.is_dir() else root.parent
+            values = entry.values if entry.values.get("split") or not split else entry.values | {"split": split}
+            yield replace(entry, base=base, values=values)
+
+
 def _refuse_other_lists(root: Path) -> None:
     """A list in a form that is not read would be ignored, and other labels learned from the folders' names."""
     for path in _files(root, {}):
@@ -161,10 +182,13 @@ def _refuse_other_lists(root: Path) -> None:
         require(not unread, f"{path}: this kind of list cannot be read; save it as metadata.csv or metadata.jsonl")
 
 
-def _listed(file: Path, needed: str, problems: list[str]) -> list[Row]:
-    """Rows of a list; `label` is read as `emotion`, `speaker_id` as `speaker`."""
-    text = read_text(file)
-    rows = list((json_rows if file.suffix == ".jsonl" else csv_rows)(file, text, problems))
+def _text_rows(file: Path, problems: list[str]) -> list[Row]:
+    """Rows of a csv, or of JSON lines."""
+    return list((json_rows if file.suffix == ".jsonl" else csv_rows)(file, read_text(file), problems))
+
+
+def _listed(file: Path, needed: str, rows: list[Row], problems: list[str]) -> list[Row]:
+    """The rows of a list, checked; `label` is read as `emotion`, `speaker_id` as `speaker`."""
     columns = set().union(*(values for _, values in rows))
     require(bool(rows), problems[0] if problems else f"{file}: lists no recording")
     for names in ((needed,), *SYNONYMS.items()):
@@ -194,10 +218,10 @@ def _require_agreement(rows: list[Row], name: str, other: str) -> None:
             )
 
 
-def _found(listing: Path, column: str, problems: list[str]) -> Iterator[Entry]:
+def _found(listing: Path, column: str, rows: list[Row], problems: list[str]) -> Iterator[Entry]:
     """Rows of a list whose recording is there; the name is tried as it is written, in both forms of Unicode (macOS
     stores the decomposed one), without quotes, and with Windows' backslashes turned."""
-    base, rows = listing.parent, _listed(listing, column, problems)
+    base, rows = listing.parent, _listed(listing, column, rows, problems)
     columns = set().union(*(values for _, values in rows))
     times = TimeColumns.of(columns, str(listing))
     others = columns - USED - {column} - {time for time, _ in times.roles.values()}

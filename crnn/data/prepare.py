@@ -15,7 +15,7 @@ from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTED, CORRECTIONS, read_corrections
 from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
-from crnn.data.own_data import KINDS, read_own
+from crnn.data.own_data import KINDS, PLACES, read_own
 from crnn.data.own_entries import OWN
 from crnn.data.protocols import Split, corpora_of, make_split, protocol_facts
 from crnn.errors import require
@@ -65,7 +65,7 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
         folder = Path(given[CORRECTIONS]).resolve()
         others = {name: place for name, place in given.items() if name != CORRECTIONS}
         own = corpora == (OWN,)
-        wanted = "folder:PATH, csv:FILE or audiofolder:PATH" if own else ", ".join(f"{name}:FOLDER" for name in corpora)
+        wanted = PLACES if own else ", ".join(f"{name}:FOLDER" for name in corpora)
         require(
             bool(others) or ("SER_DATA" in os.environ and not own),
             f"corrections are learned from together with the recordings of {protocol}: also name {wanted}. Without "
@@ -75,9 +75,7 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
     foreign = sorted(set(given) - set(corpora))
     require(foreign != [OWN], f"{protocol} does not take your own recordings; add --protocol own-data")
     if corpora == (OWN,):
-        require(
-            set(given) == {OWN}, f"{protocol}: name your recordings by --data folder:PATH, csv:FILE or audiofolder:PATH"
-        )
+        require(set(given) == {OWN}, f"{protocol}: name your recordings by --data {PLACES}")
         kind, _, place = given[OWN].partition(":")
         return {OWN: f"{kind}:{Path(place).resolve()}"}
     require(not foreign, f"{protocol} uses {', '.join(corpora)} alone; --data names {', '.join(foreign)}")

@@ -30,6 +30,8 @@ FILLING = frozenset({"time", "t", "segment", "seg", "clip", "utterance", "utt", 
 NUMBER = re.compile(r"([+-]?\d+(?:[.,]\d*)?(?:e[+-]?\d+)?) ?(s|ms)?", re.IGNORECASE)
 CLOCK = re.compile(r"(?:(\d+) days? )?(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")
 """1:02.5, or 0 days 00:01:02.5 as pandas writes it"""
+DAYS = re.compile(r"\d+ days?")
+"""0 days, as pandas writes a whole number of them"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _role(column: str, where: str) -> tuple[str, float]:
 
 
 def _seconds(cell: str, unit: float, where: str) -> float:
-    number, clock = NUMBER.fullmatch(cell), CLOCK.fullmatch(cell)
+    number, clock = NUMBER.fullmatch(cell), CLOCK.fullmatch(f"{cell} 0:00" if DAYS.fullmatch(cell) else cell)
     if number:
         scale = {"s": 1.0, "ms": 0.001}.get((number[2] or "").lower(), unit)
         seconds = float(number[1].replace(",", ".")) * scale

@@ -1,6 +1,8 @@
 """Print the properties of a bundle, after checking its hashes.
 
     python -m edge.bundle BUNDLE [--json]
+    python -m edge.bundle --model OWNER/NAME --save FOLDER       fetch a bundle from the Hugging Face hub: docs/hub.md
+    python -m edge.bundle BUNDLE --save FOLDER                   a folder that the hub takes
 
 Also tries every installed runtime: loads its files and replays the golden waveform. Exit codes: 0 everything works;
 1 a runtime refuses its files; 2 not a valid bundle.
@@ -13,16 +15,19 @@ if __name__ == "__main__":
 
 import argparse
 import json
+import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from crnn.cli.command import command
+from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
 from edge.bundle import MANIFEST, WINDOW, Bundle
+from edge.bundle.find import find_bundle
+from edge.bundle.save import save_bundle
 
 
 def describe(bundle: Bundle) -> dict:
@@ -155,15 +160,24 @@ def _calibrated_on(chosen_on: dict) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.bundle", __doc__)
-    parser.add_argument("bundle", type=Path, help="bundle folder made by quantize.py")
+    parser.add_argument("bundle", nargs="?", type=Path, help="bundle folder made by quantize.py")
+    parser.add_argument(
+        "--model", metavar="NAME", help="instead of a folder: small, large, or OWNER/NAME[@REVISION] on the hub"
+    )
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="also copy it there, in the form the hub takes")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
+    log_to_stderr(logging.INFO)
     args = build_parser().parse_args(argv)
-    made = describe(Bundle.open(args.bundle))
+    require((args.bundle is None) != (args.model is None), "name a bundle's folder, or a model with --model; not both")
+    bundle = Bundle.open(args.bundle or find_bundle(args.model))
+    made = describe(bundle)
+    if args.save:
+        save_bundle(bundle, args.save)
     sys.stdout.write((json.dumps(made) if args.json else as_text(made)) + "\n")
     return 1 if any(runtime["state"].startswith("refused") for runtime in made["runtimes"].values()) else 0
 

@@ -1,4 +1,4 @@
-"""Where the larger bundle lies, which does not ship: quantize.py --large writes it there."""
+"""Where bundles lie that did not come with the package; the larger one among them, which quantize.py --large writes."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,21 @@ from crnn.errors import InputError, require
 from edge.bundle.manifest import MANIFEST
 
 
-def large_folder() -> Path:
-    """$XDG_DATA_HOME/ser/large, usually ~/.local/share/ser/large.
+def data_folder() -> Path:
+    """$XDG_DATA_HOME/ser, usually ~/.local/share/ser: bundles that did not come with the package.
 
     Raises InputError where nobody knows a home folder (a container with an unknown user id and no $HOME).
     """
     given = os.environ.get("XDG_DATA_HOME")
     try:
-        return Path(given or Path.home() / ".local" / "share") / "ser" / "large"
+        return Path(given or Path.home() / ".local" / "share") / "ser"
     except RuntimeError as error:
-        raise InputError("no home folder for the larger model; name the bundle's folder, or set HOME") from error
+        raise InputError("no home folder for models; name the bundle's folder, or set HOME") from error
+
+
+def large_folder() -> Path:
+    """The folder `large` below `data_folder`."""
+    return data_folder() / "large"
 
 
 def find_large() -> Path:

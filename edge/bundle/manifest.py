@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ SPEAKERS = "speakers.npz"
 MOST_LABELS, LONGEST_LABEL = 100, 40
 LARGEST_MANIFEST, LARGEST_FILE = 2**20, 64 * 2**20
 """Bytes"""
+TOO_LARGE = f"larger than {LARGEST_FILE >> 20} MiB, which no file of a bundle is"
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
 
@@ -141,19 +143,25 @@ def _check_labels(labels: tuple[str, ...], where: Path) -> None:
         )
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
-    where = folder / MANIFEST
-    require(len(manifest.files) <= 50, f"{where}: lists {len(manifest.files)} files; at most 50 belong to a bundle")
-    for name, values in manifest.files.items():
+def listed_files(files: Mapping[str, object], where: Path | str) -> Iterator[tuple[str, FileFacts]]:
+    """Name and facts of every file that a manifest lists: file names without a folder, and sizes within the limit.
+
+    Raises InputError, beginning with `where`, for anything else. Nothing is read: the files need not be there.
+    """
+    require(len(files) <= 50, f"{where}: lists {len(files)} files; at most 50 belong to a bundle")
+    for name, values in files.items():
         require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
         require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is not a file name of a bundle")
         facts = from_dict(FileFacts, values, f"files.{name}")
+        require(0 <= facts.bytes <= LARGEST_FILE, f"{where}: {name}: {TOO_LARGE}")
+        yield name, facts
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    for name, facts in listed_files(manifest.files, folder / MANIFEST):
         path = folder / name
         require(path.is_symlink() or path.is_file(), f"{path}: missing from the bundle; copy the whole folder again")
-        require(
-            0 <= facts.bytes <= LARGEST_FILE and path.lstat().st_size <= LARGEST_FILE,
-            f"{path}: larger than {LARGEST_FILE >> 20} MiB, which no file of a bundle is",
-        )
+        require(path.lstat().st_size <= LARGEST_FILE, f"{path}: {TOO_LARGE}")
         require(
             file_hash(path, follow=False) == facts.sha256,
             f"{path}: its hash is not the one in {MANIFEST}; the file was changed or damaged, copy it again",

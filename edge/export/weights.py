@@ -1,13 +1,9 @@
-"""The trained weights beside a float32 bundle: training (`--init`) and another export start from them.
+"""The trained weights beside a float32 bundle as tensors: training (`--init`) and another export start from them.
 
-`weights.safetensors` holds every parameter and every batch norm statistic of the model, `weights.json` the hash of that
-file and the identity of its bundle. A device reads neither, so the manifest does not list them.
+They hold every parameter and every batch norm statistic of the model (`edge.bundle.weights_file`).
 """
 
-import hashlib
-import json
 import logging
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +13,13 @@ from torch import Tensor
 
 from crnn.config import ModelConfig, StreamGeometry, WindowConfig, from_dict
 from crnn.errors import InputError, require
-from crnn.files.strict import read_bounded, read_json
 from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_new_keys
 from crnn.training.initial_weights import EVERYONE, Start, start_of_run
 from crnn.training.run_folder import read_taught_by
 from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle, Manifest
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
+from edge.bundle.weights_file import WEIGHTS, read_weights_file, write_weights_file
 from edge.export.verify import torch_recognizer
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -31,47 +27,17 @@ log = logging.getLogger(__name__)
 
 SHIPPED = "pretrained"
 FLOAT32 = PRETRAINED.parent / "float32"
-WEIGHTS, FACTS = "weights.safetensors", "weights.json"
-LARGEST_WEIGHTS, LARGEST_FACTS = 256 * 2**20, 4096
-"""Bytes"""
-
-
-@dataclass(frozen=True)
-class WeightsFacts:
-    """The content of `weights.json`."""
-
-    bundle: str
-    """Identity of the bundle that the weights belong to (`Manifest.identity`)"""
-    sha256: str
-    """Of `weights.safetensors`, hexadecimal"""
 
 
 def write_weights(folder: Path, manifest: Manifest, model: CRNN) -> None:
     """Write the weights of `model` beside the sealed bundle in `folder`."""
     data = save({name: value.contiguous() for name, value in model.state_dict().items()})
-    (folder / WEIGHTS).write_bytes(data)
-    facts = WeightsFacts(manifest.identity, hashlib.sha256(data).hexdigest())
-    (folder / FACTS).write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
+    write_weights_file(folder, manifest, data)
 
 
 def read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     """The weights beside a bundle, their hash checked; nothing is unpickled. Raises InputError that names the file."""
-    for name in (WEIGHTS, FACTS):
-        require(
-            (folder / name).is_file(),
-            f"{folder}: has no {name}, which training and export start from; make a float32 bundle that has one: "
-            "quantize.py RUN --scheme float32 --out BUNDLE",
-        )
-    facts = from_dict(WeightsFacts, read_json(folder / FACTS, LARGEST_FACTS, follow=False), str(folder / FACTS))
-    require(
-        facts.bundle == manifest.identity,
-        f"{folder / FACTS}: belongs to another bundle than {MANIFEST}; copy the whole folder again",
-    )
-    data = read_bounded(folder / WEIGHTS, LARGEST_WEIGHTS, follow=False)
-    require(
-        hashlib.sha256(data).hexdigest() == facts.sha256,
-        f"{folder / WEIGHTS}: its hash is not the one in {FACTS}; the file was changed or damaged, copy it again",
-    )
+    data = read_weights_file(folder, manifest)
     try:
         return load(data)
     except (SafetensorError, LookupError) as error:  # LookupError: a type of numbers that torch lacks

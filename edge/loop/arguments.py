@@ -6,6 +6,7 @@ from pathlib import Path
 from crnn.cli.installed import program
 from crnn.errors import InputError, require
 from edge.bundle import MANIFEST, PRETRAINED
+from edge.bundle.find import find_bundle
 
 STDIN = "-"
 
@@ -19,21 +20,21 @@ class Names:
     """Paths, or "-" for standard input; none where the microphone is the source"""
 
 
-def sort_names(names: list[str], microphone: bool, many: bool, chosen: Path | None = None) -> Names:
+def sort_names(names: list[str], microphone: bool, many: bool, model: str | None = None) -> Names:
     """Separate the bundle, which comes first if there is one, from the recordings.
 
     Args:
-        chosen: the bundle that an option names; None: what ships, if no bundle is among the names.
+        model: what an option names instead of a bundle (`find_bundle`), which is looked for when all else is in order.
         microphone: it is the source, so no recording is named.
         many: any number of recordings may be named, instead of one.
 
     Raises InputError for anything else, saying what it is.
     """
     found = _sorted(names, microphone, many)
-    if chosen is None:
+    if model is None:
         return found
     require(found.bundle is PRETRAINED, f"{found.bundle}: a bundle is named beside --model; give one of them")
-    return replace(found, bundle=chosen)
+    return replace(found, bundle=find_bundle(model))
 
 
 def _sorted(names: list[str], microphone: bool, many: bool) -> Names:

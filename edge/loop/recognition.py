@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from crnn.errors import InputError, require
 from edge.audio.sources import CHUNK_SECONDS, StreamResampler, check_format, from_file
 from edge.audio.vad import DEFAULT, chosen, make_vad
 from edge.bundle import PRETRAINED, Bundle
+from edge.bundle.find import find_bundle
+from edge.bundle.save import save_bundle
 from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
@@ -88,6 +91,23 @@ class EmotionModel:
         """Adapts to the utterances of all recordings, in order; `prior.reset()` before another person speaks. None
         without adaptation"""
         self._utterances: UtteranceRecognizer | None = None
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike, *, revision: str | None = None, **options: Any) -> "EmotionModel":
+        """Load a bundle by name, from the Hugging Face hub if it is neither here nor ships.
+
+        Args:
+            name: "small", "large", a folder, or OWNER/NAME on the hub (the extra hub).
+            revision: of a model on the hub: branch, tag or commit.
+            options: those of `open_model`.
+
+        Raises InputError as `open_model`, and if the hub does not have or give the model.
+        """
+        return open_model(find_bundle(os.fspath(name), revision), **options)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Save the bundle as a folder that `from_pretrained` loads and the hub takes; InputError if it exists."""
+        save_bundle(self.bundle, Path(folder))
 
     @property
     def labels(self) -> tuple[str, ...]:

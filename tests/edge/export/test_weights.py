@@ -23,9 +23,10 @@ from crnn.run_config import RunConfig
 from crnn.training.initial_weights import Start, start_from
 from edge import bundle
 from edge.bundle.golden import GOLDEN, read, replay
+from edge.bundle.weights_file import FACTS, WEIGHTS
 from edge.export.exporters import export_all
 from edge.export.verify import torch_recognizer
-from edge.export.weights import FACTS, FLOAT32, WEIGHTS, open_start, write_weights
+from edge.export.weights import FLOAT32, open_start, write_weights
 from edge.stream.decision import DecisionConfig
 
 MODELS = [

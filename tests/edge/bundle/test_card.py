@@ -1,0 +1,87 @@
+"""The model card, read by huggingface_hub: its results are those of the bundle and of the result files."""
+
+import json
+import re
+import shutil
+
+import pytest
+from helpers import ROOT, edit_json, needs
+
+from benchmarks.harness.recipes import LEAVE_ONE_OUT
+from benchmarks.harness.results import rows
+from benchmarks.tables.accuracy import SHIPPED
+from crnn.errors import InputError
+from edge.bundle import PRETRAINED, Bundle
+from edge.bundle.save import save_bundle
+
+needs("huggingface_hub", reason="needs the extra hub")
+OURS = PRETRAINED.parent / "MODEL_CARD.md"
+
+
+def card(path):
+    """Parsed strictly: `ModelCard` raises for front matter that is no YAML, and for results it cannot read."""
+    from huggingface_hub import ModelCard
+
+    return ModelCard.load(path, ignore_metadata_errors=False)
+
+
+def figures(data) -> dict[tuple, float]:
+    return {(r.dataset_type, r.dataset_split, r.metric_name): r.metric_value for r in data.eval_results}
+
+
+def test_the_card_that_ships_has_the_results_of_the_files_and_of_the_bundle(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    data = card(OURS).data
+    found = figures(data)
+    measured = rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=SHIPPED)
+    assert len(measured) >= 3
+    for row in measured:
+        for name, key in (("UAR", "uar"), ("WA", "wa"), ("macro-F1", "macro_f1")):
+            assert found.pop((row["test"], "test", name)) == pytest.approx(row[key], abs=5e-5)
+    made = json.loads((PRETRAINED / "bundle.json").read_text())["provenance"]
+    trained_on = "+".join(made["corpora_heard"])
+    dev = made["trained_model"]["dev"]
+    assert found.pop((trained_on, "dev", "UAR")) == pytest.approx(dev["uar"], abs=5e-5)
+    assert {key[0] for key in found} == {trained_on}
+    for entry in data.eval_results:
+        low, high = (entry.metric_args or {}).get("ci95", (0, 1))
+        assert low <= entry.metric_value <= high
+    assert (data.license, data.pipeline_tag, data.library_name) == (
+        "cc-by-nc-sa-4.0",
+        "audio-classification",
+        "crnn-ser",
+    )
+    assert data.language == ["de", "en", "hi", "it", "ko"]
+
+
+def test_a_saved_bundle_that_ships_brings_that_card_without_links_to_the_repository(tmp_path):
+    save_bundle(Bundle.open(PRETRAINED), tmp_path / "saved")
+    saved = card(tmp_path / "saved" / "README.md")
+    assert figures(saved.data) == figures(card(OURS).data)
+    assert not re.search(r"\]\((?!http)", saved.text)
+    assert "must not be used for" in saved.text
+
+
+def test_another_bundle_brings_a_card_of_its_own_figures_and_names_no_licence(tmp_path):
+    shutil.copytree(PRETRAINED, tmp_path / "mine")
+    test = {"uar": 0.5, "uar_ci95": [0.25, 0.75], "wa": 0.75}
+    edit_json(tmp_path / "mine" / "bundle.json", lambda v: v["provenance"]["trained_model"].update(test=test))
+    edit_json(tmp_path / "mine" / "bundle.json", lambda v: v["provenance"].update(synthetic=True))
+    save_bundle(Bundle.open(tmp_path / "mine"), tmp_path / "my-model")
+    saved = card(tmp_path / "my-model" / "README.md")
+    found = {(split, name): value for (_, split, name), value in figures(saved.data).items()}
+    assert found["test", "UAR"] == 0.5 and found["test", "WA"] == 0.75 and ("test", "macro-F1") not in found
+    assert saved.data.model_name == "my-model" and saved.data.license is None
+    assert "generated voices" in saved.text and "Licence: not named yet" in saved.text
+    assert "onnx" in saved.data.tags
+
+
+@pytest.mark.parametrize(
+    "strange", [{"trained_model": {"dev": {"uar": "high"}}}, {"corpora_heard": 3}, {"trained_model": 7}]
+)
+def test_provenance_that_nobody_wrote_is_one_line(tmp_path, strange):
+    shutil.copytree(PRETRAINED, tmp_path / "mine")
+    edit_json(tmp_path / "mine" / "bundle.json", lambda v: v["provenance"].update(strange))
+    with pytest.raises(InputError, match="provenance"):
+        save_bundle(Bundle.open(tmp_path / "mine"), tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
