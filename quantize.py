@@ -185,7 +185,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     """Make the bundle. What can be wrong with the command line is checked before torch is imported."""
     with needed(program("quantize"), EXTRAS):
         from crnn.data.prepare import given_folders
-        from crnn.run_config import require_exportable
+        from crnn.run_config import PRUNED, require_crnn, require_exportable
         from crnn.training.run_folder import RunFolder
 
     require(args.run is not None, "name a run folder made by train.py, or --large ENCODER")
@@ -195,7 +195,10 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     if args.plot is not None:
         check_plot(args.plot)
     if not (args.run / MANIFEST).is_file():
-        require_exportable(RunFolder(args.run).read_config()[0], args.run)
+        config = RunFolder(args.run).read_config()[0]
+        require_exportable(config, args.run)
+        if targets.any:
+            require_crnn(config, args.run, PRUNED)
     with needed(program("quantize"), EXTRAS):
         from edge.export.pipeline import Request, compress, shipping_schemes
         from edge.export.source import open_source

@@ -64,7 +64,8 @@ LARGEST_BLOCK = 2**24
 """Samples of a block's overlapping frames: 64 MiB"""
 INPUTS = ("level", "local", "change")
 CRNN_KIND = "crnn"
-"""The `ModelConfig.kind` of every bundle"""
+STREAMED = (CRNN_KIND, "cnn", "residual-cnn", "separable-cnn")
+"""The kinds (`ModelConfig.kind`) whose stream equals recomputing every window: they can become a bundle"""
 
 
 @dataclass(frozen=True)

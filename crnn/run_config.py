@@ -3,13 +3,14 @@
 import typing
 from dataclasses import asdict, dataclass, field
 
-from crnn.config import CRNN_KIND, FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
+from crnn.config import CRNN_KIND, STREAMED, FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.errors import require
 from crnn.files.typed import require_finite
 from crnn.system_config import SystemConfig
 
 LAYOUT = "{emotion}/{speaker}_*"
 """Default place of emotion and speaker in the paths of own recordings"""
+PRUNED = "only a crnn is pruned; leave out the pruning options"
 START = "only a crnn teaches, or gives its weights (loss.teachers, --init)"
 """Why `require_crnn` refuses"""
 
@@ -279,7 +280,11 @@ def require_crnn(config: RunConfig, where: object, why: str) -> None:
 
 def require_exportable(config: RunConfig, where: object) -> None:
     """Raises InputError, which begins with `where`, for a run that cannot become a bundle."""
-    require_crnn(config, where, "only a crnn becomes a bundle, whose stream equals recomputing every window")
+    require(
+        config.model.kind in STREAMED,
+        f"{where}: its model.kind is {config.model.kind}, which answers whole clips: no stream equals it, so it cannot "
+        f"become a bundle; {', '.join(STREAMED)} can",
+    )
     require(
         not config.model.continuous,
         f"{where}: it estimates {', '.join(config.model.continuous)}, and a bundle holds no continuous label but "

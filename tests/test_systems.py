@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import ROOT, called, one_clear_line
+from sounds import speech
 from tiny_whisper import write_tiny_whisper
 
 import quantize
 import train
-from crnn.data.inputs import STEPS, WAVEFORM
+from crnn.config import CRNN_KIND, STREAMED
+from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM, LogMelInputs
 from crnn.models.crnn import CRNN
 from crnn.models.pretrained import SpeechEncoder, open_encoder
 from crnn.models.registry import ENCODERS, build_model, input_of
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
+from crnn.training.trained_run import open_run
+from edge.bundle import Bundle
+from edge.stream.recognizer import clip_decisions
 
 CONFIGS = sorted((ROOT / "configs" / "systems").glob("*.yaml"))
 QUICK = [
@@ -59,10 +64,40 @@ def test_a_run_of_another_kind_is_a_run_like_any_other(cnn_run, voices, cache):
     one_clear_line(called(train.main, *QUICK, *again), str(cnn_run), "system.pooling was qkv")
 
 
+def test_a_cnn_over_log_mel_becomes_a_bundle_whose_stream_is_the_model(cnn_run, voices, cache, tmp_path):
+    out, data = tmp_path / "bundle", ("--data", f"synthetic:{voices}", "--cache", cache)
+    given = (cnn_run, *data, "--out", out, "--scheme", "float32", "--formats")
+    one_clear_line(called(quantize.main, *given, "tflite"), "system.sequence", "--formats onnx")
+    assert not out.exists()
+    made = called(quantize.main, *given, "onnx")
+    assert made.returncode == 0, made.stderr[-2000:]
+    bundle = Bundle.open(out)
+    origin = bundle.manifest.provenance
+    assert (origin["model"]["kind"], origin["system"]["pooling"]) == ("cnn", "qkv")
+
+    trained, waveform = open_run(RunFolder(cnn_run)), speech(4.0)
+    whole = LogMelInputs(trained.config).clip("clip", waveform)[None]
+    with torch.inference_mode():
+        wanted = trained.model.clip_logits(whole, torch.tensor([len(waveform)]), trained.config.geometry)[0].numpy()
+    streamed = clip_decisions(bundle.recognizer("onnx"), waveform)
+    assert len(streamed) > 1
+    assert streamed.mean(axis=0) == pytest.approx(wanted, abs=1e-4)
+    start = called(train.main, "--protocol", "synthetic-demo", *data, "--out", tmp_path / "run", "--init", out)
+    one_clear_line(start, str(out), "no crnn")
+
+
+def test_pruning_is_for_a_crnn(cnn_run, tmp_path):
+    refused = called(quantize.main, cnn_run, "--out", tmp_path / "out", "--prune", "0.2")
+    one_clear_line(refused, "model.kind is cnn", "only a crnn is pruned")
+
+
+def test_what_can_become_a_bundle_is_what_is_over_log_mel():
+    assert set(STREAMED) == {CRNN_KIND, *(name for name, kind in ENCODERS.items() if kind.takes == LOG_MEL)}
+
+
 def test_no_reader_of_a_crnn_takes_it_for_one(cnn_run, voices, cache, tmp_path):
     out = tmp_path / "out"
     data = ("--data", f"synthetic:{voices}", "--cache", cache, "--out", out)
-    one_clear_line(called(quantize.main, cnn_run, *data), str(cnn_run), "model.kind is cnn", "bundle")
     for option, given in (("--init", cnn_run), ("--loss.teachers", f"[{cnn_run}]")):
         refused = called(train.main, "--protocol", "synthetic-demo", *data, option, given, "--augment.noise", "false")
         one_clear_line(refused, "model.kind is cnn")
@@ -121,7 +156,7 @@ def test_a_cnn_over_waveforms_is_trained_on_augmented_waveforms(voices, cache, t
     assert metrics["macs_per_window"] > 1000
     assert metrics["test"]["n_clips"] == 64
     refused = called(quantize.main, tmp_path / "run", "--out", tmp_path / "bundle", "--cache", cache)
-    one_clear_line(refused, "model.kind is waveform-cnn")
+    one_clear_line(refused, "model.kind is waveform-cnn", "whole clips", "residual-cnn")
 
 
 @pytest.fixture(scope="module")

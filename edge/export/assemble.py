@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from crnn.models.cost import count_macs, count_parameters
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import CRNN, WindowModel
 from crnn.renamed_keys import with_schema_4_keys
 from crnn.run_config import RunConfig, plain_values
 from edge import bundle
@@ -37,7 +37,9 @@ class Findings:
     confidence: Confidence
 
 
-def assemble(folder: Path, source: Source, model: CRNN, config: RunConfig, findings: Findings) -> bundle.Manifest:
+def assemble(
+    folder: Path, source: Source, model: WindowModel, config: RunConfig, findings: Findings
+) -> bundle.Manifest:
     """Make a bundle of the model files in `folder`: remove those that do not ship, write everything else.
 
     `model` and its `config` are what was exported: the trained model of `source`, or a pruned one.
@@ -59,14 +61,14 @@ def assemble(folder: Path, source: Source, model: CRNN, config: RunConfig, findi
         provenance=origin,
     )
     manifest = bundle.seal(folder, manifest, torch_recognizer(model, draft))
-    if any(files.scheme == "float32" for files in models.values()):
+    if isinstance(model, CRNN) and any(files.scheme == "float32" for files in models.values()):
         write_weights(folder, manifest, model)
     return manifest
 
 
-def provenance(source: Source, model: CRNN, config: RunConfig, findings: Findings) -> dict:
+def provenance(source: Source, model: WindowModel, config: RunConfig, findings: Findings) -> dict:
     """Where the bundle comes from and what is known about it."""
-    trained, steps = source.trained, findings.steps
+    trained, steps, values = source.trained, findings.steps, plain_values(config)
     metrics = trained.metrics
     frames = config.geometry.frames_for(config.geometry.window_steps)
     ships = [row for row in findings.rows if row.ships]
@@ -79,7 +81,8 @@ def provenance(source: Source, model: CRNN, config: RunConfig, findings: Finding
         "pruning": steps[-1].share if steps else 0.0,
         "pruning_steps": [_brief(step) for step in steps],
         "channels": list(config.model.channels),
-        **with_schema_4_keys({"model": plain_values(config)["model"], "window": asdict(config.window)}),
+        **with_schema_4_keys({"model": values["model"], "window": asdict(config.window)}),
+        **({"system": values["system"]} if "system" in values else {}),
         "n_params": count_parameters(model),
         "macs_per_window": count_macs(model, config.features.n_mels, frames),
         "trained_model": {p: headline(metrics[p]) for p in ("dev", "test") if p in metrics},

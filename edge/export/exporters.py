@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crnn.config import StreamGeometry
 from crnn.data.loaders import EvalClips
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
 from crnn.models.head import OpenHead
 from crnn.run_config import RunConfig
 from edge import runtimes
@@ -82,7 +82,7 @@ def calibration_blocks(clips: EvalClips, geometry: StreamGeometry) -> list[np.nd
     return blocks
 
 
-def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
+def parts(model: WindowModel, config: RunConfig) -> tuple[Part, Part]:
     """Encoder and head as they are exported."""
     g = config.geometry
     frames = torch.zeros(1, config.features.n_mels, g.block_frames)
@@ -93,7 +93,7 @@ def parts(model: CRNN, config: RunConfig) -> tuple[Part, Part]:
 
 
 def export_all(
-    model: CRNN, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
+    model: WindowModel, config: RunConfig, formats: tuple[str, ...], blocks: Sequence[np.ndarray], folder: Path
 ) -> list[ExportedPair]:
     """Write encoder and head into `folder` for every runtime in `formats`, in every scheme of the runtime.
 

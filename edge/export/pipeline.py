@@ -10,7 +10,7 @@ import numpy as np
 from crnn.cli.installed import install
 from crnn.errors import require
 from crnn.metrics import at_chance
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import CRNN, WindowModel
 from crnn.run_config import RunConfig
 from edge import bundle, runtimes
 from edge.export.assemble import Findings, assemble
@@ -122,13 +122,13 @@ def compress(source: Source, request: Request, tuning: FineTuneData | None) -> C
 
 def _pruned(
     source: Source, request: Request, tuning: FineTuneData | None, measure: BundleCost
-) -> tuple[CRNN, RunConfig, list[Step]]:
+) -> tuple[WindowModel, RunConfig, list[Step]]:
     """The model to export, its configuration and the pruning steps; without a target the trained model itself."""
     trained = source.trained
     if not request.targets.any:
         return trained.model, trained.config, []
-    if tuning is None:
-        raise ValueError("pruning needs fine-tuning data")
+    if tuning is None or not isinstance(trained.model, CRNN):
+        raise ValueError("pruning needs fine-tuning data and a CRNN")
     limit = request.limits.max_uar_drop
     return prune_gradually(trained.model, trained.config, request.targets, request.recipe, limit, tuning, measure)
 

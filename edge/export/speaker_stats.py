@@ -8,7 +8,7 @@ import numpy as np
 from crnn.data.corpora import Utterance
 from crnn.data.loaders import EvalClips, eval_loader
 from crnn.errors import require
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
 from crnn.run_config import RunConfig
 from crnn.training.predict import predict_outputs
 from edge.stream.profile import NEUTRAL, Speakers
@@ -30,13 +30,13 @@ def some_of_each(utterances: Sequence[Utterance]) -> list[Utterance]:
     return chosen
 
 
-def clip_means(model: CRNN, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
+def clip_means(model: WindowModel, config: RunConfig, clips: EvalClips) -> tuple[np.ndarray, np.ndarray]:
     """Whole-clip `logits (n, n_classes)` and `pooled (n, width)`: means over the decisions on each clip."""
     made = predict_outputs(model, config, eval_loader(clips, config))
     return made.logits, made.pooled
 
 
-def speakers_of(model: CRNN, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
+def speakers_of(model: WindowModel, config: RunConfig, clips: EvalClips, labels: tuple[str, ...]) -> Speakers:
     """How the speakers of training clips differ under this model."""
     voices = np.array([u.speaker for u in clips.utterances])
     return describe(*clip_means(model, config, clips), clips.labels, voices, labels)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from crnn.errors import require
 from edge.export.exporters import Part, pairs
 from edge.export.tensor_types import StoredTensor, feeds
 
@@ -29,6 +30,10 @@ def write(encoder: Part, head: Part, blocks: Sequence[np.ndarray], folder: Path)
 
     split = tflite_lstm.split(head.module)
     lstm, after = split if split else (None, head.module)
+    recurrent = any(isinstance(part, torch.nn.RNNBase) for part in head.module.modules())
+    require(
+        lstm is not None or not recurrent, "recurrent parts of system.sequence have no TFLite files; add --formats onnx"
+    )
     if lstm is not None:
         states = torch.zeros(*head.example.shape[:2], 2 * lstm.hidden_size)
         head = replace(head, module=after, example=states)

@@ -7,7 +7,8 @@ from pathlib import Path
 from crnn.data.prepare import locate_data
 from crnn.data.protocols import Split
 from crnn.errors import require
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import CRNN, WindowModel
+from crnn.models.registry import build_model
 from crnn.run_config import RunConfig, require_exportable
 from crnn.training.run_folder import RunFolder
 from crnn.training.trained_run import load_weights
@@ -29,7 +30,7 @@ class Trained:
     metrics: dict
     trained_corpora: frozenset[str]
     """Including those of the runs that this one started from"""
-    model: CRNN
+    model: WindowModel
     augment_known: bool = True
     """Whether `data` and `augment` are those it was trained with; a bundle holds neither"""
 
@@ -86,7 +87,9 @@ def load_trained(folder: RunFolder) -> Trained:
         isinstance(dev, dict) and dev.get("labels") == list(folder.labels()),
         f"{folder.path / 'metrics.json'}: has no figures of development speakers, who judge an export; train again",
     )
-    model = CRNN(config.features, config.model, len(metrics["dev"]["labels"]))
+    model = build_model(config, len(metrics["dev"]["labels"]))
+    if not isinstance(model, WindowModel):
+        raise TypeError(f"a {config.model.kind} has no stream")
     load_weights(model, folder)
     corpora = frozenset(speaker.split(":")[0] for speaker in folder.trained_on())
     return Trained(folder.path, config, data, augment, metrics, corpora, model.eval())

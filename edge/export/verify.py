@@ -12,7 +12,7 @@ from torch import nn
 
 from crnn.data.loaders import EvalClips
 from crnn.metrics import calibration_error, summarize
-from crnn.models.crnn import CRNN
+from crnn.models.crnn import WindowModel
 from crnn.models.head import OpenHead
 from edge.bundle import Manifest, ModelFiles, build_recognizer
 from edge.export.exporters import ExportedPair, exporter
@@ -36,7 +36,7 @@ class TorchModel:
             return self._module(torch.from_numpy(x)).numpy()
 
 
-def torch_recognizer(model: CRNN, manifest: Manifest) -> StreamingRecognizer:
+def torch_recognizer(model: WindowModel, manifest: Manifest) -> StreamingRecognizer:
     """A recognizer over the torch modules, in the shapes of the manifest."""
     g = manifest.geometry
     encoder = TorchModel(model.encoder, torch.zeros(1, manifest.features.n_mels, g.block_frames))
@@ -78,7 +78,7 @@ def stream_clips(recognizer: StreamingRecognizer, clips: EvalClips) -> StreamLog
     return StreamLogits(decisions, owner, means, arousal)
 
 
-def stream_torch(model: CRNN, manifest: Manifest, clips: EvalClips) -> StreamLogits:
+def stream_torch(model: WindowModel, manifest: Manifest, clips: EvalClips) -> StreamLogits:
     """Stream every clip through the torch modules."""
     return stream_clips(torch_recognizer(model, manifest), clips)
 

@@ -66,8 +66,11 @@ def start_of_bundle(path: Path, name: str) -> Start:
         manifest.kind != WINDOW,
         f"{path}: a larger bundle, made of a speech encoder that is not trained here; nothing can start from it",
     )
-    weights = read_weights(path, manifest)
     origin = manifest.provenance
+    require(
+        "system" not in origin, f"{path}: its model is no crnn; only a crnn gives its weights, start from a run folder"
+    )
+    weights = read_weights(path, manifest)
     for key in ("model", "window", "corpora_heard"):
         require(
             isinstance(origin.get(key), (dict, list)),
