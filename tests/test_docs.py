@@ -23,7 +23,8 @@ from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import GOLDEN
 
 FOREIGN = {
-    "arecord", "cd", "git", "hf", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl", "systemd-analyze",
+    "arecord", "cd", "curl", "git", "hf", "journalctl", "loginctl", "pip", "ruff", "sudo", "systemctl",
+    "systemd-analyze",
 }  # fmt: skip
 """Programs that are not ours: their options are theirs"""
 QUICKLY = {
