@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile
 
@@ -33,8 +34,19 @@ UNAUGMENTED = ("--augment.noise", "false", "--augment.room", "false", "--augment
 """Both need recordings; copies are computed before the first step and are not counted"""
 
 
-def run_all(commands: list[list]) -> tuple[float, float]:
-    """Run the commands at once: seconds until the last has ended, and the largest resident set, MB (10^6 bytes).
+class Ran(NamedTuple):
+    """What processes that ran at once have used."""
+
+    seconds: float
+    """Until the last has ended"""
+    cpu_seconds: float
+    """Of all together"""
+    rss_mb: float
+    """Largest resident set of one, MB (10^6 bytes)"""
+
+
+def run_all(commands: list[list]) -> Ran:
+    """Run the commands at once.
 
     Raises InputError with the end of what a command printed if it fails.
     """
@@ -57,7 +69,9 @@ def run_all(commands: list[list]) -> tuple[float, float]:
         printed.seek(0)
         failed = [child.args for child in children if child.returncode]
         require(not failed, f"{failed}: failed: {printed.read()[-500:]}")
-    return seconds, max(usage.ru_maxrss for *_, usage in ends) * 1024 / 1e6
+    used = [usage for *_, usage in ends]
+    cpu_seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    return Ran(seconds, cpu_seconds, max(usage.ru_maxrss for usage in used) * 1024 / 1e6)
 
 
 def csv_turn(files: int, folder: Path) -> dict[str, float]:
@@ -71,27 +85,31 @@ def csv_turn(files: int, folder: Path) -> dict[str, float]:
         ["stream_infer.py", *half, "--csv", table, "--vad", "energy"]
         for half, table in zip(halves, tables, strict=True)
     ]
-    seconds, rss = run_all(commands)
-    hours = files * soundfile.info(SPEECH).duration / 3600
-    return {"hours_per_minute": hours / (seconds / 60), "rss_mb": rss}
+    ran = run_all(commands)
+    rate = files * soundfile.info(SPEECH).duration / 60  # hours of audio, times 60 s in a minute
+    return {
+        "hours_per_minute": rate / ran.seconds,
+        "hours_per_cpu_minute": rate / ran.cpu_seconds,
+        "rss_mb": ran.rss_mb,
+    }
 
 
 def train_turn(clips: int, corpus: Path, folder: Path) -> dict[str, float]:
     """Clips per second, as the run folder states them, beside those of plain PyTorch, and the memory of both."""
     settings = ["--config", "configs/recipe.yaml", "--protocol", "synthetic-demo", "--data", f"synthetic:{corpus}"]
     length = ["--optim.epochs", 1, "--optim.eval_every", 1, "--optim.epoch_clips", clips, "--test", "false"]
-    _, rss = run_all([["train.py", *settings, *length, *UNAUGMENTED, "--out", folder / "run"]])
+    trained = run_all([["train.py", *settings, *length, *UNAUGMENTED, "--out", folder / "run"]])
     plain = folder / "plain.json"
-    _, plain_rss = run_all([["-m", "benchmarks.device.plain_training", "--clips", clips, "--out", plain]])
+    alone = run_all([["-m", "benchmarks.device.plain_training", "--clips", clips, "--out", plain]])
     ours = json.loads((folder / "run" / "metrics.json").read_text())["training"]
-    alone = json.loads(plain.read_text())["clips_per_second"]
+    plain_rate = json.loads(plain.read_text())["clips_per_second"]
     return {
         "clips_per_second": ours["utterances_per_second"],
         "data_wait_share": ours["data_wait_share"],
-        "rss_mb": rss,
-        "plain_clips_per_second": alone,
-        "plain_rss_mb": plain_rss,
-        "of_plain": ours["utterances_per_second"] / alone,
+        "rss_mb": trained.rss_mb,
+        "plain_clips_per_second": plain_rate,
+        "plain_rss_mb": alone.rss_mb,
+        "of_plain": ours["utterances_per_second"] / plain_rate,
     }
 
 

@@ -172,6 +172,7 @@ def batch() -> str:
                 f"{csv['hours_per_minute']:.2f} h of audio per minute",
                 number(csv["rss_mb"], 0),
             ),
+            ("the same, of processor time", f"{csv['hours_per_cpu_minute']:.2f} h of audio per minute", ""),
             ("training", f"{train['clips_per_second']:.1f} clips per s", number(train["rss_mb"], 0)),
             (
                 "the same model in plain PyTorch",

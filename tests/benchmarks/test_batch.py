@@ -15,7 +15,7 @@ def test_two_processes_recognize_half_of_the_recordings_each(tmp_path, monkeypat
     out = tmp_path / "batch.json"
     assert batch.main(["--work", "csv", "--rounds", "1", "--files", "2", "--out", str(out)]) == 0
     (row,) = rows_of(out, work="csv")
-    assert row["files"] == 2 and row["hours_per_minute"] > 0
+    assert row["files"] == 2 and row["hours_per_minute"] > 0 and row["hours_per_cpu_minute"] > 0
     assert 20 < row["rss_mb"] < 500
     assert [[str(part).endswith(".flac") for part in command].count(True) for command in started] == [1, 1]
 
@@ -28,9 +28,9 @@ def test_training_is_compared_with_plain_pytorch_in_the_same_turn(tmp_path, monk
             folder.mkdir()
             training = {"utterances_per_second": 30.0, "data_wait_share": 0.1}
             (folder / "metrics.json").write_text(json.dumps({"training": training}))
-            return 1.0, 700.0
+            return batch.Ran(1.0, 1.0, 700.0)
         arguments[-1].write_text(json.dumps({"clips_per_second": 40.0}))
-        return 1.0, 500.0
+        return batch.Ran(1.0, 1.0, 500.0)
 
     monkeypatch.setattr(batch, "run_all", finished)
     made = batch.train_turn(64, tmp_path / "corpus", tmp_path)
