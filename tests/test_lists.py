@@ -58,6 +58,19 @@ def test_a_list_that_was_written_is_read_as_the_one_it_came_from(source, kind, r
     assert facts(out) == facts(given)
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "audformat"])
+def test_other_columns_come_along(source, kind):
+    """Such as continuous labels: numbers stay numbers."""
+    rows = [("a b.wav", "sad", "anna", "0.25", "x"), ("ä.wav", "happy", "ben", "", "y")]
+    given = written(source, rows, "path,emotion,speaker,valence,note")
+    lists.convert(given, f"{kind}:{source / 'made'}", LAYOUT, embed=False)
+    found = read_own(f"{kind}:{source / 'made'}", LAYOUT).utterances
+    assert {u.speaker_id: dict(u.columns) for u in found} == {
+        "anna": {"valence": "0.25", "note": "x"},
+        "ben": {"note": "y"},
+    }
+
+
 def test_audformat_itself_reads_the_database_and_finds_it_portable(source):
     import audformat
     import audformat.testing  # noqa: F401

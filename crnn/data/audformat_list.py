@@ -16,7 +16,6 @@ from crnn.errors import InputError, require
 NAME = "db"
 """Of the header, where there are several"""
 EMOTION, SPEAKER, SEX = "emotion", "speaker", ("gender", "sex")
-TIMES = ("start", "end")
 
 
 def audformat_header(folder: Path) -> Path:
@@ -48,11 +47,11 @@ def audformat_rows(header: Path, problems: list[str]) -> Iterator[Row]:
             file = cells.get("file", "")
             speaker = cells.get(own_speaker, "") if own_speaker else speakers.get(file, "")
             sex = next((cells[key] for key in SEX if key in cells), sexes.get(speaker, ""))
+            known = {emotions[name], own_speaker, *SEX}
             yield (
                 where,
-                {
-                    "file": file,
-                    **{key: cells[key] for key in TIMES if key in cells},
+                {  # what else the table says may be continuous labels
+                    **{key: cell for key, cell in cells.items() if key not in known},
                     EMOTION: cells.get(emotions[name], ""),
                     SPEAKER: speaker,
                     "sex": sex if sex.lower() in ("female", "male") else "",

@@ -33,7 +33,7 @@ class ListTable:
 
 
 def of_recordings(utterances: Iterable[Utterance]) -> ListTable:
-    """The list of own recordings: emotion, speaker, and where any has them split, sex and shares of listeners."""
+    """The list of own recordings: emotion, speaker, and what else any of them has."""
     rows = list(utterances)
     columns: dict[str, list[Cell]] = {
         "emotion": [u.emotion for u in rows],
@@ -43,6 +43,8 @@ def of_recordings(utterances: Iterable[Utterance]) -> ListTable:
     }
     for emotion in sorted({emotion for u in rows for emotion, _ in u.votes or ()}):
         columns[f"vote_{emotion}"] = [None if u.votes is None else dict(u.votes).get(emotion, 0.0) for u in rows]
+    for name in sorted({name for u in rows for name, _ in u.columns}):
+        columns[name] = _plain([dict(u.columns).get(name) for u in rows])
     there = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
     return ListTable([u.path for u in rows], [u.segment for u in rows], there)
 
@@ -74,6 +76,14 @@ def of_results(file: Path, problems: list[str]) -> ListTable:
         for name, cell in cells.items():
             columns[name].append(cell)
     return ListTable(files, spans, columns)
+
+
+def _plain(cells: list[str | None]) -> list[Cell]:
+    """Numbers where every cell is one, else the text."""
+    try:
+        return [None if cell is None else float(cell) for cell in cells]
+    except ValueError:
+        return list(cells)
 
 
 def _cell(values: Mapping[str, str], name: str, where: str) -> Cell:

@@ -143,17 +143,17 @@ def _check_labels(labels: tuple[str, ...], where: Path) -> None:
         )
 
 
-def listed_files(files: Mapping[str, object], where: Path | str) -> Iterator[tuple[str, FileFacts]]:
+def listed_files(files: Mapping[str, object], where: Path) -> Iterator[tuple[str, FileFacts]]:
     """Name and facts of every file that a manifest lists: file names without a folder, and sizes within the limit.
 
-    Raises InputError, beginning with `where`, for anything else. Nothing is read: the files need not be there.
+    Raises InputError that names the manifest, `where`, or the file. Nothing is read: the files need not be there.
     """
     require(len(files) <= 50, f"{where}: lists {len(files)} files; at most 50 belong to a bundle")
     for name, values in files.items():
         require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
         require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is not a file name of a bundle")
         facts = from_dict(FileFacts, values, f"files.{name}")
-        require(0 <= facts.bytes <= LARGEST_FILE, f"{where}: {name}: {TOO_LARGE}")
+        require(0 <= facts.bytes <= LARGEST_FILE, f"{where.parent / name}: {TOO_LARGE}")
         yield name, facts
 
 
