@@ -21,6 +21,7 @@ PLAIN = (
     "renamed_keys",
     "continuous_labels",
     "config",
+    "feature_config",
     "features",
     "labels",
     "offset",

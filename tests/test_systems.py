@@ -15,11 +15,14 @@ import quantize
 import train
 from crnn.config import CRNN_KIND, STREAMED
 from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM, LogMelInputs
+from crnn.models.clip_model import Model
 from crnn.models.crnn import CRNN
 from crnn.models.pretrained import SpeechEncoder, open_encoder
 from crnn.models.registry import ENCODERS, build_model, input_of
+from crnn.run_config import LossConfig, RunConfig
 from crnn.training.checkpoint import model_weights
 from crnn.training.run_folder import RunFolder
+from crnn.training.task import EmotionTask
 from crnn.training.trained_run import open_run
 from edge.bundle import Bundle
 from edge.stream.recognizer import clip_decisions
@@ -125,8 +128,8 @@ def test_names_that_are_none_are_refused(settings, parts, voices, cache, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_configuration_is_a_model(path, whisper):
+def described(path: Path, whisper: Path) -> tuple[RunConfig, Model, torch.Tensor]:
+    """The settings of a file, its model with random weights and without dropout, and a batch of three for it."""
     _, config, _, _ = train.parse(["--config", f"systems/{path.name}"])
     rests = ENCODERS[config.model.kind].pretrained
     if rests:
@@ -140,6 +143,12 @@ def test_every_configuration_is_a_model(path, whisper):
         batch = torch.randn(3, 4000 if rests else 2 * model.encoder.least_samples)
     else:
         batch = torch.randn(3, config.features.n_mels, config.geometry.frames_for(config.geometry.window_steps))
+    return config, model, batch
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_is_a_model(path, whisper):
+    _, model, batch = described(path, whisper)
     pooled = model.training_pooled(batch)
     model.head.classify(pooled).square().sum().backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
@@ -147,6 +156,20 @@ def test_every_configuration_is_a_model(path, whisper):
     # The first matrix of LoRA has none as long as the second is zero; the bias of a key never has.
     missed = {name for name in wanted - reached if "lora_A" not in name and not name.endswith("key.bias")}
     assert not missed
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_can_unlearn_speakers(path, whisper):
+    """Clips without an emotion: what reaches the model comes from the speaker adversary."""
+    config, model, batch = described(path, whisper)
+    task = EmotionTask(replace(config, loss=LossConfig(adversary_weight=1.0)), model, n_speakers=3)
+    for weight in (0.0, 1.0):
+        task.zero_grad()
+        task.auxiliary.adversary.weight = weight
+        task.batch_loss(batch, torch.zeros(3, 4), torch.ones(3, 4, dtype=torch.bool), torch.eye(3)).backward()
+        trained = [p for p in model.encoder.parameters() if p.requires_grad]
+        assert any(bool(p.grad.any()) for p in trained if p.grad is not None) == bool(weight)
+        assert all(bool(p.grad.any()) for p in task.auxiliary.adversary.parameters())
 
 
 def test_a_cnn_over_waveforms_is_trained_on_augmented_waveforms(voices, cache, tmp_path):

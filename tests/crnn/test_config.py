@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crnn.config
+import crnn.feature_config
 import crnn.run_config
 import crnn.system_config
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig, from_dict
@@ -45,7 +46,7 @@ def test_refuses_by_name(values, part):
 
 def test_every_setting_is_described():
     """A unit on every field: each plain field of a settings class is followed by its docstring."""
-    sources = "".join(map(inspect.getsource, (crnn.config, crnn.run_config, crnn.system_config)))
+    sources = "".join(map(inspect.getsource, (crnn.config, crnn.feature_config, crnn.run_config, crnn.system_config)))
     classes = [n for n in ast.parse(sources).body if isinstance(n, ast.ClassDef) and n.name.endswith("Config")]
     assert len(classes) >= 6
     for cls in classes:
