@@ -61,14 +61,26 @@ def test_a_list_that_was_written_is_read_as_the_one_it_came_from(source, kind, r
 @pytest.mark.parametrize("kind", ["csv", "parquet", "audformat"])
 def test_other_columns_come_along(source, kind):
     """Such as continuous labels: numbers stay numbers."""
-    rows = [("a b.wav", "sad", "anna", "0.25", "x"), ("ä.wav", "happy", "ben", "", "y")]
-    given = written(source, rows, "path,emotion,speaker,valence,note")
+    rows = [("a b.wav", "sad", "anna", "0.25", "x", "z"), ("ä.wav", "happy", "ben", "", "y", "z")]
+    given = written(source, rows, "path,emotion,speaker,valence,note,audio")
     lists.convert(given, f"{kind}:{source / 'made'}", LAYOUT, embed=False)
     found = read_own(f"{kind}:{source / 'made'}", LAYOUT).utterances
     assert {u.speaker_id: dict(u.columns) for u in found} == {
         "anna": {"valence": "0.25", "note": "x"},
         "ben": {"note": "y"},
     }
+
+
+@pytest.mark.parametrize(
+    "cells", [["007", "1"], ["12345678901234567", "2"], ["1_0", "2"], ["nan1", "inf"], ["1e3", "-0"]]
+)
+def test_names_that_look_like_numbers_stay_as_they_are_written(source, cells):
+    rows = [("a b.wav", "sad", "anna", cells[0]), ("ä.wav", "happy", "ben", cells[1])]
+    lists.convert(
+        written(source, rows, "path,emotion,speaker,session"), f"parquet:{source / 'made'}", LAYOUT, embed=False
+    )
+    found = read_own(f"parquet:{source / 'made'}", LAYOUT).utterances
+    assert [dict(u.columns)["session"] for u in found] == cells
 
 
 def test_audformat_itself_reads_the_database_and_finds_it_portable(source):

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from crnn.cli.installed import install
 from crnn.data.parquet_list import parquet_rows
-from crnn.data.tables import Row, csv_rows, read_text
+from crnn.data.segments import TimeColumns
+from crnn.data.tables import Row, column_name, csv_rows, read_text
 from crnn.errors import InputError, require
 
 NAME = "db"
 """Of the header, where there are several"""
 EMOTION, SPEAKER, SEX = "emotion", "speaker", ("gender", "sex")
+INDEX = ("file", "start", "end")
+READ_ELSEWHERE = frozenset({*INDEX, EMOTION, SPEAKER, *SEX, "split", "label", "speaker_id", "channel"})
+"""Columns that mean something in a list, which a database says in its index and header"""
 
 
 def audformat_header(folder: Path) -> Path:
@@ -28,7 +32,8 @@ def audformat_header(folder: Path) -> Path:
 
 
 def audformat_rows(header: Path, problems: list[str]) -> Iterator[Row]:
-    """Rows of every table with emotions: file, start and end of a segmented table, emotion, speaker, sex, split.
+    """Rows of every table with emotions: file, start and end of a segmented table, emotion, speaker, sex, split, and
+    the other columns of that table, which may be continuous labels.
 
     Where some of these tables belong to a split, the others are not read: they list the same recordings again. The
     speaker stands in the same table, or, by file, in another; the sex in a column, or in the labels of the scheme
@@ -43,21 +48,30 @@ def audformat_rows(header: Path, problems: list[str]) -> Iterator[Row]:
     speakers, sexes = _speakers(header, values, tables, problems), _sexes(header, values, problems)
     for name in used:
         own_speaker = _column(tables[name], SPEAKER)
+        others = tables[name].keys() - READ_ELSEWHERE - {emotions[name], own_speaker}
+        others = {key for key in others if not _looks_like_time(key)}
         for where, cells in _table(header, name, problems):
             file = cells.get("file", "")
             speaker = cells.get(own_speaker, "") if own_speaker else speakers.get(file, "")
             sex = next((cells[key] for key in SEX if key in cells), sexes.get(speaker, ""))
-            known = {emotions[name], own_speaker, *SEX}
             yield (
                 where,
-                {  # what else the table says may be continuous labels
-                    **{key: cell for key, cell in cells.items() if key not in known},
+                {
+                    **{key: cells[key] for key in (*others, *INDEX) if key in cells},
                     EMOTION: cells.get(emotions[name], ""),
                     SPEAKER: speaker,
                     "sex": sex if sex.lower() in ("female", "male") else "",
                     **({"split": splits[name]} if splits[name] else {}),
                 },
             )
+
+
+def _looks_like_time(column: str) -> bool:
+    """Whether a list would take it for the place of a segment."""
+    try:
+        return bool(TimeColumns.of({column}, column).roles)
+    except InputError:
+        return True
 
 
 def _read_header(header: Path) -> dict:
@@ -80,7 +94,7 @@ def _columns(table: object) -> dict[str, str]:
     columns = table.get("columns") if isinstance(table, dict) else None
     named = columns if isinstance(columns, dict) else {}
     return {
-        str(name).lower(): str(facts.get("scheme_id") or "") if isinstance(facts, dict) else ""
+        column_name(str(name)): str(facts.get("scheme_id") or "") if isinstance(facts, dict) else ""
         for name, facts in named.items()
     }
 

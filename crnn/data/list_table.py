@@ -1,9 +1,11 @@
 """A list of recordings as columns, to be written in any form: own recordings, or results of stream_infer.py --csv."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crnn.data.parquet_list import AUDIO
 from crnn.data.tables import csv_rows, read_text
 from crnn.data.utterances import Utterance
 from crnn.errors import InputError, require
@@ -11,6 +13,7 @@ from crnn.errors import InputError, require
 Cell = str | float | None
 RESULTS = ("file", "start_seconds", "end_seconds", "emotion", "confidence")
 """Columns that every table of results has"""
+NUMBER = re.compile(r"-?(?=[\d.]{1,16}$)(0|[1-9]\d{0,14})(\.\d{1,14})?", re.ASCII)
 COUNTS = frozenset({"segment", "segments"})
 """Columns of a table of results that say nothing of a segment's content"""
 
@@ -33,7 +36,8 @@ class ListTable:
 
 
 def of_recordings(utterances: Iterable[Utterance]) -> ListTable:
-    """The list of own recordings: emotion, speaker, and what else any of them has."""
+    """The list of own recordings: emotion, speaker, and what else any of them has, but for a second column that is
+    named as one with the recording."""
     rows = list(utterances)
     columns: dict[str, list[Cell]] = {
         "emotion": [u.emotion for u in rows],
@@ -43,7 +47,7 @@ def of_recordings(utterances: Iterable[Utterance]) -> ListTable:
     }
     for emotion in sorted({emotion for u in rows for emotion, _ in u.votes or ()}):
         columns[f"vote_{emotion}"] = [None if u.votes is None else dict(u.votes).get(emotion, 0.0) for u in rows]
-    for name in sorted({name for u in rows for name, _ in u.columns}):
+    for name in sorted({name for u in rows for name, _ in u.columns} - {*AUDIO}):
         columns[name] = _plain([dict(u.columns).get(name) for u in rows])
     there = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
     return ListTable([u.path for u in rows], [u.segment for u in rows], there)
@@ -79,11 +83,10 @@ def of_results(file: Path, problems: list[str]) -> ListTable:
 
 
 def _plain(cells: list[str | None]) -> list[Cell]:
-    """Numbers where every cell is one, else the text."""
-    try:
+    """Numbers where every cell is one, else the text: `007` and numbers of 16 digits are names, which a float changes."""
+    if all(cell is None or NUMBER.fullmatch(cell) for cell in cells):
         return [None if cell is None else float(cell) for cell in cells]
-    except ValueError:
-        return list(cells)
+    return list(cells)
 
 
 def _cell(values: Mapping[str, str], name: str, where: str) -> Cell:

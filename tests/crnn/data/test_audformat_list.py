@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 from helpers import needs
 
@@ -78,6 +79,22 @@ def test_segments_and_splits(folder, form):
     assert [(part, segment) for *_, part, segment in facts(folder)] == [
         (part, segment) for part in ("train", "dev", "test") for segment in ((0.25, 1.5), (60.0, 62.125))
     ]
+
+
+def test_other_columns_can_be_learned_as_continuous_labels_and_times_are_those_of_the_index(folder):
+    import audformat
+
+    db, index = database(), audformat.filewise_index(FILES)
+    db.schemes["valence"] = audformat.Scheme("float")
+    add(db, "emotion", index, speaker=SPEAKERS, valence=[0.25, None, 0.5, 0.5, 1, 0])
+    for name, values in {"mainEmotion": EMOTIONS, "duration": [3.0] * 6, "split": ["x"] * 6}.items():
+        db["emotion"][name] = audformat.Column(scheme_id="emotion" if name == "mainEmotion" else None)
+        db["emotion"][name].set(values)
+    db.save(folder, storage_format="csv")
+    found = read_own(f"audformat:{folder}", LAYOUT).utterances
+    assert [u.value("valence", 0, 1) for u in found] == pytest.approx([0.25, np.nan, 0.5, 0.5, 1, 0], nan_ok=True)
+    assert [u.emotion for u in found] == EMOTIONS
+    assert {u.segment for u in found} == {None} and {u.part for u in found} == {None}
 
 
 def test_bad_rows_are_named_by_file_and_line_and_counted(folder):
