@@ -59,8 +59,8 @@ class ModelConfig:
     """Columns of own recordings' list that the head also estimates from the pooled vector, each a NAME (0 to 1) or
     NAME:LOW:HIGH, such as valence:1:5. A bundle holds none of them"""
     kind: str = CRNN_KIND
-    """crnn, or another encoder in its place, with the parts that `system` names (docs/systems.md). Only a crnn becomes
-    a bundle"""
+    """crnn, or another encoder in its place, with the parts that `system` names (docs/systems.md). Those in
+    `STREAMED` become bundles"""
 
     def __post_init__(self) -> None:
         require(

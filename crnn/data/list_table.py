@@ -83,7 +83,7 @@ def of_results(file: Path, problems: list[str]) -> ListTable:
 
 
 def _plain(cells: list[str | None]) -> list[Cell]:
-    """Numbers where every cell is one, else the text: `007` and numbers of 16 digits are names, which a float changes."""
+    """Numbers where every cell is one, else the text: `007` and 16 digits are names, which a float changes."""
     if all(cell is None or NUMBER.fullmatch(cell) for cell in cells):
         return [None if cell is None else float(cell) for cell in cells]
     return list(cells)

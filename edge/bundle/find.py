@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from crnn.errors import InputError
+from crnn.errors import InputError, require
 from edge.bundle.hub import fetch
 from edge.bundle.large import find_large
 from edge.bundle.reader import PRETRAINED
@@ -25,6 +25,7 @@ def find_bundle(name: str | Path, revision: str | None = None) -> Path:
     Raises InputError, in one line, for a name that means nothing and for what the hub does not have or give.
     """
     text = str(name)
+    require(revision is None or (revision != "" and revision.isprintable()), f"revision {revision!r}: no name of one")
     found = None if Path(text).is_dir() else HUB_NAME.fullmatch(text)
     if revision is not None and (found is None or text in (SMALL, LARGE)):
         raise InputError(f"revision {revision}: {text} is not on the hub; leave the revision out")

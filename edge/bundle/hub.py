@@ -5,6 +5,7 @@ complete or not there, and is what later calls open; a commit that is there need
 reached, the commit that the revision meant last is used, and a warning says so.
 """
 
+import errno
 import logging
 import re
 import shutil
@@ -24,6 +25,10 @@ from edge.preflight import needed
 log = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+LOCK = ".fetch.lock"
+"""In the folder of a model, beside a file for each revision: Git allows none whose name ends like that"""
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+"""Errors that are never the network's"""
 SECONDS = 10.0
 """s of waiting for an answer of the hub"""
 
@@ -33,7 +38,7 @@ def fetch(name: str, revision: str) -> Path:
 
     The hashes are checked before the folder gets its name, and again by whoever opens it. Raises InputError in one
     line: the hub cannot be reached and nothing was fetched before, no such model or revision, no bundle, or files that
-    are not those of the manifest.
+    are not those of the manifest; or the folder cannot be written.
     """
     known = data_folder() / "hub" / name
     if COMMIT.fullmatch(revision) and (known / revision).is_dir():
@@ -41,19 +46,23 @@ def fetch(name: str, revision: str) -> Path:
     with needed(name, "hub"):
         import huggingface_hub  # noqa: F401
         from filelock import FileLock  # which huggingface_hub brings
-    known.mkdir(parents=True, exist_ok=True)
-    with FileLock(known / ".lock"):  # two programs that start together fetch once
-        commit = _commit(name, revision, known)
-        folder = known / commit
-        if not folder.is_dir():
-            _fetch_files(name, commit, folder)
-            log.info("%s: fetched commit %s into %s", name, commit, folder)
+    try:
+        known.mkdir(parents=True, exist_ok=True)
+        with FileLock(known / LOCK):  # two programs that start together fetch once
+            commit = _commit(name, revision, known)
+            folder = known / commit
+            if not folder.is_dir():
+                _fetch_files(name, commit, folder)
+                log.info("%s: fetched commit %s into %s", name, commit, folder)
+    except OSError as error:
+        raise InputError(f"{error.filename or known}: {error.strerror}; models of the hub are stored there") from error
     return folder
 
 
 def _commit(name: str, revision: str, known: Path) -> str:
     """The commit that `revision` means now, or meant last where the hub cannot be reached."""
     last = known / f".{quote(revision, safe='')}"
+    require(len(last.name) <= 200, f"{name}: no file can be named after revision {revision}; give its commit")
     try:
         found = _head(name, revision, MANIFEST)
     except _Unreachable as error:
@@ -137,4 +146,6 @@ def _explained(name: str, revision: str, file: str) -> Iterator[None]:
     except errors.HFValidationError as error:
         raise InputError(f"{name}: not the name of a model on the hub") from error
     except (OSError, errors.HTTPError) as error:
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise
         raise _Unreachable(f"{name}: {constants.ENDPOINT} cannot be reached") from error

@@ -71,10 +71,13 @@ class Declared:
 
     @classmethod
     def of(cls, query: QueryParams) -> "Declared":
-        """Raises InputError that names what is unknown or no such value."""
+        """Raises InputError that names what is unknown, given twice, or no such value."""
         known = {"rate", "channels", "format", "decisions"}
         unknown = sorted(set(query) - known)
         require(not unknown, f"unknown parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        given = [key for key, _ in query.multi_items()]
+        twice = sorted({key for key in given if given.count(key) > 1})
+        require(not twice, f"{', '.join(twice)} is given twice; give it once")
         name, shows = query.get("format", cls.format), query.get("decisions", "false")
         require(name in FORMATS, f"format={name} is unknown; known: {', '.join(FORMATS)}")
         require(shows in ("true", "false"), f"decisions={shows}; give true or false")

@@ -74,7 +74,7 @@ def clip_chunks(path: Path, sample_rate: int, max_seconds: float) -> Iterator[np
     Raises ClipError, whose message does not contain the path: only the user knows the name of the recording. TooLarge:
     it is longer than `max_seconds`.
     """
-    longest, length = round(max_seconds * sample_rate), 0
+    longest, length = max_seconds * sample_rate, 0
     try:
         for chunk in from_file(path, sample_rate):  # counted, because the length in a header may be wrong
             length += len(chunk)

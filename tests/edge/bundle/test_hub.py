@@ -3,6 +3,7 @@
 The hub is a server on 127.0.0.1 (`fake_hub`).
 """
 
+import errno
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from crnn.errors import InputError
 from edge import EmotionModel, open_model
 from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.find import find_bundle
+from edge.bundle.hub import LOCK
 from edge.bundle.weights_file import read_weights_file
 
 needs("huggingface_hub", reason="needs the extra hub")
@@ -122,6 +124,35 @@ def test_what_was_fetched_once_is_used_without_a_network_and_a_warning_says_whic
     assert NAME in refused(hub, NAME)
 
 
+def test_a_branch_may_have_any_name_that_git_allows(hub, home, folder):
+    commit = hub.commit(NAME, folder, branch="lock")
+    for branch in ("fetch", "v1+cu", "%2F", "a" * 190):
+        hub.branches[NAME][branch] = commit
+    names = ["lock", *hub.branches[NAME]]
+    assert {find_bundle(NAME, branch) for branch in names} == {home / NAME / commit}
+    hub.broken = "error 500"
+    assert {find_bundle(NAME, branch) for branch in names} == {home / NAME / commit}
+    assert "give its commit" in refused(hub, NAME, "a/" * 99)
+    for text in ("", "a\nb"):
+        assert repr(text) in refused(hub, NAME, text)
+
+
+def test_a_full_disk_is_not_called_a_lost_network(hub, home, folder, monkeypatch):
+    hub.commit(NAME, folder)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("huggingface_hub.hf_hub_download", full)
+        message = refused(hub, NAME)
+    assert "No space left" in message and str(home / NAME) in message
+    (home.parent / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(home.parent / "file"))
+    assert "Not a directory" in refused(hub, NAME)
+    assert {path.name for path in home.rglob("*") if path.is_file()} == {LOCK, ".main"}
+
+
 def test_what_the_hub_does_not_have_is_named(hub, home, folder, tmp_path):
     hub.commit(NAME, folder)
     assert "somebody/nothing" in refused(hub, "somebody/nothing")
@@ -133,7 +164,7 @@ def test_what_the_hub_does_not_have_is_named(hub, home, folder, tmp_path):
     hub.gated.add(NAME)
     assert "on request" in refused(hub, NAME)
     assert hub.fetched() == []
-    assert [path for path in home.rglob("*") if path.is_file() and path.name not in (".lock", ".main")] == []
+    assert [path for path in home.rglob("*") if path.is_file() and path.name not in (LOCK, ".main")] == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +187,7 @@ def test_a_hostile_repository_leaves_nothing_and_is_named_in_one_line(hub, home,
     hub.commit(NAME, folder)
     message = refused(hub, NAME)
     assert named in message and NAME in message and str(home) not in message
-    assert {path.name for path in home.rglob("*") if path.is_file()} <= {".lock", ".main"}
+    assert {path.name for path in home.rglob("*") if path.is_file()} <= {LOCK, ".main"}
     assert {path for path in home.rglob("*") if path.is_dir()} == {home / "somebody", home / NAME}
     assert not {"training.log", "weights.safetensors"} & set(hub.fetched())
 

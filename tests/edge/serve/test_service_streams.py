@@ -90,7 +90,8 @@ def test_the_example_of_a_client_runs(service, pcm, told, tmp_path):
 @pytest.mark.parametrize(
     ("query", "part"),
     [("?rate=fast", "rate=fast"), ("?rate=1", "1 Hz"), ("?channels=99", "99"), ("?format=mp3", "format=mp3"),
-     ("?decisions=1", "decisions=1"), ("?sample_rate=16000", "sample_rate"), ("?rate=" + "9" * 30, "rate=999")],
+     ("?decisions=1", "decisions=1"), ("?sample_rate=16000", "sample_rate"), ("?rate=" + "9" * 30, "rate=999"),
+     ("?rate=8000&rate=16000", "rate is given twice")],
 )  # fmt: skip
 def test_a_wrong_declaration_gets_1008(service, query, part):
     with service.connect(query) as line:
