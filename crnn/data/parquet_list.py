@@ -6,6 +6,7 @@ everything that reads recordings reads files. Of a table, a page of a row group 
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,9 +24,12 @@ from crnn.files.strict import file_hash
 AUDIO = ("path", "file_name", "audio", "file")
 """Columns that may name a recording, or hold it; the first that is there does"""
 BATCH = 16
-"""Rows in memory"""
+"""Rows in memory; of recordings one, because a short file may hold one long recording in every row"""
 LARGEST_RECORDING, LARGEST_GROUP, MOST_ROWS = 256 * 2**20, 2**30, 10_000_000
 """Bytes of a recording, and of all in a row group, whose pages may be as large"""
+MOST_TIMES, ALWAYS = 100, 2**30
+"""How many times as large as their table its recordings may be together, and the bytes that they may have in any case:
+a table of a few kilobytes can repeat one recording until the disk is full"""
 
 
 def parquet_files(place: Path) -> list[tuple[Path, str]]:
@@ -86,7 +90,8 @@ def _rows(file: Path, table: Any, problems: list[str], audio: bool) -> Iterator[
         )
     labels, unpack = _class_labels(metadata), _Unpacked(file)
     number = 0
-    for batch in table.iter_batches(BATCH, use_threads=False):
+    stored = recording is not None and table.schema_arrow.field(recording).type.num_fields > 0
+    for batch in table.iter_batches(1 if stored else BATCH, use_threads=False):
         for values in batch.to_pylist():
             number += 1
             where = f"{file} row {number}"
@@ -98,6 +103,8 @@ def _rows(file: Path, table: Any, problems: list[str], audio: bool) -> Iterator[
                 }
                 if recording is not None:
                     row["path"] = unpack(values[recording], number, where)
+            except TooMuch:
+                raise
             except InputError as error:
                 problems.append(str(error))
             else:
@@ -113,12 +120,17 @@ def _class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         return {}
 
 
+class TooMuch(InputError):
+    """The recordings of a table would fill the disk."""
+
+
 class _Unpacked:
     """From a cell with a recording to a path: its name, or a file that its bytes are written to if it is not there."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._folder: Path | None = None
+        self._left = max(ALWAYS, MOST_TIMES * file.stat().st_size)
 
     def __call__(self, cell: Any, number: int, where: str) -> str:
         if not isinstance(cell, dict):
@@ -128,6 +140,13 @@ class _Unpacked:
             return name
         require(isinstance(data, bytes) and bool(data), f"{where}: holds no recording")
         require(len(data) <= LARGEST_RECORDING, f"{where}: a recording of more than {LARGEST_RECORDING >> 20} MiB")
+        self._left -= len(data)
+        if self._left < 0:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            raise TooMuch(
+                f"{where}: the recordings so far have over {MOST_TIMES} times the table's size; it is no list"
+            )
         if self._folder is None:  # another table of the same name has another hash
             self._folder = unpacked_folder() / file_hash(self._file)[:24]
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -152,6 +152,21 @@ def test_of_a_large_table_a_page_is_in_memory(tmp_path, cache, monkeypatch):
         list(parquet_rows(path, []))
 
 
+def test_a_small_table_cannot_fill_the_disk(tmp_path, cache, monkeypatch):
+    recording = flac(0.0) + bytes(10**6)
+    columns = {
+        "audio": [{"bytes": recording, "path": None}] * 40, "emotion": ["joy"] * 40, "speaker": ["anna"] * 40,
+    }  # fmt: skip
+    path = write(tmp_path / "list.parquet", columns, compression="zstd", dictionary_pagesize_limit=2**30)
+    assert path.stat().st_size < 10**5
+    monkeypatch.setattr("crnn.data.parquet_list.ALWAYS", 0)
+    with pytest.raises(InputError, match=r"list\.parquet row \d+.*100 times"):
+        read_own(f"parquet:{path}", LAYOUT)
+    assert [*cache.rglob("*.wav")] == []
+    monkeypatch.setattr("crnn.data.parquet_list.ALWAYS", 40 * len(recording))
+    assert len([*parquet_rows(path, [])]) == len([*cache.rglob("*.wav")]) == 40
+
+
 def test_a_folder_without_tables_is_named(tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)):
         read_own(f"parquet:{tmp_path}", LAYOUT)
