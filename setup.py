@@ -44,6 +44,7 @@ EXTRAS = {
         SAFETENSORS,
     ],
     "ray": ["ray[client]>=2.40"],
+    "optuna": ["optuna>=5,<6"],  # brings SQLAlchemy, which crnn.training.search uses
     "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", "peft>=0.21,<1", SAFETENSORS],
     "lists": ["pyarrow>=15", "audformat>=1.3", "pyyaml>=6"],  # Parquet and audformat; audformat brings pandas
     "embed": ["scikit-learn>=1.5", "pyarrow>=15"],

@@ -43,25 +43,29 @@ class Plan:
     """Of the configuration and of --set, by which the folder is recognized"""
     arguments: tuple[str, ...] = ()
     """Of train.py: the same settings as options"""
+    test: bool = True
+    """Whether its runs read their test speakers"""
 
     def job(self, fold: int, seed: int) -> TrainingJob:
         data = locate_data(self.protocol, fold, self.given)
         entries = [place if name == OWN else f"{name}:{place}" for name, place in data.items()]
-        which = ("--protocol", self.protocol, "--fold", str(fold), "--seed", str(seed), "--test", "true")
+        which = ("--protocol", self.protocol, "--fold", str(fold), "--seed", str(seed))
+        reads = ("--test", str(self.test).lower())
         folder = self.path / f"{self.protocol}-fold{fold}-seed{seed}"
-        return TrainingJob(folder, (*self.arguments, *which, "--data", *entries))
+        return TrainingJob(folder, (*self.arguments, *which, *reads, "--data", *entries))
 
     def jobs(self) -> dict[TrainingJob, tuple[int, int]]:
         """Each run with its fold and seed; seed by seed, so that the first figures come early."""
         return {self.job(fold, seed): (fold, seed) for seed in self.seeds for fold in self.folds}
 
     def check_speakers(self, layout: str) -> None:
-        """Raise InputError unless every fold has training, development and test recordings; none is decoded."""
+        """Raise InputError unless every fold has training and development recordings and, if they are read, test
+        recordings; none is decoded."""
         read: dict[tuple[str, str], list] = {}
         across = protocol_facts(self.protocol).get("folds")
         for fold in self.folds:
             require(
-                not across or bool(across[fold]["test"]),
+                not self.test or not across or bool(across[fold]["test"]),
                 f"{self.protocol} fold {fold} has no test speaker, so there is nothing to pool; give another protocol",
             )
         for fold in self.folds:
@@ -71,7 +75,8 @@ class Plan:
                     read[name, place] = list(read_any(name, place, layout).utterances)
             split = make_split(self.protocol, fold, [u for key in places for u in read[key]])
             require(
-                len(split.test) > 0, f"{self.protocol} fold {fold}: no test recordings, so there is nothing to pool"
+                not self.test or len(split.test) > 0,
+                f"{self.protocol} fold {fold}: no test recordings, so there is nothing to pool",
             )
 
     def open_folder(self, made: dict) -> int:
@@ -110,6 +115,12 @@ class Plan:
         made = about | place | values
         RunFolder(self.path).write(RESULT.removesuffix(".json"), made)
         return made
+
+
+def judged(metrics: dict, test: bool) -> dict:
+    """The figures by which a run is judged: those of its test speakers, or of its development speakers, where a corpus
+    was left out those of that corpus."""
+    return metrics["test"] if test else metrics.get("dev_unseen", metrics["dev"])
 
 
 def result(plan: Plan, failed: dict[tuple[int, int], str]) -> dict:
