@@ -25,6 +25,7 @@ from edge.audio.vad import make_vad
 from edge.bundle import Bundle
 from edge.loop.utterances import UtteranceRecognizer
 from edge.page import html as words
+from edge.page.recent import RecentLabels
 from edge.sinks.lines import as_dict
 from edge.stream.recognizer import StreamingRecognizer
 from edge.stream.results import Segment, StreamResult, Verdict
@@ -57,6 +58,8 @@ class LiveSession:
         self._resample = StreamResampler(rate, recognizer.features.sample_rate)
         self._utterances = UtteranceRecognizer(recognizer, make_vad(vad, recognizer.features.sample_rate))
         self._watch = SignalMonitor(rate, ZEROS_SECONDS, CLIP_SHARE)
+        interval = recognizer.geometry.interval_samples / recognizer.features.sample_rate
+        self._recent = RecentLabels(recognizer.labels, interval)
         self._last: StreamResult | None = None
         self._message = ""
         self._level = METER_MIN_DBFS
@@ -119,6 +122,7 @@ class LiveSession:
                 lines.append(self._line(event))
             else:
                 self._last = event
+                self._recent.add(event)
         if not self._utterances.open:
             self._last = None
         return {"panel": self._panel(), "rows": rows, "csv": lines}
@@ -146,6 +150,7 @@ class LiveSession:
             f"{words.note(self._message) if self._message else ''}</div>"
             f"<div>{words.bars(shown or dict.fromkeys(self._labels))}"
             f"{words.arousal_bar(arousal) if self._has_arousal else ''}</div>"
+            f"{self._recent.picture(self._utterances.seconds)}"
         )
 
     def _line(self, segment: Segment) -> str:

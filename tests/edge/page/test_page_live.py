@@ -71,6 +71,16 @@ def test_a_model_that_estimates_arousal_shows_it_and_others_do_not(bundle_withou
         assert any("arousal" in row for row in rows) == there
 
 
+def test_the_panel_has_a_curve_for_each_emotion_once_something_is_decided(sessions):
+    key, session = sessions.open("int8", RATE)
+    panels = [session.push(VOICE[s : s + 4000].astype("<f4").tobytes())["panel"] for s in range(0, 5 * RATE, 4000)]
+    assert "<path" not in panels[0]
+    assert panels[-1].count("<path") == len(Bundle.open(PRETRAINED).manifest.labels)
+    silence = np.zeros(5 * RATE, "<f4").tobytes()
+    session.push(silence)
+    assert "<path" not in session.push(silence)["panel"], "forgotten after five seconds"
+
+
 def test_a_session_that_has_ended_shows_no_sound(sessions):
     key, _ = sessions.open("int8", RATE)
     during = sessions.get(key).push(VOICE[4 * RATE : 5 * RATE].astype("<f4").tobytes())["panel"]
