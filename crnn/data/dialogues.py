@@ -15,6 +15,9 @@ from crnn.files.printable import brief
 COLUMNS = ("path", "dialogue", "turn")
 NEEDED = ("embeddings", "path", "corpus", "speaker", "emotion")
 """Arrays of the file of embeddings"""
+LARGEST = 2**30
+"""Bytes of that file, and of all its arrays together"""
+WRITE_AGAIN = "write it again by python -m edge.embed --out"
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,15 @@ def read_turns(embeddings: Path, listed: Path, problems: list[str]) -> Turns:
     Rows that cannot be used become lines in `problems`. Raises InputError if a file cannot be read, or no dialogue has
     two turns.
     """
-    arrays = read_arrays(embeddings)
+    arrays = read_arrays(embeddings, most=LARGEST, remedy=WRITE_AGAIN)
     lacking = [name for name in NEEDED if name not in arrays]
-    require(not lacking, f"{embeddings}: lacks {', '.join(lacking)}; write it by python -m edge.embed --out")
+    require(not lacking, f"{embeddings}: lacks {', '.join(lacking)}; {WRITE_AGAIN}")
     paths, vectors = arrays["path"], arrays["embeddings"]
-    sound = vectors.ndim == 2 and vectors.dtype.kind == "f" and all(arrays[n].shape == paths.shape for n in NEEDED[1:])
-    require(sound and len(paths) == len(vectors), f"{embeddings}: its arrays do not fit each other; write it again")
+    fit = all(arrays[name].dtype.kind == "U" and arrays[name].shape == vectors.shape[:1] for name in NEEDED[1:])
+    require(
+        fit and vectors.ndim == 2 and vectors.dtype == np.float32 and vectors.shape[1] > 0,
+        f"{embeddings}: its arrays are not those of edge.embed; {WRITE_AGAIN}",
+    )
     place_of = {str(Path(str(path)).resolve()): place for place, path in enumerate(paths)}
 
     try:
@@ -70,12 +76,15 @@ def read_turns(embeddings: Path, listed: Path, problems: list[str]) -> Turns:
     except OSError as error:
         raise InputError(f"{listed}: cannot be read ({error.strerror or error})") from error
     turns: dict[tuple[str, int], int] = {}
+    first: dict[int, str] = {}
     for row in csv_rows(listed, text, problems):
         where = row[0]
         try:
             key, path = _turn(row, listed)
             require(key not in turns, f"{where}: turn {key[1]} of dialogue {brief(key[0])} stands there twice")
             require(path in place_of, f"{where}: {brief(row[1]['path'])} is not in {embeddings}")
+            earlier = first.setdefault(place_of[path], where)
+            require(earlier is where, f"{where}: {brief(row[1]['path'])} is one turn, and stands in {earlier} already")
         except InputError as error:
             problems.append(str(error))
             continue
@@ -86,7 +95,7 @@ def read_turns(embeddings: Path, listed: Path, problems: list[str]) -> Turns:
     require(len(order) > 0, f"{listed}: no dialogue has two turns{_first(problems)}")
     speakers = tuple(f"{arrays['corpus'][place]}/{arrays['speaker'][place]}" for place in order)
     emotions = tuple(str(arrays["emotion"][place]) for place in order)
-    return Turns(vectors[order].astype(np.float32), emotions, speakers, dialogues)
+    return Turns(vectors[order], emotions, speakers, dialogues)
 
 
 def _turn(row: Row, listed: Path) -> tuple[tuple[str, int], str]:

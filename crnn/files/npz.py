@@ -15,7 +15,7 @@ from crnn.errors import InputError, require
 from crnn.files.strict import read_bounded
 
 MOST_BYTES = 16 * 2**20
-"""Of the file, and of all its arrays together"""
+"""Of a file of a bundle, and of all its arrays together"""
 MOST_ARRAYS = 64
 NAME = re.compile(r"[A-Za-z0-9_]{1,60}\.npy")
 KINDS = "iufU"
@@ -23,11 +23,18 @@ KINDS = "iufU"
 HEADER_BYTES = 1000
 
 
-def read_arrays(path: Path, follow: bool = True) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, follow: bool = True, most: int = MOST_BYTES, remedy: str = "copy the bundle again"
+) -> dict[str, np.ndarray]:
     """Name -> array, C order, this machine's byte order. Raises InputError, naming the file, for whatever
-    `np.savez` would not write of plain arrays, for NaN and infinite values, and for more than 16 MiB."""
+    `np.savez` would not write of plain arrays, for NaN and infinite values, and for more than `most` bytes.
+
+    Args:
+        follow: whether the file may be a link.
+        remedy: what the user can do about a file that cannot be read as arrays.
+    """
     try:
-        with zipfile.ZipFile(io.BytesIO(read_bounded(path, MOST_BYTES, follow))) as file:
+        with zipfile.ZipFile(io.BytesIO(read_bounded(path, most, follow))) as file:
             entries = file.infolist()
             require(
                 len(entries) <= MOST_ARRAYS, f"{path}: holds {len(entries)} arrays; at most {MOST_ARRAYS} belong in it"
@@ -35,12 +42,12 @@ def read_arrays(path: Path, follow: bool = True) -> dict[str, np.ndarray]:
             names = [entry.filename for entry in entries]
             strange = [name for name in names if not NAME.fullmatch(name) or names.count(name) > 1]
             require(not strange, f"{path}: holds {strange[:1]}, which is no array's name, or there twice")
-            left, arrays = MOST_BYTES, {}
+            left, arrays = most, {}
             for entry in entries:
                 with file.open(entry) as member:
                     data = member.read(left + 1)  # what the directory says of its size may be a lie
                 left -= len(data)
-                require(left >= 0, f"{path}: unpacks to more than {MOST_BYTES} bytes")
+                require(left >= 0, f"{path}: unpacks to more than {most} bytes")
                 arrays[entry.filename.removesuffix(".npy")] = _array(data)
     except InputError:
         raise
@@ -58,7 +65,7 @@ def read_arrays(path: Path, follow: bool = True) -> dict[str, np.ndarray]:
         EOFError,
         LookupError,
     ) as error:
-        raise InputError(f"{path}: cannot be read as arrays ({error}); copy the bundle again") from error
+        raise InputError(f"{path}: cannot be read as arrays ({error}); {remedy}") from error
     return arrays
 
 

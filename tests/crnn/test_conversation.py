@@ -126,11 +126,18 @@ def test_rows_that_cannot_be_used_are_named_and_counted(tmp_path, capsys, caplog
     turns = spoken(any_emotion, dialogues=4, length=5, pairs=4)
     rows = [(f"sounds/{k}.wav", turns.dialogues[k], str(k % 5)) for k in range(20)]
     rows += [("sounds/0.wav", "d000", "0"), ("sounds/99.wav", "d000", "7"), ("sounds/1.wav", "d000", "last")]
-    rows += [("sounds/1.wav", "", "3")]
+    rows += [("sounds/1.wav", "", "3"), ("sounds/1.wav", "d001", "9")]
     embeddings, listed = written(tmp_path, turns, rows)
     assert main([str(embeddings), "--list", str(listed), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["unused_rows"] == 4
-    for named in ("line 22: turn 0", "line 23", "line 24: turn is 'last'", "line 25: has no dialogue"):
+    assert json.loads(capsys.readouterr().out)["unused_rows"] == 5
+    for named in (
+        "line 22: turn 0",
+        "line 23",
+        "line 24: turn is 'last'",
+        "line 25: has no dialogue",
+        "line 26",
+        "line 3 already",
+    ):
         assert named in caplog.text
 
 
@@ -155,3 +162,30 @@ def test_files_that_are_none_are_refused(tmp_path, capsys):
     np.savez(tmp_path / "other.npz", embeddings=np.zeros((2, 3)))
     assert main([str(tmp_path / "other.npz"), "--list", str(listed)]) == 2
     assert "lacks path, corpus, speaker, emotion" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": np.zeros((6, 0), np.float32)},
+        {"embeddings": np.zeros((6, 3), np.float64)},
+        {"embeddings": np.zeros(6, np.float32)},
+        {"embeddings": np.full((6, 3), np.nan, np.float32)},
+        {"emotion": np.arange(6)},
+        {"speaker": np.array(["a"] * 5)},
+    ],
+)
+def test_arrays_that_edge_embed_does_not_write_are_refused(tmp_path, change):
+    embeddings, listed = written(tmp_path, spoken(any_emotion, dialogues=2, length=3, pairs=1))
+    arrays = dict(np.load(embeddings))
+    assert len(arrays["path"]) == 6
+    np.savez(embeddings, **arrays | change)
+    with pytest.raises(InputError, match=r"turns\.npz: .*write it again by python -m edge\.embed"):
+        read_turns(embeddings, listed, [])
+
+
+def test_embeddings_are_not_limited_as_files_of_a_bundle_are(tmp_path):
+    embeddings, listed = written(tmp_path, spoken(any_emotion, dialogues=2, length=3, pairs=1))
+    wide = np.ones((6, 2**20), np.float32)
+    np.savez(embeddings, **dict(np.load(embeddings)) | {"embeddings": wide})
+    assert read_turns(embeddings, listed, []).vectors.shape == wide.shape
