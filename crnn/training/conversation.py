@@ -76,8 +76,8 @@ def next_turns(turns: Turns, seed: int = 0) -> dict:
 
 def _fit(vectors: Tensor, spans: Sequence[tuple[int, int]], index: np.ndarray, n_classes: int, seed: int) -> NextTurn:
     torch.manual_seed(seed)
-    heard = sorted({place for first, end in spans for place in range(first, end)})
-    model = NextTurn(vectors[heard], n_classes)
+    known = sorted({place for first, end in spans for place in range(first, end)})
+    model = NextTurn(vectors[known], n_classes)
     labels = torch.from_numpy(index[[place for _, place in spans]])
     counts = torch.bincount(labels, minlength=n_classes).float()
     weights = torch.where(counts > 0, len(labels) / counts.clamp_min(1) / (counts > 0).sum(), torch.zeros(()))

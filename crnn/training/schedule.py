@@ -36,6 +36,8 @@ def _cosine(optim: OptimConfig, share: float) -> float:
 def _place_in_cycle(optim: OptimConfig, place: float) -> float:
     """Share of the current cycle that is over, `place` epochs after the first began."""
     length = optim.restart_epochs
+    if optim.restart_factor == 1:  # counting cycles of a tiny fraction of an epoch would not end
+        return place % length / length
     while place >= length:
         place -= length
         length *= optim.restart_factor

@@ -38,5 +38,5 @@ async def close_with(stream: WebSocket, code: int, line: str) -> None:
         if code != NORMAL:
             await send_line(stream, json.dumps({"type": "error", "code": code, "message": line}))
         await stream.close(code, reason)
-    except (TimeoutError, RuntimeError, WebSocketDisconnect):  # there is nobody to tell
+    except (TimeoutError, RuntimeError, WebSocketDisconnect):  # the client is gone
         return

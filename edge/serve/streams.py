@@ -152,7 +152,7 @@ class Streams:
         except Refused as refusal:
             end = "refused"
             await close_with(stream, refusal.code, refusal.line)
-        except TimeoutError:  # it reads nothing, so it cannot be told
+        except TimeoutError:  # it reads nothing, so no reason can be sent
             end = "stalled"
         except WebSocketDisconnect:
             end = "gone"

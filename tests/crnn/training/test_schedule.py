@@ -200,3 +200,12 @@ def test_a_setting_out_of_range_is_one_line(optim, says):
     with pytest.raises(InputError, match=says) as refused:
         from_dict(OptimConfig, optim, "optim")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("length", [1e-17, 1e-9])
+def test_cycles_of_almost_no_length_do_not_hang(factor, length):
+    optim = OptimConfig(
+        epochs=2, learning_rate=0.01, schedule="warm-restarts", restart_epochs=length, restart_factor=factor
+    )
+    assert all(0 <= rate <= 0.01 for rate in ours(optim))
