@@ -27,6 +27,8 @@ class RecentLabels:
     def add(self, result: StreamResult) -> None:
         """Only a decision about a voice has a place in the curves."""
         if result.probs is not None and result.emotion != Verdict.NOISE:
+            if self._decided and self._decided[-1][0] == result.seconds:  # padding at the end gives several
+                self._decided.pop()
             self._decided.append((result.seconds, result.probs.tolist()))
 
     def picture(self, now: float) -> str:

@@ -47,6 +47,14 @@ def test_what_is_older_than_five_seconds_is_forgotten(now, left):
     assert len(curves(recent.picture(now)).get("sad", [])) == 2 * left
 
 
+def test_of_several_decisions_at_one_time_the_last_is_drawn():
+    """What is computed over padding, at the end of an utterance, has the time of the end."""
+    recent = RecentLabels(("angry", "sad"), 0.5)
+    for share in (0.5, 0.25, 1.0):
+        recent.add(result(8.0, [share, 1 - share]))
+    assert [y for _, _, y in curves(recent.picture(10.0))["angry"]] == [TOP, TOP]
+
+
 def test_names_of_emotions_are_escaped():
     recent = RecentLabels(("<script>", "sad"), 0.5)
     recent.add(result(1.0, [0.5, 0.5]))
