@@ -78,7 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument(
-        "--profile", type=Path, metavar="FILE", help="of the person who speaks, made by python -m edge.enroll"
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="of the person who speaks, made by python -m edge.enroll; given several times, each utterance is answered "
+        "with the one whose voice fits",
     )
     parser.add_argument(
         "--adapt",

@@ -67,6 +67,18 @@ def label_free_methods() -> str:
     return markdown((*head, "after 10", "after 20", "after 50", "lose %"), lines)
 
 
+@table("people")
+def people() -> str:
+    """Several people at home: the choice of a profile by the voice, and what it is worth."""
+    head = ("corpus", "at home", "right %", "wrong %", "unknown %", "guests taken for somebody %", "EER at home %")
+    uars = ("uar_none", "uar_own", "uar_chosen", "uar_another")
+    shares = ("right", "wrong", "unknown", "guests_taken_for_somebody", "eer_at_home", "eer_guests", "eer_pooled")
+    return markdown(
+        (*head, "EER guests %", "EER pooled %", "UAR without", "own profile", "chosen", "another's"),
+        ((row["corpus"], row["at_home"], *(percent(row[name]) for name in (*shares, *uars))) for row in rows("people")),
+    )
+
+
 @table("corrections")
 def corrections(method: str) -> str:
     """So many corrections of a test speaker, learned by further training (`train`) or by a profile (`profile`)."""

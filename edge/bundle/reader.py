@@ -5,6 +5,7 @@ error. A bundle that is not one of the shipped ones is loaded in a child process
 in a bundle is unpickled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge import runtimes
 from edge.bundle import golden
 from edge.bundle.manifest import MANIFEST, SPEAKERS, WINDOW, Manifest, read_manifest
 from edge.bundle.sandbox import prove
+from edge.stream.people import load_people
 from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
 from edge.stream.window_recognizer import WindowRecognizer
@@ -62,13 +64,14 @@ class Bundle:
         return load_speakers(self.path / SPEAKERS, recognizer.pooled_width, len(recognizer.labels))
 
     def recognizer(
-        self, runtime: str | None = None, threads: int = 1, profile: Path | None = None
+        self, runtime: str | None = None, threads: int = 1, profile: Path | Sequence[Path] | None = None
     ) -> StreamingRecognizer:
         """Load the models, replay the golden waveform and return a recognizer with its own stream.
 
         Args:
             runtime: None: the first of the bundle that is installed.
-            profile: file of a person's profile; None: for any speaker.
+            profile: file of a person's profile; several: `people`, of whom each segment chooses (`edge.stream.people`);
+                None or none: for any speaker.
 
         Raises InputError that names what differs from the golden values, or what is wrong with the profile.
         """
@@ -77,10 +80,12 @@ class Bundle:
         if not self.ships:
             prove(self.path, name, repr(self.manifest))
         recognizer = self.proved(name, threads)
-        if profile is not None:
-            recognizer.profile = load_profile(
-                profile, self.manifest.identity, recognizer.labels, recognizer.pooled_width
-            )
+        paths = [profile] if isinstance(profile, Path) else list(profile or ())
+        made_for = self.manifest.identity, recognizer.labels, recognizer.pooled_width
+        if len(paths) == 1:
+            recognizer.profile = load_profile(paths[0], *made_for)
+        elif paths:
+            recognizer.people = load_people(paths, *made_for, recognizer.features.n_mels)
         return recognizer
 
 

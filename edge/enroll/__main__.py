@@ -6,8 +6,9 @@
     python -m edge.enroll --out me.json --folder VOICE           VOICE/neutral/*.wav, VOICE/happy/*.wav ...
     python stream_infer.py --mic --profile me.json
 
-The profile is a small JSON file for this bundle alone. No audio is stored without --keep-audio. Neutral sentences alone
-only correct an emotion that the model answers too often for this voice. Exit code 2: bad input.
+The profile is a small JSON file for this bundle alone. With sentences in every emotion it also holds a template of the
+voice, by which stream_infer.py chooses among several profiles. No audio is stored without --keep-audio. Neutral
+sentences alone only correct an emotion that the model answers too often for this voice. Exit code 2: bad input.
 """
 
 from crnn.cli.interrupt import interruptible, starting
@@ -142,13 +143,16 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     )
     sentences = sentences_of(args, collector, labels)
     emotions, logits, pooled = _arrays(sentences)
-    profile = make_profile(identity, labels, speakers, logits, pooled, emotions)
+    voices = [sentence.voice for _, sentence in sentences if sentence.voice is not None]
+    whole = np.stack(voices) if len(voices) == len(sentences) else None
+    profile = make_profile(identity, labels, speakers, logits, pooled, emotions, voices=whole)
     profile.save(args.out)
     report: dict[str, Any] = {
         "profile": str(args.out),
         "bundle": identity,
         "sentences": profile.sentences,
         "n_sentences": len(sentences),
+        "voice": profile.voice is not None,
         **judge(identity, labels, speakers, sentences),
     }
     if set(emotions) == {NEUTRAL}:
@@ -169,6 +173,8 @@ def as_text(report: dict) -> str:
         lines.append(
             f"lowered: {lowered}" if lowered else "the profile changes nothing: this voice sounds as neutral as most"
         )
+    if report["voice"]:
+        lines.append("it holds a template of the voice, which is biometric: keep the file to yourself")
     lines.append(advice(report))
     return "\n".join(lines)
 

@@ -37,12 +37,15 @@ def make_profile(
     pooled: np.ndarray,
     emotions: list[str],
     strength: Strength | None = None,
+    voices: np.ndarray | None = None,
 ) -> Profile:
     """Fit a profile to `n` sentences of a person.
 
     Args:
         logits, pooled: `(n, n_classes)` and `(n, width)`, means over the decisions of each sentence.
         emotions: in which each sentence was spoken.
+        voices: `(n, n_mels)`, the voice of each sentence, for a profile that is chosen among several. Not stored where
+            all sentences are neutral: they do not say how the voice changes with an emotion.
 
     Raises InputError unless all are neutral or every emotion of the bundle is among them: the model would unlearn
     emotions that were left out.
@@ -66,7 +69,17 @@ def make_profile(
     else:
         weights, bias = _regression(logits, pooled, np.array([labels.index(e) for e in emotions]), speakers, strength)
     counts = {name: emotions.count(name) for name in labels if name in emotions}
-    return Profile(bundle, tuple(labels), counts, weights.astype(np.float32), bias.astype(np.float32))
+    if voices is not None and not neutral_only:
+        voices = voices.astype(np.float32)
+        require(bool(np.isfinite(voices).all()), "a sentence's spectrum is no number; the recording is broken")
+    return Profile(
+        bundle,
+        tuple(labels),
+        counts,
+        weights.astype(np.float32),
+        bias.astype(np.float32),
+        None if neutral_only else voices,
+    )
 
 
 def _false_alarms(logits: np.ndarray, speakers: Speakers, neutral: int, strength: Strength) -> np.ndarray:

@@ -54,6 +54,8 @@ class Sentence:
     """`(width,)` float64; empty likewise"""
     level_dbfs: float
     """Of its loudest decision, dB relative to full scale"""
+    voice: np.ndarray | None = None
+    """`(n_mels,)` float64 (`edge.stream.voice`); None if too short"""
 
     @property
     def problem(self) -> str | None:
@@ -67,14 +69,18 @@ class SentenceCollector:
     """Runs the listening loop without a profile and returns a sentence for every segment."""
 
     def __init__(self, loop: UtteranceRecognizer) -> None:
-        require(loop.recognizer.profile is None, "enrolment needs a recognizer without a profile")
+        alone = loop.recognizer.profile is None and loop.recognizer.people is None
+        require(alone, "enrolment needs a recognizer without a profile")
         self._loop = loop
         self.sample_rate = loop.recognizer.features.sample_rate
+        self._voices: deque[np.ndarray | None] = deque()
+        loop.measure_voices(self._voices.append)
         self._clear()
 
     def reset(self) -> None:
         """Start again at time 0."""
         self._loop.reset()
+        self._voices.clear()
         self._clear()
 
     def _clear(self) -> None:
@@ -99,7 +105,8 @@ class SentenceCollector:
             if isinstance(result, Segment):
                 mean = self._total / self._decisions if self._decisions else np.zeros(0)
                 split = len(self._loop.recognizer.labels)
-                sentences.append(Sentence(result, mean[:split], mean[split:], self._level))
+                voice = self._voices.popleft() if self._decisions else None  # a recording without a voice has none
+                sentences.append(Sentence(result, mean[:split], mean[split:], self._level, voice))
                 self._clear()
             else:
                 self._level = max(self._level, result.level_dbfs)

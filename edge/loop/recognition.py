@@ -14,7 +14,7 @@ EmotionModel(float32)
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from edge.loop.events import Event
 from edge.loop.listening import listen
 from edge.loop.utterances import UtteranceRecognizer
 from edge.stream.decision import UNCERTAIN, decide_mean
+from edge.stream.people import People
 from edge.stream.prior import PriorCorrection
 from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict
 
@@ -80,12 +81,12 @@ class EmotionModel:
         runtime: str | None,
         threads: int,
         vad: str,
-        profile: Path | None,
+        profiles: Sequence[Path],
         adapt: bool = False,
     ) -> None:
         self.bundle = bundle
         self.runtime = runtime or bundle.default_runtime()
-        self._recognizer = bundle.recognizer(self.runtime, threads, profile)
+        self._recognizer = bundle.recognizer(self.runtime, threads, profiles)
         self.vad = chosen(vad, self.sample_rate)
         self.prior = PriorCorrection(len(self.labels)) if adapt else None
         """Adapts to the utterances of all recordings, in order; `prior.reset()` before another person speaks. None
@@ -118,6 +119,11 @@ class EmotionModel:
     def arousal(self) -> bool:
         """Whether the model estimates the arousal."""
         return self._recognizer.arousal
+
+    @property
+    def people(self) -> People | None:
+        """Whom each segment chooses from; None unless several profiles were given."""
+        return self._recognizer.people
 
     @property
     def sample_rate(self) -> int:
@@ -177,7 +183,7 @@ class EmotionModel:
             source = from_array(audio, sample_rate, self.sample_rate)
         self._utterances = self._utterances or self.utterances()
         self._utterances.reset()
-        summary = _Summary()
+        summary = _Summary(self.people)
         listen(source, self._utterances, summary)
         return self._recognition(summary, self._utterances.seconds)
 
@@ -202,7 +208,7 @@ def open_model(
     runtime: str | None = None,
     threads: int = 1,
     vad: str = DEFAULT,
-    profile: str | os.PathLike | None = None,
+    profile: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     adapt: bool = False,
 ) -> EmotionModel:
     """Load a bundle and check that it gives its golden values here.
@@ -213,18 +219,20 @@ def open_model(
         threads: of the runtime.
         vad: voice activity detection: "silero" (the vad extra), "energy", or "auto", which is silero where it is
             installed.
-        profile: file of the person who speaks, from enrolment.
+        profile: file of the person who speaks; several: `person` of each segment says whose voice fits, or "unknown".
         adapt: adapt to the utterances as they come, without labels (docs/enrolment.md). Answers then depend on the
             utterances before, also of other recordings. Not together with a profile.
 
     Raises InputError for a folder that is no sound bundle and for what is not installed, naming what to install.
     """
+    profiles = [Path(path) for path in ([profile] if isinstance(profile, str | os.PathLike) else profile or ())]
     require(
-        not (adapt and profile is not None),
-        f"{profile}: a profile adapts to the person already; give it or adapt, not both (no gain of both was measured)",
+        not (adapt and profiles),
+        f"{', '.join(map(str, profiles))}: a profile adapts to the person already; give it or adapt, not both "
+        "(no gain of both was measured)",
     )
     opened = Bundle.open(PRETRAINED if bundle is None else Path(bundle))
-    return EmotionModel(opened, runtime, threads, vad, None if profile is None else Path(profile), adapt)
+    return EmotionModel(opened, runtime, threads, vad, profiles, adapt)
 
 
 def from_array(audio: np.ndarray, rate: int | None, sample_rate: int) -> Iterator[np.ndarray]:
@@ -264,24 +272,27 @@ def _scale(samples: np.ndarray) -> float:
 class _Summary:
     """A sink: collects the segments and sums the exact logits of those whose sound is good enough."""
 
+    people: People | None = None
     segments: list[Segment] = field(default_factory=list)
     logits: np.ndarray = field(default_factory=lambda: np.zeros(()))  # the first decision gives it its shape
     arousal: float = 0.0
     """Sum over the decisions"""
     decisions: int = 0
-    _pending: list[np.ndarray] = field(default_factory=list)
-    """Logits since the last segment"""
+    _pending: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Logits and pooled vectors since the last segment"""
 
     def write(self, seconds: float, event: Event) -> None:
         if isinstance(event, StreamResult):
-            if event.logits is None:  # warming up: a new utterance: what is left belongs to no segment
+            if event.logits is None or event.pooled is None:  # a new utterance: what is left belongs to no segment
                 self._pending.clear()
             else:
-                self._pending.append(event.logits.astype(np.float64))
+                self._pending.append((event.logits.astype(np.float64), event.pooled))
         elif isinstance(event, Segment):
             self.segments.append(event)
             if event.verdict in ANSWERED:
-                self.logits = self.logits + np.sum(self._pending, axis=0)
+                logits, pooled = (np.stack(values) for values in zip(*self._pending, strict=True))
+                logits = self.people.adapt(event.person, logits, pooled) if self.people else logits
+                self.logits = self.logits + logits.sum(axis=0)
                 self.decisions += len(self._pending)
                 self.arousal += (event.arousal or 0.0) * len(self._pending)
             self._pending.clear()

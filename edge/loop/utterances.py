@@ -19,6 +19,7 @@ from edge.stream.live_label import LiveLabel, RunningMean
 from edge.stream.prior import PriorCorrection
 from edge.stream.recognizer import StreamingRecognizer
 from edge.stream.results import ANSWERED, Segment, StreamResult, Verdict, WindowResult
+from edge.stream.voice import VoiceSums
 
 BATCH_FRAMES = 64
 """Most frames that the VAD is given in one call: each call costs, whether for one frame or many"""
@@ -31,6 +32,9 @@ class UtteranceRecognizer:
     them over the intervals of an utterance, for `probs`, `emotion` and `confidence` of a `StreamResult`, which are
     there to be shown (`emotion` is "noise" while the VAD is not sure of a voice); `edge.loop.segment_sums` takes their
     mean over the decisions of a segment, as whole-clip evaluation does.
+
+    Where the recognizer has `people`, each segment is adapted to the one whose voice fits; until it ends, results are
+    those for anybody.
 
     With `prior` both are adapted to the segments so far whose sound is good enough for an answer; what is counted are
     their probabilities without that adaptation. It changes between segments only, and `reset` leaves it as it is.
@@ -78,6 +82,9 @@ class UtteranceRecognizer:
         self._live = LiveLabel(recognizer.labels, recognizer.decision, interval, settings.smoothing)
         self._live_arousal = RunningMean(interval, settings.smoothing.half_life_seconds)
         self._sums = SegmentSums(rate, settings)
+        self._heard: Callable[[np.ndarray | None], None] | None = None
+        if recognizer.people is not None:
+            self._sums.voice = VoiceSums(recognizer.features)
         self._prior = prior
         self.reset()
 
@@ -88,6 +95,11 @@ class UtteranceRecognizer:
         self._quiet_frames = 0  # without a break, in an open utterance
         self._open = self._ended = self._spoken = False
         self._pre_roll.clear()
+
+    def measure_voices(self, heard: Callable[[np.ndarray | None], None]) -> None:
+        """Call `heard` with the voice of every segment (`edge.stream.voice`; None if too short), before `push` returns
+        the segment. For enrolment; to be called before the first sample."""
+        self._heard, self._sums.voice = heard, VoiceSums(self.recognizer.features)
 
     @property
     def open(self) -> bool:
@@ -220,9 +232,9 @@ class UtteranceRecognizer:
     def _shown(self, result: WindowResult, sure: bool, end: float = float("inf")) -> StreamResult:
         """A result of the stream at its place in the audio, not after `end` s, with the label to show."""
         seconds = min(self._start / self._rate + result.seconds, end)
-        if result.logits is None:
+        if result.logits is None or result.pooled is None:
             return StreamResult(seconds, result.state, result.level_dbfs, None, None, None, None)
-        self._sums.add_decision(result.logits, result.arousal)
+        self._sums.add_decision(result.logits, result.pooled, result.arousal)
         logits, adapted = result.logits, None
         if self._adaptation is not None:
             adapted = self._adaptation.utterances
@@ -262,7 +274,10 @@ class UtteranceRecognizer:
         start, found = self._sums.start, []
         if self._sums.has_voice:
             decision = self.recognizer.decision
-            found = [self._sums.segment(self.recognizer.labels, decision, self._adaptation)]
+            recognizer = self.recognizer
+            found = [self._sums.segment(recognizer.labels, decision, self._adaptation, recognizer.people)]
+            if self._heard and self._sums.voice:
+                self._heard(self._sums.voice.vector())
             self._spoken = True
             if self._prior is not None and found[0].verdict in ANSWERED:
                 self._prior.count(self._sums.probabilities(decision.temperature))

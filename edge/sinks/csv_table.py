@@ -48,22 +48,22 @@ def write(
     path: Path,
     model: EmotionModel,
     recordings: Sequence[str],
-    profile: Path | None,
+    profiles: Sequence[Path],
     report: Callable[[str], None],
     rules: Sequence[Rule] = (),
 ) -> Done:
     """Recognize `recordings` into the table `path`, which may exist; recordings it already holds are skipped.
 
     Args:
-        profile: with which `model` was opened; a table holds rows of one profile.
+        profiles: with which `model` was opened; a table holds rows of the same profiles.
         report: called with one line for each recording that is not in the table yet.
         rules: the column `rules` says which of them fire; without any there is no such column.
 
     Raises InputError if `path` is not a table of this model or another process writes to it, and OSError if it cannot
     be written; the table then ends with a complete recording.
     """
-    head = columns(model.labels, model.arousal, bool(rules))
-    table = _Table(path, head, settings(model, profile, rules), rules)
+    head = columns(model.labels, model.arousal, bool(rules), model.people is not None)
+    table = _Table(path, head, settings(model, profiles, rules), rules)
     added = there = bad = 0
     with table.opened():
         for number, name in enumerate(recordings, start=1):
@@ -84,17 +84,18 @@ def write(
     return Done(path, added, there, bad)
 
 
-def columns(labels: tuple[str, ...], arousal: bool = False, rules: bool = False) -> list[str]:
-    """Names of the columns; `rules` if there are any, `arousal` if the model estimates it, `prob_` and the name for
-    each emotion."""
-    optional = [name for name, there in (("rules", rules), ("arousal", arousal)) if there]
+def columns(labels: tuple[str, ...], arousal: bool = False, rules: bool = False, people: bool = False) -> list[str]:
+    """Names of the columns; `rules` if there are any, `arousal` if the model estimates it, `person` if it chooses among
+    several, `prob_` and the name for each emotion."""
+    optional = [name for name, there in (("rules", rules), ("arousal", arousal), ("person", people)) if there]
     return [*BEFORE_PROBS, *optional, *(f"prob_{label}" for label in labels)]
 
 
-def settings(model: EmotionModel, profile: Path | None, rules: Sequence[Rule] = ()) -> str:
+def settings(model: EmotionModel, profiles: Sequence[Path] = (), rules: Sequence[Rule] = ()) -> str:
     """12 hexadecimal digits that differ between models, runtimes, VADs, profiles and rules."""
     parts = [model.bundle.manifest.identity, model.runtime, model.vad]
-    parts += [file_hash(profile)] if profile else []
+    parts += [file_hash(profile) for profile in profiles]
+    parts += [profile.stem for profile in profiles] if len(profiles) > 1 else []
     parts += [repr(rule) for rule in rules]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 

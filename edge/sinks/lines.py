@@ -28,7 +28,8 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
 
     `type` is hop, segment, audio or rule; seconds have 4 decimals, probabilities and arousal 6, levels 2. A decision
     while warming up has no `emotion`, `confidence` and `probs`; only a result with an arousal has `arousal`, and only
-    one of a loop that adapts `adapted`. A number that is not finite is None.
+    one of a loop that adapts `adapted`, and only a segment of one that chooses among people `person`. A number that is
+    not finite is None.
 
     >>> as_dict(1.25, AudioEvent(AudioEventKind.LOST, "no samples"), ())
     {'type': 'audio', 'seconds': 1.25, 'kind': 'lost', 'message': 'no samples', 'gap_seconds': 0.0}
@@ -66,6 +67,7 @@ def as_dict(seconds: float, event: Event, labels: tuple[str, ...]) -> dict:
             "confidence": _number(event.confidence, 6),
             "probs": {name: _number(p, 6) for name, p in event.probs.items()},
             **more,
+            **({} if event.person is None else {"person": event.person}),
         }
     values: dict[str, object] = {
         "type": "hop",
@@ -97,9 +99,10 @@ def from_dict(values: Mapping) -> tuple[float, Event]:
     if kind == "segment":
         probs = {name: _float(p) for name, p in values["probs"].items()}
         verdict = None if values["verdict"] is None else Verdict(values["verdict"])
+        person = str(values["person"]) if "person" in values else None
         start, end = _float(values["start_seconds"]), _float(values["end_seconds"])
         confidence = _float(values["confidence"])
-        return seconds, Segment(start, end, values["emotion"], verdict, confidence, probs, arousal, adapted)
+        return seconds, Segment(start, end, values["emotion"], verdict, confidence, probs, arousal, adapted, person)
     if kind != "hop":
         raise ValueError(f"type {kind!r} is not hop, segment, audio or rule")
     state, level = State(values["state"]), _float(values["level_dbfs"])
@@ -149,6 +152,8 @@ def as_text(seconds: float, event: Event, labels: tuple[str, ...]) -> str:
         line += f"  arousal {event.arousal:.2f}"
     if event.adapted is not None:
         line += f"  adapted to {event.adapted}"
+    if isinstance(event, Segment) and event.person is not None:
+        line += f"  {shown(event.person)}"
     return line + ("  | " + "  ".join(f"{name} {p:.2f}" for name, p in probs.items()) if probs else "")
 
 

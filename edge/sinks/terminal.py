@@ -230,8 +230,9 @@ def _terminal_handlers() -> list[logging.Handler]:
 
 
 def _described(segment: Segment) -> str:
-    """The answer of a segment; with its probability if it is an emotion."""
-    return answer(segment) if segment.verdict else f"{answer(segment)} {segment.confidence:.2f}"
+    """The answer of a segment; with its probability if it is an emotion, and the person if the loop knows several."""
+    said = answer(segment) if segment.verdict else f"{answer(segment)} {segment.confidence:.2f}"
+    return said if segment.person is None else f"{said}  {shown(segment.person)}"
 
 
 def _colour(name: str) -> str:

@@ -24,7 +24,8 @@ from crnn.files.atomic import replacing
 from crnn.files.npz import read_arrays
 from crnn.files.strict import parse_json, read_bounded
 
-SCHEMA = 1
+SCHEMA, WITH_VOICE = 1, 2
+"""Without and with a voice template: earlier versions refuse what they cannot read"""
 NEUTRAL = "neutral"
 LARGEST = 4 * 2**20
 """Bytes of a profile"""
@@ -100,22 +101,27 @@ class Profile:
     """`(width, n_classes)` float32"""
     bias: np.ndarray
     """`(n_classes,)` float32"""
+    voice: np.ndarray | None = None
+    """Voice template: of each sentence its `edge.stream.voice`, `(n_sentences, n_mels)` float32. Biometric. None: the
+    profile cannot be chosen among several"""
 
     def adapt(self, logits: np.ndarray, pooled: np.ndarray) -> np.ndarray:
         """`logits (..., n_classes)`, `pooled (..., width)` -> the person's logits, float32."""
         return logits + pooled @ self.weights + self.bias
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON that its owner alone can read, whole or not at all."""
         values = {
-            "schema": SCHEMA,
+            "schema": SCHEMA if self.voice is None else WITH_VOICE,
             "bundle": self.bundle,
             "labels": list(self.labels),
             "sentences": self.sentences,
             "weights": self.weights.tolist(),
             "bias": self.bias.tolist(),
         }
-        with replacing(Path(path)) as file:
+        if self.voice is not None:
+            values["voice"] = self.voice.tolist()
+        with replacing(Path(path), mode=0o600) as file:
             file.write(json.dumps(values, allow_nan=False).encode("ascii") + b"\n")
 
 
@@ -130,13 +136,15 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     values = parse_json(read_bounded(path, LARGEST), damaged)
     require(isinstance(values, dict) and type(values.get("schema")) is int, damaged)
     require(
-        values["schema"] == SCHEMA, f"{path}: schema {values['schema']}, this version reads {SCHEMA}; make it again"
+        values["schema"] in (SCHEMA, WITH_VOICE),
+        f"{path}: schema {values['schema']}, this version reads {SCHEMA} and {WITH_VOICE}; make it again",
     )
     require(
         values.get("bundle") == bundle,
         f"{path}: made for bundle {str(values.get('bundle'))[:12]}, this one is {bundle[:12]}; enrol again with it",
     )
-    require(values.keys() == {"schema", *Profile.__dataclass_fields__}, damaged)
+    absent = {"voice"} if values["schema"] == SCHEMA else set()
+    require(values.keys() == {"schema", *Profile.__dataclass_fields__} - absent, damaged)
     weights = _numbers(values["weights"], (width, len(labels)))
     bias = _numbers(values["bias"], (len(labels),))
     sentences = values["sentences"]
@@ -147,7 +155,20 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     )
     if not sound or weights is None or bias is None:
         raise InputError(damaged)
-    return Profile(bundle, tuple(labels), sentences, weights, bias)
+    return Profile(bundle, tuple(labels), sentences, weights, bias, _voice(values, damaged))
+
+
+def _voice(values: dict, damaged: str) -> np.ndarray | None:
+    """A row for each sentence, all of one width; None for a profile without a voice."""
+    if values["schema"] == SCHEMA:
+        return None
+    rows = values["voice"]
+    if not (isinstance(rows, list) and rows and isinstance(rows[0], list) and rows[0]):
+        raise InputError(damaged)
+    voice = _numbers(rows, (sum(values["sentences"].values()), len(rows[0])))
+    if voice is None:
+        raise InputError(damaged)
+    return voice
 
 
 def _numbers(values: object, shape: tuple[int, ...]) -> np.ndarray | None:

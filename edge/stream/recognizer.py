@@ -14,6 +14,7 @@ from crnn.outputs import split_outputs
 from edge.audio.level import moving_power, power_dbfs
 from edge.runtimes import Model
 from edge.stream.decision import DecisionConfig
+from edge.stream.people import People
 from edge.stream.profile import Profile
 from edge.stream.results import State, WindowResult
 
@@ -28,7 +29,8 @@ class StreamingRecognizer:
         decision: of the bundle; not used here, but by everything that turns the logits into an answer.
         arousal: whether the head gives it.
 
-    `profile` may be set at any time: from then on the logits are adapted to that person.
+    `profile` may be set at any time: from then on the logits are adapted to that person. `people` changes nothing here:
+    who speaks is known only at the end of a segment (edge.loop.segment_sums).
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StreamingRecognizer:
         self.features, self.geometry, self.labels, self.arousal = features, geometry, labels, arousal
         self.decision = decision or DecisionConfig()
         self.profile: Profile | None = None
+        self.people: People | None = None
         self._encoder, self._head = encoder, head
         self._block = np.zeros(geometry.first_samples, dtype=np.float32)
         self._recent = np.zeros(geometry.n_fft, dtype=np.float32)
@@ -63,9 +66,9 @@ class StreamingRecognizer:
         return self._encoder, self._head
 
     def another(self) -> "StreamingRecognizer":
-        """A stream of its own over the same loaded models and profile; both may be used at a time, in two threads."""
+        """A stream of its own over the same loaded models and profiles; both may be used at a time, in two threads."""
         made = type(self)(*self.models, self.features, self.geometry, self.labels, self.decision, arousal=self.arousal)
-        made.profile = self.profile
+        made.profile, made.people = self.profile, self.people
         return made
 
     @property

@@ -96,3 +96,5 @@ class Segment:
     adapted: int | None = None
     """Number of earlier utterances to which the probabilities are adapted (`edge.stream.prior`), 0: not yet; None where
     the loop does not adapt, and where nothing was decided"""
+    person: str | None = None
+    """Name of the profile that it is adapted to, or "unknown"; None where the loop does not choose among several"""

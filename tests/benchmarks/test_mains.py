@@ -43,6 +43,7 @@ ARGUMENTS = {
 """Without them there is nothing to do"""
 WRONG = {
     "bundle": [
+        ("benchmarks.adaptation.people", ["--bundle", "no-bundle"], "no-bundle"),
         ("benchmarks.device.stages", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.streaming", ["no-bundle"], "no-bundle"),
         ("benchmarks.device.soak", ["no-bundle"], "no-bundle"),
@@ -62,6 +63,7 @@ WRONG = {
         ("benchmarks.device.processors", ["--arm64", "no-folder"], "no-folder"),
         ("benchmarks.adaptation.corrections", ["--settings", "no-settings.yaml"], "no-settings.yaml"),
         ("benchmarks.adaptation.label_free", ["--repetitions", "1"], "1"),
+        ("benchmarks.adaptation.people", ["--homes", "0"], "0"),
         ("benchmarks.accuracy.within_corpus", ["--protocols", "no-protocol"], "no-protocol"),
         ("benchmarks.accuracy.within_corpus", ["--protocols", "savee-loso"], "savee"),
         ("benchmarks.accuracy.within_corpus", ["--folds", "99"], "99"),

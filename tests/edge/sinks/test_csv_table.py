@@ -174,7 +174,7 @@ def test_bad_recordings_are_named_and_counted_and_tried_again(folder, tmp_path):
 
 def test_a_file_that_is_no_table_of_this_model_is_left_unchanged(model, folder, whole, tmp_path):
     start, first, second, end = whole.rpartition(b"\n")[0].rsplit(b"\n", 2) + [b"\n"]
-    other = whole.replace(table.settings(model, None).encode(), b"0" * 12)
+    other = whole.replace(table.settings(model).encode(), b"0" * 12)
     for content, part in (
         (b"my,own,table\n1,2,3\n", "not a table of this model"),
         (soundfile_bytes(folder), "not a table of this model"),

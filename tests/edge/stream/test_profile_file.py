@@ -63,7 +63,9 @@ DAMAGED = "damaged"
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda v: v.update(schema=2), "schema 2.* 1\\b"),
+        (lambda v: v.update(schema=3), "schema 3.* 1 and 2\\b"),
+        (lambda v: v.update(schema=2), DAMAGED),
+        (lambda v: v.update(voice=[[1.0]]), DAMAGED),
         (lambda v: v.update(bundle="cd" * 32), " cdcdcdcdcdcd.* abababababab\\b.*enrol again"),
         (lambda v: v.pop("bundle"), " None.* abababababab\\b.*enrol again"),
         (lambda v: v.pop("schema"), DAMAGED),
@@ -104,6 +106,15 @@ def test_a_profile_beyond_a_limit_is_refused(path, change, part):
     path.write_text(json.dumps(values))
     found = refusal(path)
     assert found.startswith(f"{path}: ") and re.search(part, found)
+
+
+@pytest.mark.parametrize("voice", [None, [], [[]], [1.0], [[1.0, 2.0]], [[1.0], [1.0, 2.0], [1.0]], [["1"]] * 3, {}])
+def test_a_voice_is_a_row_of_numbers_for_each_sentence(path, voice):
+    values = json.loads(path.read_text()) | {"schema": 2, "sentences": {"happy": 1, "angry": 2}}
+    path.write_text(json.dumps(values | {"voice": [[1.0, 2.0]] * 3}))
+    assert load(path).voice.tolist() == [[1.0, 2.0]] * 3
+    path.write_text(json.dumps(values | {"voice": voice}))
+    assert DAMAGED in refusal(path)
 
 
 def test_what_is_no_profile_at_all_is_refused(path):
