@@ -13,21 +13,21 @@ if __name__ == "__main__":
     starting()
 
 import argparse
-import importlib.util
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
-from crnn.cli.installed import Parser, install, program
+from crnn.cli.installed import Parser, program
 from crnn.errors import require
 from edge.audio.vad import add_vad_option
 from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle
 from edge.page.corrections import Corrections
 from edge.page.upload import UploadLimits
 from edge.serve.address import bind, is_loopback, names_of, url
-from edge.serve.run import private_folder, run
+from edge.serve.run import run, serving
 
 NEEDED = ("gradio", "soundfile", "soxr")
 CONNECTIONS = 200
@@ -125,14 +125,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
-    try:
-        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-        require(not missing, f"the page needs {', '.join(missing)}: {install('ui')}")
-        with private_folder("ser-page.") as folder:
-            serve(args, folder)
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return serving("the page", NEEDED, "ui", "ser-page.", partial(serve, args))
 
 
 if __name__ == "__main__":

@@ -15,20 +15,20 @@ if __name__ == "__main__":
     starting()
 
 import argparse
-import importlib.util
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from crnn.cli.command import command, log_to_stderr
-from crnn.cli.installed import Parser, install
+from crnn.cli.installed import Parser
 from crnn.errors import require
 from edge.audio.vad import add_vad_option
 from edge.loop.recognition import open_model
 from edge.serve.address import bind, is_loopback, names_of, url
 from edge.serve.limits import ServiceLimits
-from edge.serve.run import private_folder, run
+from edge.serve.run import run, serving
 
 NEEDED = ("fastapi", "uvicorn", "websockets", "prometheus_client", "soundfile", "soxr")
 MORE_CONNECTIONS = 64
@@ -104,14 +104,7 @@ def serve(args: argparse.Namespace, folder: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     log_to_stderr(logging.WARNING)
     args = build_parser().parse_args(argv)
-    try:
-        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-        require(not missing, f"the service needs {', '.join(missing)}: {install('serve')}")
-        with private_folder("ser-serve.") as folder:
-            serve(args, folder)
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return serving("the service", NEEDED, "serve", "ser-serve.", partial(serve, args))
 
 
 if __name__ == "__main__":

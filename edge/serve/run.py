@@ -1,16 +1,19 @@
 """uvicorn until a signal, and the folder for what is uploaded. The local page is served by it too."""
 
+import importlib.util
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from crnn.cli.installed import install
 from crnn.cli.interrupt import at_leave, interruptible
+from crnn.errors import require
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -34,6 +37,21 @@ def private_folder(prefix: str) -> Iterator[str]:
             yield folder
         finally:
             tempfile.tempdir = before
+
+
+def serving(what: str, needed: Sequence[str], extra: str, prefix: str, serve: Callable[[str], None]) -> int:
+    """The exit code of a server, `what`, that `serve` runs with its private folder until a signal.
+
+    Raises InputError, naming the extra to install, if one of the modules `needed` is missing.
+    """
+    try:
+        missing = [name for name in needed if importlib.util.find_spec(name) is None]
+        require(not missing, f"{what} needs {', '.join(missing)}: {install(extra)}")
+        with private_folder(prefix) as folder:
+            serve(folder)
+    except KeyboardInterrupt:
+        return 0
+    return 0
 
 
 def settings_of(app: Any, listening: socket.socket, **settings: Any) -> "Config":
