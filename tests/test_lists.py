@@ -118,7 +118,7 @@ def test_results_of_the_command_become_a_table_and_a_database(source):
     import pyarrow.parquet as pq
 
     results, model = source / "results.csv", open_model()
-    csv_table.write(results, model, [str(CLIP)], None, lambda _: None)
+    csv_table.write(results, model, [str(CLIP)], (), lambda _: None)
     with results.open(newline="", encoding="utf-8") as file:
         expected = list(csv.DictReader(file))
     assert len(expected) > 0

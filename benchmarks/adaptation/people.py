@@ -62,7 +62,8 @@ def material(bundle: Bundle, corpus: str) -> Material:
     recognizer = bundle.recognizer()
     vad = make_vad("auto", recognizer.features.sample_rate)
     collector = SentenceCollector(UtteranceRecognizer(recognizer, vad, SETTINGS))
-    labels, found, unusable = recognizer.labels, [], 0
+    labels, unusable = recognizer.labels, 0
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray | None, int, str]] = []
     for u in read_corpus(corpus, corpora.folder(corpus)).utterances:
         if u.emotion not in labels:
             continue

@@ -80,7 +80,7 @@ def test_a_table_has_a_column_of_rules_that_begin_anew_with_each_recording(model
     again.write_bytes(clip.read_bytes())
     found, path = {}, tmp_path / "rules.csv"
     for given, name in (((), "plain.csv"), (rules, "rules.csv")):
-        table.write(tmp_path / name, model, [str(clip), str(again)], None, print, given)
+        table.write(tmp_path / name, model, [str(clip), str(again)], (), print, given)
         with (tmp_path / name).open(newline="") as file:
             found[name] = list(csv.DictReader(file))
     fired = {}
@@ -94,4 +94,4 @@ def test_a_table_has_a_column_of_rules_that_begin_anew_with_each_recording(model
         assert row == plain
     assert all(len(answered) >= 2 for answered in fired.values()) and len(fired) == 2
     with pytest.raises(InputError, match="another model, VAD, runtime, profile or rules"):
-        table.write(path, model, [str(clip)], None, print, rules[:1])
+        table.write(path, model, [str(clip)], (), print, rules[:1])

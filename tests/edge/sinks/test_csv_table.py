@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 
 def write(path, model, folder, names=NAMES, lines_out=None):
     lines = [] if lines_out is None else lines_out
-    return table.write(path, model, [str(folder / name) for name in names], None, lines.append)
+    return table.write(path, model, [str(folder / name) for name in names], (), lines.append)
 
 
 def read(path) -> list[dict]:
@@ -145,12 +145,12 @@ def test_names_are_relative_to_the_table(model, tmp_path, monkeypatch):
         soundfile.write(tmp_path / name / "1.wav", VOICE[: 2 * RATE], RATE)
     report = [].append
     monkeypatch.chdir(tmp_path / "a")
-    table.write(tmp_path / "out.csv", model, ["1.wav", "./1.wav", "../a/1.wav"], None, report)
+    table.write(tmp_path / "out.csv", model, ["1.wav", "./1.wav", "../a/1.wav"], (), report)
     monkeypatch.chdir(tmp_path / "b")
-    done = table.write(tmp_path / "out.csv", model, ["1.wav"], None, report)
+    done = table.write(tmp_path / "out.csv", model, ["1.wav"], (), report)
     assert done.added == 1
     monkeypatch.chdir(tmp_path)
-    assert table.write(tmp_path / "out.csv", model, ["a/1.wav", "b/1.wav"], None, report).there == 2
+    assert table.write(tmp_path / "out.csv", model, ["a/1.wav", "b/1.wav"], (), report).there == 2
     assert [row["file"] for row in read(tmp_path / "out.csv")] == ["a/1.wav", "b/1.wav"]
 
 
