@@ -228,7 +228,7 @@ def open_model(
     profiles = [Path(path) for path in ([profile] if isinstance(profile, str | os.PathLike) else profile or ())]
     require(
         not (adapt and profiles),
-        f"{', '.join(map(str, profiles))}: adapts to the person already; give it or adapt (no gain of both was measured)",
+        f"{', '.join(map(str, profiles))}: a profile adapts already; give it or adapt, not both (no gain measured)",
     )
     opened = Bundle.open(PRETRAINED if bundle is None else Path(bundle))
     return EmotionModel(opened, runtime, threads, vad, profiles, adapt)
