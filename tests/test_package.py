@@ -18,7 +18,7 @@ SOURCES = (
     *("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "configs", "crnn", "augment", "edge"),
     *("train.py", "quantize.py", "stream_infer.py"),
 )
-COMMANDS = ("ser-train", "ser-quantize", "ser-stream", "ser-doctor", "ser-enroll", "ser-page")
+COMMANDS = ("ser-train", "ser-quantize", "ser-stream", "ser-doctor", "ser-enroll", "ser-page", "ser-serve")
 OFFLINE = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
 BARE = ("jsonargparse", "torch", "lightning", "filelock", "audiomentations", "rich", "gradio", "pyaudio", "tenacity")
 """Packages that extras bring"""
