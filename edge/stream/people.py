@@ -20,7 +20,7 @@ from edge.stream.profile import Profile, load_profile
 UNKNOWN = "unknown"
 """In place of a name: nobody's voice fits"""
 THRESHOLD = 0.2
-"""Chosen on EmoDB (benchmarks/adaptation/people.py); higher prefers "unknown" over a wrong person"""
+"""Chosen on speakers of EmoDB and EMOVO (benchmarks.adaptation.people); higher prefers "unknown" to a wrong person"""
 SHRINK = 0.5
 """Weight of the diagonal in the scatter, which a few sentences determine badly"""
 RIDGE = 0.05
