@@ -24,7 +24,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -43,20 +43,14 @@ from edge.feedback.recorder import Recorder
 from edge.feedback.store import RecordingStore, StoreLimits
 from edge.loop.arguments import STDIN, sort_names
 from edge.loop.counters import Tally
-from edge.loop.events import Sink
 from edge.loop.firings import Firings, default_path
 from edge.loop.listening import listen
 from edge.loop.recognition import EmotionModel, open_model
 from edge.loop.rule_engine import RuleEngine
 from edge.loop.rules import Rule, read_rules
-from edge.sinks import FanOut, live
 from edge.sinks import csv_table as table
-from edge.sinks.file import FileSink
-from edge.sinks.lines import LinesSink, StandardOutput, as_json, as_text
-from edge.sinks.mqtt import MqttSink
-from edge.sinks.mqtt_settings import MqttSettings, parse_broker
-from edge.sinks.rttm import RttmSink
-from edge.sinks.terminal import TerminalSink
+from edge.sinks.chosen import open_sinks
+from edge.sinks.lines import StandardOutput
 
 log = logging.getLogger("stream_infer")
 
@@ -194,44 +188,6 @@ def open_recorder(args: argparse.Namespace, bundle: str, rate: int) -> Recorder:
     recorder = Recorder(RecordingStore(args.keep_unsure), limits, bundle, rate, live=args.mic)
     log.info("the sound of what is least sure is stored in %s: at most %d recordings", args.keep_unsure, limits.number)
     return recorder
-
-
-def open_sinks(
-    args: argparse.Namespace,
-    model: EmotionModel,
-    rules: tuple[Rule, ...],
-    recording: str,
-    mute: Callable[[bool], None] | None,
-) -> FanOut:
-    """`recording`: its name, for RTTM. `mute`: of the microphone, if there is one."""
-    out, labels = StandardOutput(), model.labels
-    sinks: dict[str, Sink] = {}
-    if args.log:
-        sinks[str(args.log)] = FileSink(args.log, labels, decisions=args.log_decisions)
-    if args.mqtt:
-        host, port = parse_broker(args.mqtt)
-        settings = MqttSettings(
-            host,
-            port,
-            user=args.mqtt_user,
-            password_file=args.mqtt_password_file,
-            tls=args.mqtt_tls,
-            ca_file=args.mqtt_ca,
-            prefix=args.mqtt_prefix,
-            discovery_prefix=args.mqtt_discovery or None,
-            **({"name": args.mqtt_name} if args.mqtt_name else {}),
-        )
-        names = tuple(rule.name for rule in rules)
-        sinks["MQTT"] = MqttSink(settings, labels, model.arousal, names, mute)
-    # The view last: an error of another sink then leaves the terminal alone.
-    lines = as_json if args.json else as_text
-    if args.view:
-        sinks["standard output"] = TerminalSink(out, labels)
-    elif args.rttm:
-        sinks["standard output"] = RttmSink(out, Path(recording).stem)
-    else:
-        sinks["standard output"] = LinesSink(out, labels, lines, decisions=args.decisions)
-    return live(sinks) if args.mic else FanOut(sinks.values())
 
 
 def devices(as_lines: bool) -> str:
