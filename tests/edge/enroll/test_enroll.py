@@ -106,8 +106,9 @@ def test_a_profile_is_recommended_only_if_its_own_test_gains(bundle, shift, lean
     labels = tuple(bundle.manifest.labels)
     found = judge(bundle.manifest.identity, labels, bundle.speakers(bundle.recognizer("onnx")), said)
     assert found["recommended"] is recommended
-    report = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), **found}
+    report = {"profile": "me.json", "sentences": {}, "n_sentences": len(said), "voice": takes > 1, **found}
     lines = as_text(report).splitlines()
+    assert any("biometric" in line for line in lines) == report["voice"]
     assert re.match(advice, lines[-1])
     assert any("use it" in line for line in lines) == bool(recommended)
 
