@@ -226,7 +226,8 @@ def _recording(width: int) -> "Console":
 def _terminal_handlers() -> list[logging.Handler]:
     """Handlers of the root logger that write to a terminal and would disturb the view."""
     handlers = logging.getLogger().handlers
-    return [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream.isatty()]
+    opened = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream]  # a file may not be open yet
+    return [h for h in opened if h.stream.isatty()]
 
 
 def _described(segment: Segment) -> str:

@@ -24,7 +24,7 @@ VOICE = soundfile.read(PRETRAINED.parent / "synthetic_voice.flac", dtype="float3
 def sure_model(*_, **__):
     """The model that ships, made to answer a generated voice, of which it is uncertain."""
     model = open_model(vad="energy")
-    stream = model.utterances().recognizer
+    stream = model._recognizer  # whose settings every stream of the model takes over
     stream.decision = DecisionConfig(stream.decision.temperature, 0.0)
     return model
 
