@@ -117,8 +117,9 @@ def test_the_view_needs_a_terminal():
         terminal.TerminalSink(io.StringIO(), LABELS)
 
 
-def test_the_view_draws_rarely_and_shows_the_log_inside():
+def test_the_view_draws_rarely_and_shows_the_log_inside(tmp_path):
     leader, follower = pty.openpty()
+    late = logging.FileHandler(tmp_path / "late.log", delay=True)  # it has no stream before its first line
     drawn = []
 
     def read():
@@ -133,6 +134,7 @@ def test_the_view_draws_rarely_and_shows_the_log_inside():
     console = logging.StreamHandler(open(follower, "w", closefd=False))  # noqa: SIM115
     root = logging.getLogger()
     root.addHandler(console)
+    root.addHandler(late)
     now = 0.0
     try:
         sink = terminal.TerminalSink(StandardOutput(follower), LABELS, clock=lambda: now)
@@ -146,6 +148,8 @@ def test_the_view_draws_rarely_and_shows_the_log_inside():
         assert console in root.handlers
     finally:
         root.removeHandler(console)
+        root.removeHandler(late)
+        late.close()
         os.close(follower)
         reader.join()
         os.close(leader)
