@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.device.stream_systems import RATE
 from benchmarks.device.streaming import ONE_THREAD, SPEECH
+from benchmarks.harness.process_status import rss_mb, status
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.errors import require
@@ -59,15 +60,6 @@ async def read(lines: AsyncIterator[str | bytes], begin: float, latencies: list[
         if event["type"] == "hop" and "probs" in event:
             due = begin + math.ceil(event["seconds"] / CHUNK_SECONDS - 1e-6) * CHUNK_SECONDS
             latencies.append(time.monotonic() - due)
-
-
-def status(pid: int, line: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(found.split()[1]) for found in lines if found.startswith(line))
-
-
-def rss_mb(pid: int) -> float:
-    return status(pid, "VmRSS") * 1024 / 1e6
 
 
 def cpu_s(pid: int) -> float:
@@ -132,13 +124,13 @@ class Service:
 async def load_service(service: Service, audio: bytes, n: int, seconds: float, interval: float) -> dict:
     latencies: list[float] = []
     async with contextlib.AsyncExitStack() as stack:
-        before = rss_mb(service.pid)
+        before = rss_mb("VmRSS", service.pid)
         lines = [await stack.enter_async_context(service.connect()) for _ in range(n)]
         start, cpu = time.monotonic() + 0.5, cpu_s(service.pid)
         begins = [start + k * CHUNK_SECONDS / n for k in range(n)]
         readers = [asyncio.create_task(read(line, begin, latencies)) for line, begin in zip(lines, begins, strict=True)]
         await asyncio.gather(*(feed(line.send, audio, at, seconds) for line, at in zip(lines, begins, strict=True)))
-        memory, cpu = rss_mb(service.pid), cpu_s(service.pid) - cpu
+        memory, cpu = rss_mb("VmRSS", service.pid), cpu_s(service.pid) - cpu
         for line in lines:
             await line.send(END.decode())
         await asyncio.gather(*readers)
@@ -170,7 +162,7 @@ async def load_processes(bundle: Path, audio: bytes, n: int, seconds: float, int
     await asyncio.gather(
         *(feed(lambda data, process=process: send(process, data), audio, at, seconds) for process, at in pairs)
     )
-    memory = sum(rss_mb(process.pid) for process in made)
+    memory = sum(rss_mb("VmRSS", process.pid) for process in made)
     cpu = sum(cpu_s(process.pid) for process in made) - cpu
     for process in made:
         process.stdin.close()
@@ -201,7 +193,7 @@ async def drop(service: Service, audio: bytes, n: int) -> dict:
     def held() -> dict:
         names = {"open_streams": "ser_streams_open", "descriptors": "process_open_fds"}
         found = {key: round(service.metric(name)) for key, name in names.items()}
-        return found | {"threads": status(service.pid, "Threads"), "rss_mb": round(rss_mb(service.pid), 1)}
+        return found | {"threads": status("Threads", service.pid), "rss_mb": round(rss_mb("VmRSS", service.pid), 1)}
 
     await asyncio.gather(*(one(0.1) for _ in range(4)))  # starts the threads of the pool
     await asyncio.sleep(1)

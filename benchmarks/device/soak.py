@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.device.stream_systems import RATE, endless, rss_mb
+from benchmarks.device.stream_systems import RATE, endless
 from benchmarks.device.streaming import QUIET_ROOM, SPEECH
+from benchmarks.harness.process_status import rss_mb
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.errors import require

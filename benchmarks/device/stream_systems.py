@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.harness.process_status import rss_mb
 from crnn.cli.command import command
 from crnn.errors import InputError, require
 
@@ -192,15 +193,6 @@ def play(system, audio: np.ndarray, seconds: float, budget_s: float) -> tuple[li
         if played >= seconds or (time.perf_counter() >= end and len(latencies) >= ENOUGH_INTERVALS):
             break
     return latencies, cpu / played
-
-
-def rss_mb(line: str = "VmHWM") -> float:
-    """Resident set of this process, MB (10^6 bytes), on Linux: `VmHWM` is the largest, `VmRSS` the present one.
-
-    getrusage would report the parent's largest set if that is larger.
-    """
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(found.split()[1]) for found in lines if found.startswith(line)) * 1024 / 1e6
 
 
 @command

@@ -16,7 +16,7 @@ def test_two_processes_recognize_half_of_the_recordings_each(tmp_path, monkeypat
     assert batch.main(["--work", "csv", "--rounds", "1", "--files", "2", "--out", str(out)]) == 0
     (row,) = rows_of(out, work="csv")
     assert row["files"] == 2 and row["hours_per_minute"] > 0 and row["hours_per_cpu_minute"] > 0
-    assert row["rss_mb"] > 20  # above it no limit: until it starts its program a child has the memory of this process
+    assert 20 < row["rss_mb"] < 500
     assert [[str(part).endswith(".flac") for part in command].count(True) for command in started] == [1, 1]
 
 
