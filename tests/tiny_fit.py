@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -88,6 +89,20 @@ def tiny_fit(
     task = task_type(config, model_of(config), n_speakers=chosen.n_speakers)
     fit(task, chosen, EvalClips(Lengths(split.dev), split.dev, LABELS, config, inputs), folder, resume)
     return task
+
+
+def resumed_fit(config: RunConfig, folder: Path, task_type=EmotionTask) -> EmotionTask:
+    """The same for a fit that ends by an error when its third epoch begins, and is resumed."""
+
+    class Ended(task_type):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                raise RuntimeError("ended")
+            super().on_train_epoch_start()
+
+    with pytest.raises(RuntimeError, match="ended"):
+        tiny_fit(config, folder, task_type=Ended)
+    return tiny_fit(config, folder, task_type=task_type, resume=True)
 
 
 def with_optim(config: RunConfig = PLAIN, **settings) -> RunConfig:

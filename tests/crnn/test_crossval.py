@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, called, needs, one_clear_line, own_voices, processes_of, started
+from helpers import ROOT, called, needs, one_clear_line, own_desk, processes_of, started
 
 from crnn import crossval
 from crnn.training.cross_validation import LOCK, RESULT
@@ -19,12 +19,6 @@ from crnn.training.jobs import TrainingJob
 from crnn.training.run_folder import RunFolder
 
 needs("jsonargparse", "lightning", reason="needs the train extra")
-
-SETTINGS = """
-model: {channels: [8, 8, 8, 8], lstm_units: 16, attention_units: 8}
-optim: {epochs: 1, batch_size: 16, ema_decay: 0.8}
-augment: {noise: false, room: false, copies: 2}
-"""
 
 
 class Warm:
@@ -48,11 +42,7 @@ class Warm:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory) -> Path:
-    """Own recordings of six speakers and small settings."""
-    folder = tmp_path_factory.mktemp("desk")
-    own_voices(folder / "own")
-    (folder / "small.yaml").write_text(SETTINGS)
-    return folder
+    return own_desk(tmp_path_factory.mktemp("desk"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import called, needs, one_clear_line, own_voices, started
+from helpers import called, needs, one_clear_line, own_desk, started
 
 from crnn import crossval
 from crnn.data.protocols import corpora_of
@@ -16,11 +16,6 @@ from crnn.training.jobs import TrainingJob
 needs("jsonargparse", "lightning", reason="needs the train extra")
 needs("optuna", reason="needs the optuna extra")
 
-SETTINGS = """
-model: {channels: [8, 8, 8, 8], lstm_units: 16, attention_units: 8}
-optim: {epochs: 1, batch_size: 16, ema_decay: 0.8}
-augment: {noise: false, room: false, copies: 2}
-"""
 SPACE = ("optim.learning_rate=1e-4:1e-2:log", "model.lstm_units=8:16", "loss.gamma=0.0,2.0", "optim.weight_decay=0:1")
 
 
@@ -68,11 +63,7 @@ def stub(monkeypatch) -> Stub:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory) -> Path:
-    """Own recordings of six speakers and small settings."""
-    folder = tmp_path_factory.mktemp("desk")
-    own_voices(folder / "own")
-    (folder / "small.yaml").write_text(SETTINGS)
-    return folder
+    return own_desk(tmp_path_factory.mktemp("desk"))
 
 
 def search(desk: Path, out: Path, *more, trials: int = 2, space=SPACE):
