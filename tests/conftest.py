@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,7 @@ import pytest
 import warm_scripts
 from helpers import SMALL, example, make_bundle, script
 from hypothesis import settings
-from slow_files import SLOW, UNTRACED
-from tracing import traced, untraced
+from slow_files import SLOW
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("no deadline")
@@ -37,25 +35,10 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection():
-    """Each worker imports every file; the first alone measures the lines that run in that."""
-    with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else untraced():
-        return (yield)
-
-
 def pytest_collection_modifyitems(items):
     """Slow files first, so that no worker is left with one at the end (with xdist's `--no-loadscope-reorder`)."""
     rank = {Path(__file__).parent / name: number for number, name in enumerate(SLOW)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coverage(request):
-    """Measured or not (`slow_files`)."""
-    name = request.path.relative_to(Path(__file__).parent).as_posix()
-    with untraced() if name in UNTRACED else nullcontext():
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +60,7 @@ def built_once(tmp_path_factory):
         with FileLock(shared / f"{name}.lock"):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # another worker failed to build it
-                with traced():
-                    build(folder)
+                build(folder)
                 done.touch()
         return folder
 

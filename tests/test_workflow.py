@@ -30,6 +30,14 @@ def test_the_workflow_names_extras_and_paths_that_exist():
         assert (ROOT / path).exists(), f"ci.yml names {path}"
 
 
+def test_a_job_measures_coverage_and_fails_below_a_share():
+    """`.ci/run` does not measure it."""
+    steps = yaml.safe_load(WORKFLOW)["jobs"]["coverage"]["steps"]
+    assert any(re.match(r"make test .*OPTIONS=--cov$", step.get("run", "")) for step in steps)
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert tools["coverage"]["report"]["fail_under"] >= 95
+
+
 def test_forms_and_hooks_are_valid_yaml():
     for path in (*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml", ROOT / "CITATION.cff"):
         assert yaml.safe_load(path.read_text(encoding="utf-8")), path

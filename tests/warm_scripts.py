@@ -26,8 +26,6 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
-from tracing import ASKS, trace
-
 LIBRARIES = (
     "torch", "lightning.pytorch", "torchmetrics", "torch.utils.tensorboard", "jsonargparse", "jinja2",
     "onnx", "soundfile", "soxr", "scipy.signal", "audiomentations", "matplotlib.figure", "litert_torch",
@@ -35,6 +33,8 @@ LIBRARIES = (
 """None of this project's own modules: each process imports those anew."""
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_")
 """Prefixes of environment variables that take effect when an interpreter starts or a library loads"""
+MEASURES = "COVERAGE_PROCESS_CONFIG"
+"""With this environment variable, which coverage sets, a process that starts measures its coverage."""
 SECONDS = 600
 ADDRESS = "SER_WARM_SCRIPTS"
 """Environment variable: the path of the socket"""
@@ -101,7 +101,7 @@ def offer() -> None:
         listening.listen()
         server = subprocess.Popen(
             [sys.executable, __file__, str(listening.fileno())],
-            env={name: value for name, value in os.environ.items() if name != ASKS},  # it runs nothing of ours
+            env={name: value for name, value in os.environ.items() if name != MEASURES},  # it runs nothing of ours
             pass_fds=[listening.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -185,7 +185,10 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
     import numpy as np
     import torch
 
-    trace()
+    if MEASURES in os.environ:
+        from coverage import process_startup
+
+        process_startup()
     random.seed()  # forked processes would otherwise share what is random in each interpreter
     np.random.seed()
     torch.seed()

@@ -10,7 +10,6 @@ import time
 import pytest
 import torch
 from helpers import ROOT, called, edit_json, make_bundle, one_clear_line, started
-from tracing import traced
 
 import quantize
 from edge.bundle import PRETRAINED
@@ -207,8 +206,7 @@ def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_by
     """The bytes of a second interpreter, whose hashes have another seed."""
     target = 30_000
     arguments = ("--formats", "onnx", "--target-size", str(target), "--plot", tmp_path / "steps.svg", "--json")
-    with traced():  # no file that is measured prunes in steps
-        result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
+    result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
     assert result.returncode == 0, result.stderr[-2000:]
     again = make_bundle(small_run, tmp_path / "again", cache, *arguments, fresh=True)
     assert again.returncode == 0, again.stderr[-2000:]
