@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 LOCK = ".fetch.lock"
-"""In the folder of a model, beside a file for each revision: Git allows none whose name ends like that"""
+"""In the folder of all models of the hub, no owner of which has a name that begins with a point"""
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """Errors that are never the network's"""
 SECONDS = 10.0
@@ -47,8 +47,8 @@ def fetch(name: str, revision: str) -> Path:
         import huggingface_hub  # noqa: F401
         from filelock import FileLock  # which huggingface_hub brings
     try:
-        known.mkdir(parents=True, exist_ok=True)
-        with FileLock(known / LOCK):  # two programs that start together fetch once
+        known.parent.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(known.parent.parent / LOCK):  # two programs that start together fetch once
             commit = _commit(name, revision, known)
             folder = known / commit
             if not folder.is_dir():
@@ -75,6 +75,7 @@ def _commit(name: str, revision: str, known: Path) -> str:
         return commit
     commit, size = found
     require(size <= LARGEST_MANIFEST, f"{name}: {MANIFEST} has {size} bytes, which no bundle's has; nothing is fetched")
+    known.mkdir(parents=True, exist_ok=True)
     write_text(last, commit + "\n")
     return commit
 

@@ -135,6 +135,7 @@ def _add_recognition(app: FastAPI, uploads: Uploads, streams: Streams) -> None:
 def _add_facts(app: FastAPI, model: EmotionModel, metrics: Metrics) -> None:
     health = docs.Health(status="ok", model=model.bundle.manifest.identity, runtime=model.runtime, vad=model.vad)
 
+    @app.head("/healthz", include_in_schema=False)  # what load balancers ask
     @app.get("/healthz", responses={status: EVERYWHERE[status] for status in (400, 403)})
     async def healthz() -> docs.Health:
         """Whether the service runs. Needs no token."""

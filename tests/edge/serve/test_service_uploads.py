@@ -113,6 +113,10 @@ def test_the_token_is_needed_and_its_absence_gets_401(start, clip):
             assert headers["www-authenticate"] == "Bearer"
             assert TOKEN not in str(headers)
     assert service.ask("/healthz")[0] == 200
+    connection = http.client.HTTPConnection(service.host, timeout=60)
+    connection.request("HEAD", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
     assert service.ask("/recognize", clip.read_bytes(), Authorization=f"bearer {TOKEN}")[0] == 200
 
 
