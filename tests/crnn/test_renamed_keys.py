@@ -109,22 +109,29 @@ def test_a_run_folder_under_old_names(tmp_path):
     folder.check_same(RunConfig(), dataclasses.asdict(AugmentConfig()))
 
 
-@pytest.mark.parametrize("old, new", OF_TRAINING.items())
-def test_options_and_settings_files(tmp_path, old, new):
-    value = value_of(settings(), new)
+@pytest.mark.parametrize("form", ["a file", "words", "equations", "sections", "equal sections", "files of sections"])
+def test_options_and_settings_files(tmp_path, form):
+    """Every old name at once: a parser that reads all settings takes a while to build."""
+    values = {old: value_of(settings(), new) for old, new in OF_TRAINING.items()}
+    sections: dict[str, dict] = {}
+    for name, value in values.items():
+        section, key = name.split(".")
+        sections.setdefault(section, {})[key] = value
     path = tmp_path / "settings.yaml"
-    path.write_text(yaml.safe_dump(nested(old, value)))
-    section, key = old.split(".")
-    part = tmp_path / f"{section}.yaml"
-    part.write_text(yaml.safe_dump({key: value}))
-    text = json.dumps({key: value})
-    for argv in (
-        ["--config", str(path)], [f"--{old}", json.dumps(value)], [f"--{old}={json.dumps(value)}"],
-        [f"--{section}", text], [f"--{section}={text}"], [f"--{section}", str(part)],
-    ):  # fmt: skip
-        _, config, augment, _ = parse(argv)
-        made = dataclasses.asdict(config) | {"augment": dataclasses.asdict(augment)}
-        assert json.loads(json.dumps(value_of(made, new))) == value
+    path.write_text(yaml.safe_dump(sections))
+    for section, given in sections.items():
+        (tmp_path / f"{section}.yaml").write_text(yaml.safe_dump(given))
+    argv = {
+        "a file": [["--config", str(path)]],
+        "words": [[f"--{name}", json.dumps(value)] for name, value in values.items()],
+        "equations": [[f"--{name}={json.dumps(value)}"] for name, value in values.items()],
+        "sections": [[f"--{section}", json.dumps(given)] for section, given in sections.items()],
+        "equal sections": [[f"--{section}={json.dumps(given)}"] for section, given in sections.items()],
+        "files of sections": [[f"--{section}", str(tmp_path / f"{section}.yaml")] for section in sections],
+    }[form]
+    _, config, augment, _ = parse([word for words in argv for word in words])
+    made = json.loads(json.dumps(dataclasses.asdict(config) | {"augment": dataclasses.asdict(augment)}))
+    assert {old: value_of(made, new) for old, new in OF_TRAINING.items()} == values
 
 
 def test_another_value_than_the_default_arrives(tmp_path):
