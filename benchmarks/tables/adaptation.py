@@ -75,8 +75,16 @@ def people() -> str:
     shares = ("right", "wrong", "unknown", "guests_taken_for_somebody", "eer_at_home", "eer_guests", "eer_pooled")
     return markdown(
         (*head, "EER guests %", "EER pooled %", "UAR without", "own profile", "chosen", "another's"),
-        ((row["corpus"], row["at_home"], *(percent(row[name]) for name in (*shares, *uars))) for row in rows("people")),
+        (
+            (_named(row), row["at_home"], *(percent(row[name]) for name in (*shares, *uars)))
+            for row in sorted(rows("people"), key=lambda row: (not row["chosen_on_these"], row["corpus"], row["at_home"]))
+        ),
     )
+
+
+def _named(row: dict) -> str:
+    """The corpus, marked where its speakers had no part in the choice of the method."""
+    return row["corpus"] if row["chosen_on_these"] else f"{row['corpus']} (new)"
 
 
 @table("corrections")
