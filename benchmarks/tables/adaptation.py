@@ -77,9 +77,13 @@ def people() -> str:
         (*head, "EER guests %", "EER pooled %", "UAR without", "own profile", "chosen", "another's"),
         (
             (_named(row), row["at_home"], *(percent(row[name]) for name in (*shares, *uars)))
-            for row in sorted(rows("people"), key=lambda row: (not row["chosen_on_these"], row["corpus"], row["at_home"]))
+            for row in sorted(rows("people"), key=_place)
         ),
     )
+
+
+def _place(row: dict) -> tuple:
+    return not row["chosen_on_these"], row["corpus"], row["at_home"]
 
 
 def _named(row: dict) -> str:
