@@ -24,7 +24,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -48,6 +48,7 @@ from edge.loop.listening import listen
 from edge.loop.recognition import EmotionModel, open_model
 from edge.loop.rule_engine import RuleEngine
 from edge.loop.rules import Rule, read_rules
+from edge.loop.watchdog import Watchdog
 from edge.sinks import csv_table as table
 from edge.sinks.chosen import open_sinks
 from edge.sinks.lines import StandardOutput
@@ -170,10 +171,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def source_and_stop(
-    args: argparse.Namespace, file: str | None, sample_rate: int
+    args: argparse.Namespace, file: str | None, sample_rate: int, waiting: Callable[[], None]
 ) -> tuple[Iterable[np.ndarray | AudioEvent], Stop]:
     if file is None:
-        microphone = Microphone(sample_rate, args.device, channel=args.channel)
+        microphone = Microphone(sample_rate, args.device, channel=args.channel, waiting=waiting)
         return microphone, Stop(microphone.close)
     if file == "-":
         require(sys.stdin is not None, "standard input is closed; pipe raw s16le audio to it, or name a file")
@@ -246,14 +247,16 @@ def run(args: argparse.Namespace) -> int:
             identity = model.bundle.manifest.identity
             recorder = stack.enter_context(closing(open_recorder(args, identity, model.sample_rate)))
         utterances = model.utterances(recorder)
-        source, stop = source_and_stop(args, names.recordings[0] if names.recordings else None, model.sample_rate)
+        watchdog, file = Watchdog(), names.recordings[0] if names.recordings else None
+        source, stop = source_and_stop(args, file, model.sample_rate, watchdog.feed)
         mute = source.mute if isinstance(source, Microphone) else None
         sinks = stack.enter_context(closing(open_sinks(args, model, rules, "".join(names.recordings), mute)))
         stack.enter_context(stopped_by_signals(stop))
         if args.mic:
             log.info("VAD: %s", model.vad)
         live = args.mic or names.recordings == [STDIN]
-        counts = listen(source, utterances, sinks, stop, rule_engine(rules, live))
+        watched = watchdog.over(source, sinks.hung_seconds)
+        counts = listen(watched, utterances, sinks, stop, rule_engine(rules, live))
     if args.mic:
         log.info("%s", summary(counts))
     return 0

@@ -155,5 +155,6 @@ def speaker_interval(by_speaker: np.ndarray, statistic) -> list[float] | None:
     if n < 2:
         return None
     draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    values = [statistic(resampled) for resampled in np.tensordot(draws, by_speaker, axes=1)]
-    return [float(v) for v in np.percentile(values, [2.5, 97.5])]
+    distinct, places = np.unique(draws, axis=0, return_inverse=True)  # few speakers: few different draws
+    values = np.array([statistic(resampled) for resampled in np.tensordot(distinct, by_speaker, axes=1)])
+    return [float(v) for v in np.percentile(values[places.ravel()], [2.5, 97.5])]

@@ -78,9 +78,13 @@ class Listener:
     """Collects everything a microphone yields, and fails where what is waited for never comes."""
 
     def __init__(self, device: str | None = "pulse", config: MicrophoneConfig = IMPATIENT) -> None:
-        self.microphone = Microphone(RATE, device, config)
+        self.waits = 0  # how often the microphone has said that it waits
+        self.microphone = Microphone(RATE, device, config, waiting=self._waited)
         self.items: list[np.ndarray | AudioEvent] = []
         self.iterator = iter(self.microphone)
+
+    def _waited(self) -> None:
+        self.waits += 1
 
     def until(self, wanted: Callable[[np.ndarray | AudioEvent], bool]) -> np.ndarray | AudioEvent:
         timer = threading.Timer(PATIENCE, self.microphone.close)

@@ -22,6 +22,7 @@ PAGE = """<!doctype html>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: left }
+caption { text-align: left; padding: .5rem 0 } .shares td { text-align: right }
 img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
 </style></head><body>
 <h1>{{ title }}</h1>
@@ -37,7 +38,15 @@ img { max-width: 100% } .notice { background: #fff3cd; padding: .6rem 1rem }
 <table><tr><th>Figure</th><th>Value</th><th>95 % interval over speakers</th></tr>
 {% for name, value, interval in part.figures %}<tr><td>{{ name }}</td><td>{{ value }}</td><td>{{ interval }}</td></tr>
 {% endfor %}</table>
-<img alt="confusion matrix" src="{{ part.confusion }}"><img alt="UAR per speaker and sex" src="{{ part.speakers }}">
+<table class="shares"><caption>Confusion: % of each true class (row) decided as each class (column)</caption>
+<tr><th></th>{% for name in part.labels %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for name, shares in part.confusion %}<tr><th>{{ name }}</th>{% for share in shares -%}
+<td style="background: rgba(31, 119, 180, {{ share / 150 }})">{{ "%.0f" | format(share) }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+<table class="shares"><caption>UAR per speaker and sex</caption>
+{% for name, value in part.groups %}<tr><th>{{ name }}</th><td><meter value="{{ value }}"></meter></td>
+<td>{{ "%.1f%%" | format(100 * value) }}</td></tr>
+{% endfor %}</table>
 <img alt="calibration" src="{{ part.calibration }}">
 {% endfor %}
 {% if skipped %}<h2>Files left out ({{ skipped | length }})</h2>
@@ -55,8 +64,9 @@ def write_report(path: Path, metrics: dict) -> None:
         {
             "title": f"{title} ({metrics[key]['n_clips']} clips)",
             "figures": _figures(metrics[key]),
-            "confusion": _image(_confusion(metrics[key])),
-            "speakers": _image(_speakers(metrics[key])),
+            "labels": metrics[key]["labels"],
+            "confusion": _confusion(metrics[key]),
+            "groups": [*metrics[key]["per_speaker_uar"].items(), *metrics[key]["per_sex_uar"].items()],
             "calibration": _image(_calibration(metrics[key])),
         }
         for key, title in (
@@ -171,10 +181,10 @@ def _image(figure: Figure) -> str:
 
 
 def _curves(history: list[dict]) -> Figure:
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.2))
     epochs = [row["epoch"] for row in history]
     risen = "adversary_weight" in history[0]
-    left, middle, right, *last = figure.subplots(1, 3 + risen)
+    left, middle, right, *last = figure.subplots(1, 3 + risen, gridspec_kw={"wspace": 0.3})
     left.plot(epochs, [row["train_loss"] for row in history])
     left.set(title="Training loss (augmented)", xlabel="epoch")
     middle.plot(epochs, [row["dev_uar"] for row in history])
@@ -187,30 +197,11 @@ def _curves(history: list[dict]) -> Figure:
     return figure
 
 
-def _confusion(part: dict) -> Figure:
+def _confusion(part: dict) -> list[tuple[str, list[float]]]:
+    """True class, and the shares in percent of its clips that were decided as each class."""
     matrix = np.array(part["confusion"], dtype=float)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(6, 5))
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.5 else "black"
-        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=8)
-    ticks = range(len(part["labels"]))
-    axes.set_xticks(ticks, part["labels"], rotation=45, ha="right")
-    axes.set_yticks(ticks, part["labels"])
-    axes.set(title="Confusion, % of each true class", xlabel="decided", ylabel="true")
-    return figure
-
-
-def _speakers(part: dict) -> Figure:
-    bars = part["per_speaker_uar"] | part["per_sex_uar"]
-    figure = Figure(figsize=(5, 0.4 * len(bars) + 1))
-    axes = figure.subplots()
-    axes.barh(list(bars), list(bars.values()), color=["tab:blue"] * len(part["per_speaker_uar"]) + ["tab:orange"] * 3)
-    axes.set(xlim=(0, 1), title="UAR per speaker and sex", xlabel="UAR")
-    axes.invert_yaxis()
-    return figure
+    shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    return list(zip(part["labels"], shares.tolist(), strict=True))
 
 
 def _calibration(part: dict) -> Figure:

@@ -5,7 +5,7 @@ PortAudio runs in a process of its own (see `edge.audio.capture`), which is star
 
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,6 +88,7 @@ class Microphone:
         sample_rate: Hz, of what is yielded.
         device: index, name or part of the name; None: the system's.
         channel: the one to use, from 1; None: of two their mean, of more the first with a signal.
+        waiting: called every `POLL_SECONDS` or more often while this waits for samples, a device or to be unmuted.
 
     Iterating raises InputError if at first there is no such device, if PyAudio is missing, or after `config.retries`.
     """
@@ -98,10 +99,11 @@ class Microphone:
         device: str | None = None,
         config: MicrophoneConfig | None = None,
         channel: int | None = None,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         require(sample_rate > 0, f"sample_rate is {sample_rate}; give a rate in Hz above 0")
         require(channel is None or channel >= 1, f"--channel {channel}: channels count from 1")
-        self._channel = channel
+        self._channel, self._waiting = channel, waiting
         self._delivered: dict[str, int] = {}  # lasting name -> Hz, of devices that deliver another rate than they say
         self._sample_rate, self._device, self._config = sample_rate, device, config or MicrophoneConfig()
         self._known = False  # whether there was such a device
@@ -154,6 +156,7 @@ class Microphone:
         self._end_capture()  # before it is reported
         yield AudioEvent(AudioEventKind.MUTED, "the microphone is closed until it is unmuted")
         while self._muted and not self._closed:
+            self._waiting()
             time.sleep(POLL_SECONDS)
 
     def _open(self) -> Generator[AudioEvent, None, tuple[Device, Record] | None]:
@@ -273,6 +276,7 @@ class Microphone:
             raise RuntimeError("a record was asked for, and no capture process runs")
         try:
             while not self._unwanted:
+                self._waiting()
                 if (record := capture.read(POLL_SECONDS)) is not None:
                     return record
                 if time.monotonic() > deadline:
@@ -285,6 +289,7 @@ class Microphone:
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._unwanted and (left := deadline - time.monotonic()) > 0:
+            self._waiting()
             time.sleep(min(POLL_SECONDS, left))
 
     def _end_capture(self) -> None:

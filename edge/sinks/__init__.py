@@ -22,6 +22,10 @@ class FanOut:
         for sink in self._sinks:
             sink.write(seconds, event)
 
+    def hung_seconds(self) -> float:
+        """For how long, s, a sink behind a `Worker` has been writing one event: the longest; 0 if none writes."""
+        return max((sink.hung_seconds for sink in self._sinks if isinstance(sink, Worker)), default=0.0)
+
     def close(self) -> None:
         """Close every sink, even if others raise."""
         with ExitStack() as stack:

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -38,6 +39,7 @@ class Worker(Generic[T]):
         self._others: deque[tuple[int, float, T]] = deque()
         self._changed = threading.Condition()
         self._ending = self._reader_gone = False
+        self._writing_since: float | None = None  # monotonic s
         self._dropped_reported = 0
         self.dropped_results = self.dropped_others = 0
         """Events dropped because the sink was too slow"""
@@ -53,6 +55,12 @@ class Worker(Generic[T]):
     def failures(self) -> int:
         """How often the sink has raised."""
         return self._guard.failures
+
+    @property
+    def hung_seconds(self) -> float:
+        """For how long, s, the sink has been writing one event; 0 if it writes none."""
+        since = self._writing_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def write(self, seconds: float, event: T) -> None:
         """Queue an event. Raises BrokenPipeError if the sink's reader is closed."""
@@ -88,7 +96,11 @@ class Worker(Generic[T]):
     def _run(self) -> None:
         try:
             while (item := self._next()) is not None:
-                self._guard.write(*item)
+                self._writing_since = time.monotonic()
+                try:
+                    self._guard.write(*item)
+                finally:
+                    self._writing_since = None
                 if not self._dropped_reported:
                     self._report()
             self._guard.close()

@@ -3,6 +3,7 @@
 import html
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,15 @@ def test_it_states_date_command_and_speakers(tmp_path):
     assert "Subset Clips Speakers angry calm sad" in said
     assert "Training 24 4 8 (4) 8 (4) 8 (4)" in said
     assert "Development 18 2 6 (2) 6 (2) 6 (2)" in said
+
+
+def test_confusion_and_groups_are_tables(tmp_path):
+    """The third of the clips that is calm, half of it decided as sad."""
+    dev = tuple(replace(u, sex="female" if u.speaker_id == "voice0" else "male") for u in people(2, 12))
+    decided = [{1: 1 + n // 3 % 2}.get(n % 3, n % 3) for n in range(12)] * 2
+    said = text_of(tmp_path / "report.html", metrics_of(dev, np.eye(3)[decided]))
+    assert "(column) angry calm sad angry 100 0 0 calm 0 50 50 sad 0 0 100" in said
+    assert "UAR per speaker and sex voice0 83.3% voice1 83.3% female 83.3% male 83.3%" in said
 
 
 def test_an_older_run_without_these_can_still_be_reported(tmp_path):

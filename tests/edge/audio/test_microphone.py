@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -173,6 +175,28 @@ def test_a_capture_process_that_dies_is_replaced(house, listen):
     assert "SIGSEGV" in listener.event(LOST).message
     listener.event(OPENED)
     captured_well(listener, house)
+
+
+def test_waiting_is_reported_while_it_is_muted_missing_or_silent(house, listen):
+    """The watchdog of a service counts these as progress."""
+    house.name("kitchen")
+    house.start()
+    listener = listen("kitchen")
+
+    def waits(what: Callable[[], None]) -> None:
+        before = listener.waits
+        what()
+        assert listener.waits - before >= 2
+
+    waits(lambda: listener.event(OPENED))
+    listener.microphone.mute(True)
+    listener.event(AudioEventKind.MUTED)
+    threading.Timer(1.0, listener.microphone.mute, [False]).start()
+    waits(lambda: listener.event(OPENED))
+    house.pactl("suspend-sink", "speaker", "1")
+    waits(lambda: listener.event(LOST))
+    house.unplug()
+    waits(lambda: [listener.event(NOT_FOUND) for _ in range(3)])
 
 
 def test_zeros_are_reported(house, listen):
