@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from crnn.data.prepare import Prepared
     from crnn.models.pretrained import SpeechEncoder
     from crnn.training.initial_weights import Start
+    from crnn.training.text import Text, TextSources
 
 log = logging.getLogger("train")
 
@@ -120,7 +121,7 @@ def run(
     with needed(program("train"), "train"):
         from crnn.data import prepare as preparation
 
-    encoder = open_encoder(config)
+    encoder, sources = open_pretrained(config)
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -134,6 +135,7 @@ def run(
     from crnn.training.run_folder import RunFolder
     from crnn.training.setup import build_training, log_model, refuse_before_copies
     from crnn.training.teacher import open_taught
+    from crnn.training.text import open_text
 
     ends.begin()
     check_kind(config)
@@ -154,11 +156,13 @@ def run(
     if folder.exists():
         folder.check_split(prepared.split)
     refuse_before_copies(config, prepared.split, start)
-    copies = open_copies(config, chain, prepared, encoder, cache_folder)
+    split, cache = prepared.split, prepared.cache
+    said = open_text(config, sources, split.utterances, cache, cache_folder) if sources else None
+    copies = open_copies(config, chain, prepared, encoder, said, cache_folder)
     teacher = encoder if config.teacher.encoder else None
     taught = open_taught(config, prepared.split, prepared.cache, teacher, cache_folder) if teacher else None
-    batch = {LOG_MEL: chain.batch, WAVEFORM: chain.waveforms}.get(input_of(config))
-    parts = build_training(config, prepared.split, prepared.cache, copies, batch, start, taught)
+    batch = None if said else {LOG_MEL: chain.batch, WAVEFORM: chain.waveforms}.get(input_of(config))
+    parts = build_training(config, prepared.split, prepared.cache, copies, batch, start, taught, said)
     if folder.exists():
         folder.check_taught_by(parts.taught_by)
     log_model(parts.task.model, config)
@@ -176,17 +180,21 @@ def run(
     return metrics
 
 
-def open_encoder(config: RunConfig) -> SpeechEncoder | None:
-    """The speech encoder that teaches, or that the model rests on, if any. Raises InputError before recordings are
-    decoded."""
-    if not (config.teacher.encoder or config.system.encoder):
-        return None
+def open_pretrained(config: RunConfig) -> tuple[SpeechEncoder | None, TextSources | None]:
+    """The speech encoder that teaches, or that the model rests on, and what text rests on, if any. Raises InputError
+    before recordings are decoded."""
+    if not (config.teacher.encoder or config.system.encoder or config.text.encoder):
+        return None, None
     import augment.torchaudio_import  # noqa: F401  # transformers imports it, which fails beside a CPU-only torch
     from crnn.models import pretrained, pretrained_encoder
+    from crnn.training.text import open_sources
 
+    sources = open_sources(config)
     if config.system.encoder:
-        return pretrained_encoder.encoder_of(config)
-    return pretrained.open_encoder(pretrained.located(config.teacher.encoder), config.teacher.layers)
+        return pretrained_encoder.encoder_of(config), sources
+    if config.teacher.encoder:
+        return pretrained.open_encoder(pretrained.located(config.teacher.encoder), config.teacher.layers), sources
+    return None, sources
 
 
 def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
@@ -199,16 +207,23 @@ def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
 
 
 def open_copies(
-    config: RunConfig, chain: Chains, prepared: Prepared, encoder: SpeechEncoder | None, cache_folder: Path | None
+    config: RunConfig,
+    chain: Chains,
+    prepared: Prepared,
+    encoder: SpeechEncoder | None,
+    said: Text | None,
+    cache_folder: Path | None,
 ) -> AugmentedCopies | Steps:
-    """What the model is trained on: augmented copies of the recordings, or their steps by its frozen encoder. Raises
-    InputError."""
+    """What the model is trained on: augmented copies of the recordings, their steps by its frozen encoder, or the
+    tokens of what is said in them. Raises InputError."""
     from crnn.data.augmented import open_augmented
     from crnn.data.embeddings import open_steps
-    from crnn.data.inputs import STEPS, WAVEFORM
+    from crnn.data.inputs import STEPS, TOKENS, WAVEFORM
     from crnn.models.registry import input_of
 
     cache, corpora, takes = prepared.cache, prepared.split.corpora, input_of(config)
+    if said and takes == TOKENS:
+        return said.tokens
     if encoder and takes == STEPS:
         shape = len(encoder.layers), encoder.layer_width
         return open_steps(cache, corpora, encoder.key, shape, encoder.steps, cache_folder)

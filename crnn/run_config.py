@@ -7,6 +7,7 @@ from crnn.config import CRNN_KIND, STREAMED, FeatureConfig, ModelConfig, StreamG
 from crnn.errors import require
 from crnn.files.typed import require_finite
 from crnn.system_config import SystemConfig
+from crnn.text_config import TextConfig
 
 LAYOUT = "{emotion}/{speaker}_*"
 """Default place of emotion and speaker in the paths of own recordings"""
@@ -228,6 +229,7 @@ class RunConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
+    text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
@@ -263,9 +265,11 @@ class RunConfig:
 
 
 def plain_values(config: RunConfig) -> dict:
-    """The settings as plain values. Those of a CRNN lack `model.kind`, `system` and an empty `model.continuous`, so
-    that bundles keep their bytes and devices with the version before read them."""
+    """The settings as plain values, without `text` where there is none. Those of a CRNN lack `model.kind`, `system` and
+    an empty `model.continuous`, so that bundles keep their bytes and devices with the version before read them."""
     values = asdict(config)
+    if not config.text.encoder:
+        del values["text"]
     if config.model.kind == CRNN_KIND:
         del values["system"], values["model"]["kind"]
         if not config.model.continuous:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,27 +77,43 @@ def _open(
     cache: AudioCache, corpora: Iterable[str], what: str, key: list, kind: Kind, make: Embed, folder: Path | None
 ) -> dict[str, np.ndarray]:
     """Utterance name -> its rows, as `make` gives them for a waveform."""
-    folder = folder or default_folder()
-    hashes = cache.hashes
     rows: dict[str, np.ndarray] = {}
     for corpus in corpora:
-        names = sorted(name for name in cache.clips if name.startswith(f"{corpus}/"))
-        some_name = {hashes[name]: name for name in names}
-        digests = sorted(some_name)
-        found: dict[str, np.ndarray] = {}
-        for start in range(0, len(digests), PIECE):
-            piece = digests[start : start + PIECE]
-            stem = f"{what}-{hashlib.sha256(json.dumps([*key, piece]).encode()).hexdigest()[:24]}"
-            progress = f"{corpus}, {start + len(piece)} of {len(digests)}"
-
-            def computed(
-                wanted: Sequence[str], progress: str = progress, some_name: dict[str, str] = some_name
-            ) -> Generator[list[np.ndarray], None, None]:
-                log.info("%s by the speech encoder: %s recordings", what, progress)
-                for digest in wanted:
-                    yield [make(np.array(cache.waveform(some_name[digest])))]
-
-            store = open_store(folder, stem, kind, piece, computed)
-            found |= {digest: store.rows[first : first + n] for digest, ((first, n, _),) in store.spans.items()}
-        rows |= {name: found[hashes[name]] for name in names}
+        digests = {name: digest for name, digest in cache.hashes.items() if name.startswith(f"{corpus}/")}
+        rows |= open_rows(
+            digests, f"{corpus}: {what}", [what, *key], kind, lambda name: make(np.array(cache.waveform(name))), folder
+        )
     return rows
+
+
+def open_rows(
+    digests: Mapping[str, str],
+    label: str,
+    key: list,
+    kind: Kind,
+    make: Callable[[str], np.ndarray],
+    folder: Path | None = None,
+) -> dict[str, np.ndarray]:
+    """Name -> its rows, read-only and memory-mapped; what is not stored yet is made, once per digest.
+
+    `digests`: name -> hash of the content that its rows belong to; `make`: a name -> rows. The first of `key` begins
+    the files' names. Raises what `make` raises.
+    """
+    what, *settings = key
+    folder = folder or default_folder()
+    some_name = {digests[name]: name for name in sorted(digests)}
+    known = sorted(some_name)
+    found: dict[str, np.ndarray] = {}
+    for start in range(0, len(known), PIECE):
+        piece = known[start : start + PIECE]
+        stem = f"{what}-{hashlib.sha256(json.dumps([*settings, piece]).encode()).hexdigest()[:24]}"
+        progress = f"{start + len(piece)} of {len(known)}"
+
+        def computed(wanted: Sequence[str], progress: str = progress) -> Generator[list[np.ndarray], None, None]:
+            log.info("%s by a pretrained model: %s", label, progress)
+            for digest in wanted:
+                yield [make(some_name[digest])]
+
+        store = open_store(folder, stem, kind, piece, computed)
+        found |= {digest: store.rows[first : first + n] for digest, ((first, n, _),) in store.spans.items()}
+    return {name: found[digest] for name, digest in digests.items()}

@@ -4,19 +4,23 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crnn.data.padded import Padded
+from crnn.data.padded import Padded, WithText
 from crnn.features import LogMel
 from crnn.offset import pad_clip
 from crnn.run_config import RunConfig
 
-LOG_MEL, WAVEFORM, STEPS = "log-mel", "waveform", "steps of a frozen encoder"
+LOG_MEL, WAVEFORM, STEPS, TOKENS = "log-mel", "waveform", "steps of a frozen encoder", "tokens of a text"
 """Names of inputs: what the registry says of each encoder"""
+
+
+Batch = Tensor | Padded | WithText
+"""What models take"""
 
 
 class Inputs(Protocol):
@@ -25,16 +29,16 @@ class Inputs(Protocol):
     held: bool
     """Whether a clip's input is worth being computed once and held in memory"""
 
-    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+    def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> Any:
         """The input of one training item, from the stored rows of a copy; chance comes from `rng`."""
 
-    def train_batch(self, items: Sequence[Tensor]) -> Tensor | Padded:
+    def train_batch(self, items: Sequence[Any]) -> Batch:
         """Several of the same as one batch."""
 
-    def clip(self, name: str, waveform: np.ndarray) -> Tensor:
+    def clip(self, name: str, waveform: np.ndarray) -> Any:
         """The input of a whole recording `(time,)` float32."""
 
-    def batch(self, clips: Sequence[Tensor]) -> Tensor | Padded:
+    def batch(self, clips: Sequence[Any]) -> Batch:
         """Several of the same, of any length, as one batch."""
 
 
@@ -49,7 +53,7 @@ class LogMelInputs:
         self._length = config.geometry.frames_for(config.geometry.window_steps)
         self._silence = float(np.log(config.features.log_offset))
 
-    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+    def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(np.array(_cut(rows, self._length, rng).T, dtype=np.float32, order="C"))
 
     def train_batch(self, items: Sequence[Tensor]) -> Tensor:
@@ -73,7 +77,7 @@ class WaveformInputs:
     def __init__(self, config: RunConfig) -> None:
         self._length = config.geometry.window_samples
 
-    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+    def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(_cut(rows, self._length, rng).astype(np.float32))
 
     def train_batch(self, items: Sequence[Tensor]) -> Tensor:
@@ -95,7 +99,7 @@ class StepInputs:
     def __init__(self, steps: Callable[[str, np.ndarray], np.ndarray]) -> None:
         self._steps = steps
 
-    def train(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+    def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rows.astype(np.float32))
 
     def train_batch(self, items: Sequence[Tensor]) -> Padded:
@@ -106,6 +110,32 @@ class StepInputs:
 
     def batch(self, clips: Sequence[Tensor]) -> Padded:
         return Padded.of(clips)
+
+
+class TextInputs:
+    """What is said, `tokens (tokens, width)` of a name, beside the input of the sound; an item is a pair of both."""
+
+    held = False
+
+    def __init__(self, sound: Inputs, tokens: Callable[[str], np.ndarray]) -> None:
+        self._sound, self._tokens = sound, tokens
+
+    def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        return self._sound.train(name, rows, rng), self._of(name)
+
+    def train_batch(self, items: Sequence[tuple[Tensor, Tensor]]) -> WithText:
+        sound, text = zip(*items, strict=True)
+        return WithText(self._sound.train_batch(sound), Padded.of(text))
+
+    def clip(self, name: str, waveform: np.ndarray) -> tuple[Tensor, Tensor]:
+        return self._sound.clip(name, waveform), self._of(name)
+
+    def batch(self, clips: Sequence[tuple[Tensor, Tensor]]) -> WithText:
+        sound, text = zip(*clips, strict=True)
+        return WithText(self._sound.batch(sound), Padded.of(text))
+
+    def _of(self, name: str) -> Tensor:
+        return torch.from_numpy(self._tokens(name).astype(np.float32))
 
 
 def _cut(rows: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -129,7 +129,7 @@ class TrainClips(Dataset):
         name = self._utterances[index].name
         rows = self._copies.rows(name, int(rng.integers(self._copies.count(name))))
         return (
-            self._inputs.train(rows, rng),
+            self._inputs.train(name, rows, rng),
             self.targets[index],
             self.mask[index],
             *(other(index) for other in self._others),

@@ -227,7 +227,9 @@ def _found(listing: Path, column: str, rows: list[Row], problems: list[str]) -> 
     others = columns - USED - {column} - {time for time, _ in times.roles.values()}
     unused = tuple(sorted(name for name in others if name and not name.startswith(VOTE)))
     if unused:
-        log.warning("%s: columns that are not used, unless as continuous labels: %s", listing, ", ".join(unused))
+        log.warning(
+            "%s: columns that are not used, unless as continuous labels or transcripts: %s", listing, ", ".join(unused)
+        )
     channels = {values.get("channel", "") for _, values in rows}
     require(len(channels) == 1, f"{listing}: a channel cannot be chosen; write each channel to a file of its own")
     for where, values in rows:

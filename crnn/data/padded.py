@@ -32,3 +32,11 @@ class Padded(NamedTuple):
         places = torch.arange(self.values.shape[1], device=self.values.device)
         mask = places < self.lengths.to(self.values.device)[:, None]
         return None if bool(mask.all()) else mask
+
+
+class WithText(NamedTuple):
+    """A batch of clips, and of what is said in them."""
+
+    sound: Tensor | Padded
+    text: Padded
+    """Tokens `(batch, tokens, width)`"""

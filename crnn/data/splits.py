@@ -51,6 +51,11 @@ class Split:
         return ((name, getattr(self, name)) for name in SETS if name != "dev_unseen" or self.dev_unseen)
 
     @property
+    def utterances(self) -> list[Utterance]:
+        """The recordings of all subsets."""
+        return [u for _, members in self.sets() for u in members]
+
+    @property
     def corpora(self) -> tuple[str, ...]:
         """Corpora trained on, in order of name."""
         return tuple(sorted({u.corpus for u in self.train}))

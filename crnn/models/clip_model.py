@@ -1,14 +1,19 @@
 """Models over whole clips of any length: an encoder, then a head over all its steps at once."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from crnn.config import StreamGeometry
-from crnn.data.padded import Padded
+from crnn.data.padded import Padded, WithText
 from crnn.models.crnn import WindowModel
 from crnn.models.pretrained import SpeechEncoder
 from crnn.models.system_head import SystemHead
+
+if TYPE_CHECKING:
+    from crnn.models.text_encoder import TextEncoder
 
 
 class ClipModel(nn.Module):
@@ -31,6 +36,15 @@ class ClipModel(nn.Module):
         """The pretrained encoder that it rests on, if any: the licence of its weights depends on it."""
         return getattr(self.encoder, "pretrained", None)
 
+    @property
+    def text(self) -> TextEncoder | None:
+        """The text encoder that it rests on, if any."""
+        return getattr(self.encoder, "text", None)
+
+    def example(self, n_samples: int) -> Tensor | WithText:
+        """An input of so many samples, to count what it costs."""
+        return self.encoder.example(n_samples)
+
     def training_pooled(self, clips: Tensor | Padded) -> Tensor:
         """The pooled vector `(batch, width)` that the logits are computed from."""
         steps = self.encoder(clips if isinstance(clips, Padded) else Padded.full(clips))
@@ -46,6 +60,11 @@ class ClipModel(nn.Module):
     def clip_outputs(self, clips: Padded, n_samples: Tensor, geometry: StreamGeometry) -> Tensor:
         """All outputs of the same clips, `(batch, columns of crnn.outputs)`."""
         return self.head.outputs(self.training_pooled(clips)).float()
+
+
+def rests(model: ClipModel) -> bool:
+    """Whether it rests on a pretrained model, of speech or text, or has weights that are not trained."""
+    return bool(model.pretrained or model.text)
 
 
 Model = WindowModel | ClipModel

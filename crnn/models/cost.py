@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from crnn.models.clip_model import Model
+from crnn.data.padded import WithText
+from crnn.models.clip_model import ClipModel, Model
 from crnn.models.crnn import WindowModel
 from crnn.models.pretrained_encoder import FrozenEncoder
+from crnn.models.text_encoder import EXAMPLE_TOKENS
 from crnn.run_config import RunConfig
 
 
@@ -24,7 +26,7 @@ def count_macs(model: nn.Module, n_mels: int, n_frames: int) -> int:
     return macs_of(model, torch.zeros(1, n_mels, n_frames))
 
 
-def macs_of(model: nn.Module, inputs: Tensor) -> int:
+def macs_of(model: nn.Module, inputs: Tensor | WithText) -> int:
     """Multiply-accumulates of one pass: convolutions, linear and recurrent layers, and the products of attention."""
     recurrent: dict[str, int] = {}
 
@@ -41,7 +43,7 @@ def macs_of(model: nn.Module, inputs: Tensor) -> int:
     first = next(model.parameters())
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), _attention_in_parts(), counter:
-        model(inputs.to(first.device, first.dtype))
+        model(inputs.to(first.device, first.dtype) if isinstance(inputs, Tensor) else inputs)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
@@ -52,21 +54,26 @@ def macs_of(model: nn.Module, inputs: Tensor) -> int:
 
 
 def macs_per_window(model: Model, config: RunConfig) -> int:
-    """Multiply-accumulates of one pass over a window of the CRNN (3.56 s by default), whatever the model takes."""
+    """Multiply-accumulates of one pass over a window of the CRNN (3.56 s by default), whatever the model takes; a text
+    has `EXAMPLE_TOKENS`. A recognizer before it is not counted."""
     g = config.geometry
     if isinstance(model, WindowModel):
         return count_macs(model, config.features.n_mels, g.frames_for(g.window_steps))
     before = 0
     if isinstance(model.encoder, FrozenEncoder):
-        before = macs_of(model.encoder.frozen(), torch.zeros(1, g.window_samples))
-    return before + macs_of(model, model.encoder.example(g.window_samples))
+        before += macs_of(model.encoder.frozen(), torch.zeros(1, g.window_samples))
+    if model.text:
+        before += macs_of(model.text.states(), torch.zeros(1, EXAMPLE_TOKENS))
+    return before + macs_of(model, model.example(g.window_samples))
 
 
 def count_frozen(model: Model) -> int:
-    """Parameters that are not trained, those of an encoder before the model included."""
-    before = model.encoder.frozen() if isinstance(model.encoder, FrozenEncoder) else None
+    """Parameters that are not trained, those of encoders before the model included, but not of a recognizer."""
+    before: list[nn.Module] = [model.encoder.frozen()] if isinstance(model.encoder, FrozenEncoder) else []
+    if isinstance(model, ClipModel) and model.text:
+        before.append(model.text.states())
     frozen = [p for p in model.parameters() if not p.requires_grad]
-    return sum(p.numel() for p in [*frozen, *(before.parameters() if before else ())])
+    return sum(p.numel() for p in [*frozen, *(p for module in before for p in module.parameters())])
 
 
 @contextmanager

@@ -55,8 +55,9 @@ def imported(*names: str) -> Any:
     return transformers
 
 
-def loaded(model_class: Any, folder: Path, used: str) -> Any:
-    """The model of a folder in float32, if every weight under the name `used` is in its files. Raises InputError."""
+def loaded(model_class: Any, folder: Path, used: str | tuple[str, ...]) -> Any:
+    """The model of a folder in float32, if every weight whose name begins with `used` is in its files. Raises
+    InputError."""
     from safetensors import SafetensorError
     from transformers.utils import logging
 

@@ -109,7 +109,7 @@ def located(given: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(given, allow_patterns=["*config.json", "*.safetensors"]))
+        return Path(snapshot_download(given, allow_patterns=["*config.json", "tokenizer.json", "*.safetensors"]))
     except (OSError, ValueError, HfHubHTTPError) as error:
         why = brief(" ".join(str(error).split()))
         raise InputError(f"{given}: no such folder, and not to be had from the hub ({why}); give a folder") from error

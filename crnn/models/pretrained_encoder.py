@@ -23,28 +23,27 @@ def encoder_of(config: RunConfig) -> SpeechEncoder:
     return open_encoder(located(given), config.system.encoder_layers)
 
 
-class LayerSum(nn.Module):
-    """`(batch, steps, layers, width)` -> `(batch, steps, width)`: the sum of the layers, weighted by softmax.
+class Standardized(nn.Module):
+    """Steps `(batch, steps, *shape)`, every value minus its mean over the training steps, times its scale.
 
-    Mean and scale of every value of every layer are buffers (`learn_scale`); until then they change nothing.
+    Both are buffers (`learn_scale`); until then they change nothing.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, n_layers: int, width: int) -> None:
+    def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros(n_layers))
-        self.register_buffer("mean", torch.zeros(n_layers, width))
-        self.register_buffer("scale", torch.ones(n_layers, width))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("scale", torch.ones(shape))
 
-    def forward(self, layers: Tensor) -> Tensor:
-        return torch.einsum("bslw,l->bsw", (layers - self.mean) * self.scale, self.scores.softmax(dim=0))
+    def forward(self, steps: Tensor) -> Tensor:
+        return (steps - self.mean) * self.scale
 
     @torch.no_grad()
     def learn_scale(self, clips: Iterable[Tensor]) -> None:
-        """Set mean and scale from at least one clip `(steps, layers, width)`: a few values of a speech encoder are a
-        hundred times as large as the others."""
+        """Set mean and scale from at least one clip `(steps, *shape)`: a few values of a speech encoder are a hundred
+        times as large as the others."""
         count, total, square = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         for clip in clips:
             values = clip.double()
@@ -56,6 +55,18 @@ class LayerSum(nn.Module):
         self.scale.copy_((square / count - mean**2).clamp_min(1e-6).rsqrt())
 
 
+class LayerSum(Standardized):
+    """`(batch, steps, layers, width)` -> `(batch, steps, width)`: the sum of the standardized layers, weighted by
+    softmax."""
+
+    def __init__(self, n_layers: int, width: int) -> None:
+        super().__init__(n_layers, width)
+        self.scores = nn.Parameter(torch.zeros(n_layers))
+
+    def forward(self, layers: Tensor) -> Tensor:
+        return torch.einsum("bslw,l->bsw", super().forward(layers), self.scores.softmax(dim=0))
+
+
 class FrozenEncoder(nn.Module):
     """The weighted layers of an encoder that is no part of the model: it takes the stored steps
     (`crnn.data.embeddings.Steps`)."""
@@ -65,6 +76,10 @@ class FrozenEncoder(nn.Module):
         self.pretrained = encoder_of(config)
         self.width = self.pretrained.layer_width
         self.sum = LayerSum(len(self.pretrained.layers), self.width)
+
+    def learn_scale(self, clips: Iterable[Tensor]) -> None:
+        """Set mean and scale of every value from clips `(steps, layers, width)`."""
+        self.sum.learn_scale(clips)
 
     def forward(self, clips: Padded) -> Padded:
         return Padded(self.sum(clips.values), clips.lengths)

@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from crnn.data.embeddings import Steps
-from crnn.data.inputs import LOG_MEL, STEPS, WAVEFORM, Inputs, LogMelInputs, StepInputs, WaveformInputs
+from crnn.data.inputs import (
+    LOG_MEL,
+    STEPS,
+    TOKENS,
+    WAVEFORM,
+    Inputs,
+    LogMelInputs,
+    StepInputs,
+    TextInputs,
+    WaveformInputs,
+)
 from crnn.errors import require
-from crnn.models import log_mel_cnns, pooling, sequence
+from crnn.models import fusion, log_mel_cnns, pooling, sequence
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.crnn import CRNN, WindowModel
 from crnn.models.part import MakePart
 from crnn.models.pretrained_encoder import FrozenEncoder, TunedEncoder
 from crnn.models.system_head import SystemHead
+from crnn.models.text_encoder import TextTokens, text_encoder_of
+from crnn.models.text_model import FusionHead, TextModel
 from crnn.models.waveform_cnn import WaveformCNN
 from crnn.run_config import CRNN_KIND, RunConfig
 
@@ -41,6 +53,7 @@ ENCODERS: dict[str, EncoderKind] = {
     "waveform-cnn": EncoderKind(WAVEFORM, WaveformCNN),
     "frozen-encoder": EncoderKind(STEPS, FrozenEncoder, pretrained=True),
     "tuned-encoder": EncoderKind(WAVEFORM, TunedEncoder, pretrained=True),
+    "text": EncoderKind(TOKENS, TextTokens),
 }
 """`model.kind` -> encoder, beside the CRNN, which is whole"""
 
@@ -67,6 +80,14 @@ POOLINGS: dict[str, MakePart] = {
     "qkv": pooling.QKVAttentive,
 }
 """`system.pooling` -> pooling"""
+
+
+FUSIONS: dict[str, fusion.MakeFusion] = {
+    "concat": fusion.Concat,
+    "gated": fusion.Gated,
+    "cross-attention": fusion.CrossAttention,
+}
+"""`text.fusion` -> how sound and text are joined"""
 
 
 def input_of(config: RunConfig) -> str:
@@ -97,10 +118,27 @@ def check_kind(config: RunConfig) -> None:
         f"system.sequence ends with {NORM}, whose mean and deviation are the same for every clip, and system.pooling "
         f"is {config.system.pooling}; give another pooling, or a part behind {NORM}",
     )
+    _check_text(config)
     require(
         input_of(config) == LOG_MEL or not (config.loss.teachers or config.teacher.encoder),
         f"model.kind is {config.model.kind}; only models over log-mel features learn from teachers (loss.teachers, "
         "teacher.encoder)",
+    )
+
+
+def _check_text(config: RunConfig) -> None:
+    kind, text, takes = config.model.kind, config.text, input_of(config)
+    _known("text.fusion", text.fusion, FUSIONS)
+    require(takes != TOKENS or bool(text.encoder), f"model.kind is {kind}; name a text encoder by text.encoder")
+    require(
+        takes != TOKENS or not text.sound,
+        f"model.kind is {kind}, which takes no sound; leave out text.sound, or give another kind",
+    )
+    whole = ", ".join(name for name, other in ENCODERS.items() if other.takes not in (LOG_MEL, TOKENS))
+    require(
+        takes != LOG_MEL or not text.encoder,
+        f"model.kind is {kind}, which answers windows of a stream, and a text belongs to a whole clip; beside "
+        f"text.encoder give {whole}, or text for the text alone",
     )
 
 
@@ -116,14 +154,28 @@ def build_model(config: RunConfig, n_classes: int) -> Model:
     kind = ENCODERS[config.model.kind]
     encoder = kind.build(config)
     parts = [SEQUENCES[name] for name in config.system.sequence]
-    head = SystemHead(encoder.width, parts, POOLINGS[config.system.pooling], config.model, config.system, n_classes)
+    pool, settings = POOLINGS[config.system.pooling], (config.model, config.system, n_classes)
+    if config.text.encoder and kind.takes != TOKENS:
+        text = text_encoder_of(config)
+        joined = FUSIONS[config.text.fusion]
+        return TextModel(encoder, FusionHead((encoder.width, text.width), parts, pool, joined, *settings), text)
+    head = SystemHead(encoder.width, parts, pool, *settings)
     return WindowModel(encoder, head) if kind.takes == LOG_MEL else ClipModel(encoder, head)
 
 
-def inputs_of(model: Model, config: RunConfig, stored: Steps | None = None) -> Inputs:
-    """What the model of a run takes; with a frozen encoder, its steps as they are `stored`, or computed anew."""
+def inputs_of(model: Model, config: RunConfig, stored: Steps | None = None, tokens: Steps | None = None) -> Inputs:
+    """What the model of a run takes; with a frozen encoder, its steps as they are `stored`, or computed anew; with text
+    the `tokens` of what is said (`crnn.training.text.open_text`)."""
     takes = input_of(config)
+    if config.text.encoder and tokens is None:
+        raise ValueError("a model that takes text has no tokens of it")
+    if takes == TOKENS and tokens:
+        texts = tokens.found
+        return StepInputs(lambda name, _: texts[name])
     if isinstance(model, ClipModel) and model.pretrained and takes == STEPS:
         steps = model.pretrained.steps
-        return StepInputs(lambda name, waveform: stored.rows(name) if stored else steps(waveform))
-    return WaveformInputs(config) if takes == WAVEFORM else LogMelInputs(config)
+        found = stored.found if stored else {}  # of the corpora that are trained on
+        sound: Inputs = StepInputs(lambda name, waveform: found[name] if name in found else steps(waveform))
+    else:
+        sound = WaveformInputs(config) if takes == WAVEFORM else LogMelInputs(config)
+    return TextInputs(sound, tokens.rows) if tokens else sound

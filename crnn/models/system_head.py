@@ -10,6 +10,15 @@ from crnn.models.part import MakePart
 from crnn.system_config import SystemConfig
 
 
+def in_sequence(width: int, parts: Sequence[MakePart], system: SystemConfig) -> tuple[nn.ModuleList, int]:
+    """Parts over time, one after another, over steps of this width; and the width of the last one's steps."""
+    made = nn.ModuleList()
+    for part in parts:
+        made.append(part(width, system))
+        width = int(made[-1].width)  # type: ignore[arg-type] # a Part's
+    return made, width
+
+
 class SystemHead(Answers):
     """`steps (batch, n_steps, width)` -> `logits (batch, n_classes)`.
 
@@ -26,11 +35,7 @@ class SystemHead(Answers):
         n_classes: int,
     ) -> None:
         super().__init__()
-        self.sequence = nn.ModuleList()
-        for part in parts:
-            made = part(width, system)
-            self.sequence.append(made)
-            width = made.width
+        self.sequence, width = in_sequence(width, parts, system)
         pooled = pooling(width, system)
         self.pooling, width = pooled, pooled.width
         self.add_answers(width, model, n_classes)

@@ -7,7 +7,7 @@ from crnn.continuous_labels import continuous_labels
 from crnn.data.loaders import EvalClips, eval_loader, label_mask
 from crnn.data.prepare import Prepared
 from crnn.metrics import summarize
-from crnn.models.clip_model import ClipModel
+from crnn.models.clip_model import ClipModel, rests
 from crnn.models.cost import count_frozen, count_parameters, macs_per_window
 from crnn.run_config import RunConfig
 from crnn.training.checkpoint import model_weights
@@ -33,7 +33,8 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         "fold": config.fold,
         "seed": config.seed,
         "n_params": count_parameters(model),
-        **({"frozen_params": count_frozen(model)} if isinstance(model, ClipModel) and model.pretrained else {}),
+        **({"frozen_params": count_frozen(model)} if isinstance(model, ClipModel) and rests(model) else {}),
+        **({"transcripts": parts.text.counts} if parts.text else {}),
         "macs_per_window": macs_per_window(model, config),
         "training": {
             "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],

@@ -25,6 +25,7 @@ from crnn.models.clip_model import ClipModel, Model
 from crnn.models.cost import count_parameters, macs_per_window
 from crnn.models.crnn import WindowModel
 from crnn.models.registry import build_model, inputs_of
+from crnn.models.text_model import TextModel
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
 from crnn.training.initial_weights import Start, refuse_trained_on, start_from
@@ -32,6 +33,7 @@ from crnn.training.losses import balanced_class_weights
 from crnn.training.task import EmotionTask
 from crnn.training.taught_task import TaughtTask
 from crnn.training.teacher import Taught
+from crnn.training.text import Text, refuse_before_text, take_sound
 
 log = logging.getLogger("train")
 
@@ -46,8 +48,10 @@ class TrainingParts:
     before: list[str]
     """Speakers on whom the initial weights, or the teachers, were trained"""
     taught_by: list[dict]
-    """The speech encoders (`SpeechEncoder.describe`) that taught this model, its initial weights, or its teachers: the
-    licence of the weights depends on them"""
+    """The pretrained models (`SpeechEncoder.describe`, `TextSources.describe`) that taught this model, its initial
+    weights, or its teachers, or that it rests on: the licence of the weights depends on them"""
+    text: Text | None = None
+    """What is said in the recordings"""
 
 
 def refuse_before_copies(config: RunConfig, split: Split, start: Start | None) -> None:
@@ -55,11 +59,13 @@ def refuse_before_copies(config: RunConfig, split: Split, start: Start | None) -
 
     Raises the errors of `crnn.training.initial_weights.refuse_trained_on`, `crnn.training.distillation.open_teachers`,
     `crnn.data.loaders.target_matrix`, `crnn.data.loaders.training_speakers` and
-    `crnn.data.continuous_values.estimate_targets`, the latter for every subset.
+    `crnn.training.text.refuse_before_text` and `crnn.data.continuous_values.estimate_targets`, the latter for every
+    subset.
     """
     if start:
         refuse_trained_on(start, split)
     open_teachers(config, split)
+    refuse_before_text(config, split)
     target_matrix(split.train, split.labels, config.loss)
     if config.loss.adversary_weight:
         training_speakers(split)
@@ -76,17 +82,19 @@ def build_training(
     augment: BatchAugment | None,
     start: Start | None,
     taught: Taught | None = None,
+    text: Text | None = None,
 ) -> TrainingParts:
     """A model with random weights, or those of `start`, and its clips; `augment` changes their batches, `taught` is
-    what the encoder of `teacher.encoder` teaches.
+    what the encoder of `teacher.encoder` teaches, `text` is what is said in the recordings.
 
-    Raises the errors of `crnn.training.initial_weights.start_from` and `crnn.training.distillation.open_teachers`.
+    Raises the errors of `crnn.training.initial_weights.start_from`, `crnn.training.distillation.open_teachers` and
+    `crnn.training.text.take_sound`.
     """
     if bool(config.teacher.encoder) != (taught is not None):
         raise ValueError("teacher.encoder is given without what it teaches, or the other way round")
     torch.manual_seed(config.seed)
     model = build_model(config, len(split.labels))
-    inputs = inputs_of(model, config, copies if isinstance(copies, Steps) else None)
+    inputs = inputs_of(model, config, copies if isinstance(copies, Steps) else None, text.tokens if text else None)
     train = TrainClips(copies, split, config, taught.targets if taught else None, inputs)
     dev = EvalClips(cache, split.dev, split.labels, config, inputs)
     before: list[str] = []
@@ -96,9 +104,14 @@ def build_training(
     elif isinstance(model, WindowModel) and isinstance(copies, AugmentedCopies):
         model.encoder.learn_bands(first_copies(copies, split))
     elif isinstance(model, ClipModel) and isinstance(copies, Steps):
-        model.encoder.sum.learn_scale(first_steps(copies, split))
+        model.encoder.learn_scale(first_steps(copies, split))
+    if isinstance(model, TextModel) and text:
+        model.head.standardized.learn_scale(first_steps(text.tokens, split))
+        if config.text.sound:
+            take_sound(model, config, split)
     if isinstance(model, ClipModel) and model.pretrained:
         taught_by.append(model.pretrained.describe())
+    taught_by += text.sources.describe() if text else []
     labelled = train.targets.sum(dim=1) > 0
     weights = (
         balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None
@@ -115,7 +128,7 @@ def build_training(
     else:
         task = EmotionTask(config, model, *others)
     once = [encoder for place, encoder in enumerate(taught_by) if encoder not in taught_by[:place]]
-    return TrainingParts(task, train, dev, before, once)
+    return TrainingParts(task, train, dev, before, once, text)
 
 
 def log_model(model: Model, config: RunConfig) -> None:

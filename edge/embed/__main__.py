@@ -92,7 +92,7 @@ def embeddings(args: argparse.Namespace, model: Path) -> "Embeddings":
     if args.subset:
         clips = [u for u in clips if subset_of.get(u.name) == args.subset]
     require(len(clips) > 0, f"--data {' '.join(args.data)}: no recording there is in {args.subset or 'it'}")
-    return embed(trained, cache, clips, args.frames, subset_of)
+    return embed(trained, cache, clips, args.frames, subset_of, args.cache)
 
 
 def open_bundle(path: Path) -> "TrainedModel":

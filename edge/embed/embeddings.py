@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from crnn.data.loaders import EvalClips, eval_loader
 from crnn.data.padded import Padded
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.registry import inputs_of
+from crnn.models.text_model import TextModel
 from crnn.run_config import RunConfig
 from crnn.training.predict import predict_outputs
+from crnn.training.text import open_sources, open_text
 from crnn.training.trained_run import TrainedModel
 
 
@@ -59,11 +62,19 @@ class Embeddings:
 
 
 def embed(
-    trained: TrainedModel, cache: AudioCache, clips: Sequence[Utterance], steps: bool, subset_of: Mapping[str, str]
+    trained: TrainedModel,
+    cache: AudioCache,
+    clips: Sequence[Utterance],
+    steps: bool,
+    subset_of: Mapping[str, str],
+    folder: Path | None = None,
 ) -> Embeddings:
-    """Embeddings of decoded clips, whatever their emotions, longest first; with `steps` the encoder's outputs too."""
+    """Embeddings of decoded clips, whatever their emotions, longest first; with `steps` the encoder's outputs too.
+    What is said in them is stored in `folder`, if the model takes text. Raises InputError for a missing transcript."""
     config, labels = trained.config, trained.labels
-    inputs = inputs_of(trained.model, config)
+    sources = open_sources(config)
+    said = open_text(config, sources, clips, cache, folder) if sources else None
+    inputs = inputs_of(trained.model, config, tokens=said.tokens if said else None)
     chosen = EvalClips(cache, clips, sorted({u.emotion for u in clips}), config, inputs)
     outputs = predict_outputs(trained.model, config, eval_loader(chosen, config))
     return Embeddings(
@@ -83,7 +94,8 @@ def steps_of(model: Model, config: RunConfig, clips: EvalClips) -> Steps:
     for number in range(len(clips)):
         given, n_samples, _ = clips[number]
         if isinstance(model, ClipModel):
-            vectors = model.encoder(Padded.of([given])).values[0].numpy()
+            sound = given[0] if isinstance(model, TextModel) else given  # behind it the tokens of the text
+            vectors = model.encoder(Padded.of([sound])).values[0].numpy()
             middle = (np.arange(len(vectors)) + 0.5) * n_samples / len(vectors)
         else:
             vectors = model.encoder(given[None])[0].numpy()

@@ -86,7 +86,7 @@ def test_copies_are_stored_as_samples_or_as_the_features_of_these(world, cache):
         # Rounding adds noise 70 dB below the speech, which shows in silent bands alone.
         assert np.median(np.abs(LogMel(CONFIG.features)(waveform).T - log_mel)) < 0.05
     inputs = WaveformInputs(CONFIG)
-    window = inputs.train(samples.rows(name, 0), np.random.default_rng(0)).numpy()
+    window = inputs.train(name, samples.rows(name, 0), np.random.default_rng(0)).numpy()
     assert window.shape == (G.window_samples,)
     assert any(
         np.array_equal(window, samples.rows(name, 0)[at : at + len(window)].astype(np.float32))
