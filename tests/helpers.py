@@ -109,16 +109,19 @@ def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
         assert part in last, last
 
 
-def make_bundle(
-    run: Path, out: Path, cache: Path, *arguments, fresh: bool = False, here: bool = False
-) -> subprocess.CompletedProcess:
-    """quantize.py, fine-tuning for one epoch; `here`: in this process, without its log on standard error."""
-    given = (run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments)
+def bundle_arguments(run: Path, out: Path, cache: Path, *arguments) -> tuple:
+    """Of quantize.py, fine-tuning for one epoch."""
+    return (run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments)
+
+
+def make_bundle(run: Path, out: Path, cache: Path, *arguments, here: bool = False) -> subprocess.CompletedProcess:
+    """quantize.py with `bundle_arguments`; `here`: in this process, without its log on standard error."""
+    given = bundle_arguments(run, out, cache, *arguments)
     if here:
         import quantize
 
         return called(quantize.main, *given)
-    return script("quantize.py", *given, fresh=fresh)
+    return script("quantize.py", *given)
 
 
 def needs(*packages: str, reason: str) -> None:

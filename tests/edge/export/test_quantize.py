@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import ROOT, called, edit_json, make_bundle, one_clear_line, started
+from helpers import ROOT, bundle_arguments, called, edit_json, make_bundle, one_clear_line, started
 
 import quantize
 from edge.bundle import PRETRAINED
@@ -31,16 +32,32 @@ def same_bytes(first, second) -> None:
     assert [name for name in first if first[name] != second[name]] == []
 
 
-def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_same_bytes(
-    bundle_path, small_run, cache, tmp_path
-):
-    """Also with the TFLite converters, which print. In a second interpreter, whose hashes have another seed."""
-    result = make_bundle(small_run, tmp_path / "b", cache, "--json", fresh=True)
+TARGET = 30_000
+PRUNED = ("--formats", "onnx", "--target-size", str(TARGET), "--json")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(small_run, cache, tmp_path_factory):
+    """What another interpreter, whose hashes have another seed, makes: a bundle as `bundle_path`, one that is pruned,
+    and what it printed."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    made = [
+        [*map(str, bundle_arguments(small_run, folder / "whole", cache, "--json"))],
+        [*map(str, bundle_arguments(small_run, folder / "pruned", cache, *PRUNED))],
+    ]
+    code = f"import quantize\nfor argv in {made!r}: assert quantize.main(argv) == 0"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
-    printed = json.loads(result.stdout)
-    assert printed["bytes"] == whole(tmp_path / "b")
+    return SimpleNamespace(whole=folder / "whole", pruned=folder / "pruned", printed=result.stdout)
+
+
+def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_same_bytes(bundle_path, elsewhere):
+    """Also with the TFLite converters, which print."""
+    first, _ = elsewhere.printed.splitlines()
+    printed = json.loads(first)
+    assert printed["bytes"] == whole(elsewhere.whole)
     assert printed["steps"] == [], "nothing is pruned unless asked for"
-    assert provenance(tmp_path / "b")["pruning"] == 0
+    assert provenance(elsewhere.whole)["pruning"] == 0
     rows = printed["rows"]
     assert [set(row) for row in rows] == [ROW] * len(rows)
     wanted = {(n, s) for n, r in REGISTRY.items() for s in r.schemes if n == "onnx" or tflite_extra()}
@@ -48,7 +65,7 @@ def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_sa
         (name, runtime.int8) for name, runtime in REGISTRY.items() if name == "onnx" or tflite_extra()
     ]
     assert {(row["runtime"], row["scheme"]) for row in rows} == wanted
-    same_bytes(bundle_path, tmp_path / "b")
+    same_bytes(bundle_path, elsewhere.whole)
 
 
 def test_a_scheme_that_a_runtime_lacks_is_refused(small_run, tmp_path):
@@ -202,21 +219,19 @@ def whole(bundle) -> int:
     return sum(path.stat().st_size for path in bundle.iterdir())
 
 
-def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_bytes(small_run, cache, tmp_path):
-    """The bytes of a second interpreter, whose hashes have another seed."""
-    target = 30_000
-    arguments = ("--formats", "onnx", "--target-size", str(target), "--plot", tmp_path / "steps.svg", "--json")
-    result = make_bundle(small_run, tmp_path / "small", cache, *arguments)
+def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_bytes(
+    small_run, elsewhere, cache, tmp_path
+):
+    plot = ("--plot", tmp_path / "steps.svg")
+    result = make_bundle(small_run, tmp_path / "small", cache, *PRUNED, *plot, here=True)
     assert result.returncode == 0, result.stderr[-2000:]
-    again = make_bundle(small_run, tmp_path / "again", cache, *arguments, fresh=True)
-    assert again.returncode == 0, again.stderr[-2000:]
-    same_bytes(tmp_path / "small", tmp_path / "again")
+    same_bytes(tmp_path / "small", elsewhere.pruned)
     printed = json.loads(result.stdout)
     first, last = printed["steps"][0], printed["steps"][-1]
-    assert printed["bytes"] == whole(tmp_path / "small") <= target
-    assert 0.8 * target < printed["bytes"], "more was pruned than the target needs"
-    assert first["bytes"] > 1.1 * target, "the target asks for pruning"
-    assert abs(last["bytes"] - printed["bytes"]) < 0.03 * target, "the size in the step table is that of the bundle"
+    assert printed["bytes"] == whole(tmp_path / "small") <= TARGET
+    assert printed["bytes"] > 0.8 * TARGET, "more was pruned than the target needs"
+    assert first["bytes"] > 1.1 * TARGET, "the target asks for pruning"
+    assert abs(last["bytes"] - printed["bytes"]) < 0.03 * TARGET, "the size in the step table is that of the bundle"
     assert (first["share"], first["channels"], first["lstm_units"]) == (0.0, [8, 8, 8, 8], 16)
     for key in ("bytes", "macs_per_window", "n_params", "lstm_units"):
         assert last[key] < first[key]
