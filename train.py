@@ -158,7 +158,7 @@ def run(
     refuse_before_copies(config, prepared.split, start)
     split, cache = prepared.split, prepared.cache
     said = open_text(config, sources, split.utterances, cache, cache_folder) if sources else None
-    copies = open_copies(config, chain, prepared, encoder, said, cache_folder)
+    copies = open_copies(config, chain, prepared, encoder, cache_folder, said)
     teacher = encoder if config.teacher.encoder else None
     taught = open_taught(config, prepared.split, prepared.cache, teacher, cache_folder) if teacher else None
     batch = None if said else {LOG_MEL: chain.batch, WAVEFORM: chain.waveforms}.get(input_of(config))
@@ -211,8 +211,8 @@ def open_copies(
     chain: Chains,
     prepared: Prepared,
     encoder: SpeechEncoder | None,
-    said: Text | None,
     cache_folder: Path | None,
+    said: Text | None = None,
 ) -> AugmentedCopies | Steps:
     """What the model is trained on: augmented copies of the recordings, their steps by its frozen encoder, or the
     tokens of what is said in them. Raises InputError."""

@@ -137,12 +137,12 @@ class RunFolder:
         return read_taught_by(self.read("config"), self.path / "config.json")
 
     def check_taught_by(self, encoders: list[dict]) -> None:
-        """Refuse to resume with another encoder in the same folder."""
+        """Refuse to resume with another pretrained model in the same folder."""
         recorded = self.taught_by()
         require(
             recorded == tuple(encoders),
-            f"{self.path} was started with another speech encoder in the folder of teacher.encoder; restore it, "
-            "or train again",
+            f"{self.path} was started with another pretrained model (speech encoder, text encoder or recognizer) in "
+            "one of the folders that its settings name; restore it, or train again",
         )
 
     def trained_on(self) -> list[str]:
