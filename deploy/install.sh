@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs the recognizer and its service for the user who runs this, from this checkout, on Raspberry Pi OS 64-bit
-# (bookworm, trixie) or any 64-bit Debian. Run it again after `git pull` to update. It prints every command it runs.
+# (bookworm, trixie) or any 64-bit Debian. Run it again after `git pull` to update. It prints every command it runs, and
+# asks nothing: where sudo needs a password, run `sudo -v` before.
 #
 #   deploy/install.sh                 install or update, then start listening
 #   deploy/install.sh --dry-run       only print the commands
 #   deploy/install.sh --network       allow the service to use the network (for MQTT); by default it cannot
 #   deploy/install.sh --no-service    do not install the service
+#   deploy/install.sh --no-mic        no service, and the doctor looks for no microphone: to install before one is connected
 #   deploy/install.sh --remove        remove everything except the logs and the Debian packages
 #   deploy/install.sh --allow-root    for a machine without another user
 #
@@ -13,7 +15,8 @@
 set -euo pipefail
 
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PACKAGES=(python3-venv python3-dev gcc libc6-dev portaudio19-dev alsa-utils) # PyAudio has no wheel for Linux: built here
+# A compiler: PyAudio has no wheel for Linux, so it is built here.
+PACKAGES=(python3 python3-venv python3-dev gcc libc6-dev portaudio19-dev alsa-utils)
 SOURCES=(setup.py pyproject.toml README.md LICENSE configs crnn augment edge train.py quantize.py stream_infer.py)
 SHARE=$HOME/.local/share/ser
 PYTHON=$SHARE/venv/bin/python
@@ -21,7 +24,7 @@ STATE=$HOME/.local/state/ser
 UNITS=$HOME/.config/systemd/user
 UNIT=ser-listen.service
 
-dry_run=no network=no service=yes remove=no allow_root=no
+dry_run=no network=no service=yes remove=no allow_root=no doctor=()
 
 fail() {
   printf 'error: %s\n' "$1" >&2
@@ -32,13 +35,22 @@ run() {
   printf '  + %s\n' "$*"
   [ "$dry_run" = yes ] || "$@"
 }
-as_root() { if [ "$(id -u)" = 0 ]; then run "$@"; else run sudo "$@"; fi; }
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    run "$@"
+    return
+  fi
+  [ "$dry_run" = yes ] || sudo --non-interactive true 2>/dev/null ||
+    fail "sudo needs a password, and this asks for nothing: run sudo -v, then this again"
+  run sudo "$@"
+}
 
 for argument in "$@"; do
   case $argument in
     --dry-run) dry_run=yes ;;
     --network) network=yes ;;
     --no-service) service=no ;;
+    --no-mic) service=no doctor=(--no-mic) ;;
     --remove) remove=yes ;;
     --allow-root) allow_root=yes ;;
     -h | --help)
@@ -55,9 +67,6 @@ check_machine() {
   fi
   command -v apt-get >/dev/null || fail "no apt-get: this is not Raspberry Pi OS or Debian; see docs/raspberry-pi.md"
   [ "$(getconf LONG_BIT)" = 64 ] || fail "32-bit system: ONNX Runtime has no wheel for it; use Raspberry Pi OS 64-bit"
-  command -v python3 >/dev/null || fail "no python3: sudo apt-get install python3"
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$(python3 --version) is too old; Raspberry Pi OS bookworm or newer has Python 3.11"
   [ "$service" = no ] || command -v systemctl >/dev/null || fail "no systemd here; use --no-service"
 }
 
@@ -74,7 +83,12 @@ install_packages() {
     return
   fi
   as_root apt-get update
-  as_root apt-get install --yes --no-install-recommends "${missing[@]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+check_python() {
+  [ "$dry_run" = yes ] || python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$(python3 --version) is too old; Raspberry Pi OS bookworm or newer has Python 3.11"
 }
 
 install_python() {
@@ -94,7 +108,14 @@ install_python() {
 examine() {
   say "Doctor"
   cd "$SHARE" 2>/dev/null || cd / # not the checkout, so that the installed package is examined
-  run "$PYTHON" -m edge.doctor
+  run "$PYTHON" -m edge.doctor "${doctor[@]}"
+}
+
+# Lingering: the service starts with the machine, without a login. Before the long part, so that sudo is not needed after it.
+allow_start_at_boot() {
+  local user
+  user=$(id -un)
+  [ -e "/var/lib/systemd/linger/$user" ] || as_root loginctl enable-linger "$user"
 }
 
 install_service() {
@@ -112,10 +133,6 @@ install_service() {
 start_service() {
   run systemctl --user enable "$UNIT"
   run systemctl --user restart "$UNIT"
-  local user
-  user=$(id -un)
-  # Lingering: the service starts with the machine, without a login.
-  [ -e "/var/lib/systemd/linger/$user" ] || as_root loginctl enable-linger "$user"
   say "Listening. Follow it with: journalctl --user --unit $UNIT --follow"
 }
 
@@ -139,6 +156,8 @@ if [ "$remove" = yes ]; then
   exit 0
 fi
 install_packages
+check_python
+[ "$service" = no ] || allow_start_at_boot
 install_python
 [ "$service" = no ] || install_service
 if ! examine; then
