@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
+from edge.audio.microphone import MicrophoneConfig
+
 INSTALL = ROOT / "deploy" / "install.sh"
 UNIT = ROOT / "deploy" / "ser-listen.service"
 SERVE = ROOT / "deploy" / "ser-serve.service"
@@ -34,6 +36,32 @@ def test_a_dry_run_prints_every_step_and_changes_nothing(tmp_path):
     for step in ("-m venv", "pip install --upgrade", "[mic,vad,rules]", "-m edge.doctor"):
         assert any(step in command for command in commands), step
     assert "systemctl" not in result.stdout
+
+
+@needs_debian
+def test_without_a_microphone_the_doctor_looks_for_none_and_no_service_starts(tmp_path):
+    result = install(tmp_path, "--dry-run", "--allow-root", "--no-mic")
+    assert result.returncode == 0, result.stderr
+    assert "-m edge.doctor --no-mic" in result.stdout
+    assert "systemctl" not in result.stdout
+
+
+@needs_debian
+def test_it_asks_for_no_password(tmp_path, monkeypatch):
+    """sudo would ask on the terminal: one line says so instead, before anything is changed."""
+    programs = {
+        "id": "echo 1000",
+        "dpkg-query": "exit 1",  # packages are missing
+        "sudo": f'[ "$1" = --non-interactive ] || touch {tmp_path}/asked; exit 1',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    result = install(tmp_path, "--no-service")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: sudo needs a password") and result.stderr.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == set(programs)
 
 
 @needs_debian
@@ -110,6 +138,19 @@ def test_the_unit_of_the_service_serves_this_machine_alone():
     assert (service["IPAddressDeny"], service["IPAddressAllow"]) == ("any", "localhost")
     assert service["DynamicUser"] == service["PrivateTmp"] == service["ProtectHome"] == "yes"
     assert "token" not in service["ExecStart"], "others see a command line"
+
+
+def test_the_unit_has_a_watchdog_and_reaches_nothing_else_of_the_manager():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert (service["Type"], service["Restart"], service["LimitCORE"]) == ("notify", "on-failure", "0")
+    # The longest wait that is no fault: an audio system that does not answer, then a device without samples.
+    waits = MicrophoneConfig()
+    assert float(service["WatchdogSec"]) > 2 * (waits.open_seconds + waits.stall_seconds)
+    assert service["TemporaryFileSystem"] == "%t/systemd:ro"
+    assert service["BindPaths"] == "%t/systemd/notify"
 
 
 def test_the_unit_has_no_network_and_the_drop_in_allows_it():
