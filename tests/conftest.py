@@ -1,8 +1,11 @@
 """What the tests share: a generated corpus, one trained run, one bundle per format, and the real recordings if any."""
 
+import gc
 import os
+import shlex
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +42,11 @@ def pytest_collection_modifyitems(items):
     """Slow files first, so that no worker is left with one at the end (with xdist's `--no-loadscope-reorder`)."""
     rank = {Path(__file__).parent / name: number for number, name in enumerate(SLOW)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish():
+    """What every file imported stays; the garbage collector need not go through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +136,13 @@ def own_example(built_once) -> Path:
             "TRAIN_OPTIONS": f"{cache} --optim.epochs 1 --optim.epoch_clips 32 --augment.copies 2",
             "QUANTIZE_OPTIONS": f"{cache} --formats onnx --max-uar-drop 1",
         }
-        (folder / "printed").write_text(example("own_recordings.sh", folder / "mine", folder / "out", **options))
+        python = folder / "programs" / "python"  # forks train.py and quantize.py
+        python.parent.mkdir()
+        warm = f'train.py|quantize.py) exec {shlex.join(warm_scripts.command())} "$@";;'
+        python.write_text(f'#!/bin/sh\ncase $1 in {warm} *) exec {shlex.quote(sys.executable)} "$@";; esac\n')
+        python.chmod(0o755)
+        printed = example("own_recordings.sh", folder / "mine", folder / "out", programs=python.parent, **options)
+        (folder / "printed").write_text(printed)
 
     return built_once("own-example", build)
 

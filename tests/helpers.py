@@ -87,9 +87,10 @@ def called(main: Callable[[list[str]], int], *arguments) -> subprocess.Completed
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
-def example(name: str, *arguments, **variables: str) -> str:
-    """Run an example from the checkout, and return what it prints."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+def example(name: str, *arguments, programs: Path | None = None, **variables: str) -> str:
+    """Run an example from the checkout, and return what it prints; `programs`: a folder searched before all others."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": f"{programs}:{path}" if programs else path, "PYTHONPATH": str(ROOT)}
     program = ["bash"] if name.endswith(".sh") else [sys.executable]
     result = subprocess.run(
         [*program, EXAMPLES / name, *map(str, arguments)],

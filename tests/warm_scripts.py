@@ -5,11 +5,13 @@ process is still one of its own, with its own arguments, environment, folder, st
 the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter to the next
 (the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
 
-This module is both ends: `run` and `Started` ask, and the process that `offer` starts, `python tests/warm_scripts.py
-SOCKET`, imports once for all of pytest's workers. It forks a process for each of them, which forks the scripts.
+This module is both ends: `run` and `Started` ask, and so does `command()` where another program starts the script; the
+process that `offer` starts, `python tests/warm_scripts.py SOCKET`, imports once for all of pytest's workers. It forks a
+process for each of them, which forks the scripts.
 """
 
 import atexit
+import gc
 import json
 import os
 import random
@@ -93,6 +95,23 @@ def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, st
         return _asked(wait=process.pid), streams[1].read_bytes(), streams[2].read_bytes()
 
 
+def command() -> list[str]:
+    """What other programs start in place of an interpreter; SCRIPT ARGUMENTS... follow. The script gets the folder and
+    the environment of the command, which prints at the end what the script printed."""
+    if not hasattr(os, "fork"):
+        return [sys.executable]
+    if ADDRESS not in os.environ:
+        offer()
+    return [sys.executable, str(Path(__file__).resolve())]
+
+
+def _forward(script: Path, arguments: list[str]) -> int:
+    code, out, errors = run(script, arguments, Path.cwd(), dict(os.environ), b"")
+    sys.stdout.buffer.write(out)
+    sys.stderr.buffer.write(errors)
+    return code if code >= 0 else 128 - code
+
+
 def offer() -> None:
     """Start the process that imports, when it is first asked, and forks. It ends with this one."""
     folder = Path(tempfile.mkdtemp(prefix="warm-scripts-"))
@@ -133,6 +152,7 @@ def _import() -> None:
         if find_spec(name.partition(".")[0]):
             import_module(name)
     del sys.modules["onnxruntime"]
+    gc.freeze()  # a forked process would go through these objects, and so copy their memory, at the latest at its end
     threads = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").is_dir() else 1
     assert threads == 1, f"{threads} threads; only one of them would live on in a forked process"
 
@@ -195,5 +215,7 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
 
 
 if __name__ == "__main__":
+    if not sys.argv[1].isdigit():
+        sys.exit(_forward(Path(sys.argv[1]).resolve(), sys.argv[2:]))
     _serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_path(sys.argv[0], run_name="__main__")
