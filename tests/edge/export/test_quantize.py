@@ -85,13 +85,17 @@ def test_past_a_limit_the_table_names_every_file_and_nothing_is_written(small_ru
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_scheme_that_does_not_ship_may_be_past_a_limit(small_run, cache, tmp_path):
+def test_a_scheme_that_does_not_ship_may_be_past_a_limit_and_a_target_that_is_met_prunes_nothing(
+    small_run, cache, tmp_path
+):
     arguments = ("--formats", "onnx", "--max-abs-diff-int8", "0", "--scheme", "float16")
+    arguments += ("--target-size", "1MB", "--target-rtf", "5")
     result = make_bundle(small_run, tmp_path / "b", cache, *arguments, here=True)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "past a limit" in result.stdout
     assert str(tmp_path / "b") in result.stdout.splitlines()[-1]
     assert {p.name for p in (tmp_path / "b").glob("*.onnx")} == {"encoder.float16.onnx", "head.float16.onnx"}
+    assert provenance(tmp_path / "b")["model"]["channels"] == [8, 8, 8, 8]
 
 
 @pytest.fixture
@@ -242,13 +246,6 @@ def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_by
     assert origin["model"]["lstm_units"] == last["lstm_units"] == origin["pruning_steps"][-1]["lstm_units"]
     assert origin["macs_per_window"] == last["macs_per_window"]
     assert [step["bytes"] for step in origin["pruning_steps"]] == [step["bytes"] for step in printed["steps"]]
-
-
-def test_a_target_that_is_already_met_prunes_nothing(small_run, cache, tmp_path):
-    arguments = ("--formats", "onnx", "--target-size", "1MB", "--target-rtf", "5")
-    result = make_bundle(small_run, tmp_path / "b", cache, *arguments, here=True)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert provenance(tmp_path / "b")["model"]["channels"] == [8, 8, 8, 8]
 
 
 UNMET = {
