@@ -80,7 +80,7 @@ def test_both_know_what_either_alone_does_not(listed, models, tmp_path, cache, m
     text = figures(*arguments(listed, tmp_path / "text", cache, models, *said, kind="text"))
     assert text["test"]["uar"] == pytest.approx(0.5)
     assert sound["test"]["uar"] < 0.75
-    assert both["test"]["uar"] > 0.9
+    assert both["test"]["uar"] > 0.9  # with each of three seeds 1.0, and the sound alone at most 0.63
     assert both["transcripts"] == text["transcripts"] == {"column": 96, "recognizer": 0, "different": 2}
     assert "transcripts" not in sound
     assert [(known["use"], known["name"]) for known in text["taught_by"]] == [("text", "bert")]

@@ -117,7 +117,7 @@ class TextInputs:
 
     held = False
 
-    def __init__(self, sound: Inputs, tokens: Callable[[str], np.ndarray]) -> None:
+    def __init__(self, sound: LogMelInputs | WaveformInputs | StepInputs, tokens: Callable[[str], np.ndarray]) -> None:
         self._sound, self._tokens = sound, tokens
 
     def train(self, name: str, rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

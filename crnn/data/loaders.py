@@ -13,8 +13,7 @@ from crnn.data.cache import AudioCache
 from crnn.data.continuous_values import estimate_targets
 from crnn.data.corpora import Utterance
 from crnn.data.embeddings import Steps
-from crnn.data.inputs import Inputs, LogMelInputs
-from crnn.data.padded import Padded
+from crnn.data.inputs import Batch, Inputs, LogMelInputs
 from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.run_config import LossConfig, RunConfig
@@ -135,7 +134,7 @@ class TrainClips(Dataset):
             *(other(index) for other in self._others),
         )
 
-    def collate(self, items: Sequence[tuple[Tensor, ...]]) -> list[Tensor | Padded]:
+    def collate(self, items: Sequence[tuple[Tensor, ...]]) -> list[Batch]:
         """Items as one batch."""
         first, *others = zip(*items, strict=True)
         return [self._inputs.train_batch(first), *(torch.stack(column) for column in others)]
@@ -232,7 +231,7 @@ def eval_loader(clips: EvalClips, config: RunConfig, batch_size: int = 16) -> Da
     """Batches of inputs (`log_mel (batch, n_mels, frames)`, padded with digital silence, for a CRNN), `n_samples
     (batch,)`, `label (batch,)`."""
 
-    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Tensor | Padded, Tensor, Tensor]:
+    def collate(items: list[tuple[Tensor, int, int]]) -> tuple[Batch, Tensor, Tensor]:
         inputs, lengths, labels = zip(*items, strict=True)
         return clips.inputs.batch(inputs), torch.tensor(lengths), torch.tensor(labels)
 

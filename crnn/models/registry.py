@@ -175,7 +175,9 @@ def inputs_of(model: Model, config: RunConfig, stored: Steps | None = None, toke
     if isinstance(model, ClipModel) and model.pretrained and takes == STEPS:
         steps = model.pretrained.steps
         found = stored.found if stored else {}  # of the corpora that are trained on
-        sound: Inputs = StepInputs(lambda name, waveform: found[name] if name in found else steps(waveform))
+        sound: StepInputs | WaveformInputs | LogMelInputs = StepInputs(
+            lambda name, waveform: found[name] if name in found else steps(waveform)
+        )
     else:
         sound = WaveformInputs(config) if takes == WAVEFORM else LogMelInputs(config)
     return TextInputs(sound, tokens.rows) if tokens else sound

@@ -48,7 +48,7 @@ class FusionHead(Answers):
 class TextModel(ClipModel):
     """Clips and what is said in them -> `logits (batch, n_classes)`, whatever the length of either."""
 
-    head: FusionHead
+    head: FusionHead  # type: ignore[assignment] # it has what is used of every head, and pools two inputs
 
     def __init__(self, encoder: nn.Module, head: FusionHead, text: TextEncoder) -> None:
         nn.Module.__init__(self)

@@ -69,8 +69,11 @@ def open_text(
     """Transcripts and tokens of decoded recordings, computed once. Raises InputError for a missing transcript, or
     broken weights."""
     recognizer = sources.recognizer
-    heard = (recognizer.key, recognizer.transcribe) if recognizer else ("", None)
-    transcripts = open_transcripts(utterances, config.text, cache, *heard, folder)
+    transcripts = (
+        open_transcripts(utterances, config.text, cache, recognizer.key, recognizer.transcribe, folder)
+        if recognizer
+        else open_transcripts(utterances, config.text, cache)
+    )
     encoder = sources.encoder
     tokens = open_tokens(transcripts.texts, encoder.key, encoder.width, encoder.tokens, folder)
     return Text(tokens, sources, transcripts.describe())
