@@ -51,7 +51,7 @@ def test_run_folder_holds_everything(small_run):
     assert ".csv" in logs
     assert any("tfevents" in p.name for p in small_run.rglob("*"))
     report = (small_run / "report.html").read_text()
-    assert report.count("data:image/png;base64,") == 1 + 2 * 3
+    assert report.count("data:image/png;base64,") == 1 + 2, "curves, and the calibration of two sets"
     assert "SYNTHETIC" in report
     for part in ("--optim.epochs 2", "UAR by chance", "12.5%", "<td>Training</td>", "<th>Date</th>"):
         assert part in report
