@@ -27,9 +27,10 @@ if hasattr(signal, "SIGHUP"):
 
 
 def pytest_configure(config):
-    """One process imports what train.py and quantize.py need, for all workers."""
-    if getattr(config.option, "numprocesses", None) and hasattr(os, "fork"):  # no worker has it
+    """One process imports what the tests, train.py and quantize.py need; the workers are forked from it."""
+    if getattr(config.option, "numprocesses", None) and Path("/proc/self/fd").is_dir():  # no worker has the option
         warm_scripts.offer()
+        config.option.tx = [f"popen//python={shlex.join(warm_scripts.command())}"] * config.option.numprocesses
 
 
 @pytest.hookimpl(optionalhook=True)

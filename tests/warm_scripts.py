@@ -1,13 +1,13 @@
-"""train.py and quantize.py in processes forked from one that has imported PyTorch and its companions already.
+"""train.py, quantize.py and pytest's workers in processes forked from one that has imported PyTorch and its companions.
 
-Importing them takes several seconds of processor time, and the tests run these scripts a hundred times. A forked
-process is still one of its own, with its own arguments, environment, folder, streams, signals and exit code, and runs
-the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter to the next
-(the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
+Importing them takes ten seconds of processor time; every worker needs them, and the tests run these scripts a hundred
+times. A forked process is still one of its own, with its own arguments, environment, folder, streams, signals and exit
+code, and runs the script as `__main__` from its first line. A test of imports, or of what differs from one interpreter
+to the next (the seed of hashes), starts an interpreter instead (`helpers.script(..., fresh=True)`).
 
-This module is both ends: `run` and `Started` ask, and so does `command()` where another program starts the script; the
-process that `offer` starts, `python tests/warm_scripts.py SOCKET`, imports once for all of pytest's workers. It forks a
-process for each of them, which forks the scripts.
+This module is both ends: `run` and `Started` ask, and so does `command()` where another program starts the script or,
+for a worker, Python itself; the process that `offer` starts, `python tests/warm_scripts.py SOCKET`, imports once. It
+forks a process for each that asks, which forks what is asked for.
 """
 
 import atexit
@@ -30,9 +30,10 @@ from pathlib import Path
 
 LIBRARIES = (
     "torch", "lightning.pytorch", "torchmetrics", "torch.utils.tensorboard", "jsonargparse", "jinja2",
-    "onnx", "soundfile", "soxr", "scipy.signal", "audiomentations", "matplotlib.figure", "litert_torch",
+    "onnx", "soundfile", "soxr", "scipy.signal", "scipy.stats", "audiomentations", "matplotlib.figure", "litert_torch",
+    "ai_edge_quantizer", "transformers", "fastapi",
 )  # fmt: skip
-"""None of this project's own modules: each process imports those anew."""
+"""None of this project's own modules: each process imports those anew. None that starts a thread."""
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "OPENBLAS_", "MKL_")
 """Prefixes of environment variables that take effect when an interpreter starts or a library loads"""
 MEASURES = "COVERAGE_PROCESS_CONFIG"
@@ -96,8 +97,9 @@ def run(script: Path, arguments: list[str], cwd: Path, environment: dict[str, st
 
 
 def command() -> list[str]:
-    """What other programs start in place of an interpreter; SCRIPT ARGUMENTS... follow. The script gets the folder and
-    the environment of the command, which prints at the end what the script printed."""
+    """What other programs start in place of an interpreter; SCRIPT ARGUMENTS... or -u -c CODE follow. What runs gets
+    the folder and the environment of the command. CODE, a worker of pytest, also gets its streams; what a script
+    printed, the command prints at the end."""
     if not hasattr(os, "fork"):
         return [sys.executable]
     if ADDRESS not in os.environ:
@@ -105,10 +107,17 @@ def command() -> list[str]:
     return [sys.executable, str(Path(__file__).resolve())]
 
 
-def _forward(script: Path, arguments: list[str]) -> int:
-    code, out, errors = run(script, arguments, Path.cwd(), dict(os.environ), b"")
-    sys.stdout.buffer.write(out)
-    sys.stderr.buffer.write(errors)
+def _forward(arguments: list[str]) -> int:
+    """What `command()` starts."""
+    if arguments[:2] == ["-u", "-c"]:
+        streams = [f"/proc/{os.getpid()}/fd/{number}" for number in range(3)]
+        request = {"argv": arguments[1:], "cwd": str(Path.cwd()), "environment": dict(os.environ), "streams": streams}
+        code = _asked(wait=_asked(**request))
+    else:
+        script = Path(arguments[0]).resolve()
+        code, out, errors = run(script, arguments[1:], Path.cwd(), dict(os.environ), b"")
+        sys.stdout.buffer.write(out)
+        sys.stderr.buffer.write(errors)
     return code if code >= 0 else 128 - code
 
 
@@ -194,8 +203,9 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
         opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
-    os.setsid()  # every process that it starts can be found
-    signal.alarm(SECONDS)  # ends this process, if it has not ended by then
+    if argv[0] != "-c":
+        os.setsid()  # every process that it starts can be found
+        signal.alarm(SECONDS)  # ends this process, if it has not ended by then
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -216,6 +226,9 @@ def _become(argv: list[str], cwd: str, environment: dict[str, str], streams: lis
 
 if __name__ == "__main__":
     if not sys.argv[1].isdigit():
-        sys.exit(_forward(Path(sys.argv[1]).resolve(), sys.argv[2:]))
+        sys.exit(_forward(sys.argv[1:]))
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if sys.argv[0] == "-c":
+        exec(sys.argv.pop(), {"__name__": "__main__"})  # noqa: S102 (of execnet, which pytest-xdist starts)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
