@@ -5,13 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+import warm_scripts
 from helpers import ROOT, SMALL, broken_files, called, mounted_disk, one_clear_line, script, started
 from processes import eventually
 
@@ -132,25 +132,33 @@ def test_resume_on_other_recordings_is_refused(small_run, voices, cache, tmp_pat
     one_clear_line(result, "belongs to split", "files")
 
 
-def test_two_processes_train_together(voices, cache, tmp_path):
+FORKED = {
+    "torchrun.py": "from torch.distributed.run import main; main()",
+    "ranked.py": f"""import runpy, sys
+from lightning.fabric.utilities import rank_zero
+rank_zero.rank_zero_only.rank = rank_zero._get_rank()  # as when Lightning is imported now, not before the fork
+sys.argv[0] = {str(ROOT / "train.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+""",
+}
+"""torchrun, and train.py as it starts it, in processes of `warm_scripts`"""
+
+
+def test_two_processes_train_together(small_run, voices, cache, tmp_path):
     """DDP over gloo under torchrun, as on two machines."""
     out = tmp_path / "ddp"
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--master_port",
-        "29511",
-        ROOT / "train.py",
-    ]
-    command += [*arguments(voices, cache, out), "--loop.devices", "2", "--json"]
+    for name, code in FORKED.items():
+        (tmp_path / name).write_text(code)
+    python = warm_scripts.command()
+    command = [*python, tmp_path / "torchrun.py", "--nproc_per_node", "2", "--master_port", "29511", "--no-python"]
+    command += [*python, tmp_path / "ranked.py", *arguments(voices, cache, out), "--loop.devices", "2", "--json"]
     result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     metrics = json.loads(result.stdout)  # one process reports, and nothing else is on standard output
     assert len(metrics["history"]) == 2
     assert (out / "report.html").exists()
+    steps = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"] for run in (out, small_run)]
+    assert 2 * steps[0] == steps[1] > 0, "each has half of the clips"
 
 
 BAD = {
