@@ -16,6 +16,7 @@ from crnn.files.atomic import write_text
 from crnn.metrics import at_chance, chance
 
 matplotlib.use("Agg")
+matplotlib.rcParams["axes.titley"] = 1.0  # otherwise all labels are measured to place a title
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
@@ -176,7 +177,7 @@ def _agreement(title: str, key: str, found: dict) -> tuple[str, str, str]:
 
 def _image(figure: Figure) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(buffer, format="png", dpi=110)  # bbox_inches="tight" would draw it twice
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -184,7 +185,8 @@ def _curves(history: list[dict]) -> Figure:
     figure = Figure(figsize=(11, 3.2))
     epochs = [row["epoch"] for row in history]
     risen = "adversary_weight" in history[0]
-    left, middle, right, *last = figure.subplots(1, 3 + risen, gridspec_kw={"wspace": 0.3})
+    margins = {"left": 0.06, "right": 0.99, "bottom": 0.16, "top": 0.9, "wspace": 0.3}
+    left, middle, right, *last = figure.subplots(1, 3 + risen, gridspec_kw=margins)
     left.plot(epochs, [row["train_loss"] for row in history])
     left.set(title="Training loss (augmented)", xlabel="epoch")
     middle.plot(epochs, [row["dev_uar"] for row in history])
@@ -206,7 +208,7 @@ def _confusion(part: dict) -> list[tuple[str, list[float]]]:
 
 def _calibration(part: dict) -> Figure:
     figure = Figure(figsize=(4, 4))
-    axes = figure.subplots()
+    axes = figure.subplots(gridspec_kw={"left": 0.14, "right": 0.97, "bottom": 0.12, "top": 0.92})
     curve = part["calibration"]
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.plot([b["confidence"] for b in curve], [b["accuracy"] for b in curve], marker="o")
