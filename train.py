@@ -52,10 +52,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("train")
 
 
-def build_parser() -> ArgumentParser:
+def build_parser(described: bool = True) -> ArgumentParser:
+    """`described`: with what each setting means, which takes half of the time."""
     from jsonargparse import ArgumentParser, set_parsing_settings
 
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    set_parsing_settings(docstring_parse_attribute_docstrings=described)
 
     class OneLine(ArgumentParser):
         def error(self, message: str, *_) -> NoReturn:
@@ -88,9 +89,10 @@ def build_parser() -> ArgumentParser:
 
 def parse(argv: list[str] | None) -> tuple[Namespace, RunConfig, AugmentConfig, Start | None]:
     """The command line as arguments, settings and the model to start from. Raises InputError."""
-    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser(described=any(word.startswith(("-h", "--help", "--print")) for word in words))
     try:
-        given = parser.parse_args(present_arguments(sys.argv[1:] if argv is None else argv), defaults=False)
+        given = parser.parse_args(present_arguments(words), defaults=False)
     except (TypeError, ValueError) as error:  # the library's own, where a section is given a plain value
         raise error if isinstance(error, InputError) else InputError(f"settings of another kind: {error}") from error
     start = None
