@@ -97,22 +97,14 @@ def small_run(built_once, voices, cache) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(built_once, small_run, cache) -> Path:
-    """`bundle`, and what quantize.py --json `printed` when it made it."""
+def bundle_path(built_once, small_run, cache) -> Path:
+    """An int8 bundle: ONNX, and TFLite where its extra is installed."""
 
     def build(folder: Path) -> None:
-        folder.mkdir()
-        result = make_bundle(small_run, folder / "bundle", cache, "--json")
+        result = make_bundle(small_run, folder, cache)
         assert result.returncode == 0, result.stderr[-3000:]
-        (folder / "printed").write_text(result.stdout)
 
-    return built_once("exported", build)
-
-
-@pytest.fixture(scope="session")
-def bundle_path(exported) -> Path:
-    """An int8 bundle: ONNX, and TFLite where its extra is installed."""
-    return exported / "bundle"
+    return built_once("bundle", build)
 
 
 @pytest.fixture

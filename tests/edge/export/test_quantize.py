@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import ROOT, called, edit_json, make_bundle, one_clear_line, started
+from helpers import ROOT, bundle_arguments, called, edit_json, make_bundle, one_clear_line, started
 
 import quantize
 from edge.bundle import PRETRAINED
@@ -35,16 +36,28 @@ TARGET = 30_000
 PRUNED = ("--formats", "onnx", "--target-size", str(TARGET), "--json")
 
 
-def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_same_bytes(
-    exported, small_run, cache, tmp_path
-):
-    """Also with the TFLite converters, which print, and whatever the seed of hashes: in this process it differs from
-    that of the process that made the bundle."""
-    bundle = exported / "bundle"
-    printed = json.loads((exported / "printed").read_text())
-    assert printed["bytes"] == whole(bundle)
+@pytest.fixture(scope="module")
+def elsewhere(small_run, cache, tmp_path_factory):
+    """What another interpreter, whose hashes have another seed, makes: a bundle as `bundle_path`, one that is pruned,
+    and what it printed."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    made = [
+        [*map(str, bundle_arguments(small_run, folder / "whole", cache, "--json"))],
+        [*map(str, bundle_arguments(small_run, folder / "pruned", cache, *PRUNED))],
+    ]
+    code = f"import quantize\nfor argv in {made!r}: assert quantize.main(argv) == 0"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return SimpleNamespace(whole=folder / "whole", pruned=folder / "pruned", printed=result.stdout)
+
+
+def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_same_bytes(bundle_path, elsewhere):
+    """Also with the TFLite converters, which print."""
+    first, _ = elsewhere.printed.splitlines()
+    printed = json.loads(first)
+    assert printed["bytes"] == whole(elsewhere.whole)
     assert printed["steps"] == [], "nothing is pruned unless asked for"
-    assert provenance(bundle)["pruning"] == 0
+    assert provenance(elsewhere.whole)["pruning"] == 0
     rows = printed["rows"]
     assert [set(row) for row in rows] == [ROW] * len(rows)
     wanted = {(n, s) for n, r in REGISTRY.items() for s in r.schemes if n == "onnx" or tflite_extra()}
@@ -52,9 +65,7 @@ def test_json_is_the_only_thing_on_standard_output_and_the_same_run_gives_the_sa
         (name, runtime.int8) for name, runtime in REGISTRY.items() if name == "onnx" or tflite_extra()
     ]
     assert {(row["runtime"], row["scheme"]) for row in rows} == wanted
-    result = make_bundle(small_run, tmp_path / "again", cache, here=True)
-    assert result.returncode == 0, result.stderr[-2000:]
-    same_bytes(bundle, tmp_path / "again")
+    same_bytes(bundle_path, elsewhere.whole)
 
 
 def test_a_scheme_that_a_runtime_lacks_is_refused(small_run, tmp_path):
@@ -212,13 +223,13 @@ def whole(bundle) -> int:
     return sum(path.stat().st_size for path in bundle.iterdir())
 
 
-def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_bytes(small_run, cache, tmp_path):
+def test_a_target_size_is_of_the_whole_bundle_and_the_same_run_gives_the_same_bytes(
+    small_run, elsewhere, cache, tmp_path
+):
     plot = ("--plot", tmp_path / "steps.svg")
     result = make_bundle(small_run, tmp_path / "small", cache, *PRUNED, *plot, here=True)
     assert result.returncode == 0, result.stderr[-2000:]
-    in_another_process = make_bundle(small_run, tmp_path / "again", cache, *PRUNED)
-    assert in_another_process.returncode == 0, in_another_process.stderr[-2000:]
-    same_bytes(tmp_path / "small", tmp_path / "again")
+    same_bytes(tmp_path / "small", elsewhere.pruned)
     printed = json.loads(result.stdout)
     first, last = printed["steps"][0], printed["steps"][-1]
     assert printed["bytes"] == whole(tmp_path / "small") <= TARGET
