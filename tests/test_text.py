@@ -125,11 +125,17 @@ def test_a_missing_transcript_is_one_line_or_the_recognizers(listed, models, tmp
     place = str(listed.parent / rows[5][0])
     one_clear_line(called(train.main, *given), place, "no transcript in column text (and 1 more)", "text.recognizer")
     other = (*said[:3], "words")
+    by_ear = ("--text.recognizer", models["recognizer"], "--text.language", "de")
     refused = called(train.main, *arguments(holes, tmp_path / "run", cache, models, *other, kind="text"))
     one_clear_line(refused, "no transcript in column words (and 95 more)", "fill the column words")
     assert not (tmp_path / "run").exists()
 
-    made = figures(*given, "--text.recognizer", models["recognizer"], "--text.language", "de", "--optim.epochs", "1")
+    refused = called(train.main, *arguments(holes, tmp_path / "run", cache, models, *other, kind="text"), *by_ear)
+    one_clear_line(refused, "text.column is words", "free for one: text)", "leave it out")
+    assert not (tmp_path / "run").exists()
+
+    given[given.index("--text.column") + 1] = "TEXT"  # a header's capitals do not matter
+    made = figures(*given, *by_ear, "--optim.epochs", "1")
     assert (made["transcripts"]["column"], made["transcripts"]["recognizer"]) == (94, 2)
     assert [known["use"] for known in made["taught_by"]] == ["text", "transcripts"]
     again = called(train.main, *given, "--text.recognizer", models["text"], "--resume")

@@ -12,6 +12,7 @@ from crnn.data.array_store import Kind
 from crnn.data.cache import AudioCache
 from crnn.data.embeddings import Steps, open_rows
 from crnn.data.own_entries import OWN
+from crnn.data.tables import column_name
 from crnn.data.utterances import Utterance
 from crnn.errors import require
 from crnn.text_config import TextConfig
@@ -38,9 +39,10 @@ class Transcripts:
 
 
 def in_column(utterances: Sequence[Utterance], text: TextConfig) -> dict[str, str]:
-    """The transcripts that stand in `text.column`, by utterance name. Raises InputError, naming the recording, if one
-    has none and there is no `text.recognizer`."""
-    cells = {u.name: dict(u.columns).get(text.column, "") for u in utterances}
+    """The transcripts that stand in `text.column`, by utterance name; its name is read as a list's header is.
+    Raises InputError, naming the recording, if one has none and there is no `text.recognizer`, and if none has one."""
+    column = column_name(text.column)
+    cells = {u.name: dict(u.columns).get(column, "") for u in utterances}
     without = [u for u in utterances if not cells[u.name]]
     if without and not text.recognizer:
         first = without[0]
@@ -51,6 +53,12 @@ def in_column(utterances: Sequence[Utterance], text: TextConfig) -> dict[str, st
             False,
             f"{first.place}: no transcript in {where}{more}; {fill}, or name a speech recognizer by text.recognizer",
         )
+    others = ", ".join(sorted({name for u in utterances for name, _ in u.columns})) or "none"
+    require(
+        not text.column or len(without) < len(utterances),
+        f"text.column is {text.column}, in which no recording has a transcript (columns of your list that are free for "
+        f"one: {others}); name another, or leave it out and text.recognizer transcribes all",
+    )
     return {name: cell for name, cell in cells.items() if cell}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from crnn.errors import require
 from crnn.files.printable import brief
 from crnn.models.pretrained import SAMPLE_RATE, leveled
-from crnn.models.text_folder import hashed, read_config, read_tokenizer
+from crnn.models.text_folder import check_vocabulary, hashed, read_config, read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,7 @@ def open_recognizer(folder: Path, language: str = "") -> Recognizer:
     """
     config = read_config(folder, "speech recognizer", ("whisper",))
     tokenizer = read_tokenizer(folder)
+    check_vocabulary(tokenizer, config, folder)
 
     def place(token: str) -> int:
         found = tokenizer.token_to_id(token)

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from crnn.data.padded import Padded
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
-from crnn.files.strict import read_json
+from crnn.files.strict import parse_json, read_bounded, read_json
 from crnn.models.pretrained import LARGEST_CONFIG, located
 from crnn.models.pretrained_encoder import Standardized
-from crnn.models.text_folder import hashed, read_config, read_tokenizer
+from crnn.models.text_folder import check_vocabulary, hashed, read_config, read_tokenizer
 from crnn.run_config import RunConfig
 
 FAMILIES = {
@@ -66,6 +66,8 @@ class TextEncoder:
     """Values of a token"""
     longest: int
     """Tokens of a text that it takes"""
+    lower: bool
+    """Whether it takes every text in lower case"""
     sha256: str
     """Of the weights"""
     key: str
@@ -91,7 +93,7 @@ class TextEncoder:
         included: their mean is what sentence-transformers calls the embedding, before it is normalized. Raises
         InputError for broken weights."""
         tokenizer, states = self._loaded
-        given = tokenizer.encode(text).ids
+        given = tokenizer.encode(text.lower() if self.lower else text).ids
         require(len(given) > 0, f"{self.folder}: makes no token of {brief(text)}; give an encoder with [CLS] and [SEP]")
         with torch.inference_mode():
             values = states(torch.tensor([given]))[0].numpy().astype(np.float16)
@@ -110,28 +112,49 @@ def open_text_encoder(folder: Path) -> TextEncoder:
     width, positions = config.get(FAMILIES[family][2]), config.get("max_position_embeddings")
     if type(width) is not int or type(positions) is not int:
         raise InputError(f"{folder / 'config.json'}: lacks {FAMILIES[family][2]} or max_position_embeddings")
-    _require_mean(folder / "1_Pooling" / "config.json")
-    where = folder / "sentence_bert_config.json"
-    given = read_json(where, LARGEST_CONFIG).get("max_seq_length") if where.is_file() else None
+    _require_mean(folder)
+    given = _read(folder / "sentence_bert_config.json")
+    lower, most = given.get("do_lower_case") is True, given.get("max_seq_length")
     # RoBERTa's positions begin behind two.
-    longest = min(positions - 2, given if type(given) is int and given >= 1 else MOST_TOKENS, MOST_TOKENS)
+    longest = min(positions - 2, most if type(most) is int and most >= 1 else MOST_TOKENS, MOST_TOKENS)
     require(longest >= 3, f"{folder / 'config.json'}: max_position_embeddings is {positions}; give 5 or more")
-    read_tokenizer(folder)
+    check_vocabulary(read_tokenizer(folder), config, folder)
     sha256, facts = hashed(folder)
-    key = hashlib.sha256(f"1 {facts} {longest}".encode()).hexdigest()[:24]
-    return TextEncoder(folder, family, width, longest, sha256, key)
+    key = hashlib.sha256(f"1 {facts} {longest}{' lower' if lower else ''}".encode()).hexdigest()[:24]
+    return TextEncoder(folder, family, width, longest, lower, sha256, key)
 
 
-def _require_mean(where: Path) -> None:
-    """Raises InputError if a folder's tokens are to be pooled in another way, as whose mean they mean little."""
-    if not where.is_file():
-        return
-    modes = {name: value for name, value in read_json(where, LARGEST_CONFIG).items() if name.startswith("pooling_mode")}
+def _read(where: Path) -> dict:
+    return read_json(where, LARGEST_CONFIG) if where.is_file() else {}
+
+
+def _require_mean(folder: Path) -> None:
+    """Raises InputError if the mean of the tokens is not what sentence-transformers makes of a text, as the files say
+    that it saves: then it means little."""
+    modules, pooling = folder / "modules.json", folder / "1_Pooling" / "config.json"
+    if modules.is_file():
+        listed = parse_json(read_bounded(modules, LARGEST_CONFIG), str(modules))
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+        kinds = [str(entry.get("type")).rpartition(".")[2] for entry in entries]
+        require(
+            kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]),
+            f"{modules}: lists {', '.join(map(brief, kinds)) or 'nothing'}; text encoders of Transformer and Pooling, "
+            "and Normalize, are read",
+        )
+    modes = {name: value for name, value in _read(pooling).items() if name.startswith("pooling_mode")}
     chosen = [name for name, value in modes.items() if value is True] + [v for v in modes.values() if type(v) is str]
     require(
-        chosen in (["pooling_mode_mean_tokens"], ["mean"]),
-        f"{where}: pools by {brief(', '.join(chosen)) or 'nothing'}; text encoders that pool by the mean over tokens "
+        not pooling.is_file() or chosen in (["pooling_mode_mean_tokens"], ["mean"]),
+        f"{pooling}: pools by {brief(', '.join(chosen)) or 'nothing'}; text encoders that pool by the mean over tokens "
         "are read",
+    )
+    where = folder / "config_sentence_transformers.json"
+    said = _read(where)
+    name, prompts = said.get("default_prompt_name"), said.get("prompts")
+    prompt = prompts.get(name) if isinstance(prompts, dict) else None
+    require(
+        name is None or prompt == "",
+        f"{where}: puts {brief(prompt)} before every text, which is not done here; give another text encoder",
     )
 
 

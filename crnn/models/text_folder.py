@@ -48,6 +48,16 @@ def read_tokenizer(folder: Path) -> Any:
         raise InputError(f"{where}: cannot be opened ({why}); copy the folder again") from error
 
 
+def check_vocabulary(tokenizer: Any, config: dict, folder: Path) -> None:
+    """Raises InputError if the tokenizer makes tokens that the weights do not have: it is that of another model."""
+    known, most = config.get("vocab_size"), max(tokenizer.get_vocab().values(), default=0)
+    require(
+        type(known) is int and most < known,
+        f"{folder}: tokenizer.json has a token {most}, and vocab_size in config.json is {brief(known)}; the two are of "
+        "different models, copy both from one",
+    )
+
+
 def hashed(folder: Path) -> tuple[str, str]:
     """The hash of the weights, and the hashes of all that an answer depends on. Raises InputError."""
     try:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,17 +83,28 @@ def test_a_transcript_is_the_most_probable_token_at_each_place(whisper, language
 
 def test_folders_that_are_none_are_one_line(bert, whisper, tmp_path):
     def broken(folder, file, text):
-        made = shutil.copytree(folder, tmp_path / f"{folder.name}-{file.replace('/', '-')}")
+        made = shutil.copytree(folder, Path(tempfile.mkdtemp(dir=tmp_path)) / folder.name)
         (made / file).write_text(text) if text else (made / file).unlink()
         return made
 
     cls = '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}'
+    dense = json.dumps(
+        [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Dense")]
+    )
+    query = '{"prompts": {"query": "query: "}, "default_prompt_name": "query"}'
+    few = {**json.loads((bert / "config.json").read_text()), "vocab_size": 11}
+    fewer = {**json.loads((whisper / "config.json").read_text()), "vocab_size": 11}
     no_tokenizer = write_tiny_whisper(tmp_path / "encoder-alone")
     for opened, folder, says in (
         (open_text_encoder, tmp_path / "nowhere", "nowhere: no text encoder"),
         (open_text_encoder, whisper, "model_type is 'whisper'.*bert"),
         (open_text_encoder, broken(bert, "tokenizer.json", ""), "tokenizer.json: no such file"),
         (open_text_encoder, broken(bert, "1_Pooling/config.json", cls), "pools by 'pooling_mode_cls_token'.*mean"),
+        (open_text_encoder, broken(bert, "modules.json", dense), "modules.json: lists .*'Dense'; text encoders of"),
+        (open_text_encoder, broken(bert, "modules.json", '{"0": 1}'), "modules.json: lists nothing"),
+        (open_text_encoder, broken(bert, "config_sentence_transformers.json", query), "puts 'query: ' before every"),
+        (open_text_encoder, broken(bert, "config.json", json.dumps(few)), "a token 11, and vocab_size .* is 11"),
+        (open_recognizer, broken(whisper, "config.json", json.dumps(fewer)), "a token 15, and vocab_size .* is 11"),
         (open_text_encoder, broken(bert, "model.safetensors", ""), "no .safetensors"),
         (open_recognizer, bert, "model_type is 'bert'.*whisper"),
         (open_recognizer, no_tokenizer, "tokenizer.json: no such file"),
@@ -103,6 +116,21 @@ def test_folders_that_are_none_are_one_line(bert, whisper, tmp_path):
     with pytest.raises(InputError, match=r"text.language is 'xx'.*de, en"):
         open_recognizer(whisper, "xx")
     assert len(open_recognizer(whisper).languages) == len(LANGUAGES)
+
+
+def test_what_the_folder_says_of_its_texts_holds(bert, tmp_path):
+    """Lower case, and the files of a model that sentence-transformers made."""
+    folder = shutil.copytree(bert, tmp_path / "lower")
+    kinds = ("models.Transformer", "models.Pooling", "models.Normalize")
+    (folder / "modules.json").write_text(json.dumps([{"type": f"sentence_transformers.{kind}"} for kind in kinds]))
+    said = '{"prompts": {"query": "", "document": "d: "}, "default_prompt_name": null}'
+    (folder / "config_sentence_transformers.json").write_text(said)
+    assert open_text_encoder(folder).key == open_text_encoder(bert).key
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 12, "do_lower_case": true}')
+    lower, plain = open_text_encoder(folder), open_text_encoder(bert)
+    assert lower.key != plain.key
+    assert np.array_equal(lower.tokens("The DAY"), plain.tokens("the day"))
+    assert not np.array_equal(plain.tokens("The DAY"), plain.tokens("the day")), "words that it does not know"
 
 
 def test_weights_that_lack_a_layer_are_refused(bert, tmp_path):
