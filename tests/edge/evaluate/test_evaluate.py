@@ -3,12 +3,12 @@
 import json
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_scripts
 from helpers import ROOT, called, edit_json, one_clear_line
 
 from crnn.data.corpora import Utterance
@@ -41,7 +41,8 @@ def loop_of(bundle_path, **changes) -> UtteranceRecognizer:
 
 def test_the_figures_are_those_of_the_test_speakers(bundle_path, voices, cache, small_run, tmp_path):
     options = ("--data", f"synthetic:{voices}", "--cache", cache, "--json", "--plot", tmp_path / "curve.svg")
-    command = [sys.executable, "-m", "edge.evaluate", *map(str, (bundle_path, *OWN, *options))]
+    program = ROOT / "edge" / "evaluate" / "__main__.py"
+    command = [*warm_scripts.command(), *map(str, (program, bundle_path, *OWN, *options))]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     made = json.loads(result.stdout)
