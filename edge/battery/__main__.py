@@ -23,7 +23,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.errors import require
 from edge.bundle import Bundle
-from edge.evaluate.arguments import add_clip_options
+from edge.evaluate.arguments import add_clip_options, named_folders
 from edge.preflight import needed
 
 
@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> dict:
     require(args.seed >= 0, f"--seed {args.seed}: give 0 or more")
     bundle = Bundle.open(args.bundle)  # before what takes long to import
     with needed("edge.battery", "train"):
+        given = named_folders(args.data, args.protocol)
         from edge.battery.one_corpus import chosen, rows_of
         from edge.battery.report import summary
         from edge.battery.sounds import read_sounds
-        from edge.evaluate.playback import by_corpus, named_folders, unseen_clips
-    given = named_folders(args.data, args.protocol)
+        from edge.evaluate.playback import by_corpus, unseen_clips
     recognizer = bundle.recognizer(args.runtime)
     interruptible()
 

@@ -24,7 +24,7 @@ from crnn.errors import require
 from crnn.files.atomic import replacing
 from edge.audio.vad import add_vad_option, make_vad
 from edge.bundle import Bundle
-from edge.evaluate.arguments import add_clip_options
+from edge.evaluate.arguments import add_clip_options, named_folders
 from edge.loop.utterances import UtteranceRecognizer
 from edge.preflight import check_writable, needed
 
@@ -46,9 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def evaluate(args: argparse.Namespace) -> dict:
     """The figures, as plain values. Raises InputError."""
+    bundle = Bundle.open(args.bundle)  # before what takes long to import
     with needed("edge.evaluate", "train"):
-        from edge.evaluate.playback import judge, named_folders, play, unseen_clips
-    bundle, given = Bundle.open(args.bundle), named_folders(args.data, args.protocol)
+        given = named_folders(args.data, args.protocol)
+        from edge.evaluate.playback import judge, play, unseen_clips
     if args.plot:
         _check_plot(args.plot)
     with needed("edge.evaluate", "train"):

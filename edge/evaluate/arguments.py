@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from crnn.errors import require
+
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """`bundle`, --data, --protocol, --fold, --runtime, --cache."""
@@ -12,3 +14,12 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold", type=int, default=0, help="of the protocol (default: 0)")
     parser.add_argument("--runtime", help="inference runtime (default: the bundle's first that is installed)")
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
+
+
+def named_folders(data: list[str], protocol: str | None) -> dict[str, str]:
+    """Corpus -> folder, of the values of --data. Raises InputError if these and --protocol name nothing to play."""
+    named = bool(data) or protocol is not None
+    require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
+    from crnn.data.prepare import given_folders  # takes long to import
+
+    return given_folders(data)

@@ -36,14 +36,6 @@ class Clips:
     """None where whole corpora are played, without a protocol"""
 
 
-def named_folders(data: list[str], protocol: str | None) -> dict[str, str]:
-    """Corpus -> folder, of the values of --data. Raises InputError if these and --protocol name nothing to play."""
-    given = preparation.given_folders(data)
-    named = bool(given) or protocol is not None
-    require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
-    return given
-
-
 def unseen_clips(
     manifest: Manifest,
     protocol: str | None,

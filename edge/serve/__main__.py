@@ -75,8 +75,6 @@ def build_parser() -> argparse.ArgumentParser:
 def serve(args: argparse.Namespace, folder: str) -> None:
     """Serve until a signal. Uploads are written to `folder`."""
     from edge.serve.access import TOKEN_VARIABLE, read_token
-    from edge.serve.app import build_app
-    from edge.serve.streams import WEBSOCKETS
 
     limits = ServiceLimits(
         args.max_mb, args.max_seconds, args.max_waiting, args.max_streams, args.max_stream_seconds, args.max_per_minute
@@ -89,6 +87,9 @@ def serve(args: argparse.Namespace, folder: str) -> None:
     )
     model = open_model(args.bundle, runtime=args.runtime, vad=args.vad)
     with bind(args.host, args.port) as listening:
+        from edge.serve.app import build_app  # FastAPI, once nothing is to be refused any more
+        from edge.serve.streams import WEBSOCKETS
+
         app = build_app(model, limits, names_of(args.host), token, args.threads, Path(folder))
         sys.stdout.write(f"{url(args.host, listening)}\n")
         sys.stdout.flush()
