@@ -4,6 +4,7 @@ SER_DATA=FOLDER python train.py                              RAVDESS, ravdess-lu
 python train.py --protocol emodb-loso --data emodb:FOLDER
 python train.py --protocol own-data --data csv:FILE          your own recordings (docs/own-data.md)
 python train.py --init RUN --data ravdess:FOLDER corrections:FOLDER       with your corrections (docs/corrections.md)
+python train.py --config configs/self-supervised.yaml --data unlabelled:FOLDER       speech without labels, for --init
 python train.py --config configs/systems/cnn.yaml                    another model than the CRNN (docs/systems.md)
 python train.py --out runs/mine --resume                     after an interruption
 """
@@ -30,12 +31,12 @@ from crnn.cli.arguments import present_arguments
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
 from crnn.cli.termination import Termination
-from crnn.data.protocols import SPEAKER_DEPENDENT
 from crnn.errors import InputError
 from crnn.files.typed import require_finite
-from crnn.metrics import at_chance
 from crnn.run_config import RunConfig
 from crnn.training.origin import origin
+from crnn.training.self_supervision import check_self_supervision, training_alone
+from crnn.training.summary import text
 from edge.preflight import needed
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def build_parser(described: bool = True) -> ArgumentParser:
         default=[],
         metavar="CORPUS:FOLDER",
         help="where the recordings are; empty = $SER_DATA/CORPUS; your own: folder:PATH, csv:FILE, audiofolder:PATH, "
-        "parquet:PATH or audformat:FOLDER; besides, to learn from as well: corrections:PATH",
+        "parquet:PATH or audformat:FOLDER, without labels unlabelled:PATH; besides, to learn from as well: "
+        "corrections:PATH",
     )
     parser.add_argument("--out", type=str, default="", help="run folder; empty = runs/PROTOCOL-foldN-seedN")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out from its last epoch")
@@ -123,6 +125,7 @@ def run(
     with needed(program("train"), "train"):
         from crnn.data import prepare as preparation
 
+    check_self_supervision(config)
     encoder, sources = open_pretrained(config)
     data = preparation.locate_data(config.protocol, config.fold, preparation.given_folders(args.data))
     # Imported here so that `train.py --help`, a mistyped option and a missing folder answer at once.
@@ -155,6 +158,8 @@ def run(
     chain = open_chains(config, augment)
     cache_folder = Path(args.cache) if args.cache else None
     prepared = preparation.prepare(config, data, cache_folder)
+    if config.self_supervised.on:
+        prepared = training_alone(config, prepared)
     if folder.exists():
         folder.check_split(prepared.split)
     refuse_before_copies(config, prepared.split, start)
@@ -234,35 +239,6 @@ def open_copies(
         return open_augmented(cache, corpora, config.features, *settings, cache_folder, takes == WAVEFORM)
     except OSError as error:
         raise InputError(str(error)) from error
-
-
-def text(metrics: dict) -> str:
-    lines = [f"{metrics['protocol']} fold {metrics['fold']} seed {metrics['seed']}, split {metrics['split_hash']}"]
-    if metrics.get("speaker_dependent"):
-        lines.append(f"SPEAKER-DEPENDENT: {SPEAKER_DEPENDENT}")
-    for part in ("dev", "dev_unseen", "test"):
-        if part in metrics:
-            figures = metrics[part]
-            ends = figures["uar_ci95"]
-            interval = (
-                f"95 % interval over speakers {ends[0]:.1%} to {ends[1]:.1%}" if ends else "one speaker: no interval"
-            )
-            wf1 = f"  WF1 {figures['wf1']:.1%}" if "wf1" in figures else ""  # runs of the version before have none
-            lines.append(
-                f"{part:5}  UAR {figures['uar']:.1%} ({interval})  "
-                f"WA {figures['wa']:.1%}  macro-F1 {figures['macro_f1']:.1%}{wf1}  {figures['n_clips']} clips"
-            )
-            for corpus, found in figures.get("arousal", {}).items():
-                named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))
-                shown = ", ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
-                lines.append(f"{part:5}  arousal, {corpus}: {shown or 'constant'}")
-            for label, found in figures.get("continuous", {}).items():
-                judged = (("RMSE", found["rmse"]), ("Pearson", found["pearson"]), ("CCC", found["ccc"]))
-                shown = ", ".join(f"{name} {value:.2f}" for name, value in judged if value is not None)
-                lines.append(f"{part:5}  {label}, {found['low']:g} to {found['high']:g}: {shown}")
-            if doubt := at_chance(figures, part):
-                lines.append(f"WARNING: {doubt}")
-    return "\n".join(lines)
 
 
 def help_without_extra(argv: list[str] | None) -> int:

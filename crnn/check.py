@@ -33,7 +33,7 @@ from crnn.data.inspection import (
     spread,
     suspicions,
 )
-from crnn.data.own_data import PLACES, scan
+from crnn.data.own_data import PLACES, WITHOUT, scan
 from crnn.data.own_entries import OWN
 from crnn.data.prepare import given_folders
 from crnn.data.protocols import protocol_facts, protocol_names
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="KIND:PATH",
-        help=f"{PLACES}; corrections:PATH; or a known corpus: ravdess:FOLDER",
+        help=f"{PLACES}; without labels {WITHOUT}:PATH; corrections:PATH; or a known corpus: ravdess:FOLDER",
     )
     parser.add_argument(
         "--layout", default=LAYOUT, help=f"where emotion and speaker stand in a path (default: {LAYOUT})"
@@ -68,8 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def default_protocol(corpus: str) -> str:
+def default_protocol(corpus: str, place: str = "") -> str:
     """The first protocol of a corpus; the rule for own recordings where it has none."""
+    if corpus == OWN and place.startswith(f"{WITHOUT}:"):
+        return WITHOUT
     return next((name for name in protocol_names() if protocol_facts(name).get("corpus") == corpus), "own-data")
 
 
@@ -102,7 +104,7 @@ def check(data: str, layout: str, protocol: str | None, fold: int, noise: bool =
     problems["same audio"], warnings["same audio"] = same_audio(usable, sounds, near)
     split: dict | None = None
     if name != CORRECTIONS:  # for training alone, whatever the protocol
-        split, problems["split"] = possible_split(protocol or default_protocol(name), fold, usable, sounds, near)
+        split, problems["split"] = possible_split(protocol or default_protocol(name, place), fold, usable, sounds, near)
     warnings |= suspicions(usable, sounds)
     if split:
         warnings["split"] = [

@@ -91,6 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
 def plan_of(args: argparse.Namespace) -> Plan:
     """What the command line asks for. Raises InputError before anything is written."""
     settings = read_settings(args)
+    unlabelled = any(name.split(".")[0] == "self_supervised" for name in settings)
+    require(
+        not unlabelled, f"{args.config}: a run without labels (self_supervised) has no figures to pool; use train.py"
+    )
     protocol = str(args.protocol or settings.get("protocol") or "")
     require(bool(protocol), f"--protocol is missing, and {args.config} names none")
     require(args.seeds >= 1, f"--seeds is {args.seeds}; give 1 or more")

@@ -21,7 +21,7 @@ from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser
 from crnn.data.list_files import WRITERS
 from crnn.data.list_table import of_recordings, of_results
-from crnn.data.own_data import PLACES, scan
+from crnn.data.own_data import PLACES, WITHOUT, scan
 from crnn.errors import InputError, require
 from crnn.run_config import LAYOUT
 
@@ -50,6 +50,7 @@ def convert(data: str, out: str, layout: str, embed: bool) -> tuple[str, list[st
     if data.startswith(f"{RESULTS}:"):
         table = of_results(Path(data.removeprefix(f"{RESULTS}:")), problems)
     else:
+        require(not data.startswith(f"{WITHOUT}:"), f"--data {data}: no labels, which a list holds; give {PLACES}")
         corpus, problems = scan(data, layout)
         problems += [f"{file}: {why}" for file, why in corpus.skipped.items()]
         table = of_recordings(corpus.utterances)

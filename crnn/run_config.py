@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from crnn.config import CRNN_KIND, STREAMED, FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
 from crnn.errors import require
 from crnn.files.typed import require_finite
+from crnn.self_supervised_config import SelfSupervisedConfig
 from crnn.system_config import SystemConfig
+from crnn.teacher_config import TeacherConfig as TeacherConfig
 from crnn.text_config import TextConfig
 
 LAYOUT = "{emotion}/{speaker}_*"
@@ -72,41 +74,6 @@ class LossConfig:
         require(
             1 <= self.contrast_components <= 4096,
             f"loss.contrast_components is {self.contrast_components}; give 1 to 4096",
-        )
-
-
-@dataclass(frozen=True)
-class TeacherConfig:
-    """A frozen pretrained speech encoder that teaches: loss.label_share * label loss + answers * cross-entropy +
-    embedding * squared error (`crnn.training.taught_task`)."""
-
-    encoder: str = ""
-    """Its folder, in transformers' format (Whisper); empty = none"""
-    layers: tuple[int, ...] = (3, 4)
-    """Layers whose outputs are taken, 1 = the first"""
-    answers: float = 1.0
-    """Weight of the cross-entropy with the answers of a logistic regression on the encoder's embeddings"""
-    regularization: float = 1e-3
-    """C of that regression, small = strong"""
-    embedding: float = 1.0
-    """Weight of the squared error of the embeddings' principal components, as predicted from the pooled vector"""
-    components: int = 64
-    """Number of these components"""
-    only: tuple[str, ...] = ()
-    """Corpora whose labels are not used: the encoder alone teaches on their training clips, nobody develops on them"""
-
-    def __post_init__(self) -> None:
-        require(len(self.layers) > 0, "teacher.layers is empty; name at least one layer")
-        ordered = list(self.layers) == sorted(set(self.layers))
-        require(ordered and min(self.layers) >= 1, f"teacher.layers is {list(self.layers)}; give 1 or more, ascending")
-        for name in ("answers", "embedding"):
-            require(getattr(self, name) >= 0, f"teacher.{name} is {getattr(self, name)}; give 0 or more")
-        require(self.regularization > 0, f"teacher.regularization is {self.regularization}; give a number above 0")
-        require(self.components >= 1, f"teacher.components is {self.components}; give 1 or more")
-        require(bool(self.encoder) or not self.only, "teacher.only names corpora, but teacher.encoder no encoder")
-        require(
-            not self.encoder or self.answers + self.embedding > 0,
-            "teacher.answers and teacher.embedding are both 0; leave teacher.encoder out",
         )
 
 
@@ -219,6 +186,8 @@ class RunConfig:
     init: str = ""
     """Whose weights training starts from: a run folder, a float32 bundle, or `pretrained`, the one that ships; its
     features, model and window become the defaults. Empty = random weights"""
+    frozen: bool = False
+    """Whether the encoder keeps the weights of `init`, and the head alone is trained"""
     layout: str = LAYOUT
     """Own recordings in `folder:` and `audiofolder:`: where emotion and speaker stand in their paths; * = anything"""
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -230,6 +199,7 @@ class RunConfig:
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    self_supervised: SelfSupervisedConfig = field(default_factory=SelfSupervisedConfig)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
@@ -244,6 +214,14 @@ class RunConfig:
         require(
             self.model.kind != CRNN_KIND or self.system == SystemConfig(),
             "system.* are the parts of other models than the crnn; name one by model.kind, or leave them out",
+        )
+        require(
+            not self.frozen or (bool(self.init) and not self.self_supervised.on),
+            "frozen keeps the encoder of init while labels are learned; name a run by init, or leave frozen out",
+        )
+        require(
+            self.self_supervised.on or self.self_supervised == SelfSupervisedConfig(),
+            "self_supervised.* are settings of a run without labels; give self_supervised.masked_share, such as 0.5",
         )
         risen = self.loss.adversary_share * self.optim.epochs
         require(
@@ -265,11 +243,16 @@ class RunConfig:
 
 
 def plain_values(config: RunConfig) -> dict:
-    """The settings as plain values, without `text` where there is none. Those of a CRNN lack `model.kind`, `system` and
-    an empty `model.continuous`, so that bundles keep their bytes and devices with the version before read them."""
+    """The settings as plain values, without `text`, `self_supervised` and `frozen` where they are not used. Those of a
+    CRNN lack `model.kind`, `system` and an empty `model.continuous`, so that bundles keep their bytes and devices with
+    the version before read them."""
     values = asdict(config)
+    if not config.frozen:
+        del values["frozen"]
     if not config.text.encoder:
         del values["text"]
+    if not config.self_supervised.on:
+        del values["self_supervised"]
     if config.model.kind == CRNN_KIND:
         del values["system"], values["model"]["kind"]
         if not config.model.continuous:
@@ -282,8 +265,18 @@ def require_crnn(config: RunConfig, where: object, why: str) -> None:
     require(config.model.kind == CRNN_KIND, f"{where}: its model.kind is {config.model.kind}; {why}")
 
 
+def require_labels(config: RunConfig, where: object) -> None:
+    """Raises InputError, which begins with `where`, for a run that learned without labels."""
+    require(
+        not config.self_supervised.on,
+        f"{where}: it was trained without labels (self_supervised), so it knows no emotion; first train a run "
+        "from it (--init)",
+    )
+
+
 def require_exportable(config: RunConfig, where: object) -> None:
     """Raises InputError, which begins with `where`, for a run that cannot become a bundle."""
+    require_labels(config, where)
     require(
         config.model.kind in STREAMED,
         f"{where}: its model.kind is {config.model.kind}, which answers whole clips: no stream equals it, so it cannot "

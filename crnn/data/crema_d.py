@@ -70,7 +70,7 @@ def actor_sexes(root: Path) -> dict[str, str]:
         actor, sex = _number(row["actorid"], f"{where}: ActorID"), row["sex"].lower()
         require(sex in ("female", "male"), f"{where}: Sex is {row['sex']!r}, neither Female nor Male")
         sexes[str(actor)] = sex
-    if not rows:
+    if not rows and root.is_dir():  # names alone may be parsed, without a folder
         log.warning("%s: no VideoDemographics.csv beside the recordings: the actors' sexes are unknown", root)
     return sexes
 

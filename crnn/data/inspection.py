@@ -17,6 +17,7 @@ from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
 from crnn.data.protocols import Split, make_split
 from crnn.data.segments import ClipReader
+from crnn.data.utterances import UNLABELLED
 from crnn.decoders.pcm import FULL_SCALE
 from crnn.errors import InputError
 from crnn.labels import canonical
@@ -239,7 +240,7 @@ def _speakers(utterances: Sequence[Utterance]) -> list[str]:
             f"{len(counts)} speakers in {len(utterances)} recordings: is the speaker where the list or --layout says? "
             "If one person has several names, no split is speaker-independent"
         )
-    if len(counts) > 1 and all(len(names) == 1 for names in emotions.values()):
+    if len(counts) > 1 and all(len(names) == 1 and UNLABELLED not in names for names in emotions.values()):
         lines.append("every speaker has one emotion alone: a model can learn voices instead of emotions")
     return lines
 

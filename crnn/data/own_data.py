@@ -1,4 +1,4 @@
-"""Your own recordings, in one of five layouts, as utterances of the corpus "own". No torch, nothing decoded.
+"""Your own recordings, in one of six layouts, as utterances of the corpus "own". No torch, nothing decoded.
 
     folder:PATH       emotion and speaker stand in the paths, as the layout says ({emotion}/{speaker}_*)
     csv:FILE          columns path, emotion, speaker; optional split, sex, vote_EMOTION, and start and end in seconds
@@ -6,6 +6,8 @@
                       optional columns above), or paths as with folder:, both optionally below train, validation, test
     parquet:PATH      the columns of csv: in Parquet, or recordings in the table (crnn.data.parquet_list)
     audformat:FOLDER  a database of audEERING's audformat (crnn.data.audformat_list)
+    unlabelled:PATH   a folder, whose recordings are all taken, or a list (.csv, .jsonl, .parquet) with a column path;
+                      emotions are not read, speakers where a layout of {speaker} or a column says them
 
 A list with a mistake (an unknown file, an empty cell, a file under two labels, one person spelt in two ways) is refused
 with its row; a file in a folder that cannot be used is reported in `Corpus.skipped`. Names are cleaned
@@ -35,7 +37,8 @@ from crnn.run_config import LAYOUT
 
 log = logging.getLogger(__name__)
 
-KINDS = ("folder", "csv", "audiofolder", "parquet", "audformat")
+WITHOUT = "unlabelled"
+KINDS = ("folder", "csv", "audiofolder", "parquet", "audformat", WITHOUT)
 PLACES = "folder:PATH, csv:FILE, audiofolder:PATH, parquet:PATH or audformat:FOLDER"
 LISTS = ("metadata.csv", "metadata.jsonl")
 SYNONYMS = {"emotion": "label", "speaker": "speaker_id"}
@@ -69,6 +72,8 @@ def scan(source: str, layout: str) -> tuple[Corpus, list[str]]:
         entries = _found(root, "path", _text_rows(root, problems), problems)
     elif kind == "parquet":
         entries = _from_parquet(root, problems)
+    elif kind == WITHOUT:
+        entries = _without_labels(root, layout, problems, skipped)
     elif kind == "audformat":
         header = audformat_header(root)
         entries = _found(header, "file", list(audformat_rows(header, problems)), problems)
@@ -87,8 +92,8 @@ def scan(source: str, layout: str) -> tuple[Corpus, list[str]]:
     return Corpus(OWN, tuple(sorted(utterances, key=lambda u: u.name)), skipped), problems
 
 
-def layout_pattern(layout: str) -> re.Pattern:
-    """A layout as a pattern for paths below the root, without extension.
+def layout_pattern(layout: str, named: tuple[str, ...] = ("emotion", "speaker")) -> re.Pattern:
+    """A layout as a pattern for paths below the root, without extension; `named` says what it must name.
 
     `{emotion}` and `{speaker}` (and `{split}`) stand for as few characters as will do, `*` for any, none for a slash.
 
@@ -97,9 +102,9 @@ def layout_pattern(layout: str) -> re.Pattern:
     """
     kinds = re.findall(r"\{([^{}]*)\}", layout)
     require(
-        sorted(set(kinds) - {"split"}) == ["emotion", "speaker"] and len(kinds) == len(set(kinds)),
-        f"--layout {layout}: needs {{emotion}} and {{speaker}} once each (and may have {{split}}), "
-        f"for example {LAYOUT} or {{speaker}}/{{emotion}}/*",
+        sorted(set(kinds) - {"split"}) == sorted(named) and len(kinds) == len(set(kinds)),
+        f"--layout {layout}: needs {' and '.join(f'{{{name}}}' for name in named)} once each (and may have {{split}}), "
+        + (f"for example {LAYOUT} or {{speaker}}/{{emotion}}/*" if "emotion" in named else "for example {speaker}/*"),
     )
     parts = (
         f"(?P<{part[1:-1]}>[^/]+?)" if part.startswith("{") else "[^/]*" if part == "*" else re.escape(part)
@@ -132,8 +137,14 @@ def _recordings(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
                 yield path
 
 
-def _from_paths(root: Path, layout: str, below_splits: bool, skipped: dict[str, str]) -> list[Entry]:
-    pattern, entries = layout_pattern(layout), []
+def _from_paths(
+    root: Path,
+    layout: str,
+    below_splits: bool,
+    skipped: dict[str, str],
+    named: tuple[str, ...] = ("emotion", "speaker"),
+) -> list[Entry]:
+    pattern, entries = layout_pattern(layout, named), []
     for path in _recordings(root, skipped):
         inside = path.relative_to(root).with_suffix("")
         below = below_splits and len(inside.parts) > 1 and inside.parts[0].lower() in PARTS
@@ -145,6 +156,21 @@ def _from_paths(root: Path, layout: str, below_splits: bool, skipped: dict[str, 
         values = {name: value.strip() for name, value in match.groupdict().items()}
         entries.append(Entry(str(path), path, root, values | ({"split": inside.parts[0]} if below else {})))
     return entries
+
+
+def _without_labels(root: Path, layout: str, problems: list[str], skipped: dict[str, str]) -> list[Entry]:
+    if root.is_dir():
+        by_path = layout != LAYOUT  # which has a place for an emotion
+        entries = (
+            _from_paths(root, layout, False, skipped, ("speaker",))
+            if by_path
+            else [Entry(str(path), path, root, {}) for path in _recordings(root, skipped)]
+        )
+    else:
+        require(root.is_file(), f"{root}: no such folder or list (expected recordings without labels there)")
+        rows = list(parquet_rows(root, problems)) if root.suffix == ".parquet" else _text_rows(root, problems)
+        entries = list(_found(root, "path", rows, problems, labelled=False))
+    return [replace(entry, unlabelled=True) for entry in entries]
 
 
 def _from_metadata(root: Path, listings: list[Path], problems: list[str], skipped: dict[str, str]) -> list[Entry]:
@@ -187,11 +213,12 @@ def _text_rows(file: Path, problems: list[str]) -> list[Row]:
     return list((json_rows if file.suffix == ".jsonl" else csv_rows)(file, read_text(file), problems))
 
 
-def _listed(file: Path, needed: str, rows: list[Row], problems: list[str]) -> list[Row]:
-    """The rows of a list, checked; `label` is read as `emotion`, `speaker_id` as `speaker`."""
+def _listed(file: Path, needed: str, rows: list[Row], problems: list[str], labelled: bool) -> list[Row]:
+    """The rows of a list, checked; `label` is read as `emotion`, `speaker_id` as `speaker`, which only a `labelled` one
+    must have."""
     columns = set().union(*(values for _, values in rows))
     require(bool(rows), problems[0] if problems else f"{file}: lists no recording")
-    for names in ((needed,), *SYNONYMS.items()):
+    for names in ((needed,), *(SYNONYMS.items() if labelled else ())):
         require(
             bool(columns & set(names)), f"{file}: no column {' or '.join(names)}; it has {', '.join(sorted(columns))}"
         )
@@ -218,10 +245,10 @@ def _require_agreement(rows: list[Row], name: str, other: str) -> None:
             )
 
 
-def _found(listing: Path, column: str, rows: list[Row], problems: list[str]) -> Iterator[Entry]:
+def _found(listing: Path, column: str, rows: list[Row], problems: list[str], labelled: bool = True) -> Iterator[Entry]:
     """Rows of a list whose recording is there; the name is tried as it is written, in both forms of Unicode (macOS
     stores the decomposed one), without quotes, and with Windows' backslashes turned."""
-    base, rows = listing.parent, _listed(listing, column, rows, problems)
+    base, rows = listing.parent, _listed(listing, column, rows, problems, labelled)
     columns = set().union(*(values for _, values in rows))
     times = TimeColumns.of(columns, str(listing))
     others = columns - USED - {column} - {time for time, _ in times.roles.values()}

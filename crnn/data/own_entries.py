@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crnn.data.corpora import Utterance
 from crnn.data.names import clean, emotion_name, is_missing, speaker_name, spellings
+from crnn.data.utterances import EVERYONE, UNLABELLED
 from crnn.errors import InputError, require
 
 OWN = "own"
@@ -39,6 +40,8 @@ class Entry:
     """Start and end in seconds; end None: to the end of the recording; None: all of it"""
     others: tuple[str, ...] = ()
     """Columns that say nothing else of it: continuous labels, if settings name them"""
+    unlabelled: bool = False
+    """Whether its emotion is not asked for, and its speaker may be unknown"""
 
 
 def as_utterances(entries: Iterable[Entry], problems: list[str]) -> list[Utterance]:
@@ -63,8 +66,9 @@ def as_utterances(entries: Iterable[Entry], problems: list[str]) -> list[Utteran
 def _utterance(entry: Entry) -> Utterance:
     """Raises InputError that names where and which value is wrong."""
     values = {name: "" if is_missing(cell) else clean(cell) for name, cell in entry.values.items()}
-    emotion = emotion_name(entry.values["emotion"], f"{entry.where}: emotion")
-    speaker = speaker_name(entry.values["speaker"], f"{entry.where}: speaker")
+    emotion = UNLABELLED if entry.unlabelled else emotion_name(entry.values["emotion"], f"{entry.where}: emotion")
+    unknown = entry.unlabelled and not values.get("speaker")
+    speaker = EVERYONE if unknown else speaker_name(entry.values["speaker"], f"{entry.where}: speaker")
     split, sex = values.get("split", "").lower(), values.get("sex", "").lower()
     require(not split or split in PARTS, f"{entry.where}: split {split!r} is none of train, dev, test")
     require(sex in SEXES, f"{entry.where}: sex {sex!r} is neither female nor male nor empty")
@@ -80,7 +84,7 @@ def _utterance(entry: Entry) -> Utterance:
         speaker,
         SEXES[sex],
         emotion,
-        votes=_votes(entry.where, values),
+        votes=None if entry.unlabelled else _votes(entry.where, values),
         part=PARTS.get(split),
         key=unicodedata.normalize("NFC", key),
         segment=entry.segment,

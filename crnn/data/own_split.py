@@ -5,6 +5,7 @@ from dataclasses import replace
 from crnn.data.corpora import Utterance
 from crnn.data.segments import joined, overlapping
 from crnn.data.splits import SETS, Split, cut_dev, digest
+from crnn.data.utterances import UNLABELLED
 from crnn.errors import require
 
 OWN_FOLDS = 5
@@ -39,6 +40,13 @@ def own_split(name: str, fold: int, utterances: list[Utterance], speaker_depende
         "--fold, or leave it out",
     )
     return replace(Split.of(name, fold, labels, parts), speaker_dependent=speaker_dependent)
+
+
+def unlabelled_split(name: str, utterances: list[Utterance]) -> Split:
+    """Recordings without labels: all train, but those that their owner gave to another part."""
+    parts = {part: [u for u in utterances if (u.part or "train") == part] for part in SETS}
+    require(len(parts["train"]) > 0, f"{name}: no training recordings; the list gives all to other parts")
+    return Split.of(name, 0, (UNLABELLED,), parts)
 
 
 def _by_speaker(name: str, fold: int, utterances: list[Utterance]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from crnn.data.corpora import Corpus, read_corpus
 from crnn.data.corrections import CORRECTED, CORRECTIONS, read_corrections
 from crnn.data.leaks import check_leaks
 from crnn.data.near_copies import NearCopy, near_copies, words
-from crnn.data.own_data import KINDS, PLACES, read_own
+from crnn.data.own_data import KINDS, PLACES, WITHOUT, read_own
 from crnn.data.own_entries import OWN
 from crnn.data.protocols import Split, corpora_of, make_split, protocol_facts
 from crnn.errors import require
@@ -73,9 +73,18 @@ def locate_data(protocol: str, fold: int, given: dict[str, str]) -> dict[str, st
         )
         return locate_data(protocol, fold, others) | {CORRECTIONS: str(folder)}
     foreign = sorted(set(given) - set(corpora))
-    require(foreign != [OWN], f"{protocol} does not take your own recordings; add --protocol own-data")
+    without = given.get(OWN, "").startswith(f"{WITHOUT}:")
+    fitting = WITHOUT if without else "own-data"
+    require(foreign != [OWN], f"{protocol} does not take your own recordings; add --protocol {fitting}")
     if corpora == (OWN,):
-        require(set(given) == {OWN}, f"{protocol}: name your recordings by --data {PLACES}")
+        only_listens = protocol_facts(protocol).get("unlabelled", False)
+        places = f"{WITHOUT}:PATH, a folder or a list" if only_listens else PLACES
+        require(set(given) == {OWN}, f"{protocol}: name your recordings by --data {places}")
+        require(
+            without == only_listens,
+            f"{protocol} takes recordings {'without' if only_listens else 'with'} labels; name them by --data {places}"
+            + ("" if only_listens else f", or give --protocol {WITHOUT}"),
+        )
         kind, _, place = given[OWN].partition(":")
         return {OWN: f"{kind}:{Path(place).resolve()}"}
     require(not foreign, f"{protocol} uses {', '.join(corpora)} alone; --data names {', '.join(foreign)}")
@@ -145,7 +154,7 @@ def without_dev_of(corpora: Collection[str], split: Split) -> Split:
     unknown = sorted({*corpora} - known)
     require(not unknown, f"teacher.only names {', '.join(unknown)}; {split.protocol} has {', '.join(sorted(known))}")
     dev = tuple(u for u in split.dev if u.corpus not in corpora)
-    require(len(dev) > 0, "teacher.only leaves no development clip; name fewer corpora")
+    require(len(dev) > 0 or not corpora, "teacher.only leaves no development clip; name fewer corpora")
     return replace(split, dev=dev)
 
 

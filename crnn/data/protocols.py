@@ -11,7 +11,8 @@ The speaker lists stand in `protocols.json` beside this file, with their sources
 - ``shared``: across corpora that differ in emotions, those a held-out corpus is judged on; training keeps all;
 - ``dev_sentences``: with too few speakers to spare one, the share of the training speakers' sentences that develops;
 - ``note``: what to know about the figures;
-- ``n_folds``: own recordings, whose labels and speakers no list can name: see `crnn.data.own_split`.
+- ``n_folds``: own recordings, whose labels and speakers no list can name: see `crnn.data.own_split`;
+- ``unlabelled``: own recordings without labels, which only train.
 
 Where the source names no development speakers they are cut from the training speakers by `cut_dev`. Across corpora
 each corpus has its own fixed development speakers: they choose epochs where their corpus is trained on, and recipes
@@ -31,7 +32,7 @@ from crnn.data.corpora import Utterance
 from crnn.data.corrections import CORRECTIONS, learnable
 from crnn.data.names import likeness
 from crnn.data.own_entries import OWN
-from crnn.data.own_split import own_split
+from crnn.data.own_split import own_split, unlabelled_split
 from crnn.data.splits import DEV_SHARE, SETS, LeakError, Split, cut_dev, digest
 from crnn.errors import require
 
@@ -103,6 +104,8 @@ def _with_corrections(split: Split, corrections: tuple[Utterance, ...]) -> Split
 def _make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
     facts = protocol_facts(name)
     corpora_of(name, fold)
+    if facts.get("unlabelled"):
+        return unlabelled_split(name, list(utterances))
     if "n_folds" in facts:
         return own_split(name, fold, list(utterances), facts["speaker_dependent"])
     merge = facts.get("merge", {})

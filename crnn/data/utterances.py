@@ -7,6 +7,11 @@ from pathlib import Path
 from crnn.errors import require
 from crnn.files.printable import brief
 
+EVERYONE = "*"
+"""In place of a speaker: it may be anybody of that corpus"""
+UNLABELLED = "unlabelled"
+"""In place of an emotion, where a recording is there to be listened to alone"""
+
 
 @dataclass(frozen=True)
 class Utterance:

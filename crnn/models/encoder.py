@@ -109,9 +109,15 @@ class Encoder(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         return self._steps(self.inputs(log_mel))
 
-    def training_steps(self, log_mel: Tensor) -> Tensor:
-        """The same without the spectral floor, which is for evaluation and devices."""
-        return self._steps(self.inputs(log_mel, spectral_floor=False))
+    def training_steps(self, log_mel: Tensor, masked: Tensor | None = None) -> Tensor:
+        """The same without the spectral floor, which is for evaluation and devices.
+
+        `masked (batch, frames - lookback_frames)` bool: frames that every input channel holds the mean of its bands at.
+        """
+        channels = self.inputs(log_mel, spectral_floor=False)
+        if masked is not None:
+            channels = torch.where(masked[:, None, None], self.band_mean, channels)
+        return self._steps(channels)
 
     def _steps(self, channels: Tensor) -> Tensor:
         x = self.blocks((channels - self.band_mean) * self.band_scale)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from crnn.data.protocols import Split
 from crnn.errors import require
 from crnn.models.crnn import CRNN, WindowModel
-from crnn.run_config import RunConfig
+from crnn.run_config import RunConfig, require_labels
 from crnn.training.initial_weights import Start, start_of_run
+from crnn.training.run_folder import RunFolder
 from crnn.training.task import EmotionTask, in_memory_format
 
 TEMPERATURE = 2.0
@@ -65,6 +66,7 @@ def open_teachers(config: RunConfig, split: Split) -> list[Start]:
     for name in config.loss.teachers:
         run = Path(name)
         require(run.is_dir(), f"--loss.teachers {name}: no such folder; give runs of train.py")
+        require_labels(RunFolder(run).read_config()[0], f"--loss.teachers {name}")
         teacher = start_of_run(run)
         require(
             teacher.split_hash == split.original_hash,

@@ -37,7 +37,7 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         **({"transcripts": parts.text.counts} if parts.text else {}),
         "macs_per_window": macs_per_window(model, config),
         "training": {
-            "best_epoch": max(result.history, key=lambda row: row["dev_uar"])["epoch"],
+            "best_epoch": _kept(result.history)["epoch"],
             "seconds_per_epoch": result.seconds_per_epoch,
             "utterances_per_second": result.utterances_per_second,
             "data_wait_share": result.data_wait_share,
@@ -45,6 +45,7 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
         "history": result.history,
         "skipped": prepared.skipped,
         "counts": counts(split),
+        **({"self_supervised": _kept(result.history)} if config.self_supervised.on else {}),
     }
     for part, members in split.sets():
         if part == "train" or not members or (part == "test" and not test):
@@ -63,3 +64,8 @@ def evaluate(config: RunConfig, prepared: Prepared, parts: TrainingParts, result
             figures["continuous"] = summarize_continuous(outputs.continuous, clips.utterances, labels)
         metrics[part] = figures
     return metrics
+
+
+def _kept(history: list[dict[str, float]]) -> dict[str, float]:
+    """The epoch of the best checkpoint; without development speakers the last."""
+    return max(history, key=lambda row: row.get("dev_uar", row["epoch"]))

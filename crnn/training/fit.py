@@ -9,6 +9,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -122,7 +123,8 @@ def quieten_lightning() -> None:
 
 
 def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resume: bool = False) -> FitResult:
-    """Train `task` and store `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`.
+    """Train `task` and store `best.ckpt` (by development UAR), `last.ckpt` and logs in `folder`. Without development
+    clips nothing ends training early, and both hold the last epoch.
 
     With `resume`, continues from `folder/last.ckpt` if it exists. Each checkpoint is written completely or not at all,
     so the process may be killed and the disk may be full at any point. Raises OSError, naming the file.
@@ -130,16 +132,21 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     quieten_lightning()
     config = task.config
     clock = LoaderClock()
-    callbacks = [
+    judged: dict[str, Any] = {"monitor": "dev_uar" if len(dev) else "epoch", "mode": "max"}
+    always: dict[str, Any] = {
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": None if len(dev) else True,
+    }
+    callbacks: list[L.Callback] = [
         # Two of them: with save_last, Lightning writes last.ckpt only in epochs that are a new best.
-        ModelCheckpoint(folder, Path(BEST).stem, monitor="dev_uar", mode="max", enable_version_counter=False),
-        ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
-        EarlyStopping(monitor="dev_uar", mode="max", patience=config.optim.early_stop_patience),
+        ModelCheckpoint(folder, Path(BEST).stem, **judged, **always),
+        ModelCheckpoint(folder, Path(LAST).stem, **always),
+        *([EarlyStopping(**judged, patience=config.optim.early_stop_patience)] if len(dev) else []),
         clock,
         KeepSignals(),
         ProgressBar(refresh_rate=5),
     ]
-    if config.optim.ema_decay > 0:
+    if config.optim.ema_decay > 0 and not config.self_supervised.on:  # whose teacher is the average
         callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
     trainer = L.Trainer(
         accelerator=config.loop.accelerator,
@@ -165,7 +172,7 @@ def fit(task: EmotionTask, train: TrainClips, dev: EvalClips, folder: Path, resu
     first_epoch = 0 if last is None else read_checkpoint(last)["epoch"] + 1
     loader = train_loader(train, config, trainer.global_rank, trainer.world_size, first_epoch)
     try:
-        trainer.fit(task, loader, eval_loader(dev, config), ckpt_path=last, weights_only=True)
+        trainer.fit(task, loader, eval_loader(dev, config) if len(dev) else None, ckpt_path=last, weights_only=True)
     except SystemExit as error:  # Lightning exits after Ctrl-C; the script must report how to continue
         raise KeyboardInterrupt from error
     epochs = clock.epoch_seconds

@@ -9,7 +9,9 @@ from torch import Tensor
 from crnn.config import FeatureConfig, ModelConfig, WindowConfig
 from crnn.data.corpora import READERS, Skip, Utterance
 from crnn.data.corrections import CORRECTIONS
+from crnn.data.own_entries import OWN
 from crnn.data.protocols import LeakError, Split
+from crnn.data.utterances import EVERYONE
 from crnn.errors import require
 from crnn.labels import canonical
 from crnn.models.crnn import CRNN, WindowModel
@@ -19,8 +21,6 @@ from crnn.training.run_folder import RunFolder
 
 AROUSAL, CONTINUOUS = "head.arousal.", "head.continuous."
 """Beginnings of the names of the weights that estimate arousal and continuous labels"""
-EVERYONE = "*"
-"""In place of a speaker: the model may be trained on every speaker of that corpus"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ def refuse_trained_on(start: Start, split: Split) -> None:
             hint = (
                 ", or its run folder, which lists its speakers" if any(EVERYONE in speaker for speaker in known) else ""
             )
+            if f"{OWN}:{EVERYONE}" in known:
+                hint = "; its recordings name no speakers, so it may be anybody in these: name them there"
             if CORRECTIONS in split.corpora:
                 own = f"{start.split_hash or 'unknown'}, not {split.original_hash}"
                 hint += f"; or go on under its own protocol, fold and recordings (split {own})"
@@ -151,6 +153,18 @@ def _says(parse, utterance: Utterance, corpus: str) -> set[str]:
     except Skip:
         return {f"{corpus}:{EVERYONE}"}
     return {parsed.speaker, f"{corpus}:{EVERYONE}"} if parsed else set()
+
+
+def speakers_by_name(utterances: Iterable[Utterance]) -> set[str]:
+    """The speakers of known corpora ("corpus:speaker") whose recordings, by the names of their files, are among these
+    recordings of one's own. Files without labels are often taken from a corpus."""
+    own = [u for u in utterances if u.corpus == OWN]
+    known: set[str] = set()
+    for corpus, reader in READERS.items():
+        parse = reader(Path("/nonexistent"))
+        for found in (_says(parse, u, corpus) for u in own):
+            known |= found - {f"{corpus}:{EVERYONE}"} or found  # everyone, where the name does not tell who
+    return known
 
 
 def refuse_other_settings(start: Start, config: RunConfig) -> None:

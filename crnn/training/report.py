@@ -189,8 +189,14 @@ def _curves(history: list[dict]) -> Figure:
     left, middle, right, *last = figure.subplots(1, 3 + risen, gridspec_kw=margins)
     left.plot(epochs, [row["train_loss"] for row in history])
     left.set(title="Training loss (augmented)", xlabel="epoch")
-    middle.plot(epochs, [row["dev_uar"] for row in history])
-    middle.set(title="Development UAR", xlabel="epoch")
+    if "dev_uar" in history[0]:
+        middle.plot(epochs, [row["dev_uar"] for row in history])
+        middle.set(title="Development UAR", xlabel="epoch")
+    else:  # self-supervision
+        for name, label in (("target_std", "states"), ("embedding_std", "window vectors")):
+            middle.plot(epochs, [row[name] for row in history], label=label)
+        middle.set(title="Standard deviation, teacher", xlabel="epoch", ylim=(0, None))
+        middle.legend()
     right.step(epochs, [row["learning_rate"] for row in history], where="post")
     right.set(title="Learning rate", xlabel="epoch", yscale="log")
     for axes in last:

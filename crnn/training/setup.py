@@ -23,13 +23,14 @@ from crnn.data.loaders import (
 from crnn.data.protocols import Split
 from crnn.models.clip_model import ClipModel, Model
 from crnn.models.cost import count_parameters, macs_per_window
-from crnn.models.crnn import WindowModel
+from crnn.models.crnn import CRNN, WindowModel
 from crnn.models.registry import build_model, inputs_of
 from crnn.models.text_model import TextModel
 from crnn.run_config import RunConfig
 from crnn.training.distillation import DistillTask, model_of, open_teachers
-from crnn.training.initial_weights import Start, refuse_trained_on, start_from
+from crnn.training.initial_weights import Start, refuse_trained_on, speakers_by_name, start_from
 from crnn.training.losses import balanced_class_weights
+from crnn.training.self_supervised_task import SelfSupervisedTask
 from crnn.training.task import EmotionTask
 from crnn.training.taught_task import TaughtTask
 from crnn.training.teacher import Taught
@@ -117,9 +118,12 @@ def build_training(
         balanced_class_weights(train.targets[labelled], train.mask[labelled]) if config.loss.class_weights else None
     )
     others = (weights, augment, dev.corpora, label_mask(dev.utterances, split), train.n_speakers)
-    if isinstance(model, WindowModel) and config.loss.teachers:
+    if config.self_supervised.on and isinstance(model, CRNN):
+        task: EmotionTask = SelfSupervisedTask(config, model, *others)
+        before = sorted({*before, *speakers_by_name(split.train)})
+    elif isinstance(model, WindowModel) and config.loss.teachers:
         starts = open_teachers(config, split)
-        task: EmotionTask = DistillTask(config, model, [model_of(teacher) for teacher in starts], *others)
+        task = DistillTask(config, model, [model_of(teacher) for teacher in starts], *others)
         before = sorted({*before, *(speaker for teacher in starts for speaker in teacher.trained_on)})
         taught_by += [encoder for teacher in starts for encoder in teacher.taught_by]
     elif isinstance(model, WindowModel) and taught:

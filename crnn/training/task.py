@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from crnn.data.loaders import BatchAugment
 from crnn.metrics import dev_uar
 from crnn.models.clip_model import Model
+from crnn.models.crnn import WindowModel
 from crnn.run_config import RunConfig
 from crnn.training.auxiliary import AuxiliaryLosses
 from crnn.training.losses import FocalLoss, labelled, masked_logits
@@ -55,12 +56,23 @@ class EmotionTask(L.LightningModule):
         self.augment = augment
         self.dev_groups = dev_groups
         self.dev_mask = dev_mask
+        if config.frozen and isinstance(model, WindowModel):
+            model.encoder.requires_grad_(False)
         self.history: list[dict[str, float]] = []
         self._dev: list[tuple[Tensor, Tensor]] = []
         self._losses: list[Tensor] = []
         self._plateau_state: dict | None = None
 
+    def train(self, mode: bool = True) -> "EmotionTask":
+        """A frozen encoder keeps its batch norm statistics too, and drops nothing."""
+        super().train(mode)
+        if self.config.frozen and isinstance(self.model, WindowModel):
+            self.model.encoder.eval()
+        return self
+
     def on_train_epoch_start(self) -> None:
+        if self.config.frozen:
+            self.train()  # Lightning does not call it
         self._losses = []
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:

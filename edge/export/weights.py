@@ -12,10 +12,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from crnn.config import ModelConfig, StreamGeometry, WindowConfig, from_dict
+from crnn.data.utterances import EVERYONE
 from crnn.errors import InputError, require
 from crnn.models.crnn import CRNN
 from crnn.renamed_keys import with_new_keys
-from crnn.training.initial_weights import EVERYONE, Start, start_of_run
+from crnn.training.initial_weights import Start, start_of_run
 from crnn.training.run_folder import read_taught_by
 from edge.bundle import MANIFEST, PRETRAINED, WINDOW, Bundle, Manifest
 from edge.bundle.golden import GOLDEN, MODEL_TOLERANCE, read, replay
