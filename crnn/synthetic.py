@@ -62,6 +62,8 @@ RECIPES = {
 
 VOWELS = np.array([[730, 1090, 2440], [270, 2290, 3010], [300, 870, 2240], [530, 1840, 2480], [570, 840, 2410]])
 """Formants in Hz (Peterson & Barney 1952)"""
+WIDTHS = np.array([60.0, 100.0, 140.0])
+"""Half widths of the formants in Hz"""
 
 
 def synthesize(emotion: str, speaker: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -80,13 +82,16 @@ def synthesize(emotion: str, speaker: int, seconds: float, rng: np.random.Genera
     phase = 2 * np.pi * np.cumsum(f0) / SAMPLE_RATE
 
     syllable = np.minimum((time * rate).astype(int), 99)
-    formants = VOWELS[rng.integers(0, len(VOWELS), 100)][syllable] * formant_scale
-    voiced = np.zeros(n)
+    formants = np.take((VOWELS[rng.integers(0, len(VOWELS), 100)] * formant_scale / WIDTHS).T, syllable, axis=1)
+    voiced, step = np.zeros(n), 2 * np.cos(phase)
+    before_last, last = np.zeros(n), np.sin(phase)  # sin(k * phase) of the two harmonics before
+    fundamental, away = f0 / WIDTHS[:, None], np.empty((3, n))
     for k in range(1, int(3600 / pitch) + 1):
-        frequency = k * f0
+        np.subtract(np.multiply(fundamental, k, out=away), formants, out=away)
+        np.reciprocal(np.add(np.square(away, out=away), 1, out=away), out=away)
         gain = 10 ** (recipe.tilt_db * np.log2(k) / 20)
-        resonance = sum(1 / (1 + ((frequency - formants[:, i]) / (60 + 40 * i)) ** 2) for i in range(3))
-        voiced += gain * (0.15 + resonance) * np.sin(k * phase)
+        voiced += gain * (0.15 + away[0] + away[1] + away[2]) * last
+        before_last, last = last, step * last - before_last
     noise = rng.standard_normal(n) * np.abs(voiced).mean()
     envelope = 0.15 + np.sin(np.pi * ((time * rate) % 1.0)) ** 0.7
     sound = (voiced * (1 - recipe.breath) + noise * recipe.breath * 2) * envelope
