@@ -29,6 +29,7 @@ from augment.pipeline import chains
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
 from crnn.cli.termination import Termination
+from crnn.cli.unused import refuse_unused
 from crnn.config import from_dict
 from crnn.errors import require
 from edge import runtimes
@@ -190,10 +191,12 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
 
     require(args.run is not None, "name a run folder made by train.py, or --large ENCODER")
     require(args.out is not None, "name the bundle folder to write: --out FOLDER")
+    refuse_unused(args, build_parser(), "--large ENCODER", False, "protocol", "fold", "without_labels")
     size = None if args.target_size is None else parse_size(args.target_size)
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
         check_plot(args.plot)
+    refuse_unused(args, build_parser(), "--prune or a target", targets.any, "plot")
     if not (args.run / MANIFEST).is_file():
         config = RunFolder(args.run).read_config()[0]
         require_exportable(config, args.run)

@@ -45,6 +45,7 @@ from edge.loop.arguments import STDIN, sort_names
 from edge.loop.counters import Tally
 from edge.loop.firings import Firings, default_path
 from edge.loop.listening import listen
+from edge.loop.options import refuse_options, refuse_others
 from edge.loop.recognition import EmotionModel, open_model
 from edge.loop.rule_engine import RuleEngine
 from edge.loop.rules import Rule, read_rules
@@ -215,19 +216,12 @@ def summary(counts: Tally) -> str:
     )
 
 
-def refuse_others(args: argparse.Namespace, what: str, *options: str) -> None:
-    """Raise InputError, beginning with `what`, if any of these options was given."""
-    others = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name)]
-    require(not others, f"{what}; leave {', '.join(others)} out")
-
-
 def run(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     if args.list_devices:
         StandardOutput().write(devices(args.json))
         return 0
-    if args.rttm:
-        refuse_others(args, "--rttm is for one recording, and stands alone", "mic", "json", "view", "decisions")
+    refuse_options(args, build_parser())
     names = sort_names(args.names, args.mic, args.csv is not None, args.model)
     model = open_model(
         names.bundle,

@@ -141,6 +141,7 @@ def run(
     from crnn.training.setup import build_training, log_model, refuse_before_copies
     from crnn.training.teacher import open_taught
     from crnn.training.text import open_text
+    from crnn.training.unused_settings import unused_settings
 
     ends.begin()
     check_kind(config)
@@ -153,6 +154,8 @@ def run(
         log.info("%s is finished", folder.path)
         return metrics if first else None
 
+    for line in unused_settings(config, augmented=augment != with_folders(AugmentConfig())):
+        log.warning("%s", line)
     if start:
         refuse_other_settings(start, config)
     chain = open_chains(config, augment)

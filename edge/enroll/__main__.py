@@ -28,6 +28,7 @@ import numpy as np
 
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, program
+from crnn.cli.unused import refuse_unused
 from crnn.errors import require
 from edge.audio.microphone import Microphone
 from edge.audio.vad import add_vad_option, make_vad
@@ -131,6 +132,9 @@ def _arrays(sentences: list[tuple[str, Sentence]]) -> tuple[list[str], np.ndarra
 
 def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     """Write the profile; returns it and the report to print. Raises InputError; then nothing is written."""
+    microphone = not (args.files or args.folder)
+    options = ("emotions", "takes", "device", "channel", "keep_audio")
+    refuse_unused(args, build_parser(), "the microphone", microphone, *options)
     require(not args.out.exists(), f"{args.out}: exists already; give another --out or remove it")
     check_writable(args.out, str(args.out))
     bundle = Bundle.open(args.bundle)

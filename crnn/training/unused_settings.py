@@ -1,0 +1,48 @@
+"""Settings that do nothing in a run, because another one switches them off."""
+
+from crnn.data.inputs import STEPS, TOKENS
+from crnn.models.registry import input_of
+from crnn.run_config import RunConfig
+
+
+def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
+    """A line for each group of settings that differ from the default ones and do nothing, with what they need. They are
+    no error: whoever compares runs sets a weight to 0 and leaves the rest as it is.
+
+    Args:
+        augmented: whether settings of augmentation differ from the default ones.
+    """
+    loss, optim, model, takes = config.loss, config.optim, config.model, input_of(config)
+    continuous = model.arousal or bool(model.continuous)
+    teacher = ("layers", "answers", "regularization", "embedding", "components")
+    groups: tuple[tuple[object, str, str, tuple[str, ...]], ...] = (
+        (continuous, "model.arousal or model.continuous", "loss", ("continuous", "continuous_weight")),
+        (loss.adversary_weight, "loss.adversary_weight", "loss", ("adversary_epochs", "adversary_share")),
+        (loss.contrast_weight, "loss.contrast_weight", "loss", ("contrast_temperature", "contrast_components")),
+        (loss.teachers, "loss.teachers", "loss", ("teacher_share",)),
+        (config.teacher.encoder, "teacher.encoder", "teacher", teacher),
+        (optim.schedule == "plateau", "optim.schedule plateau", "optim", ("plateau_factor", "plateau_patience")),
+        (
+            *(optim.schedule == "warm-restarts", "optim.schedule warm-restarts"),
+            *("optim", ("restart_epochs", "restart_factor")),
+        ),
+        (config.system.encoder, "system.encoder", "system", ("encoder_layers",)),
+        (model.kind == "tuned-encoder", "model.kind tuned-encoder", "system", ("trained_layers", "lora_rank")),
+        (
+            *(model.kind == "waveform-cnn", "model.kind waveform-cnn"),
+            *("system", ("waveform_kernels", "waveform_channels")),
+        ),
+        (takes != TOKENS, "a model.kind that takes sound as well", "text", ("fusion",)),
+    )
+    lines = []
+    for used, needed, section, names in groups:
+        given = getattr(config, section)
+        others = [f"{section}.{name}" for name in names if getattr(given, name) != getattr(type(given), name)]
+        if others and not used:
+            lines.append(f"{', '.join(others)} without effect: only with {needed}")
+    if augmented and takes in (STEPS, TOKENS):
+        lines.append(
+            f"augment.* without effect: model.kind {model.kind} is trained on what a pretrained encoder gives of every "
+            "recording as it is"
+        )
+    return lines

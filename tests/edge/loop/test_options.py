@@ -1,0 +1,55 @@
+"""Options that would do nothing beside the others are refused before a model is opened, and nothing is written."""
+
+import pytest
+from helpers import called, one_clear_line
+
+import quantize
+import stream_infer
+from edge.enroll.__main__ import main as enroll
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--device", "usb"], "--device: does nothing without --mic"),
+        (["--channel", "2"], "--channel: does nothing without --mic"),
+        (["--rate", "48000", "--channels", "2"], "--rate, --channels: does nothing without - (standard input)"),
+        (["--format", "f32le"], "--format: does nothing without - (standard input)"),
+        (["--log-decisions"], "--log-decisions: does nothing without --log FILE"),
+        (["--keep-unsure-mb", "1"], "--keep-unsure-mb: does nothing without --keep-unsure FOLDER"),
+        (["--mqtt-tls", "--mqtt-user", "ser"], "--mqtt-user, --mqtt-tls: does nothing without --mqtt HOST"),
+        (["--mqtt-discovery", ""], "--mqtt-discovery: does nothing without --mqtt HOST"),
+        (["--view", "--json"], "--view takes the place of lines; leave --json out"),
+    ],
+)
+def test_an_option_without_what_it_needs(options, says):
+    one_clear_line(called(stream_infer.main, "clip.wav", *options), says)
+
+
+def test_the_microphone_has_no_rate_to_choose():
+    one_clear_line(called(stream_infer.main, "--mic", "--rate", "48000"), "--rate: does nothing without - (standard")
+
+
+def test_a_default_that_is_given_is_no_fault():
+    one_clear_line(called(stream_infer.main, "clip.wav", "--rate", "16000", "--mqtt-prefix", "ser"), "no such file")
+
+
+def test_recordings_are_not_asked_for(tmp_path):
+    """`--keep-audio` would store nothing, and `--emotions` ask for nothing."""
+    given = ("--out", tmp_path / "me.json", "--files", "neutral=clip.wav", "--keep-audio", tmp_path / "stored")
+    one_clear_line(
+        called(enroll, *given, "--emotions"), "--emotions, --keep-audio: does nothing without the microphone"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fold", "1"], "--fold: does nothing without --large ENCODER"),
+        (["--without-labels", "emodb"], "--without-labels: does nothing without --large ENCODER"),
+        (["--plot", "steps.svg"], "--plot: does nothing without --prune or a target"),
+    ],
+)
+def test_what_belongs_to_another_kind_of_bundle(options, says, tmp_path):
+    one_clear_line(called(quantize.main, tmp_path, "--out", tmp_path / "bundle", *options), says)
