@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from helpers import needs
-from page_server import MAX_SESSIONS, Server, ask, at_home, open_page, upload
+from page_server import MAX_SESSIONS, ask, at_home, open_page, upload
 
 from edge import open_model
 
@@ -185,21 +185,6 @@ def test_every_tab_fits_a_phone_and_a_wide_window(browser, server, uploads):
     context.close()
 
 
-def test_a_server_that_is_gone_leaves_no_live_meter(browser, tmp_path):
-    server = Server(tmp_path)
-    context = browser.new_context()
-    page = open_page(context, server)
-    start_listening(page)
-    page.wait_for_selector("#ser-panel .ser-now")
-    server.process.kill()
-    server.process.wait()
-    server.errors.close()
-    page.wait_for_selector("#ser-live-error:has-text('does not answer')")
-    page.wait_for_selector("#ser-start:enabled")
-    assert page.inner_text("#ser-panel") == "Not listening."
-    context.close()
-
-
 def test_two_models_recognize_one_clip(page, server, uploads):
     page.click("button[role=tab]:has-text('Compare')")
     upload(page, "#both", uploads / "good.flac")
@@ -232,13 +217,31 @@ def test_bad_requests_are_refused_in_one_line(server):
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
+def test_without_a_folder_of_corrections_there_is_no_tab_and_no_route(page, server):
+    assert page.locator("button[role=tab]:has-text('Live')").count() == 1
+    assert page.locator("button[role=tab]:has-text('Correct')").count() == 0
+    assert ask(f"{server.url}/recordings")[0] == 404
+
+
+def test_only_the_owner_can_read_uploads(server):
+    folder = next(server.temp.iterdir())
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_server_that_is_gone_leaves_no_live_meter(page, server):
+    """From here on there is no server."""
+    start_listening(page)
+    page.wait_for_selector("#ser-panel .ser-now")
+    assert server.process.poll() is None, server.said()
+    assert server.stop() == 0, "also while a page is open"
+    page.wait_for_selector("#ser-live-error:has-text('does not answer')")
+    page.wait_for_selector("#ser-start:enabled")
+    assert page.inner_text("#ser-panel") == "Not listening."
+
+
 def test_the_server_connects_to_nobody_and_leaves_no_files(server):
     """Last, because it looks at everything that the tests above did."""
-    if server.process.poll() is not None:
-        pytest.fail(server.said())
-    folder = next(server.temp.iterdir())
-    assert folder.stat().st_mode & 0o077 == 0, "only the owner can read uploads"
-    assert server.stop() == 0
+    assert server.stop() == 0, server.said()  # where there is a browser it has ended already
     assert list(server.temp.iterdir()) == []
     calls = server.calls.read_text().splitlines()
     assert calls, "the audit hook works: binding resolves the own address"

@@ -187,19 +187,6 @@ def test_names_that_are_markup_stay_text(server, folder):
     assert "<script>" not in rows
 
 
-def test_without_the_folder_there_is_no_tab_and_no_route(browser, tmp_path):
-    server = Server(tmp_path)
-    try:
-        assert ask(f"{server.url}/recordings")[0] == 404
-        context = browser.new_context()
-        page = open_page(context, server)
-        assert page.locator("button[role=tab]:has-text('Correct')").count() == 0
-        context.close()
-    finally:
-        server.stop()
-        server.errors.close()
-
-
 def test_the_command_line_names_what_is_wrong(tmp_path):
     def run(*arguments) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "edge.page", *map(str, arguments)]
