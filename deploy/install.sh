@@ -138,10 +138,9 @@ start_service() {
 
 remove_all() {
   say "Removing"
-  if [ "$service" = yes ]; then
-    if [ -e "$UNITS/$UNIT" ]; then
-      run systemctl --user disable --now "$UNIT"
-    fi
+  # Also with --no-service and --no-mic: a service that stayed would be started again and again without its program.
+  if [ -e "$UNITS/$UNIT" ] || [ -e "$UNITS/$UNIT.d" ]; then
+    [ ! -e "$UNITS/$UNIT" ] || run systemctl --user disable --now "$UNIT"
     run rm -rf "$UNITS/$UNIT" "$UNITS/$UNIT.d"
     run systemctl --user daemon-reload
   fi

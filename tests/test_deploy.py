@@ -77,6 +77,39 @@ def test_the_network_is_allowed_only_on_request(tmp_path):
     assert "[mic,vad,rules,mqtt]" in allowed
 
 
+@needs_debian
+@pytest.mark.parametrize("options", [(), ("--no-mic",)])
+def test_the_service_is_removed_with_its_program(tmp_path, monkeypatch, options):
+    """Also where it is to be removed without a microphone; nothing is asked of systemd where there is no service."""
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    unit = tmp_path / ".config" / "systemd" / "user" / UNIT.name
+    assert install(tmp_path, "--remove", "--allow-root", *options).returncode == 0
+    assert not (tmp_path / "asked").exists()
+    unit.parent.mkdir(parents=True)
+    unit.write_text("")
+    assert install(tmp_path, "--remove", "--allow-root", *options).returncode == 0
+    assert (tmp_path / "asked").read_text() == f"--user disable --now {UNIT.name}\n--user daemon-reload\n"
+    assert not unit.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_the_trial_in_an_emulated_system_takes_no_folder_of_others(tmp_path):
+    """It deletes FOLDER/system, and runs programs of FOLDER/empty as root."""
+    script = ROOT / "benchmarks" / "device" / "arm64_install.sh"
+    (tmp_path / "mine" / "system").mkdir(parents=True)
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    for name, why in (("mine", "holds other files"), ("theirs", "belongs to another user")):
+        result = subprocess.run([script, tmp_path / name], capture_output=True, text=True, check=False)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"error: {tmp_path / name}: {why}")
+    assert (tmp_path / "mine" / "system").is_dir()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be refused")
 def test_root_is_refused(tmp_path):
     result = install(tmp_path)

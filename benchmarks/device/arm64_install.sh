@@ -97,10 +97,14 @@ if [ "${1:-}" = --enter ]; then
   enter "$@"
 fi
 [ "$(id -u)" = 0 ] || fail "debootstrap needs root"
+FOLDER=$(mkdir -p "${1:-/tmp/ser-arm64-install}" && cd "${1:-/tmp/ser-arm64-install}" && pwd)
+# Programs in it are run as root, and FOLDER/system is deleted: it must be ours.
+[ -O "$FOLDER" ] || fail "$FOLDER: belongs to another user; give another folder"
+[ -e "$FOLDER/debootstrap.log" ] || [ -z "$(ls -A "$FOLDER")" ] ||
+  fail "$FOLDER: holds other files; give a new or empty folder"
 for tool in debootstrap qemu-aarch64-static unshare; do
   command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install qemu-user-static debootstrap"
 done
-FOLDER=$(mkdir -p "${1:-/tmp/ser-arm64-install}" && cd "${1:-/tmp/ser-arm64-install}" && pwd)
 make_empty
 rm -rf "$FOLDER/system"
 cp -a "$FOLDER/empty" "$FOLDER/system"

@@ -19,9 +19,15 @@ OWNER_ONLY = 0o600
 
 
 def default_path() -> Path:
-    """Where a loop that listens stores it: the user's folder for state (XDG base directories)."""
+    """Where a loop that listens stores it: the user's folder for state (XDG base directories).
+
+    Raises InputError where nobody knows a home folder (a container with an unknown user id and no $HOME).
+    """
     state = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state") / "ser" / "rules.json"
+    try:
+        return (Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state") / "ser" / "rules.json"
+    except RuntimeError as error:
+        raise InputError("no home folder to store when rules fire; set XDG_STATE_HOME or HOME") from error
 
 
 class Firings:

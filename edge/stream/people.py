@@ -30,8 +30,8 @@ RIDGE = 0.05
 class People:
     """Two or more profiles by name; `choose` one for an utterance.
 
-    Raises InputError for fewer than two, for a profile without a voice, for voices of different width, and for
-    sentences that are all alike.
+    Raises InputError for fewer than two, for a profile without a voice, for voices of different width, for
+    sentences that are all alike, and for two profiles of the same sentences.
     """
 
     def __init__(self, profiles: Mapping[str, Profile], threshold: float = THRESHOLD) -> None:
@@ -53,6 +53,13 @@ class People:
         scatter = (1 - SHRINK) * scatter + SHRINK * np.diag(np.diag(scatter))
         variance = np.trace(scatter) / len(scatter)
         require(variance > 0, "every sentence of the profiles is the same recording; enrol again")
+        for second, voice in enumerate(voices):
+            for first in range(second):
+                require(
+                    not np.array_equal(voices[first], voice),
+                    f"profiles {self._names[first]} and {self._names[second]} hold the same sentences, so neither is "
+                    "ever chosen; give one of them, or enrol the other person",
+                )
         values, vectors = np.linalg.eigh(scatter + RIDGE * variance * np.eye(len(scatter)))
         self._whiten = vectors / np.sqrt(values)
         self._centers = centers @ self._whiten

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crnn.errors import InputError
 from edge.audio.events import AudioEvent, AudioEventKind
 from edge.loop.events import RuleEvent
 from edge.loop.firings import Firings, default_path
@@ -261,6 +263,15 @@ def test_the_memory_is_in_the_users_folder_for_state(tmp_path, monkeypatch):
     assert default_path() == tmp_path / "state" / "ser" / "rules.json"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     assert default_path() == tmp_path / ".local" / "state" / "ser" / "rules.json"
+
+
+def test_without_a_home_folder_the_line_says_what_to_set(monkeypatch):
+    """A container whose user id has no name, and no $HOME."""
+    for variable in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)
+    with pytest.raises(InputError, match="XDG_STATE_HOME or HOME"):
+        default_path()
 
 
 # In the loop

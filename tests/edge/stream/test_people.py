@@ -133,6 +133,8 @@ def test_profiles_that_cannot_be_chosen_are_refused_by_name(spoken, tmp_path):
     ):
         with pytest.raises(InputError, match=part):
             load(tmp_path, *names)
+    with pytest.raises(InputError, match="profiles anna and ben hold the same sentences"):
+        load(tmp_path, "anna", "ben")
     with pytest.raises(InputError, match="anna.json: its voice does not fit"):
         load(tmp_path, "anna", "ben", n_mels=FEATURES.n_mels + 1)
     one = profile(spoken[1][:1])
