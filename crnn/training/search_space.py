@@ -113,10 +113,15 @@ def in_sections(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_space(settings: dict[str, Any], dimensions: tuple[Dimension, ...]) -> None:
-    """Raise InputError unless every name is a setting of a run that takes the ends, or every choice, of its values.
+    """Raise InputError unless every name is a setting of a run that takes the ends, or every choice, of its values, and
+    that has an effect with one of them.
 
     What augmentation may have (`augment.`) is known to train.py alone, which answers in the first trial.
     """
+    from crnn.models.registry import check_kind  # torch
+    from crnn.training.unused_settings import without_effect
+
+    unused: list[dict[str, str]] = []
     last = [dimension.samples[-1] for dimension in dimensions]
     for values in zip_longest(*(dimension.samples for dimension in dimensions)):
         point = {
@@ -124,7 +129,12 @@ def check_space(settings: dict[str, Any], dimensions: tuple[Dimension, ...]) -> 
             for dimension, value, end in zip(dimensions, values, last, strict=True)
         }
         run = {name: value for name, value in with_values(settings, point).items() if name != "augment"}
-        from_dict(RunConfig, run)
+        config = from_dict(RunConfig, run)
+        check_kind(config)
+        unused.append(without_effect(config))
+    for name in (dimension.name for dimension in dimensions):
+        always = all(name in each for each in unused)
+        require(not always, f"--search {name} would change nothing: only with {unused[0].get(name)}, by --set")
 
 
 def with_values(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,8 @@ from crnn.models.registry import input_of
 from crnn.run_config import RunConfig
 
 
-def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
-    """A line for each group of settings that differ from the default ones and do nothing, with what they need. They are
-    no error: whoever compares runs sets a weight to 0 and leaves the rest as it is.
-
-    Args:
-        augmented: whether settings of augmentation differ from the default ones.
-    """
+def without_effect(config: RunConfig) -> dict[str, str]:
+    """The settings that do nothing in this run, whatever their values: `loss.teacher_share` -> what they need."""
     loss, optim, model, takes = config.loss, config.optim, config.model, input_of(config)
     continuous = model.arousal or bool(model.continuous)
     teacher = ("layers", "answers", "regularization", "embedding", "components")
@@ -34,12 +29,24 @@ def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
         ),
         (takes != TOKENS, "a model.kind that takes sound as well", "text", ("fusion",)),
     )
-    lines = []
-    for used, needed, section, names in groups:
-        given = getattr(config, section)
-        others = [f"{section}.{name}" for name in names if getattr(given, name) != getattr(type(given), name)]
-        if others and not used:
-            lines.append(f"{', '.join(others)} without effect: only with {needed}")
+    return {f"{section}.{name}": needed for used, needed, section, names in groups if not used for name in names}
+
+
+def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
+    """A line for each group of settings that differ from the default ones and do nothing, with what they need. They are
+    no error: whoever compares runs sets a weight to 0 and leaves the rest as it is.
+
+    Args:
+        augmented: whether settings of augmentation differ from the default ones.
+    """
+    given: dict[str, list[str]] = {}
+    for setting, needed in without_effect(config).items():
+        section, name = setting.split(".")
+        values = getattr(config, section)
+        if getattr(values, name) != getattr(type(values), name):
+            given.setdefault(needed, []).append(setting)
+    lines = [f"{', '.join(names)} without effect: only with {needed}" for needed, names in given.items()]
+    model, takes = config.model, input_of(config)
     if augmented and takes in (STEPS, TOKENS):
         lines.append(
             f"augment.* without effect: model.kind {model.kind} is trained on what a pretrained encoder gives of every "

@@ -22,6 +22,8 @@ def refuse_options(args: argparse.Namespace, parser: argparse.ArgumentParser) ->
         refuse_others(args, "--view takes the place of lines", "json", "decisions")
     if args.rttm:
         refuse_others(args, "--rttm is for one recording, and stands alone", "mic", "json", "view", "decisions")
+        if not (args.log or args.mqtt):
+            refuse_others(args, "--rttm has no line for the event of a rule", "rules")
 
 
 def refuse_others(args: argparse.Namespace, what: str, *options: str) -> None:

@@ -27,6 +27,8 @@ class Contract:
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a model file"""
+MOST_THREADS = 256
+"""Of one model: with 99,999 ONNX Runtime does not return"""
 
 
 def checked(made: np.ndarray, contract: Contract) -> np.ndarray:
@@ -136,5 +138,5 @@ def load(name: str, path: Path, threads: int = 1) -> Model:
         installed(name),
         f"runtime {name} is not installed: {install(runtime.extra)} (or {' or '.join(runtime.packages)})",
     )
-    require(threads >= 1, f"threads is {threads}; give at least 1")
+    require(1 <= threads <= MOST_THREADS, f"threads is {threads}; give at least 1, at most {MOST_THREADS}")
     return importlib.import_module(runtime.module).load(Path(path), threads)

@@ -211,6 +211,8 @@ def test_other_settings_or_a_damaged_study_are_refused(desk, tmp_path, stub):
         (2, ("loss.gamma=-1.0,2.0",), ["loss.gamma is -1.0"]),
         (2, ("test=true,false",), ["--search test", "no test speaker"]),
         (2, ("seed=0:5",), ["--search seed"]),
+        (2, (SPACE[0], "loss.adversary_share=0.1:0.9"), ["loss.adversary_share", "nothing", "loss.adversary_weight"]),
+        (2, ("model.kind=crnn,rnn",), ["model.kind is rnn", "frozen-encoder"]),
         (2, ("loss.gamma=0:1", "loss.gamma=2:3"), ["loss.gamma twice"]),
     ],
 )

@@ -19,6 +19,7 @@ from edge.enroll.__main__ import main as enroll
         (["--keep-unsure-mb", "1"], "--keep-unsure-mb: does nothing without --keep-unsure FOLDER"),
         (["--mqtt-tls", "--mqtt-user", "ser"], "--mqtt-user, --mqtt-tls: does nothing without --mqtt HOST"),
         (["--mqtt-discovery", ""], "--mqtt-discovery: does nothing without --mqtt HOST"),
+        (["--rttm", "--rules", "rules.json"], "--rttm has no line for the event of a rule; leave --rules out"),
         (["--view", "--json"], "--view takes the place of lines; leave --json out"),
     ],
 )
@@ -53,3 +54,10 @@ def test_recordings_are_not_asked_for(tmp_path):
 )
 def test_what_belongs_to_another_kind_of_bundle(options, says, tmp_path):
     one_clear_line(called(quantize.main, tmp_path, "--out", tmp_path / "bundle", *options), says)
+
+
+@pytest.mark.parametrize("threads", ["0", "257", "99999999999"])
+def test_a_number_of_threads_that_no_processor_has(threads, tmp_path):
+    (tmp_path / "clip.wav").write_bytes(b"")
+    refused = called(stream_infer.main, tmp_path / "clip.wav", "--threads", threads)
+    one_clear_line(refused, f"threads is {threads}", "at most 256")
