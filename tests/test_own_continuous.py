@@ -9,6 +9,10 @@ from helpers import SMALL, called, one_clear_line, own_voices
 
 import quantize
 import train
+from crnn.continuous_labels import ContinuousLabel
+from crnn.data.continuous_values import values_of
+from crnn.data.utterances import Utterance
+from crnn.errors import InputError
 from crnn.run_config import RunConfig
 from crnn.training.run_folder import RunFolder
 from crnn.training.trained_run import open_run
@@ -64,6 +68,29 @@ def test_a_value_out_of_range_is_one_line_and_nothing_is_written(listed, tmp_pat
     given = arguments(listed, tmp_path / "run", cache, "[valence]")
     one_clear_line(called(train.main, *given, "--model.arousal", "false"), "valence is", "give a number from 0 to 1")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("cell", "ends", "value"),
+    [
+        ("2,5", (1, 5), 2.5),
+        ("0,125", (0, 1000), 0.125),
+        ("2,500", (1, 5), 2.5),  # 2500 is no valence
+        ("-1e-1", (-1, 1), -0.1),
+        ("1,000", (0, 5000), "may be 1 or 1000; write it without a comma"),
+        ("-2,500", (-5000, 5000), "may be -2.5 or -2500"),
+        ("1_0", (0, 100), "give a number from 0 to 100"),
+        ("inf", (0, 100), "give a number from 0 to 100"),
+    ],
+)
+def test_a_number_is_read_as_it_was_meant_or_refused(cell, ends, value):
+    rated = Utterance(Path("a.wav"), "own", "ann", None, "sad", columns=(("valence", cell),))
+    label = ContinuousLabel("valence", *ends)
+    if isinstance(value, float):
+        assert values_of([rated], [label]).tolist() == [[value]]
+    else:
+        with pytest.raises(InputError, match=f"a.wav: valence is '{cell}'.*{value}"):
+            values_of([rated], [label])
 
 
 def test_a_run_folder_of_before_means_what_it_meant(tmp_path):

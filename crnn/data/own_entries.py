@@ -1,6 +1,5 @@
 """One recording as its owner describes it -> an utterance of the corpus "own", or one line that says what is wrong."""
 
-import math
 import os
 import unicodedata
 from collections import defaultdict
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from crnn.data.corpora import Utterance
 from crnn.data.names import clean, emotion_name, is_missing, speaker_name, spellings
-from crnn.data.utterances import EVERYONE, UNLABELLED
+from crnn.data.utterances import EVERYONE, UNLABELLED, number_in
 from crnn.errors import InputError, require
 
 OWN = "own"
@@ -98,10 +97,7 @@ def _votes(where: str, values: dict[str, str]) -> tuple[tuple[str, float], ...] 
     shares: dict[str, float] = defaultdict(float)
     for column, cell in cells.items():
         emotion = emotion_name(column.removeprefix(VOTE), f"{where}: column {column}")
-        try:
-            share = float(cell.replace(",", "."))
-        except ValueError:
-            share = math.nan
+        share = number_in(cell)
         require(0 <= share <= 1, f"{where}: {column} is {cell!r}; give the share of listeners, 0 to 1")
         shares[emotion] += share
     if not shares:

@@ -1,6 +1,7 @@
 """One recording of a corpus, as far as its names and tables say what it is. No torch."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,24 @@ class Utterance:
         cell = dict(self.columns).get(name, "")
         if not cell:
             return math.nan
-        try:
-            value = float(cell.replace(",", "."))
-        except ValueError:
-            value = math.nan
+        value = number_in(cell)
         require(low <= value <= high, f"{self.place}: {name} is {brief(cell)}; give a number from {low:g} to {high:g}")
+        grouped = re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell) is not None
+        thousands = number_in(cell.replace(",", "")) if grouped else math.nan
+        require(
+            not low <= thousands <= high,
+            f"{self.place}: {name} is {brief(cell)}, which may be {value:g} or {thousands:g}; write it without a comma",
+        )
         return value
+
+
+def number_in(cell: str) -> float:
+    """The number in a cell of a list, with a decimal point or comma; NaN for anything else.
+
+    >>> number_in("2,5"), number_in("-1e-2"), number_in("1_0")
+    (2.5, -0.01, nan)
+    """
+    try:
+        return math.nan if "_" in cell else float(cell.replace(",", "."))
+    except ValueError:
+        return math.nan
