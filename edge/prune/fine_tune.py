@@ -45,7 +45,7 @@ def fine_tune(
         min_learning_rate=0.0,
         ema_decay=min(config.optim.ema_decay, max(0.0, 1 - 1 / (AVERAGED * steps))),
     )
-    config = replace(config, optim=optim)
+    config = replace(config, optim=optim, frozen=False)  # an encoder that lost channels is trained further
     weights = balanced_class_weights(train.targets) if config.loss.class_weights else None
     if teacher is None:
         task = EmotionTask(config, model, weights, augment, dev.corpora)

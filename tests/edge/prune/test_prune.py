@@ -166,3 +166,30 @@ def test_at_least_one_remains_and_a_share_of_zero_is_the_same_model():
 def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(InputError, match="share"):
         most_important(CRITERIA["magnitude"](make()[0], (), FocalLoss(0)), share)
+
+
+def test_a_pruned_encoder_is_trained_further_where_the_run_kept_it(monkeypatch, tmp_path):
+    """Of a run with `frozen`."""
+    from edge.prune import fine_tune  # Lightning
+
+    model, config = make()
+    fitted = []
+
+    class Ended(Exception):
+        """Instead of a fit."""
+
+    def fit(task, *_):
+        fitted.append(task)
+        raise Ended
+
+    class Clips:
+        targets, corpora = torch.eye(CLASSES), None
+
+        def __len__(self) -> int:
+            return 32
+
+    monkeypatch.setattr(fine_tune, "fit", fit)
+    frozen = replace(config, init="run", frozen=True)
+    with pytest.raises(Ended):
+        fine_tune.fine_tune(model, frozen, Clips(), Clips(), None, 1, tmp_path)
+    assert all(p.requires_grad for p in fitted[0].model.parameters())
