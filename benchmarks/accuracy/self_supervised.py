@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import corpora
 from benchmarks.harness.jobs import Job, run_all
-from benchmarks.harness.results import add_row
+from benchmarks.harness.results import add_row, rows_of
 from crnn.cli.command import command
 from crnn.data.cache import AudioCache
 from crnn.data.loaders import EvalClips, eval_loader
@@ -32,6 +32,8 @@ from crnn.training.initial_weights import Start, refuse_trained_on, start_of_run
 from crnn.training.run_folder import RunFolder
 
 RESULTS = Path("benchmarks/results")
+FIGURES = ("head_uar", "tuned_uar", "tuned_epochs")
+FILE = "self_supervision.json"
 KEY = ("protocol", "fold", "seed", "start")
 RANDOM = "random weights"
 UNITS = 256
@@ -67,36 +69,34 @@ def main(argv: list[str] | None = None) -> int:
     rows = {}
     for seed in args.seeds:
         for name, start in starts.items():
-            found = head_uar(frozen(config, start, prepared, seed), config, prepared, seed)
-            rows[name, seed] = {"start": name, "seed": seed, "head_uar": found, "head_steps": STEPS}
-            print(f"{name:24} seed {seed} frozen, head of {UNITS}: UAR {found:.3f}", flush=True)
-            store(args, prepared.split, rows[name, seed], args.runs)
+            row = about(args, prepared.split, name) | {"seed": seed, "head_steps": STEPS}
+            known = next(iter(rows_of(RESULTS / FILE, **row)), {})
+            row |= {figure: known[figure] for figure in FIGURES if figure in known}
+            if not known:
+                row["head_uar"] = head_uar(frozen(config, start, prepared, seed), config, prepared, seed)
+            print(f"{name:24} seed {seed} frozen, head of {UNITS}: UAR {row['head_uar']:.3f}", flush=True)
+            rows[name, seed] = row
+            add_row(RESULTS / FILE, row, KEY)
     jobs = {tuning(args, name, seed): (name, seed) for name in starts for seed in args.seeds if args.epochs}
     for job in run_all(jobs, args.processes):
         row = rows[jobs[job]]
         row |= {"tuned_uar": job.folder.read("metrics")["dev"]["uar"], "tuned_epochs": args.epochs}
         print(f"{row['start']:24} seed {row['seed']} fine-tuned: UAR {row['tuned_uar']:.3f}", flush=True)
-        store(args, prepared.split, row, args.runs)
+        add_row(RESULTS / FILE, row, KEY)
     return 0
 
 
-def store(args: argparse.Namespace, split: Split, row: dict, runs: list[Path]) -> None:
-    about = {"protocol": args.protocol, "fold": args.fold, "split_hash": split.original_hash, "judged": "dev"}
-    add_row(RESULTS / "self_supervision.json", about | row | listened(runs, row["start"]), KEY)
-
-
-def listened(runs: list[Path], name: str) -> dict:
-    """What a run without labels was trained on, and how long."""
-    for run in runs:
+def about(args: argparse.Namespace, split: Split, name: str) -> dict:
+    """What identifies a measurement, beside its seed; of a run without labels what it was trained on, and how long."""
+    made = {"protocol": args.protocol, "fold": args.fold, "split_hash": split.original_hash, "judged": "dev"}
+    made["start"] = name
+    for run in args.runs:
         if run.name == name:
             metrics = RunFolder(run).read("metrics")
-            epochs = metrics["self_supervised"]["epoch"] + 1
-            return {
-                "listened_to": metrics["protocol"],
-                "listened_clips": metrics["counts"]["train"]["clips"],
-                "listened_epochs": epochs,
-            }
-    return {}
+            made["listened_to"] = metrics["protocol"]
+            made["listened_clips"] = metrics["counts"]["train"]["clips"]
+            made["listened_epochs"] = metrics["self_supervised"]["epoch"] + 1
+    return made
 
 
 def tuning(args: argparse.Namespace, name: str, seed: int) -> Job:
