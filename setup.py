@@ -46,6 +46,8 @@ EXTRAS = {
     "ray": ["ray[client]>=2.40"],
     "optuna": ["optuna>=5,<6"],  # brings SQLAlchemy, which crnn.training.search uses
     "teacher": ["transformers>=5.24,<6", "scikit-learn>=1.5", "peft>=0.21,<1", SAFETENSORS],
+    # setuptools: it imports distutils, which Python 3.12 has no more.
+    "emotion2vec": ["funasr>=1.4.16,<1.5", HUB, SAFETENSORS, "setuptools>=77; python_version >= '3.12'"],
     "lists": ["pyarrow>=15", "audformat>=1.3", "pyyaml>=6"],  # Parquet and audformat; audformat brings pandas
     "embed": ["scikit-learn>=1.5", "pyarrow>=15"],
     "export": ["onnx>=1.17", ONNX_RUNTIME, SAFETENSORS],

@@ -24,7 +24,7 @@ class SystemConfig:
     waveform_channels: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 1024)
     """Channels of each block of waveform-cnn"""
     encoder: str = ""
-    """Of frozen-encoder and tuned-encoder: folder of a pretrained speech encoder in transformers' format, or, where a
+    """Of frozen-encoder and tuned-encoder: folder of a pretrained speech encoder (docs/systems.md), or, where a
     hub can be reached, its name there"""
     encoder_layers: tuple[int, ...] = ()
     """Its layers that are used, their outputs weighted by learned weights; 0 = the input of the first, empty = all"""

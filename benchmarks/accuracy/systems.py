@@ -3,7 +3,8 @@
     SER_DATA=FOLDER SER_ENCODER=FOLDER python -m benchmarks.accuracy.systems --protocols emodb-loso --folds 0
 
 Each is trained by train.py, which reads its test speakers once, at the end; nothing is chosen on them. Those that rest
-on a pretrained speech encoder take the one in $SER_ENCODER. Resumable; a row per system, protocol, fold and seed to
+on a pretrained speech encoder take the one in $SER_ENCODER, unless their file names one: these, which need a hub, run
+where they are named alone. Resumable; a row per system, protocol, fold and seed to
 benchmarks/results/systems.json.
 """
 
@@ -33,7 +34,9 @@ FIGURES = ("uar", "uar_ci95", "wa", "macro_f1", "n_clips")
 @command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument(
+        "--systems", nargs="+", choices=SYSTEMS, default=[name for name in SYSTEMS if not own_encoder(name)]
+    )
     parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS))
     parser.add_argument("--folds", nargs="+", type=int, help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -64,9 +67,19 @@ def jobs(systems: list[str], protocols: list[str], folds: list[int] | None, seed
 def settings_of(name: str) -> tuple[str, ...]:
     """Settings of train.py for a system."""
     path = CONFIGS / f"{name}.yaml"
-    kind = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["kind"]
-    encoder = ("--system.encoder", str(corpora.speech_encoder())) if ENCODERS[kind].pretrained else ()
+    rests = ENCODERS[read(name)["model"]["kind"]].pretrained and not own_encoder(name)
+    encoder = ("--system.encoder", str(corpora.speech_encoder())) if rests else ()
     return ("--config", str(path), *encoder)
+
+
+def own_encoder(name: str) -> str:
+    """The pretrained speech encoder that a system's file names, or nothing."""
+    return read(name).get("system", {}).get("encoder", "")
+
+
+def read(name: str) -> dict:
+    """The settings of a system's file."""
+    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def row_of(job: Job) -> dict:

@@ -21,12 +21,18 @@ def read_settings_file(path: Path) -> dict:
 
     Raises InputError, naming the file and the line or name, for what is no plain YAML: anchors (they multiply), tags
     (they make objects), a name that occurs twice, NaN, infinite and enormous numbers, and a section that is none."""
-    values = _parse(_text(path), str(path))
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: must hold named settings, as in configs/")
+    values = read_yaml(path)
     for name in SECTIONS:
         section = values.get(name, {})
         require(isinstance(section, dict), f"{path}: {name} must hold named settings, not {brief(section)}")
+    return values
+
+
+def read_yaml(path: Path) -> dict:
+    """Named plain values of any file, as strictly read. Raises InputError as `read_settings_file` does."""
+    values = _parse(_text(path), str(path))
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: must hold named settings, as in configs/")
     return values
 
 

@@ -1,7 +1,7 @@
-"""The encoders of transformers' folders as torch modules: `waveform (batch, time)` -> the outputs of their layers.
+"""Speech encoders as torch modules: `waveform (batch, time)` -> the outputs of their layers; those of transformers.
 
-`FAMILIES` has one line per family. Whoever imports transformers beside a CPU-only torch imports torchaudio first
-(`augment.torchaudio_import`).
+`FAMILIES` has one line per family of transformers. Whoever imports transformers beside a CPU-only torch imports
+torchaudio first (`augment.torchaudio_import`).
 """
 
 from __future__ import annotations
@@ -130,6 +130,25 @@ class Wav2Vec2States(HiddenStates):
 
 
 @dataclass(frozen=True)
+class EncoderFolder:
+    """What a folder says of its encoder."""
+
+    family: str
+    n_layers: int
+    layer_width: int
+    """Of the output of one layer"""
+    config: Path
+    """The file that says so"""
+    weights: tuple[Path, ...]
+    """At least one file"""
+    packages: tuple[str, ...]
+    """What must be installed to open it, by the extra `extra`"""
+    extra: str
+    open: Callable[[int], HiddenStates]
+    """The last layer that is needed -> encoder. Raises InputError for broken weights"""
+
+
+@dataclass(frozen=True)
 class Family:
     """How a family is opened."""
 
@@ -157,3 +176,23 @@ FAMILIES: dict[str, Family] = {
     "data2vec-audio": _wav2vec2("Data2VecAudioModel", "q_proj", "v_proj"),
 }
 """`model_type` of config.json -> family"""
+
+
+def transformers_folder(folder: Path) -> EncoderFolder:
+    """What a folder of transformers says of itself (`crnn.models.encoder_folders`). Raises InputError."""
+    where = folder / "config.json"
+    config = read_json(where, LARGEST_CONFIG)
+    name = config.get("model_type")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise InputError(f"{where}: model_type is {brief(name)}; encoders of {', '.join(FAMILIES)} are read")
+    family = FAMILIES[name]
+    n_layers, width = config.get(family.n_layers), config.get(family.width)
+    if type(n_layers) is not int or type(width) is not int:
+        raise InputError(f"{where}: lacks {family.n_layers} or {family.width}; copy the folder again")
+    sound = folder / "preprocessor_config.json"
+    rate = read_json(sound, LARGEST_CONFIG).get("sampling_rate", SAMPLE_RATE) if sound.is_file() else SAMPLE_RATE
+    require(rate == SAMPLE_RATE, f"{sound}: sampling_rate is {brief(rate)}; encoders of {SAMPLE_RATE} Hz are read")
+    files = tuple(sorted(folder.glob("*.safetensors")))
+    require(len(files) > 0, f"{folder}: no .safetensors file; weights in other formats are not read, convert them")
+    needed = ("transformers", "sklearn")
+    return EncoderFolder(name, n_layers, width, where, files, needed, "teacher", lambda last: family.open(folder, last))

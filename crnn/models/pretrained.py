@@ -1,6 +1,6 @@
-"""Pretrained speech encoders in transformers' folders: what a folder holds, and the layers of a recording.
+"""Pretrained speech encoders in folders of any kind (`crnn.models.encoder_folders`): the layers of a recording.
 
-Nothing here imports torch or transformers before a recording is embedded.
+Nothing here imports torch, or what runs an encoder, before a recording is embedded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from crnn.cli.installed import install
 from crnn.errors import InputError, require
 from crnn.files.printable import brief
-from crnn.files.strict import file_hash, read_json
+from crnn.files.strict import file_hash
 from crnn.whisper_features import RMS, at_level
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ MIN_SAMPLES = 1600
 """Shorter recordings are padded with zeros to this length"""
 LARGEST_CONFIG = 2**20
 """Bytes"""
+HUB_FILES = (
+    *("*config.json", "tokenizer.json", "*.safetensors"),
+    *("config.yaml", "model.pt", "emotion2vec*.pt"),  # emotion2vec
+)
+"""What is fetched from the hub"""
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,13 @@ class SpeechEncoder:
 
     folder: Path
     family: str
-    """`model_type` of its config.json"""
+    """`model_type` of its config.json, or emotion2vec"""
     layers: tuple[int, ...]
     """Whose outputs are taken: 1 is the first layer"""
     layer_width: int
     """Of the output of one layer"""
     sha256: str
-    """Of the weights: of the .safetensors file, or of the hashes of all of them"""
+    """Of the weights: of their file, or of the hashes of all their files"""
     key: str
     """Hash of all that an embedding depends on"""
 
@@ -62,9 +67,9 @@ class SpeechEncoder:
 
     def hidden_states(self) -> HiddenStates:
         """The encoder as a module, loaded anew."""
-        from crnn.models.hidden_states import FAMILIES
+        from crnn.models.encoder_folders import read_folder
 
-        return FAMILIES[self.family].open(self.folder, max(self.layers)).eval()
+        return read_folder(self.folder).open(max(self.layers)).eval()
 
     @cached_property
     def _loaded(self) -> HiddenStates:
@@ -101,15 +106,17 @@ def leveled(waveform: np.ndarray) -> np.ndarray:
 
 def located(given: str) -> Path:
     """The folder of an encoder: `given` itself, or, where no such folder is, what the hub has under that name
-    (OWNER/MODEL). Raises InputError if the hub cannot be reached or has no such model."""
+    (OWNER/MODEL). Raises InputError if the extra `hub` is missing, the hub cannot be reached, or it has no such model.
+    """
     folder = Path(given)
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", given) or find_spec("huggingface_hub") is None:
+    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", given):
         return folder
+    require(find_spec("huggingface_hub") is not None, f"{given}: no such folder; to fetch it by name: {install('hub')}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(given, allow_patterns=["*config.json", "tokenizer.json", "*.safetensors"]))
+        return Path(snapshot_download(given, allow_patterns=[*HUB_FILES]))
     except (OSError, ValueError, HfHubHTTPError) as error:
         why = brief(" ".join(str(error).split()))
         raise InputError(f"{given}: no such folder, and not to be had from the hub ({why}); give a folder") from error
@@ -118,36 +125,23 @@ def located(given: str) -> Path:
 def open_encoder(folder: Path, layers: Sequence[int]) -> SpeechEncoder:
     """Read what a folder holds, without loading its weights. Layer 0 is the input of the first; no `layers` mean all.
 
-    Raises InputError if the extra `teacher` is missing, the folder is none of a known family with .safetensors weights,
-    of another sampling rate, or has no such layers. Nothing is downloaded or unpickled.
+    Raises InputError if the extra that opens it is missing, the folder is of no known kind or lacks weights, or its
+    encoder takes another sampling rate or has no such layers. Nothing is downloaded or unpickled.
     """
-    missing = [package for package in ("transformers", "sklearn") if find_spec(package) is None]
-    require(not missing, f"a pretrained speech encoder needs {', '.join(missing)}: {install('teacher')}")
-    from crnn.models.hidden_states import FAMILIES  # torch
+    from crnn.models.encoder_folders import read_folder  # torch
 
-    where = folder / "config.json"
-    require(where.is_file(), f"{folder}: no speech encoder; give a folder with config.json and model.safetensors")
-    config = read_json(where, LARGEST_CONFIG)
-    name = config.get("model_type")
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise InputError(f"{where}: model_type is {brief(name)}; encoders of {', '.join(FAMILIES)} are read")
-    family = FAMILIES[name]
-    n_layers, width = config.get(family.n_layers), config.get(family.width)
-    if type(n_layers) is not int or type(width) is not int:
-        raise InputError(f"{where}: lacks {family.n_layers} or {family.width}; copy the folder again")
+    found = read_folder(folder)
+    missing = [package for package in found.packages if find_spec(package) is None]
+    require(not missing, f"a pretrained speech encoder needs {', '.join(missing)}: {install(found.extra)}")
+    n_layers = found.n_layers
     beyond = [layer for layer in layers if not 0 <= layer <= n_layers]
     require(not beyond, f"layers {brief(beyond)} are asked for; {folder} has layers 1 to {n_layers}, 0 is their input")
     layers = tuple(layers) or tuple(range(n_layers + 1))
-    sound = folder / "preprocessor_config.json"
-    rate = read_json(sound, LARGEST_CONFIG).get("sampling_rate", SAMPLE_RATE) if sound.is_file() else SAMPLE_RATE
-    require(rate == SAMPLE_RATE, f"{sound}: sampling_rate is {brief(rate)}; encoders of {SAMPLE_RATE} Hz are read")
-    files = sorted(folder.glob("*.safetensors"))
-    require(len(files) > 0, f"{folder}: no .safetensors file; weights in other formats are not read, convert them")
     try:
-        own, hashes = file_hash(where), [file_hash(file) for file in files]
+        own, hashes = file_hash(found.config), [file_hash(file) for file in found.weights]
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
     facts = f"1 {own} {sha256} {[*layers]} {RMS} {MIN_SAMPLES}"
     key = hashlib.sha256(facts.encode()).hexdigest()[:24]
-    return SpeechEncoder(folder, name, layers, width, sha256, key)
+    return SpeechEncoder(folder, found.family, layers, found.layer_width, sha256, key)
