@@ -59,6 +59,7 @@ class Server:
         )
         self.url = self.process.stdout.readline().strip()
         assert self.url.startswith("http://127.0.0.1:"), self.said()
+        assert self.said() == "", "its own machine is no reason for a warning"
 
     def said(self) -> str:
         self.errors.seek(0)
