@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def convert(data: str, out: str, layout: str, embed: bool) -> tuple[str, list[st
     """Write the list; returns what was written, and a line for every row that was left out."""
     kind, _, place = out.partition(":")
     require(kind in WRITERS and bool(place), f"--out {out}: give csv:FILE, parquet:FILE or audformat:FOLDER")
+    # A list holds what somebody typed, and rows that cannot be used are left out of what is written.
+    require(not os.path.lexists(place), f"{place}: exists already; give another --out, or remove it")
     require(kind == "parquet" or not embed, f"--embed is for parquet; leave it out for {kind}")
     problems: list[str] = []
     if data.startswith(f"{RESULTS}:"):

@@ -157,15 +157,16 @@ def test_rows_that_cannot_be_used_are_left_out_counted_and_named(source, caplog)
         (("--data", "csv:{}/list.csv", "--out", "parquet:{}/x", "--embed"), "--embed"),
         (("--data", "csv:{}/list.csv", "--out", "csv:{}/no/x.csv"), "no/"),
         (("--data", "csv:{}/list.csv", "--out", "audformat:{}"), "exists already"),
+        (("--data", "csv:{}/list.csv", "--out", "csv:{}/list.csv"), "list.csv: exists already"),  # what somebody typed
         (("--data", "results:{}/list.csv", "--out", "csv:{}/x.csv"), "start_seconds"),
         (("--data", "results:{}/none.csv", "--out", "csv:{}/x.csv"), "none.csv"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_leaves_nothing(source, arguments, named):
     written(source, ROWS)
-    before = sorted(path.name for path in source.iterdir())
+    before = sorted((path.name, path.is_file() and path.read_bytes()) for path in source.iterdir())
     one_clear_line(called(lists.main, *(text.format(source) for text in arguments)), named)
-    assert sorted(path.name for path in source.iterdir()) == before
+    assert sorted((path.name, path.is_file() and path.read_bytes()) for path in source.iterdir()) == before
 
 
 def test_a_missing_package_is_named_with_its_extra(source, monkeypatch):

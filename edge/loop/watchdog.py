@@ -79,5 +79,5 @@ def _interval(microseconds: str) -> float:
         number = int(microseconds)
     except ValueError as error:
         raise InputError(f"WATCHDOG_USEC is {microseconds!r}; give microseconds") from error
-    require(number > 0, f"WATCHDOG_USEC is {number}; give microseconds above 0")
+    require(0 < number < 2**64, f"WATCHDOG_USEC is {microseconds}; give microseconds above 0, in 64 bits")
     return number / 1e6

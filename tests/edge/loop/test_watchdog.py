@@ -189,6 +189,7 @@ def test_a_manager_that_reads_nothing_does_not_stop_the_loop(manager):
         ("WATCHDOG_USEC", "soon"),
         ("WATCHDOG_USEC", "-1"),
         ("WATCHDOG_USEC", "0"),
+        ("WATCHDOG_USEC", "9" * 400),
         ("NOTIFY_SOCKET", "vsock:2:1"),
         ("NOTIFY_SOCKET", "notify"),
     ],  # fmt: skip
