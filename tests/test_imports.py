@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,16 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def imported(path: Path) -> set[str]:
     """Every module a file imports, wherever in the file; `from a import b` counts as a and a.b."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -172,8 +179,8 @@ def test_runtimes_are_named_in_their_registry_alone():
     paths += [ROOT / f"{script}.py" for script in SCRIPTS]
     for path in paths:
         if path.stem not in own and path.parent.name != "runtimes":
-            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+            texts = (node.value for node in nodes(path) if isinstance(node, ast.Constant))
+            words = {text for text in texts if isinstance(text, str)}
             assert not words & names, path
             assert not tops(imported(path)) & packages, path
 

@@ -292,3 +292,4 @@ def test_real_corpora(recordings):
     found = check(f"emodb:{recordings / 'emodb'}", LAYOUT, None, 0)
     assert (found["recordings"], found["usable"], len(found["speakers"])) == (535, 535, 10)
     assert not found["problems"]
+    assert "same audio" not in found["warnings"]

@@ -126,12 +126,8 @@ def test_check_names_a_take_that_was_coded_again_for_somebody_else(tmp_path):
 
 
 def test_real_corpora(recordings):
-    """RAVDESS: the pair that its owners give two names, and no other; EmoDB: none."""
-    for corpus, folder, expected in (("ravdess", "Actor_0[2-7]", 1), ("emodb", "", 0)):
-        files = sorted(p for p in (recordings / corpus).glob(f"{folder or '.'}/**/*.flac"))[:360]
-        assert files
-        waves = {p.stem: read_audio(p, RATE) for p in files}
-        found = near_copies({name: words(w, RATE) for name, w in waves.items()}, waves.__getitem__, RATE)
-        assert len(found) == expected
-        for copy in found:
-            assert (copy.first, copy.second) == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+    """RAVDESS: the pair that its owners give two names, and no other. EmoDB has none: test_check looks at all of it."""
+    files = sorted((recordings / "ravdess").glob("Actor_0[2-7]/**/*.flac"))[:360]
+    waves = {p.stem: read_audio(p, RATE) for p in files}
+    found = near_copies({name: words(w, RATE) for name, w in waves.items()}, waves.__getitem__, RATE)
+    assert [(copy.first, copy.second) for copy in found] == [("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")]
