@@ -43,7 +43,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises InputError if `out` exists.
     """
     out = Path(out)
-    require(not out.exists(), f"{out}: exists already; give another --out or remove it")
+    require(not out.exists(), f"{out}: exists already; name another folder, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:

@@ -50,6 +50,7 @@ def test_a_new_folder_is_hidden_beside_its_place_until_it_is_complete(tmp_path):
     with pytest.raises(InputError) as caught, new_folder(out):
         pass
     assert str(caught.value).startswith(f"{out}: exists already")
+    assert "--out" not in str(caught.value), "--save and Python's callers make folders as well"
     (out.parent / "file").write_text("in the way")
     with pytest.raises(InputError, match="file: exists already"), new_folder(out.parent / "file"):
         pass
