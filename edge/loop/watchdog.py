@@ -21,7 +21,7 @@ class Watchdog:
     in the model or in a sink calls neither, so systemd restarts it. A sink that hangs in a thread of its own, for more
     than a quarter of the interval, has the same effect.
 
-    Without NOTIFY_SOCKET in the environment, or where WATCHDOG_PID names another process, nothing is sent.
+    Without NOTIFY_SOCKET in the environment nothing is sent; WATCHDOG=1 is not where WATCHDOG_PID names another process.
 
     Args:
         environment: what systemd sets: NOTIFY_SOCKET, and for a unit with WatchdogSec= WATCHDOG_USEC and WATCHDOG_PID.
@@ -35,10 +35,11 @@ class Watchdog:
     ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         require(not address or address[0] in "/@", f"NOTIFY_SOCKET is {address!r}; give a path, or @ and a name")
-        ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address and ours else None
-        self._period = _interval(environment.get("WATCHDOG_USEC", "")) / 4  # s between two messages; 0: none are wanted
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        wanted = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        interval = _interval(environment.get("WATCHDOG_USEC", ""))
+        self._period = interval / 4 if wanted else 0.0  # s between two messages; 0: none are wanted
         self._clock, self._next, self._failed = clock, clock(), False
         self._hung_seconds: Callable[[], float] = lambda: 0.0
 
