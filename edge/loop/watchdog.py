@@ -21,7 +21,7 @@ class Watchdog:
     in the model or in a sink calls neither, so systemd restarts it. A sink that hangs in a thread of its own, for more
     than a quarter of the interval, has the same effect.
 
-    Without NOTIFY_SOCKET in the environment nothing is sent; WATCHDOG=1 is not where WATCHDOG_PID names another process.
+    Without NOTIFY_SOCKET in the environment nothing is sent; where WATCHDOG_PID names another process, READY=1 alone.
 
     Args:
         environment: what systemd sets: NOTIFY_SOCKET, and for a unit with WatchdogSec= WATCHDOG_USEC and WATCHDOG_PID.
