@@ -137,7 +137,8 @@ def test_every_row_states_how_it_was_measured(path):
 
 
 def test_a_row_is_written_with_the_facts_of_its_measurement_and_replaces_its_predecessor(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [str(ROOT / "benchmarks" / "device" / "soak.py"), "--hours", "1", "two words"])
+    script = str(ROOT / "benchmarks" / "device" / "soak.py")
+    monkeypatch.setattr(sys, "argv", [script, "--hours", "1", "two words", "/of/this/machine"])
     path = tmp_path / "made.json"
     for value in (1, 2):
         add_row(path, {"what": "a", "value": value}, ("what",))
@@ -145,7 +146,7 @@ def test_a_row_is_written_with_the_facts_of_its_measurement_and_replaces_its_pre
     rows = rows_of(path)
     assert [(row["what"], row["value"]) for row in rows] == [("a", 2), ("b", 2)]
     for row in rows:
-        assert row["command"] == "python -m benchmarks.device.soak --hours 1 'two words'"
+        assert row["command"] == "python -m benchmarks.device.soak --hours 1 'two words' machine"
         assert re.fullmatch(r"[0-9a-f]{7,}\+?", row["commit"])
         assert row["machine"]
         assert row["date"] == date.today().isoformat()

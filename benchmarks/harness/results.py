@@ -58,12 +58,17 @@ def add_row(path: Path, row: dict, key: tuple[str, ...]) -> None:
 def measured() -> dict:
     """The facts of a measurement made now by this process."""
     return {
-        "command": shlex.join(["python", "-m", module(Path(sys.argv[0])), *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module(Path(sys.argv[0])), *map(portable, sys.argv[1:])]),
         "commit": commit(),
         "machine": machine(),
         "int8_path": read_machine().int8_path,
         "date": date.today().isoformat(),
     }
+
+
+def portable(argument: str) -> str:
+    """An absolute path by its name: where it lies on this machine says nothing on another."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def module(script: Path) -> str:
