@@ -74,8 +74,11 @@ class Server:
         return self.process.wait(timeout=60)
 
 
-def open_page(context, server):
+def open_page(context, server, **size: int):
+    """A new tab; `size` is its width and height."""
     page = context.new_page()
+    if size:
+        page.set_viewport_size(size)
     page.set_default_timeout(PATIENCE)
     asked: list[str] = []
     broken: list[str] = []

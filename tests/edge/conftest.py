@@ -97,13 +97,28 @@ def browser(tmp_path_factory):
         browser.close()
 
 
-@pytest.fixture
-def page(browser, server):
-    """The open page. Nothing may come from elsewhere, and no error may go unnoticed."""
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for the tabs of a file: the scripts of the page, which stores nothing, are read and compiled once."""
     context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, server):
+    """The open page. Nothing may come from elsewhere, and no error may go unnoticed."""
     page = open_page(context, server)
     yield page
-    context.close()
+    page.close()
+
+
+@pytest.fixture
+def narrow(context, server):
+    """The same on a phone."""
+    page = open_page(context, server, width=360, height=740)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")

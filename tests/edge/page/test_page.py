@@ -151,16 +151,13 @@ def test_sessions_are_separate_and_limited(browser, server):
             context.close()
 
 
-def test_every_tab_fits_a_phone_and_a_wide_window(browser, server, uploads):
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    page = open_page(context, server)
-
+def test_every_tab_fits_a_phone_and_a_wide_window(narrow, uploads):
     def fits() -> None:
         for width in (1100, 360):  # last what the tabs begin with
-            page.set_viewport_size({"width": width, "height": 740})
-            page.wait_for_timeout(300)  # for Gradio's fading
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            places = page.evaluate(
+            narrow.set_viewport_size({"width": width, "height": 740})
+            narrow.wait_for_timeout(300)  # for Gradio's fading
+            assert narrow.evaluate("document.documentElement.scrollWidth") <= width
+            places = narrow.evaluate(
                 """[...document.querySelectorAll(".ser-bar, .ser-badge, .ser-live button, .ser-live select, audio")]
                 .map((shown) => shown.getBoundingClientRect()).filter((place) => place.width > 0)
                 .map((place) => [place.left, place.right])"""
@@ -168,21 +165,20 @@ def test_every_tab_fits_a_phone_and_a_wide_window(browser, server, uploads):
             assert len(places) > 8
             assert all(left >= 0 and right <= width for left, right in places), (width, places)
 
-    upload(page, "#clip", uploads / "good.flac")
-    page.click("#recognize")
-    page.wait_for_selector("#result .ser-picture image")
+    upload(narrow, "#clip", uploads / "good.flac")
+    narrow.click("#recognize")
+    narrow.wait_for_selector("#result .ser-picture image")
     fits()
-    start_listening(page)
-    page.wait_for_selector("#ser-history tr")
+    start_listening(narrow)
+    narrow.wait_for_selector("#ser-history tr")
     fits()
-    page.click("#ser-stop")
-    page.wait_for_selector("#ser-start:enabled")
-    page.click("button[role=tab]:has-text('Compare')")
-    upload(page, "#both", uploads / "good.flac")
-    page.click("#compare")
-    page.wait_for_selector("#right .ser-picture image")
+    narrow.click("#ser-stop")
+    narrow.wait_for_selector("#ser-start:enabled")
+    narrow.click("button[role=tab]:has-text('Compare')")
+    upload(narrow, "#both", uploads / "good.flac")
+    narrow.click("#compare")
+    narrow.wait_for_selector("#right .ser-picture image")
     fits()
-    context.close()
 
 
 def test_two_models_recognize_one_clip(page, server, uploads):

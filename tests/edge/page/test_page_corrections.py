@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from helpers import ROOT, needs, one_clear_line
-from page_server import Server, ask, at_home, open_page
+from page_server import Server, ask, at_home
 from stored_recordings import BUNDLE, recording
 
 from edge.feedback.store import RecordingStore, StoreLimits
@@ -50,14 +50,11 @@ def server(tmp_path_factory, place):
 
 
 @pytest.fixture
-def tab(browser, server, folder):
-    context = browser.new_context()
-    page = open_page(context, server)
+def tab(folder, page, server):
     page.click("button[role=tab]:has-text('Correct')")
     page.wait_for_selector("#ser-recordings tr:nth-child(3)")
     yield page
     at_home(page, server)
-    context.close()
 
 
 def row_of(page, number: int) -> str:
@@ -77,21 +74,18 @@ def test_the_least_sure_is_listed_first_and_can_be_played(tab, folder):
     tab.wait_for_function(f"Math.abs(document.querySelector('{player}').duration - 0.5) < 0.01")
 
 
-def test_on_a_narrow_screen_the_tab_is_in_the_menu_and_fits(browser, server, folder):
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    page = open_page(context, server)
-    page.click("button[aria-label='More tabs']")
-    page.click(".overflow-menu button:has-text('Correct')")
-    page.wait_for_selector("#ser-recordings tr:nth-child(3)")
-    assert "These recordings are stored" in page.inner_text("body")
-    assert "not stored" not in page.inner_text("body")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for box in page.locator(
+def test_on_a_narrow_screen_the_tab_is_in_the_menu_and_fits(folder, narrow):
+    narrow.click("button[aria-label='More tabs']")
+    narrow.click(".overflow-menu button:has-text('Correct')")
+    narrow.wait_for_selector("#ser-recordings tr:nth-child(3)")
+    assert "These recordings are stored" in narrow.inner_text("body")
+    assert "not stored" not in narrow.inner_text("body")
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 360
+    for box in narrow.locator(
         "#ser-recordings audio, #ser-recordings button, #ser-recordings select, #ser-recordings .ser-bar"
     ).all():
         place = box.bounding_box()
         assert 0 <= place["x"] <= place["x"] + place["width"] <= 360
-    context.close()
 
 
 def test_a_choice_corrects_and_another_changes_it(tab, folder):
