@@ -1,13 +1,13 @@
 """Compare the answers of emulated processors: stream the clip that ships through the whole loop on each.
 
-    python -m benchmarks.device.processors [--arm64 FOLDER]
+    python -m benchmarks.device.processors [--arm64 FOLDER] [--bundles NAME ...]
 
-Every bundle that ships, under every runtime, on: this machine; x86 processors with AVX2 and no VNNI (valgrind, and
-QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made
-by benchmarks/device/arm64_system.sh). One process on each opens every bundle, which replays its golden values, and
-streams the clip (benchmarks/device/answers.py). Emulated times are meaningless. Writes a row per processor, bundle and
-runtime to benchmarks/results/processors.json. Exit code 1 if a result has another emotion or state, or if a probability
-differs by more than LIMIT.
+The small bundles that ship, or those that are named, under every runtime they have files for, on: this machine; x86
+processors with AVX2 and no VNNI (valgrind, and QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the
+Raspberry Pi Zero 2 / 3, 4 and 5 (FOLDER is made by benchmarks/device/arm64_system.sh). One process on each opens every
+bundle, which replays its golden values, and streams the clip (benchmarks/device/answers.py). Emulated times are
+meaningless. Writes a row per processor, bundle and runtime to benchmarks/results/processors.json. Exit code 1 if a
+result has another emotion or state, or if a probability differs by more than LIMIT.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from crnn.cli.command import command
 from crnn.errors import require
 from edge.bundle import PRETRAINED, Bundle
 from edge.bundle.golden import MODEL_TOLERANCE as LIMIT
-from edge.runtimes import REGISTRY, installed
+from edge.runtimes import installed
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("benchmarks/results/processors.json")
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
-BUNDLES = ("int8", "float32")
+BUNDLES, LARGE = ("int8", "float32"), "large"
 TIMEOUT_SECONDS = 1800
 Case = tuple[str, str]
 """Bundle and runtime"""
@@ -118,25 +118,32 @@ def without_answer(event: dict) -> tuple:
     return (*(event.get(key) for key in ("type", "seconds", "state", "start_seconds", "verdict")), "probs" in event)
 
 
-def identities() -> dict[str, str]:
+def identities(bundles: Iterable[str] = BUNDLES) -> dict[str, str]:
     """Bundle that ships -> SHA-256 over its files, by which a transcript names its bundle."""
-    return {name: Bundle.open(PRETRAINED.parent / name).manifest.identity for name in BUNDLES}
+    return {name: Bundle.open(PRETRAINED.parent / name).manifest.identity for name in bundles}
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--arm64", type=Path, metavar="FOLDER", help="made by benchmarks/device/arm64_system.sh")
+    parser.add_argument("--bundles", nargs="+", choices=(*BUNDLES, LARGE), default=BUNDLES, help="default: %(default)s")
     args = parser.parse_args(argv)
     require(
         args.arm64 is None or args.arm64.is_dir(), f"--arm64 {args.arm64}: no such folder; make it by arm64_system.sh"
     )
     failed = False
-    for name, identity in identities().items():
+    known = identities(args.bundles)
+    for name, identity in known.items():
         sys.stdout.write(f"bundle {name}: {identity}\n")
     head = f"{'processor':20} {'bundle':8} {'runtime':8} {'decisions':>9} {'flips':>6} {'max difference':>15}"
     sys.stdout.write(head + "\n")
-    cases = [(bundle, runtime) for bundle in BUNDLES for runtime in REGISTRY if installed(runtime)]
+    cases = [
+        (bundle, runtime)
+        for bundle in args.bundles
+        for runtime in Bundle.open(PRETRAINED.parent / bundle).manifest.models
+        if installed(runtime)
+    ]
     ours = stream((sys.executable,), cases)
     for processor in emulated(args.arm64):
         theirs = stream(processor.command, cases)
@@ -150,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
             )
             sys.stdout.flush()
             row = {"processor": processor.name, "emulates": processor.int8_path, "bundle": bundle, "runtime": runtime}
-            add_row(RESULTS, row | found | {"identity": identities()[bundle]}, ("processor", "bundle", "runtime"))
+            add_row(RESULTS, row | found | {"identity": known[bundle]}, ("processor", "bundle", "runtime"))
     return int(failed)
 
 

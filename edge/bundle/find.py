@@ -16,9 +16,9 @@ def find_bundle(name: str | Path, revision: str | None = None) -> Path:
     """The folder of the bundle that a name means; nothing in it is checked yet (`Bundle.open` does).
 
     Args:
-        name: "small", the int8 bundle that ships; "large" (docs/large.md); the path of a folder; or, where there is no
-            such folder, OWNER/NAME or OWNER/NAME@REVISION of a model on the Hugging Face hub. Only the last asks the
-            network.
+        name: "small" or "large", which ship (a large one of one's own comes first, docs/large.md); the path of a
+            folder; or, where there is no such folder, OWNER/NAME or OWNER/NAME@REVISION of a model on the Hugging Face
+            hub. Only the last asks the network.
         revision: of a model on the hub: a branch, a tag or, so that the answer never changes, a commit. By default
             that in the name, or else "main".
 

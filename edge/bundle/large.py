@@ -1,11 +1,14 @@
-"""Where bundles lie that did not come with the package; the larger one among them, which quantize.py --large writes."""
+"""Where bundles lie that did not come with the package, and the larger one, which quantize.py --large makes."""
 
 import os
 from pathlib import Path
 
-from crnn.cli.installed import program
-from crnn.errors import InputError, require
+from crnn.errors import InputError
 from edge.bundle.manifest import MANIFEST
+from edge.bundle.reader import PRETRAINED
+
+SHIPS = PRETRAINED.with_name("large")
+"""The larger bundle of this version"""
 
 
 def data_folder() -> Path:
@@ -26,11 +29,6 @@ def large_folder() -> Path:
 
 
 def find_large() -> Path:
-    """That folder. Raises InputError, saying which command makes it, if it holds no bundle."""
+    """That folder if it holds a bundle, or else the one that ships."""
     folder = large_folder()
-    require(
-        (folder / MANIFEST).is_file(),
-        f"{folder}: the larger model does not ship; make it on a workstation, {program('quantize')} --large ENCODER "
-        "(docs/large.md), and copy it there",
-    )
-    return folder
+    return folder if (folder / MANIFEST).is_file() else SHIPS

@@ -14,7 +14,8 @@ from tiny_whisper import write_tiny_whisper
 import quantize
 import stream_infer
 from crnn.errors import InputError
-from edge.bundle import Bundle
+from edge.bundle import PRETRAINED, Bundle
+from edge.bundle.find import find_bundle
 from edge.bundle.manifest import list_files
 
 WIDE = ("--max-uar-drop", 1, "--max-flip-rate", 1, "--max-abs-diff-int8", 1, "--max-ece-rise", 1)
@@ -143,7 +144,7 @@ def test_stream_infer_finds_it_by_name(home, clip, monkeypatch, tmp_path, large)
     assert clip.name in row
     one_clear_line(called(stream_infer.main, "--model", "large", large.path, clip), "--model", str(large.path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    one_clear_line(called(stream_infer.main, "--model", "large", clip), str(tmp_path / "ser" / "large"), "--large")
+    assert find_bundle("large") == PRETRAINED.with_name("large"), "the one that ships"
 
 
 def test_enrolment_evaluation_doctor_and_description_work_with_it(large, voices, cache, tmp_path, clip):
