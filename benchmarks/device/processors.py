@@ -30,7 +30,7 @@ from edge.runtimes import installed
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("benchmarks/results/processors.json")
 CLIP = PRETRAINED.parent / "synthetic_voice.flac"
-BUNDLES, LARGE = ("int8", "float32"), "large"
+BUNDLES = ("int8", "float32")
 TIMEOUT_SECONDS = 1800
 Case = tuple[str, str]
 """Bundle and runtime"""
@@ -127,7 +127,9 @@ def identities(bundles: Iterable[str] = BUNDLES) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--arm64", type=Path, metavar="FOLDER", help="made by benchmarks/device/arm64_system.sh")
-    parser.add_argument("--bundles", nargs="+", choices=(*BUNDLES, LARGE), default=BUNDLES, help="default: %(default)s")
+    parser.add_argument(
+        "--bundles", nargs="+", default=BUNDLES, help="folders of edge/pretrained; default: %(default)s"
+    )
     args = parser.parse_args(argv)
     require(
         args.arm64 is None or args.arm64.is_dir(), f"--arm64 {args.arm64}: no such folder; make it by arm64_system.sh"

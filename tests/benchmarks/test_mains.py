@@ -55,6 +55,7 @@ WRONG = {
         ("benchmarks.device.false_alarms", ["--bundle", "no-bundle"], "no-bundle"),
         ("benchmarks.accuracy.battery", ["--bundles", "no-bundle"], "no-bundle"),
         ("benchmarks.device.answers", ["clip.wav", "no-bundle:onnx"], "no-bundle"),
+        ("benchmarks.device.processors", ["--bundles", "no-bundle"], "no-bundle"),
     ],
     "value": [
         ("benchmarks.device.batch", ["--files", "1"], "1"),
