@@ -1,6 +1,7 @@
 """Every reader of files that others may have written answers, or refuses in one line, whatever is in them.
 
-A hundred inputs each, fewer where each is costly; `python -m benchmarks.fuzz` tries thousands, in processes of their own.
+A hundred inputs each, fewer where they are costly; `python -m benchmarks.fuzz` tries thousands, in processes of their
+own.
 """
 
 import resource
