@@ -30,5 +30,8 @@ def large_folder() -> Path:
 
 def find_large() -> Path:
     """That folder if it holds a bundle, or else the one that ships."""
-    folder = large_folder()
-    return folder if (folder / MANIFEST).is_file() else SHIPS
+    try:
+        own = large_folder()
+    except InputError:  # who has no home has made none
+        return SHIPS
+    return own if (own / MANIFEST).is_file() else SHIPS

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,11 +213,19 @@ def test_a_name_that_is_none_asks_nobody(hub, name, monkeypatch):
     assert hub.asked == []
 
 
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_names_of_bundles_here_ask_nobody(hub, tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     assert find_bundle("small") == PRETRAINED
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert find_bundle("large") == PRETRAINED.with_name("large")
+    with monkeypatch.context() as patch:
+        patch.delenv("XDG_DATA_HOME")
+        patch.setattr(Path, "home", no_home)
+        assert find_bundle("large") == PRETRAINED.with_name("large")
     os.renames(folder, tmp_path / "some" / "body")
     assert find_bundle("some/body").resolve() == tmp_path / "some" / "body"
     assert "leave the revision out" in refused(hub, "some/body", "main")
