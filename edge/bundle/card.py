@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from crnn.errors import InputError
-from edge.bundle.manifest import MANIFEST, Manifest
+from edge.bundle.manifest import MANIFEST, WINDOW, Manifest
 from edge.bundle.reader import PRETRAINED, Bundle
 from edge.preflight import needed
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 OURS = PRETRAINED.parent / "MODEL_CARD.md"
-"""The card of the bundles that ship; `python -m benchmarks.tables` writes its front matter and tables"""
+"""The card of the small bundles that ship; `python -m benchmarks.tables` writes its front matter and tables"""
 LICENCE = "cc-by-nc-sa-4.0"
 """Of the weights that ship"""
 LANGUAGES = {
@@ -32,6 +32,15 @@ METRICS = {
 """Figure -> the hub's metric, our name, its arguments"""
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
 """To a page of the repository, which is not beside a saved bundle"""
+NO_LICENCE = (
+    "Licence: not named yet. It follows from those of the recordings, and of a speech encoder that taught it. "
+    "Write it into the front matter (`license:`) before you publish."
+)
+OUR_LICENCE = (
+    "Licence: CC BY-NC-SA 4.0. The speech encoder in it is Whisper base, whose MIT licence asks that its notice "
+    "goes with every copy: take `edge/pretrained/LICENSE` of crnn-ser along."
+)
+"""Of the larger bundle that ships"""
 
 
 def results(corpus: str, name: str, split: str, figures: Mapping) -> list["EvalResult"]:
@@ -92,23 +101,24 @@ def front_matter(manifest: Manifest, name: str, licence: str | None, more: Itera
 
 
 def model_card(bundle: Bundle, name: str) -> str:
-    """The card of a bundle: that of the bundles that ship, or one of what the manifest says.
+    """The card of a bundle: that of the small bundles that ship, or one of what the manifest says.
 
     Raises InputError if the extra hub is missing, or the provenance is not one that quantize.py writes.
     """
     with needed("a model card", "hub"):
         import huggingface_hub  # noqa: F401
-    if bundle.ships:
+    if bundle.ships and bundle.manifest.kind != WINDOW:
         return LINK.sub(r"\1", OURS.read_text(encoding="utf-8"))
     try:
-        front, text = front_matter(bundle.manifest, name, None), _text(bundle.manifest, name)
+        front = front_matter(bundle.manifest, name, LICENCE if bundle.ships else None)
+        text = _text(bundle.manifest, name, OUR_LICENCE if bundle.ships else NO_LICENCE)
     # Provenance has no schema: quantize.py writes it for people. Values of other types raise these.
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise InputError(f"{bundle.path}: {MANIFEST} has a provenance that quantize.py does not write") from error
     return f"---\n{front}---\n\n{text}"
 
 
-def _text(manifest: Manifest, name: str) -> str:
+def _text(manifest: Manifest, name: str, licence: str) -> str:
     made = manifest.provenance
     paragraphs = [f"# {name}"]
     if made.get("synthetic"):
@@ -122,7 +132,6 @@ def _text(manifest: Manifest, name: str) -> str:
         "```python\nfrom edge import EmotionModel\n\n"
         'model = EmotionModel.from_pretrained("OWNER/NAME")\nprint(model.recognize("recording.wav"))\n```',
         "It learned what speakers intended; it does not know what anybody feels. Do not use it to judge people.",
-        "Licence: not named yet. It follows from those of the recordings, and of a speech encoder that taught it. "
-        "Write it into the front matter (`license:`) before you publish.",
+        licence,
     ]
     return "\n\n".join(paragraphs) + "\n"

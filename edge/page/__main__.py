@@ -66,13 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def open_bundles(folders: list[Path]) -> dict[str, Bundle]:
-    """The shipped bundles and those in `folders`, by the name that the page shows.
+    """The small bundles that ship and those in `folders`, by the name that the page shows.
 
     Raises as Bundle.open, and for a larger bundle.
     """
-    shipped = [manifest.parent for manifest in sorted(PRETRAINED.parent.glob(f"*/{MANIFEST}"))]
-    shipped.sort(key=lambda folder: folder != PRETRAINED)  # the default first
-    found = {f"shipped: {folder.name}": Bundle.open(folder) for folder in shipped}
+    shipped = [Bundle.open(manifest.parent) for manifest in sorted(PRETRAINED.parent.glob(f"*/{MANIFEST}"))]
+    shipped.sort(key=lambda bundle: bundle.path != PRETRAINED)  # the default first
+    found = {f"shipped: {bundle.path.name}": bundle for bundle in shipped if bundle.manifest.kind != WINDOW}
     given = {str(folder): Bundle.open(folder) for folder in folders}
     larger = [name for name, bundle in given.items() if bundle.manifest.kind == WINDOW]
     require(

@@ -54,6 +54,17 @@ def test_the_card_that_ships_has_the_results_of_the_files_and_of_the_bundle(monk
     assert data.language == ["de", "en", "hi", "it", "ko"]
 
 
+def test_the_larger_bundle_brings_a_card_of_its_own(tmp_path):
+    bundle = Bundle.open(PRETRAINED.with_name("large"))
+    save_bundle(bundle, tmp_path / "saved")
+    saved = card(tmp_path / "saved" / "README.md")
+    assert saved.data.license == "cc-by-nc-sa-4.0"
+    assert "MIT" in saved.text
+    assert "not named yet" not in saved.text
+    figure = bundle.manifest.provenance["trained_model"]["dev"]["uar"]
+    assert [value for key, value in figures(saved.data).items() if key[1:] == ("dev", "UAR")] == [round(figure, 4)]
+
+
 def test_a_saved_bundle_that_ships_brings_that_card_without_links_to_the_repository(tmp_path):
     save_bundle(Bundle.open(PRETRAINED), tmp_path / "saved")
     saved = card(tmp_path / "saved" / "README.md")

@@ -5,6 +5,8 @@ import sys
 
 from helpers import ROOT, needs, one_clear_line
 
+from edge.page.__main__ import open_bundles
+
 needs("gradio", reason="needs the ui extra")
 
 
@@ -44,3 +46,7 @@ def test_another_host_is_served_with_a_warning():
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1
     assert "no password" in lines[0]
+
+
+def test_the_small_bundles_that_ship_are_offered():
+    assert list(open_bundles([])) == ["shipped: int8", "shipped: float32"], "the page cannot explain a larger one"
