@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -112,6 +113,26 @@ def test_ctrl_c_while_an_error_is_reported_is_no_traceback(capsys):
 
     assert main([]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_inside_executed_text_gives_the_code_as_well(tmp_path):
+    """As while a dataclass is made: CPython then ends a process by the signal, whatever it returns."""
+    program = """
+        import sys
+        from crnn.cli.command import command
+
+        @command
+        def main(argv=None):
+            exec("raise KeyboardInterrupt")
+
+        sys.exit(main())
+    """
+    (tmp_path / "interrupted_inside.py").write_text(textwrap.dedent(program))
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted_inside"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_log_cannot_be_forged():

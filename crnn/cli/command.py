@@ -49,6 +49,9 @@ def command(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
         except KeyboardInterrupt:  # in `main`, or while its end was being reported
             ending()
             _flushed()
+            # Where it came while a string was executed, as when a dataclass is made, CPython remembers it and would end
+            # the process by SIGINT instead of with our code. The next execution of a string makes it forget.
+            exec("")  # noqa: S102 - nothing is executed
             code = INTERRUPTED
         return code
 
