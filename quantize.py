@@ -19,7 +19,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from edge import runtimes
 from edge.bundle import MANIFEST
 from edge.bundle.large import large_folder
 from edge.export.limits import ExportLimits, VerificationError
+from edge.export.tables import file_table, step_table
 from edge.preflight import needed
 from edge.prune.plot import check_plot, draw
 from edge.prune.targets import OutOfReach, PruningTargets, parse_size
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
     from edge.export.large import Large
     from edge.export.pipeline import Compressed
     from edge.export.source import Source
-    from edge.export.verify import Row
     from edge.prune.gradual import FineTuneData
-    from edge.prune.step import Step
 
 EXTRAS = "train,export"
 """Extras of this project that this command needs"""
@@ -114,6 +112,12 @@ def build_parser() -> argparse.ArgumentParser:
     large.add_argument(
         "--without-labels", nargs="+", default=[], metavar="CORPUS", help="corpora of the protocol that are left out"
     )
+    large.add_argument(
+        "--beside",
+        type=Path,
+        metavar="BUNDLE",
+        help="a small bundle of the same split that answers together with it: the mean of both log-probabilities",
+    )
     limits = parser.add_argument_group("limits; past any of them nothing is written")
     for item in fields(ExportLimits):
         option = "--" + item.name.replace("_", "-")
@@ -133,55 +137,6 @@ def fine_tune_data(source: "Source", cache: Path | None) -> "FineTuneData":
     return open_fine_tune_data(source, made, cache)
 
 
-def table(rows: "list[Row]") -> str:
-    head = ("files", "runtime", "scheme", "bytes", "max diff", "flips", "UAR", "drop", "ms/window", "rtf", "")
-    body = [
-        (
-            row.file_names,
-            row.runtime,
-            row.files.scheme,
-            f"{row.bytes:,}",
-            f"{row.comparison.max_abs_diff:.1e}",
-            f"{row.comparison.flip_rate:.2%}",
-            f"{row.comparison.uar:.1%}",
-            f"{row.comparison.uar_drop:+.1%}",
-            f"{row.comparison.ms_per_window:.2f}",
-            f"{row.comparison.rtf:.4f}",
-            "ships" if row.ships else "past a limit" if row.comparison.failures else "",
-        )
-        for row in rows
-    ]
-    return aligned(head, body)
-
-
-def step_table(steps: "list[Step]") -> str:
-    """The pruning steps, the trained model first; empty without any."""
-    if not steps:
-        return ""
-    head = ("pruned", "channels", "LSTM", "parameters", "MACs/window", "bytes", "rtf", "dev UAR", "lost")
-    body = [
-        (
-            f"{step.share:.0%}",
-            "-".join(map(str, step.channels)),
-            str(step.lstm_units),
-            f"{step.n_params:,}",
-            f"{step.macs_per_window:,}",
-            f"{step.bytes:,}",
-            f"{step.rtf:.4f}",
-            f"{step.uar:.1%}",
-            f"{steps[0].uar - step.uar:+.1%}",
-        )
-        for step in steps
-    ]
-    return aligned(head, body)
-
-
-def aligned(head: tuple[str, ...], body: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in [head, *body])
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     """Make the bundle. What can be wrong with the command line is checked before torch is imported."""
     with needed(program("quantize"), EXTRAS):
@@ -191,7 +146,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
 
     require(args.run is not None, "name a run folder made by train.py, or --large ENCODER")
     require(args.out is not None, "name the bundle folder to write: --out FOLDER")
-    refuse_unused(args, build_parser(), "--large ENCODER", False, "protocol", "fold", "without_labels")
+    refuse_unused(args, build_parser(), "--large ENCODER", False, "protocol", "fold", "without_labels", "beside")
     size = None if args.target_size is None else parse_size(args.target_size)
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
@@ -254,6 +209,7 @@ def run_large(args: argparse.Namespace, termination: Termination) -> "Large":
                 args.coverage,
                 args.temperature,
                 given_limits(args),
+                args.beside,
             )
         )
 
@@ -268,7 +224,7 @@ def as_json(out: Path, result: "Compressed | Large") -> str:
 
 
 def as_text(out: Path, result: "Compressed | Large") -> str:
-    tables = "".join(f"{text}\n\n" for text in (step_table(result.steps), table(result.rows)) if text)
+    tables = "".join(f"{text}\n\n" for text in (step_table(result.steps), file_table(result.rows)) if text)
     return f"{tables}bundle {out}: {', '.join(result.manifest.models)}, {result.bytes:,} bytes\n"
 
 
@@ -281,7 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result = run_large(args, termination) if args.large else run(args, termination)
     except VerificationError as error:
-        sys.stdout.write("".join(f"{text}\n" for text in (step_table(error.steps), table(error.rows)) if text))
+        sys.stdout.write("".join(f"{text}\n" for text in (step_table(error.steps), file_table(error.rows)) if text))
         sys.stderr.write(f"error: past the limits, no bundle is written: {error}\n")
         return 1
     except OutOfReach as error:

@@ -14,8 +14,6 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.accuracy.across_corpora import write
 from benchmarks.harness import corpora, recipes
 from crnn.cli.command import command
@@ -33,7 +31,7 @@ from edge.export.trained import load_trained
 from edge.export.verify import stream_clips
 from edge.export.window_encoder import head_part
 from edge.runtimes import WEIGHT_INT8
-from edge.stream.decision import probabilities
+from edge.stream.decision import mean_log_probabilities, probabilities
 from edge.stream.recognizer import StreamingRecognizer
 
 
@@ -70,8 +68,7 @@ def evaluate(bundle: Bundle, request: LargeRequest, prepared: Prepared, beside: 
         theirs = predict(
             trained.model, trained.config, eval_loader(fitted.clips(split.test, trained.config), trained.config)
         )
-        both = np.log(answers[recipes.LARGE]) + np.log(probabilities(theirs, 1.0))
-        answers[recipes.LARGE_AND_SMALL] = probabilities(both / 2, 1.0)
+        answers[recipes.LARGE_AND_SMALL] = probabilities(mean_log_probabilities(logits, theirs), 1.0)
     for model, probs in answers.items():
         for corpus, figures in summarize_by_corpus(probs, clips.labels, clips.utterances, split.labels).items():
             trained_on = fitted.prepared.split.corpora

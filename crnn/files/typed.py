@@ -51,11 +51,7 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
         require(key in fields, f"unknown key {prefix}{brief(key).strip(chr(39))}; known: {', '.join(fields)}")
     arguments = {}
     for key, value in values.items():
-        kind = hints[key]
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            arguments[key] = from_dict(kind, value, f"{prefix}{key}")
-        else:
-            arguments[key] = _typed(kind, value, f"{prefix}{key}")
+        arguments[key] = _typed(hints[key], value, f"{prefix}{key}")
     missing = [
         key
         for key, item in fields.items()
@@ -66,8 +62,10 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
 
 
 def _typed(kind: Any, value: Any, label: str) -> Any:
-    """`value` as the plain type `kind`: bool, int, float, str, dict, tuple of one of them, a Literal, or one of these
-    or None."""
+    """`value` as the type `kind`: bool, int, float, str, dict, tuple of one of them, a Literal, a dataclass, or one of
+    these or None."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return from_dict(kind, value, label)
     origin = typing.get_origin(kind)
     if origin is types.UnionType:
         return None if value is None else _typed(typing.get_args(kind)[0], value, label)

@@ -7,10 +7,13 @@ if TYPE_CHECKING:
     from edge.bundle.manifest import (
         AROUSAL_SCHEMA,
         MANIFEST,
+        PAIR_SCHEMA,
         SCHEMA,
         SPEAKERS,
+        STREAM,
         WINDOW,
         WINDOW_SCHEMA,
+        Beside,
         Manifest,
         ModelFiles,
     )
@@ -31,11 +34,14 @@ else:
 __all__ = [
     "AROUSAL_SCHEMA",
     "MANIFEST",
+    "PAIR_SCHEMA",
     "PRETRAINED",
     "SCHEMA",
     "SPEAKERS",
+    "STREAM",
     "WINDOW",
     "WINDOW_SCHEMA",
+    "Beside",
     "Bundle",
     "Manifest",
     "ModelFiles",

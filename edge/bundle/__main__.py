@@ -25,7 +25,7 @@ from crnn.cli.installed import Parser
 from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
-from edge.bundle import MANIFEST, WINDOW, Bundle
+from edge.bundle import MANIFEST, WINDOW, Bundle, Manifest
 from edge.bundle.find import find_bundle
 from edge.bundle.save import save_bundle
 
@@ -46,6 +46,7 @@ def describe(bundle: Bundle) -> dict:
         "hop_seconds": g.interval_samples / rate,
         **({"arousal": True} if manifest.arousal else {}),
         **({"kind": manifest.kind} if manifest.kind == WINDOW else {}),
+        **({"beside": _beside(manifest)} if manifest.beside else {}),
         "decision": asdict(manifest.decision),
         "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
         "files": {
@@ -53,6 +54,13 @@ def describe(bundle: Bundle) -> dict:
         },
         "provenance": {key: value for key, value in where.items() if key != "tensors"},
     }
+
+
+def _beside(manifest: Manifest) -> dict:
+    """The small model that answers together with this one."""
+    small = manifest.small
+    files = {name: asdict(small.model_files(name)) for name in small.models}
+    return {"features": asdict(small.features), "runtimes": files}
 
 
 def _runtime(bundle: Bundle, name: str) -> dict:
@@ -83,6 +91,10 @@ def as_text(made: dict) -> str:
         f"frames of {features['n_fft']} samples every {features['hop_length']}",
         f"window     {made['window_seconds']:.2f} s, a decision every {made['hop_seconds']:.2f} s"
         + (", recomputed for each" if made.get("kind") == WINDOW else ""),
+        *(
+            f"beside     {each['encoder']} + {each['head']}: the mean of both models' log-probabilities"
+            for each in made.get("beside", {}).get("runtimes", {}).values()
+        ),
         f"decision   temperature {decision['temperature']:.2f}, uncertain below {decision['min_confidence']:.2f}",
     ]
     for name, runtime in made["runtimes"].items():

@@ -98,6 +98,10 @@ def check(recognizer: StreamingRecognizer, runtime: str, scheme: str, folder: Pa
             f"{folder}: {what} under {runtime} differs from the golden values by {difference:.2g} (limit {limit:g})"
             f"{_fault(value, expected[key], expected.get(f'float32_{what}'))}; refusing to run",
         )
+    require(
+        recognizer.arousal or f"{runtime}_arousal" not in expected,
+        f"{folder / GOLDEN}: has arousal, which the manifest has not; copy the whole folder again",
+    )
 
 
 def _fault(value: np.ndarray, golden: np.ndarray, float32: np.ndarray | None) -> str:

@@ -3,11 +3,11 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from crnn.config import FeatureConfig, StreamGeometry, from_dict
-from crnn.errors import require
+from crnn.errors import InputError, require
 from crnn.files.printable import brief
 from crnn.files.strict import file_hash, read_json
 from crnn.renamed_keys import with_new_keys
@@ -15,8 +15,9 @@ from edge.bundle.golden import GOLDEN
 from edge.stream.decision import UNCERTAIN, DecisionConfig
 from edge.stream.window_recognizer import recomputes
 
-SCHEMA, AROUSAL_SCHEMA, WINDOW_SCHEMA = 4, 5, 6
-"""Of a bundle without and with `arousal`, and of one of kind `WINDOW`: fields that schema 4 does not know"""
+SCHEMA, AROUSAL_SCHEMA, WINDOW_SCHEMA, PAIR_SCHEMA = 4, 5, 6, 7
+"""Of a bundle without and with `arousal`, of one of kind `WINDOW`, and of such a one with `beside`: fields that
+schema 4 does not know"""
 STREAM, WINDOW = "stream", "window"
 """Kinds: the encoder is given new frames only; or every window is recomputed (`edge.stream.window_recognizer`)"""
 MANIFEST = "bundle.json"
@@ -51,11 +52,23 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A small model that answers together with one of kind `WINDOW` (`edge.stream.pair_recognizer`)."""
+
+    features: FeatureConfig
+    """How samples become its log-mel frames; the same sample rate"""
+    geometry: StreamGeometry
+    """How frames become its encoder steps and decisions"""
+    models: dict
+    """Runtime -> ModelFiles, for every runtime of the bundle"""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of `bundle.json`."""
 
     schema: int
-    """Version of this layout, 4 to 6; other versions are refused"""
+    """Version of this layout, 4 to 7; other versions are refused"""
     labels: tuple[str, ...]
     """Emotions, in the order of the logits"""
     features: FeatureConfig
@@ -71,14 +84,25 @@ class Manifest:
     provenance: dict = field(default_factory=dict)
     """Origin: corpus, protocol, split hash, seeds, pruning, metrics with intervals"""
     arousal: bool = False
-    """Whether the head also gives the arousal, 0 to 1; true in schema 5, absent in the others"""
+    """Whether the head, in schema 7 that of `beside`, also gives the arousal, 0 to 1; true in schema 5, absent in 4 and
+    6"""
     kind: str = STREAM
-    """`window` in schema 6, whose windows are recomputed; absent in the others"""
+    """`window` in schemas 6 and 7, whose windows are recomputed; absent in the others"""
+    beside: Beside | None = None
+    """A small model that answers together with this one; in schema 7 alone"""
 
     def model_files(self, runtime: str) -> ModelFiles:
         """The files of a runtime. Raises InputError, naming the runtimes of the bundle, if there are none."""
         require(runtime in self.models, f"the bundle has no files for {runtime}; it has {', '.join(self.models)}")
         return from_dict(ModelFiles, self.models[runtime], f"models.{runtime}")
+
+    @property
+    def small(self) -> "Manifest":
+        """What `beside` says, as the manifest of a bundle of its own. Raises InputError if there is none."""
+        if self.beside is None:
+            raise InputError("the bundle has no small model beside it")
+        given = {item.name: getattr(self.beside, item.name) for item in fields(self.beside)}
+        return replace(self, kind=STREAM, beside=None, **given)
 
     @property
     def identity(self) -> str:
@@ -97,29 +121,48 @@ def read_manifest(folder: Path) -> Manifest:
     require(where.is_file(), f"{where}: no such file; {folder} is not a bundle of quantize.py")
     values = read_json(where, LARGEST_MANIFEST, follow=False)
     schema = values.get("schema")
-    newer = type(schema) is int and schema > WINDOW_SCHEMA
+    newer = type(schema) is int and schema > PAIR_SCHEMA
     require(
-        type(schema) is int and SCHEMA <= schema <= WINDOW_SCHEMA,
-        f"{where}: schema {brief(schema)}, this version reads {SCHEMA} to {WINDOW_SCHEMA}; "
+        type(schema) is int and SCHEMA <= schema <= PAIR_SCHEMA,
+        f"{where}: schema {brief(schema)}, this version reads {SCHEMA} to {PAIR_SCHEMA}; "
         + ("update this software" if newer else "make the bundle again"),
     )
     manifest = from_dict(Manifest, with_new_keys(values, str(where)), str(where))
     require(
-        manifest.arousal == (schema == AROUSAL_SCHEMA),
+        manifest.arousal == (schema == AROUSAL_SCHEMA) or schema == PAIR_SCHEMA,
         f"{where}: schema {schema} with arousal {manifest.arousal}; copy the whole folder again",
     )
     require(
-        manifest.kind == (WINDOW if schema == WINDOW_SCHEMA else STREAM),
+        manifest.kind == (WINDOW if schema in (WINDOW_SCHEMA, PAIR_SCHEMA) else STREAM),
         f"{where}: schema {schema} of kind {brief(manifest.kind)}; copy the whole folder again",
     )
+    has = "with" if manifest.beside else "without"
+    require(
+        bool(manifest.beside) == (schema == PAIR_SCHEMA),
+        f"{where}: schema {schema} {has} a model beside it; copy the whole folder again",
+    )
     _check_labels(manifest.labels, where)
+    _check_files(folder, manifest)
+    _check_models(manifest, where)
+    if manifest.beside:
+        _check_models(manifest.small, where)
+        require(
+            manifest.beside.features.sample_rate == manifest.features.sample_rate
+            and manifest.beside.models.keys() == manifest.models.keys(),
+            f"{where}: the models of beside have another rate, or other runtimes; copy the whole folder again",
+        )
+    for name in (SPEAKERS, GOLDEN):
+        require(name in manifest.files, f"{where}: lists no {name}; make the bundle again")
+    return manifest
+
+
+def _check_models(manifest: Manifest, where: Path) -> None:
     features, g = manifest.features, manifest.geometry
     streams = (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples
     require(
         recomputes(features, g) if manifest.kind == WINDOW else streams,
         f"{where}: its geometry does not fit its features, or its first interval is empty; copy the whole folder again",
     )
-    _check_files(folder, manifest)
     require(
         0 < len(manifest.models) <= 20, f"{where}: has files for {len(manifest.models)} runtimes; 1 to 20 are known"
     )
@@ -128,9 +171,6 @@ def read_manifest(folder: Path) -> Manifest:
         files = manifest.model_files(runtime)
         for name in (files.encoder, files.head):
             require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
-    for name in (SPEAKERS, GOLDEN):
-        require(name in manifest.files, f"{where}: lists no {name}; make the bundle again")
-    return manifest
 
 
 def _check_labels(labels: tuple[str, ...], where: Path) -> None:

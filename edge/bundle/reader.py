@@ -14,6 +14,7 @@ from edge import runtimes
 from edge.bundle import golden
 from edge.bundle.manifest import MANIFEST, SPEAKERS, WINDOW, Manifest, read_manifest
 from edge.bundle.sandbox import prove
+from edge.stream.pair_recognizer import PairRecognizer
 from edge.stream.people import load_people
 from edge.stream.profile import Speakers, load_profile, load_speakers
 from edge.stream.recognizer import StreamingRecognizer
@@ -91,6 +92,17 @@ class Bundle:
 
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
     """A recognizer from the files of one runtime; checks their shapes, but replays nothing."""
+    encoder, head = _models(folder, manifest, runtime, threads)
+    settings = manifest.features, manifest.geometry, tuple(manifest.labels), manifest.decision
+    if manifest.beside:
+        small = build_recognizer(folder, manifest.small, runtime, threads)
+        return PairRecognizer(encoder, head, *settings, small=small)
+    recognizer = WindowRecognizer if manifest.kind == WINDOW else StreamingRecognizer
+    return recognizer(encoder, head, *settings, manifest.arousal)
+
+
+def _models(folder: Path, manifest: Manifest, runtime: str, threads: int) -> tuple[runtimes.Model, runtimes.Model]:
+    """Encoder and head of one runtime, their shapes checked; not those of `beside`."""
     files = manifest.model_files(runtime)
     schemes = (runtimes.WEIGHT_INT8,) if manifest.kind == WINDOW else runtimes.SCHEMES
     require(files.scheme in schemes, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
@@ -98,7 +110,7 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
     width = encoder.contract.output_shape[-1]
-    answers = len(manifest.labels) + manifest.arousal
+    answers = len(manifest.labels) + (manifest.arousal and not manifest.beside)
     pooled = max(1, head.contract.output_shape[-1] - answers)
     n_mels, whole = manifest.features.n_mels, manifest.kind == WINDOW
     frames, steps, window = (
@@ -115,5 +127,4 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
             (contract.input_shape, contract.output_shape) == (given, made),
             f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
         )
-    recognizer = WindowRecognizer if whole else StreamingRecognizer
-    return recognizer(encoder, head, manifest.features, g, tuple(manifest.labels), manifest.decision, manifest.arousal)
+    return encoder, head

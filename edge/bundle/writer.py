@@ -12,7 +12,7 @@ from crnn.errors import require
 from crnn.files.atomic import sync
 from crnn.renamed_keys import with_schema_4_keys
 from edge.bundle import golden
-from edge.bundle.manifest import MANIFEST, STREAM, Manifest, list_files
+from edge.bundle.manifest import MANIFEST, SCHEMA, STREAM, WINDOW_SCHEMA, Manifest, list_files
 from edge.bundle.reader import build_recognizer
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -28,10 +28,12 @@ def seal(folder: Path, manifest: Manifest, float32: StreamingRecognizer) -> Mani
     golden.write(folder, manifest.labels, float32, made)
     manifest = replace(manifest, files=list_files(folder))
     values = with_schema_4_keys(asdict(manifest))
-    if not manifest.arousal:  # schema 4, which the version before reads too
+    if manifest.schema in (SCHEMA, WINDOW_SCHEMA):  # the version before reads 4 too
         del values["arousal"]
     if manifest.kind == STREAM:
         del values["kind"]
+    if manifest.beside is None:
+        del values["beside"]
     (folder / MANIFEST).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return manifest
 

@@ -28,6 +28,7 @@ from crnn.whisper_features import whisper_features
 from edge import bundle
 from edge.export import onnx_export
 from edge.export.assemble import NOT_IN_MANIFEST, headline
+from edge.export.beside import Small, open_small, require_fitting
 from edge.export.calibration import choose_decision, judge_decision
 from edge.export.exporters import ExportedPair
 from edge.export.limits import ExportLimits, VerificationError, check_request
@@ -38,7 +39,8 @@ from edge.export.verify import Row, TorchModel, compare_all, figures_of, stream_
 from edge.export.window_encoder import WindowEncoder, encoder_part, head_part, linear_head, window_macs
 from edge.prune.step import Step
 from edge.runtimes import WEIGHT_INT8
-from edge.stream.decision import DecisionConfig
+from edge.stream.decision import DecisionConfig, mean_log_probabilities
+from edge.stream.pair_recognizer import PairRecognizer
 from edge.stream.profile import save_speakers
 from edge.stream.window_recognizer import WindowRecognizer, window_geometry
 
@@ -70,6 +72,8 @@ class LargeRequest:
     temperature: float | None = None
     """Of the probabilities; None = fitted to the development speakers"""
     limits: ExportLimits = field(default_factory=ExportLimits)
+    beside: Path | None = None
+    """A small bundle of the same split, whose model answers together with this one"""
 
     def __post_init__(self) -> None:
         check_request(self.out, self.coverage, self.temperature)
@@ -134,7 +138,7 @@ def fit_large(request: LargeRequest, prepared: preparation.Prepared) -> Fitted:
 
 
 def draft_of(labels: tuple[str, ...], n_mels: int) -> bundle.Manifest:
-    """The manifest as far as it is known before export."""
+    """The manifest as far as it is known before export, without a small model beside it."""
     features = whisper_features(n_mels)
     geometry = window_geometry(features, WINDOW_SECONDS, INTERVAL_SECONDS)
     return bundle.Manifest(
@@ -149,13 +153,13 @@ class Exported:
     draft: bundle.Manifest
     pair: ExportedPair
     reference: WindowRecognizer
-    """Over the modules in torch"""
+    """Over the modules in torch, and the files of the small model beside them"""
     n_params: int
     macs_per_window: int
 
 
-def export_large(fitted: Fitted, folder: Path) -> Exported:
-    """Write encoder and head into `folder`."""
+def export_large(fitted: Fitted, small: Small | None, folder: Path) -> Exported:
+    """Write encoder and head into `folder`, and the files of `small`."""
     whisper = fitted.encoder.hidden_states()
     if not isinstance(whisper, WhisperStates):
         raise InputError(
@@ -172,7 +176,13 @@ def export_large(fitted: Fitted, folder: Path) -> Exported:
     head = head_part(fitted.head)
     pair = ExportedPair(RUNTIME, WEIGHT_INT8, *onnx_export.write_window(encoder, head, folder))
     models = [TorchModel(part.module, part.example) for part in (encoder, head)]
-    reference = WindowRecognizer(models[0], models[1], draft.features, draft.geometry, draft.labels)
+    settings = models[0], models[1], draft.features, draft.geometry, draft.labels
+    reference = WindowRecognizer(*settings)
+    if small:
+        beside = small.copy_to(folder)
+        arousal = small.bundle.manifest.arousal
+        draft = replace(draft, schema=bundle.PAIR_SCHEMA, beside=beside, arousal=arousal)
+        reference = PairRecognizer(*settings, small=small.recognizer())
     n_params = sum(p.numel() for part in (encoder, head) for p in part.module.parameters())
     return Exported(draft, pair, reference, n_params, window_macs((encoder, head)))
 
@@ -193,11 +203,15 @@ def make_large(request: LargeRequest) -> Large:
     """Make the bundle `request.out`. Raises InputError for input that cannot be used, and VerificationError past a
     limit; the folder then does not exist."""
     open_encoder(request.encoder, request.teacher.layers)  # before the recordings, which take long
-    fitted = fit_large(request, prepare_large(request))
+    small = open_small(request.beside) if request.beside else None
+    prepared = prepare_large(request)
+    if small:
+        require_fitting(small, prepared.split, whisper_features().sample_rate)
+    fitted = fit_large(request, prepared)
     split = fitted.prepared.split
     dev = fitted.clips(some_of_each(split.dev))
     with bundle.new_folder(request.out) as folder:
-        made = export_large(fitted, folder)
+        made = export_large(fitted, small, folder)
         log.info("verifying on %d clips of development speakers", len(dev))
         reference = stream_clips(made.reference, dev)
         figures = figures_of(reference, dev, fitted.labels)
@@ -212,7 +226,7 @@ def make_large(request: LargeRequest) -> Large:
             reference.decisions, truth, request.coverage, reference.owner, voices, request.temperature
         )
         confidence = judge_decision(reference.decisions, truth, decision, chosen_on)
-        _save_speakers(fitted, folder)
+        _save_speakers(fitted, small, folder)
         names = [path.name for path in (made.pair.encoder, made.pair.head)]
         row = {key: value for key, value in rows[0].facts().items() if key not in NOT_IN_MANIFEST}
         origin = _origin(fitted) | {
@@ -222,6 +236,7 @@ def make_large(request: LargeRequest) -> Large:
             "files_on_dev": [row],
             "confidence_dev": asdict(confidence),
             "tensors": {name: bytes_by_type(inventory(folder / name)) for name in names},
+            **({"beside": small.describe()} if small else {}),
         }
         models = {RUNTIME: asdict(made.pair.files)}
         manifest = replace(made.draft, models=models, decision=decision, provenance=origin)
@@ -231,15 +246,18 @@ def make_large(request: LargeRequest) -> Large:
     return Large(manifest, size, rows)
 
 
-def _save_speakers(fitted: Fitted, folder: Path) -> None:
-    """How training speakers differ, from the embeddings of whole clips."""
+def _save_speakers(fitted: Fitted, small: Small | None, folder: Path) -> None:
+    """How training speakers differ, from the embeddings of whole clips, and what `small` says of these."""
     voices, labels = some_of_each(fitted.prepared.split.train), fitted.labels
     embeddings = torch.from_numpy(fitted.embeddings([u.name for u in voices]))
     with torch.inference_mode():
         made = split_outputs(fitted.head(embeddings).numpy(), len(labels), arousal=False)
+    logits = made.logits
+    if small:
+        logits = mean_log_probabilities(logits, stream_clips(small.recognizer(), fitted.clips(voices)).clips)
     truth = np.array([labels.index(u.emotion) for u in voices])
     speakers = np.array([u.speaker for u in voices])
-    save_speakers(describe(made.logits, made.pooled, truth, speakers, labels), folder / bundle.SPEAKERS)
+    save_speakers(describe(logits, made.pooled, truth, speakers, labels), folder / bundle.SPEAKERS)
 
 
 def _origin(fitted: Fitted) -> dict:

@@ -40,6 +40,17 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
+def mean_log_probabilities(*logits: np.ndarray) -> np.ndarray:
+    """The logits `(..., n_classes)`, float64, of several models that answer together: the mean of their
+    log-probabilities.
+
+    >>> mean_log_probabilities(np.array([0.0, 0.0]), np.array([7.0, 7.0])).round(4).tolist()
+    [-0.6931, -0.6931]
+    """
+    shifted = [np.asarray(each, dtype=np.float64) - np.max(each, axis=-1, keepdims=True) for each in logits]
+    return np.mean([each - np.log(np.exp(each).sum(axis=-1, keepdims=True)) for each in shifted], axis=0)
+
+
 def decide(probs: np.ndarray, labels: tuple[str, ...], config: DecisionConfig) -> tuple[str, float]:
     """The top emotion and its probability; "uncertain" in place of the emotion where that is too low."""
     top = int(probs.argmax())

@@ -181,4 +181,5 @@ def test_a_bundle_is_written_as_the_version_before_reads_it():
     arousal = values.pop("arousal")
     assert written.pop("arousal", False) is arousal and written["schema"] == (5 if arousal else 4)
     assert values.pop("kind") == STREAM and "kind" not in written, "only schema 6 has it"
+    assert values.pop("beside") is None and "beside" not in written, "only schema 7 has it"
     assert with_schema_4_keys(values) == written

@@ -154,7 +154,7 @@ def test_what_goes_beyond_a_limit_is_refused_with_the_value(folder, change, part
 
 @pytest.mark.parametrize(
     ("schema", "advice"),
-    [(7, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
+    [(8, "update this software"), (3, "the bundle again"), (4.0, "the bundle again"),
      ("5", "the bundle again"), (None, "the bundle again"), (True, "the bundle again")],
 )  # fmt: skip
 def test_another_schema_says_which_side_is_too_old(folder, schema, advice):
@@ -253,7 +253,7 @@ def test_a_bundle_that_recomputes_its_windows_has_a_schema_of_its_own(folder):
         ({"kind": "other"}, "schema 6 .*'other'"),
         ({"schema": 4}, "schema 4 .*'window'"),
         ({"schema": 5}, "schema 5 .*arousal"),
-        ({"schema": 7}, "schema 7.* 4 to 6.*update"),
+        ({"schema": 8}, "schema 8.* 4 to 7.*update"),
         ({"arousal": True}, "schema 6 .*arousal"),
         ({"geometry": asdict(GEOMETRY)}, FIT),
         ({"geometry": asdict(WINDOW) | {"lead_frames": 1}}, FIT),

@@ -1,0 +1,65 @@
+"""The stream of two models that answer together: one that recomputes its window, and a small one beside it.
+
+They differ in features, network and teacher, so they err on other voices. Their logits are the mean of their
+log-probabilities; arousal, if any, is the small model's, and the pooled vector the other's.
+"""
+
+import numpy as np
+
+from crnn.config import FeatureConfig, StreamGeometry
+from crnn.outputs import split_outputs
+from edge.runtimes import Model
+from edge.stream.decision import DecisionConfig, mean_log_probabilities
+from edge.stream.recognizer import StreamingRecognizer, clip_results
+from edge.stream.window_recognizer import WindowRecognizer
+
+
+class PairRecognizer(WindowRecognizer):
+    """As `WindowRecognizer`, with a recognizer `small` of the same labels and sample rate beside it.
+
+    `small` is given the sound in each window as a clip of its own. So it has no state from one decision to the next,
+    and no decision depends on anything outside of its window.
+    """
+
+    def __init__(
+        self,
+        encoder: Model,
+        head: Model,
+        features: FeatureConfig,
+        geometry: StreamGeometry,
+        labels: tuple[str, ...],
+        decision: DecisionConfig | None = None,
+        *,
+        small: StreamingRecognizer,
+    ) -> None:
+        self._small = small
+        super().__init__(encoder, head, features, geometry, labels, decision, arousal=small.arousal)
+
+    def another(self) -> "PairRecognizer":
+        encoder, head = self.models
+        made = PairRecognizer(
+            encoder, head, self.features, self.geometry, self.labels, self.decision, small=self._small.another()
+        )
+        made.profile, made.people = self.profile, self.people
+        return made
+
+    @property
+    def pooled_width(self) -> int:
+        return self._head.contract.output_shape[-1] - len(self.labels)
+
+    def reset(self) -> None:
+        super().reset()
+        self._repeated = 0
+
+    def _after_the_end(self, missing: int) -> np.ndarray:
+        self._repeated = missing
+        return super()._after_the_end(missing)
+
+    def _outputs(self) -> np.ndarray:
+        large = split_outputs(super()._outputs(), len(self.labels), arousal=False)
+        heard = clip_results(self._small, self._window[: len(self._window) - self._repeated])
+        small = np.mean([result.logits for result in heard if result.logits is not None], axis=0)
+        arousal = [result.arousal for result in heard if result.arousal is not None]
+        logits = mean_log_probabilities(large.logits, small)
+        columns = (logits, [np.mean(arousal)] if arousal else [], large.pooled)
+        return np.concatenate(columns, dtype=np.float32)
