@@ -296,5 +296,5 @@ def cost() -> str:
     return (
         f"{bundle['provenance']['n_params']:,} parameters, {size:,} bytes of int8 files; on one core of a server "
         f"{percent(ours['rtf'])} % of real time while someone speaks, and {number(ours['rss_mb'], 0)} MB of memory "
-        f"(ONNX Runtime, energy VAD, measured {date} with a model of 96 bands, which computes an eighth less)."
+        f"(ONNX Runtime, energy VAD, measured {date})."
     )
