@@ -1,10 +1,10 @@
-"""The larger bundle on corpora that were left out, as a device computes it, alone and averaged with the small model.
+"""The larger bundle on corpora that were left out, as a device computes it, alone and with the small model beside it.
 
     SER_DATA=FOLDER SER_ENCODER=FOLDER python -m benchmarks.accuracy.large BUNDLE --fold 1 --beside RUN
 
 Per fold of leave-one-corpus-out: the regression is fitted without the corpus, its head joins the quantized encoder of
-BUNDLE (which is the same whatever the corpora are), and every test clip is streamed in windows. With --beside also the
-plain average of its log-probabilities with those of a run of train.py on the same fold. Rows go to
+BUNDLE (which is the same whatever the corpora are), and every test clip is streamed in windows. With --beside also
+together with the model of a run of train.py on the same fold, in float32. Rows go to
 benchmarks/results/cross_corpus.json. Nothing is chosen.
 """
 
@@ -17,21 +17,21 @@ from pathlib import Path
 from benchmarks.accuracy.across_corpora import write
 from benchmarks.harness import corpora, recipes
 from crnn.cli.command import command
-from crnn.data.loaders import eval_loader
 from crnn.data.prepare import Prepared
 from crnn.errors import require
 from crnn.metrics import summarize_by_corpus
-from crnn.training.predict import predict
 from crnn.training.run_folder import RunFolder
 from edge.bundle import WINDOW, Bundle, ModelFiles, build_recognizer
 from edge.export import onnx_export
 from edge.export.large import Fitted, LargeRequest, fit_large, prepare_large
 from edge.export.onnx_export import RUNTIME
+from edge.export.source import draft_of
 from edge.export.trained import load_trained
-from edge.export.verify import stream_clips
+from edge.export.verify import stream_clips, torch_recognizer
 from edge.export.window_encoder import head_part
 from edge.runtimes import WEIGHT_INT8
-from edge.stream.decision import mean_log_probabilities, probabilities
+from edge.stream.decision import probabilities
+from edge.stream.pair_recognizer import PairRecognizer
 from edge.stream.recognizer import StreamingRecognizer
 
 
@@ -55,20 +55,27 @@ def recognizer_of(fitted: Fitted, bundle: Bundle, folder: Path) -> StreamingReco
     return build_recognizer(folder, manifest, RUNTIME, threads=1)
 
 
+def pair_of(large: StreamingRecognizer, run: Path) -> PairRecognizer:
+    """That recognizer with the model of a run of train.py beside it, in torch."""
+    trained = load_trained(RunFolder(run))
+    small = torch_recognizer(trained.model, draft_of(trained.config, large.labels))
+    encoder, head = large.models
+    return PairRecognizer(encoder, head, large.features, large.geometry, large.labels, small=small)
+
+
 def evaluate(bundle: Bundle, request: LargeRequest, prepared: Prepared, beside: Path | None) -> None:
     """Write the rows of one fold."""
     fitted, split = fit_large(request, prepared), prepared.split
     clips = fitted.clips(split.test)
     with tempfile.TemporaryDirectory() as scratch:
-        logits = stream_clips(recognizer_of(fitted, bundle, Path(scratch)), clips).clips
-    answers = {recipes.LARGE: probabilities(logits, 1.0)}
-    if beside is not None:
-        trained = load_trained(RunFolder(beside))
-        RunFolder(beside).check_split(split)
-        theirs = predict(
-            trained.model, trained.config, eval_loader(fitted.clips(split.test, trained.config), trained.config)
-        )
-        answers[recipes.LARGE_AND_SMALL] = probabilities(mean_log_probabilities(logits, theirs), 1.0)
+        recognizers = {recipes.LARGE: recognizer_of(fitted, bundle, Path(scratch))}
+        if beside is not None:
+            RunFolder(beside).check_split(split)
+            recognizers[recipes.PAIR] = pair_of(recognizers[recipes.LARGE], beside)
+        answers = {
+            model: probabilities(stream_clips(recognizer, clips).clips, 1.0)
+            for model, recognizer in recognizers.items()
+        }
     for model, probs in answers.items():
         for corpus, figures in summarize_by_corpus(probs, clips.labels, clips.utterances, split.labels).items():
             trained_on = fitted.prepared.split.corpora

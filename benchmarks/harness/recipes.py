@@ -24,7 +24,8 @@ TUNED = "narrow-96"
 """96 bands on recordings without denoising, tuned within a corpus"""
 LARGE = "large: Whisper base, int8, windows of 3 s"
 """The larger bundle, in result files"""
-LARGE_AND_SMALL = f"{LARGE}; mean of log-probabilities with crnn {BEFORE}"
+PAIR = f"{LARGE}; beside it crnn {SHIPS}"
+"""It with the small model, as both answer together"""
 RECIPE = ("--config", "configs/recipe.yaml")
 WITHOUT_LABELS = ("emotiontts", "emospeech_india")
 """Corpora on which the speech encoder alone teaches: their labels make it worse on every other corpus"""

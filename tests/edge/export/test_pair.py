@@ -1,5 +1,6 @@
 """A larger bundle with a small one beside it: both models answer together."""
 
+import json
 import shutil
 
 import numpy as np
@@ -139,6 +140,24 @@ def test_a_changed_byte_of_the_small_model_is_refused(folders, tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"small.head.dynamic_int8.onnx: its hash"):
         Bundle.open(folder)
+
+
+def test_the_benchmark_measures_both_alike(folders, small_run, arguments, voices, cache, tmp_path, pair, monkeypatch):
+    from benchmarks.accuracy import across_corpora
+    from benchmarks.accuracy import large as instrument
+    from benchmarks.harness import recipes
+    from edge.export.large import LargeRequest, fit_large, prepare_large
+
+    request = LargeRequest(arguments[1], tmp_path / "no", {"synthetic": str(voices)}, "synthetic-demo", cache=cache)
+    bundle, prepared = Bundle.open(folders / "alone"), prepare_large(request)
+    joined = instrument.recognizer_of(fit_large(request, prepared), bundle, tmp_path)
+    window = np.random.default_rng(0).normal(0, 0.1, 48000).astype(np.float32)
+    ours, theirs = instrument.pair_of(joined, small_run).push(window)[-1], clip_results(pair, window)[-1]
+    assert np.abs(ours.logits - theirs.logits).max() < 0.2, "the small model in float32, and in int8"
+    monkeypatch.setattr(across_corpora, "RESULTS", tmp_path)
+    instrument.evaluate(bundle, request, prepared, beside=small_run)
+    rows = json.loads((tmp_path / "cross_corpus.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == [recipes.LARGE, recipes.PAIR]
 
 
 def test_what_cannot_stand_beside_it_is_refused_in_one_line(arguments, folders, bundle_path, tmp_path):
