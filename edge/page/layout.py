@@ -6,10 +6,9 @@ this file use the routes of `edge.page.server` instead.
 
 from collections.abc import Sequence
 
-import gradio as gr
-
 from edge.page import corrections
 from edge.page import html as words
+from edge.page.gradio_import import gradio as gr
 from edge.page.upload import UploadLimits
 from edge.serve.upload import formats
 

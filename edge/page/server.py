@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
@@ -15,6 +14,7 @@ from edge.audio.sources import MAX_RATE
 from edge.bundle import Bundle
 from edge.page.access import Door
 from edge.page.corrections import Corrections
+from edge.page.gradio_import import gradio as gr
 from edge.page.layout import build_page
 from edge.page.live import MAX_CHUNK_SECONDS, LiveSessions
 from edge.page.recognize import Recognizer
