@@ -105,8 +105,9 @@ def main(argv: list[str] | None = None) -> int:
                         f"--use-file-for-fake-audio-capture={voice}",
                     ],
                 )
+                context = browser.new_context(viewport=SIZE)  # one, which compiles the page's scripts once
                 for shown in PICTURES:
-                    page = browser.new_page(viewport=SIZE)
+                    page = context.new_page()
                     page.set_default_timeout(PATIENCE)
                     page.goto(url)
                     page.wait_for_selector("#recognize")
