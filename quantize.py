@@ -151,7 +151,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
         check_plot(args.plot)
-    refuse_unused(args, build_parser(), "--prune or a target", targets.any, "plot")
+    refuse_unused(args, build_parser(), "--prune or a target", targets.any, "plot", "fine_tune_epochs")
     if not (args.run / MANIFEST).is_file():
         config = RunFolder(args.run).read_config()[0]
         require_exportable(config, args.run)
@@ -184,6 +184,7 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
 def run_large(args: argparse.Namespace, termination: Termination) -> "Large":
     """Make the larger bundle; `args.out` is then set."""
     for_runs = ("run", "formats", "prune", "target_size", "target_rtf", "plot")
+    refuse_unused(args, build_parser(), "RUN and --prune or a target", False, "fine_tune_epochs")
     given = [name.replace("_", "-") for name in for_runs if getattr(args, name) is not None]
     require(not given, f"--large takes no {', '.join(given)}: its encoder is not pruned, and its files are of one kind")
     require(

@@ -110,9 +110,14 @@ def one_clear_line(result: subprocess.CompletedProcess, *parts: str) -> None:
         assert part in last, last
 
 
+PRUNES = {"--prune", "--target-size", "--target-rtf"}
+"""Options with which quantize.py prunes, and trains further"""
+
+
 def bundle_arguments(run: Path, out: Path, cache: Path, *arguments) -> tuple:
-    """Of quantize.py, fine-tuning for one epoch."""
-    return (run, "--out", out, "--cache", cache, "--fine-tune-epochs", "1", "--max-uar-drop", "1", *arguments)
+    """Of quantize.py; where it prunes, it fine-tunes for one epoch."""
+    briefly = ("--fine-tune-epochs", "1") if PRUNES & {*arguments} else ()
+    return (run, "--out", out, "--cache", cache, *briefly, "--max-uar-drop", "1", *arguments)
 
 
 def make_bundle(run: Path, out: Path, cache: Path, *arguments, here: bool = False) -> subprocess.CompletedProcess:

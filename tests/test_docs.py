@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from documents import PAGES, Command, commands, examples, inline, links, unnamed_fences
-from helpers import EXAMPLES, ROOT, called, script
+from helpers import EXAMPLES, PRUNES, ROOT, called, script
 
 from crnn.cli.installed import PROGRAMS
 from crnn.config import FeatureConfig, ModelConfig, StreamGeometry, WindowConfig
@@ -29,7 +29,7 @@ FOREIGN = {
 """Programs that are not ours: their options are theirs"""
 QUICKLY = {
     "train": ["--optim.epochs", "1", "--optim.epoch_clips", "32", "--augment.copies", "2", "--cache", "cache"],
-    "quantize": ["--cache", "cache", "--fine-tune-epochs", "0", "--formats", "onnx", "--max-uar-drop", "1"],
+    "quantize": ["--cache", "cache", "--formats", "onnx", "--max-uar-drop", "1"],
 }
 """What the tests add, by module: training cut short"""
 SCRIPTS = ("train.py", "quantize.py", "stream_infer.py")
@@ -175,6 +175,7 @@ def test_every_command_that_needs_nothing_runs(page, full_desk, request):
         start = f"import sys; sys.argv[0] = {module!r}; from {main_of(module)} import main; sys.exit(main())"
         extra = [] if "--help" in arguments else QUICKLY.get(module, [])
         if module == "quantize":
+            extra = [*extra, "--fine-tune-epochs", "0"] if PRUNES & {*arguments} else extra
             result = called(importlib.import_module(module).main, *arguments, *extra)
         elif f"{module}.py" in SCRIPTS:
             result = script(f"{module}.py", *arguments, *extra, cwd=full_desk)

@@ -196,7 +196,14 @@ def test_a_frozen_encoder_runs_once_over_each_recording(voices, cache, tmp_path,
     assert bool(weights["encoder.sum.mean"].any()), "learned from the recordings"
 
     monkeypatch.setattr(SpeechEncoder, "steps", None)  # they are stored
-    trained(voices, cache, tmp_path / "again", *settings, "--system.pooling", "max", "--seed", "1")
+    unused = (
+        *("--features.n_mels", "40", "--features.f_max", "4000", "--features.n_fft", "512"),
+        *("--features.hop_length", "160", "--window.window_seconds", "2", "--window.interval_seconds", "0.2"),
+        *("--model.channels", "[8,8,8,8]", "--model.inputs", "[level]"),
+    )
+    trained(voices, cache, tmp_path / "again", *settings, "--system.pooling", "attention", *unused)
+    again = model_weights(tmp_path / "again" / "checkpoints" / "best.ckpt")
+    assert again.keys() == weights.keys() and all(torch.equal(again[name], weights[name]) for name in weights)
     write_tiny_whisper(shutil.copytree(whisper, tmp_path / "other"), seed=5)
     (tmp_path / "run" / "metrics.json").unlink()
     monkeypatch.undo()

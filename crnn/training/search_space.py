@@ -118,10 +118,10 @@ def check_space(settings: dict[str, Any], dimensions: tuple[Dimension, ...]) -> 
 
     What augmentation may have (`augment.`) is known to train.py alone, which answers in the first trial.
     """
-    from crnn.models.registry import check_kind  # torch
-    from crnn.training.unused_settings import without_effect
+    from crnn.models.registry import check_kind, input_of  # torch
+    from crnn.training.unused_settings import NOT_AUGMENTED, WHOLE_CLIPS, without_effect
 
-    unused: list[dict[str, str]] = []
+    configs: list[RunConfig] = []
     last = [dimension.samples[-1] for dimension in dimensions]
     for values in zip_longest(*(dimension.samples for dimension in dimensions)):
         point = {
@@ -129,12 +129,18 @@ def check_space(settings: dict[str, Any], dimensions: tuple[Dimension, ...]) -> 
             for dimension, value, end in zip(dimensions, values, last, strict=True)
         }
         run = {name: value for name, value in with_values(settings, point).items() if name != "augment"}
-        config = from_dict(RunConfig, run)
-        check_kind(config)
-        unused.append(without_effect(config))
+        configs.append(from_dict(RunConfig, run))
+        check_kind(configs[-1])
+    unused = [without_effect(config) for config in configs]
+    kind = configs[0].model.kind
+    augments = any(input_of(config) not in WHOLE_CLIPS for config in configs)
     for name in (dimension.name for dimension in dimensions):
         always = all(name in each for each in unused)
         require(not always, f"--search {name} would change nothing: only with {unused[0].get(name)}, by --set")
+        require(
+            augments or not name.startswith("augment."),
+            f"--search {name} would change nothing: model.kind {kind} {NOT_AUGMENTED}",
+        )
 
 
 def with_values(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

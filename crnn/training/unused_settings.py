@@ -1,8 +1,12 @@
 """Settings that do nothing in a run, because another one switches them off."""
 
-from crnn.data.inputs import STEPS, TOKENS
+from crnn.data.inputs import LOG_MEL, STEPS, TOKENS
 from crnn.models.registry import input_of
-from crnn.run_config import RunConfig
+from crnn.run_config import CRNN_KIND, RunConfig
+
+WHOLE_CLIPS = (STEPS, TOKENS)
+"""Inputs that are computed once from each recording, which is then never cut, and never augmented"""
+NOT_AUGMENTED = "is trained on what a pretrained encoder gives of every recording as it is"
 
 
 def without_effect(config: RunConfig) -> dict[str, str]:
@@ -10,6 +14,8 @@ def without_effect(config: RunConfig) -> dict[str, str]:
     loss, optim, model, takes = config.loss, config.optim, config.model, input_of(config)
     continuous = model.arousal or bool(model.continuous)
     teacher = ("layers", "answers", "regularization", "embedding", "components")
+    in_windows, windows = takes not in WHOLE_CLIPS, "a model.kind that is trained on windows of sound"
+    over_log_mel = "a model.kind over log-mel features"
     groups: tuple[tuple[object, str, str, tuple[str, ...]], ...] = (
         (continuous, "model.arousal or model.continuous", "loss", ("continuous", "continuous_weight")),
         (loss.adversary_weight, "loss.adversary_weight", "loss", ("adversary_epochs", "adversary_share")),
@@ -28,6 +34,11 @@ def without_effect(config: RunConfig) -> dict[str, str]:
             *("system", ("waveform_kernels", "waveform_channels")),
         ),
         (takes != TOKENS, "a model.kind that takes sound as well", "text", ("fusion",)),
+        (takes == LOG_MEL, over_log_mel, "features", ("n_mels", "f_min", "f_max")),
+        (takes == LOG_MEL, over_log_mel, "model", ("channels", "pool_mels", "inputs", "spectral_floor_db")),
+        (in_windows, windows, "features", ("n_fft", "hop_length", "log_offset")),
+        (in_windows, windows, "window", ("window_seconds", "interval_seconds")),
+        (model.kind == CRNN_KIND, f"model.kind {CRNN_KIND}", "model", ("lstm_units", "attention_units")),
     )
     return {f"{section}.{name}": needed for used, needed, section, names in groups if not used for name in names}
 
@@ -47,9 +58,6 @@ def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
             given.setdefault(needed, []).append(setting)
     lines = [f"{', '.join(names)} without effect: only with {needed}" for needed, names in given.items()]
     model, takes = config.model, input_of(config)
-    if augmented and takes in (STEPS, TOKENS):
-        lines.append(
-            f"augment.* without effect: model.kind {model.kind} is trained on what a pretrained encoder gives of every "
-            "recording as it is"
-        )
+    if augmented and takes in WHOLE_CLIPS:
+        lines.append(f"augment.* without effect: model.kind {model.kind} {NOT_AUGMENTED}")
     return lines

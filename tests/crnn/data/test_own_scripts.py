@@ -44,7 +44,7 @@ def test_from_a_list_to_a_stream(own, tmp_path, cache):
 
     moved = shutil.copytree(own.parent, tmp_path / "moved")
     made = called(
-        *(quantize.main, run, "--out", bundle, "--cache", cache, "--fine-tune-epochs", "1", "--formats", "onnx"),
+        *(quantize.main, run, "--out", bundle, "--cache", cache, "--formats", "onnx"),
         *("--max-uar-drop", "1", "--data", f"csv:{moved / 'my.csv'}"),
     )
     assert made.returncode == 0, made.stderr[-2000:]

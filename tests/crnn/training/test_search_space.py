@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn.errors import InputError
-from crnn.training.search_space import Dimension, exact, in_sections, read_dimensions, with_values
+from crnn.training.search_space import Dimension, check_space, exact, in_sections, read_dimensions, with_values
 
 needs("yaml", reason="needs the train extra")
 
@@ -58,6 +58,18 @@ def test_what_is_no_range_is_named(given, part):
     with pytest.raises(InputError) as refused:
         read_dimensions([given])
     assert part in str(refused.value) and "--search" in str(refused.value)
+
+
+def test_augmentation_of_what_is_never_augmented_is_no_dimension():
+    pytest.importorskip("torch", reason="needs the train extra")
+    dimensions = read_dimensions(["augment.noise_p=0.1:0.5"])
+    check_space({"model": {"kind": "cnn"}}, dimensions)
+    frozen = {"model": {"kind": "frozen-encoder"}, "system.encoder": "x"}
+    with pytest.raises(
+        InputError, match=r"--search augment.noise_p would change nothing: model.kind frozen-encoder is"
+    ):
+        check_space(frozen, dimensions)
+    check_space(frozen, read_dimensions(["system.units=8:16"]))
 
 
 def test_values_replace_settings_whichever_way_they_are_written():

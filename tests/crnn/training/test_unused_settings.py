@@ -42,6 +42,22 @@ from crnn.training.unused_settings import unused_settings
             {"model": {"kind": "text"}, "text": {"encoder": "x", "column": "said", "fusion": "gated"}},
             "text.fusion without effect: only with a model.kind that takes sound as well",
         ),
+        (
+            {
+                "model": {"kind": "frozen-encoder", "channels": [8, 8, 8, 8], "lstm_units": 8},
+                "system": {"encoder": "x"},
+                "features": {"n_mels": 40, "hop_length": 160},
+                "window": {"window_seconds": 2.0},
+            },
+            "features.n_mels, model.channels without effect: only with a model.kind over log-mel features; "
+            "features.hop_length, window.window_seconds without effect: only with a model.kind that is trained on "
+            "windows of sound; model.lstm_units without effect: only with model.kind crnn",
+        ),
+        (
+            {"model": {"kind": "waveform-cnn"}, "features": {"n_mels": 40, "hop_length": 160}},
+            "features.n_mels without effect: only with a model.kind over log-mel features",
+        ),
+        ({"model": {"kind": "cnn"}, "features": {"n_mels": 40, "hop_length": 160}}, ""),
         ({}, ""),
     ],
 )

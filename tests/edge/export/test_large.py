@@ -192,6 +192,7 @@ def test_what_makes_no_larger_bundle_is_refused(arguments, whisper, tmp_path):
 
     refused("RUN", says="--large takes no run")
     refused("--prune", 0.5, says="--large takes no prune")
+    refused("--fine-tune-epochs", 3, says="--fine-tune-epochs")
     refused("--scheme", "float16", says="float16")
     for temperature in ("0", "nan"):
         refused("--temperature", temperature, says=f"--temperature {float(temperature)}")

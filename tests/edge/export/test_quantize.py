@@ -189,8 +189,14 @@ def test_a_checkpoint_that_would_run_code_is_not_unpickled(run_copy, cache, tmp_
     ],
 )
 def test_values_out_of_range_are_refused(option, value, small_run, tmp_path):
-    result = called(quantize.main, small_run, "--out", tmp_path / "b", f"{option}={value}")
+    prunes = ("--prune", "0.1") if "epochs" in option else ()
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", *prunes, f"{option}={value}")
     one_clear_line(result, *(("epochs", "-1") if "epochs" in option else (option,)))
+
+
+def test_fine_tuning_of_what_is_not_pruned_is_refused(small_run, tmp_path):
+    result = called(quantize.main, small_run, "--out", tmp_path / "b", "--fine-tune-epochs", 3)
+    one_clear_line(result, "--fine-tune-epochs", "--prune or a target")
 
 
 def test_a_plot_path_that_cannot_be_written_is_refused(small_run, tmp_path):
