@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crnn.data.splits import Split
 from crnn.errors import require
-from edge.bundle import STREAM, Beside, Bundle, build_recognizer
+from edge.bundle import MANIFEST, STREAM, Beside, Bundle, build_recognizer
 from edge.export.onnx_export import RUNTIME
 from edge.stream.recognizer import StreamingRecognizer
 
@@ -16,6 +16,11 @@ class Small:
     """The ONNX files of a small bundle."""
 
     bundle: Bundle
+
+    @property
+    def origin(self) -> dict:
+        """Its provenance."""
+        return self.bundle.manifest.provenance
 
     def recognizer(self) -> StreamingRecognizer:
         return build_recognizer(self.bundle.path, self.bundle.manifest, RUNTIME, threads=1)
@@ -31,9 +36,9 @@ class Small:
 
     def describe(self) -> dict:
         """For the larger bundle's provenance."""
-        origin = self.bundle.manifest.provenance
         kept = ("corpora_heard", "seed", "n_params", "macs_per_window", "taught_by")
-        return {key: origin[key] for key in kept if key in origin} | {"identity": self.bundle.manifest.identity}
+        of_it = {key: self.origin[key] for key in kept if key in self.origin}
+        return of_it | {"identity": self.bundle.manifest.identity}
 
 
 def open_small(path: Path) -> Small:
@@ -42,6 +47,11 @@ def open_small(path: Path) -> Small:
     require(
         bundle.manifest.kind == STREAM and RUNTIME in bundle.manifest.models,
         f"{path}: a small bundle with ONNX files is wanted beside the larger one",
+    )
+    heard = bundle.manifest.provenance.get("corpora_heard")
+    require(
+        isinstance(heard, list) and all(isinstance(name, str) for name in heard),
+        f"{path / MANIFEST}: provenance.corpora_heard must list names; make the bundle again",
     )
     return Small(bundle)
 
@@ -52,7 +62,7 @@ def require_fitting(small: Small, split: Split, sample_rate: int) -> None:
     manifest, path = small.bundle.manifest, small.bundle.path
     require(manifest.labels == split.labels, f"{path}: its emotions are not {', '.join(split.labels)}, in this order")
     require(manifest.features.sample_rate == sample_rate, f"{path}: takes another sample rate than {sample_rate} Hz")
-    theirs = manifest.provenance.get("split_hash")
+    theirs = small.origin.get("split_hash")
     require(
         theirs == split.hash,
         f"{path}: was trained on the split {theirs}, the larger one is on {split.hash}; take one of the same "

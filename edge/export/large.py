@@ -229,7 +229,7 @@ def make_large(request: LargeRequest) -> Large:
         _save_speakers(fitted, small, folder)
         names = [path.name for path in (made.pair.encoder, made.pair.head)]
         row = {key: value for key, value in rows[0].facts().items() if key not in NOT_IN_MANIFEST}
-        origin = _origin(fitted) | {
+        origin = _origin(fitted, small) | {
             "n_params": made.n_params,
             "macs_per_window": made.macs_per_window,
             "trained_model": {"dev": headline(figures)},
@@ -260,17 +260,18 @@ def _save_speakers(fitted: Fitted, small: Small | None, folder: Path) -> None:
     save_speakers(describe(logits, made.pooled, truth, speakers, labels), folder / bundle.SPEAKERS)
 
 
-def _origin(fitted: Fitted) -> dict:
-    """Where the bundle comes from; its licence follows from the encoder's and the corpora's."""
+def _origin(fitted: Fitted, small: Small | None) -> dict:
+    """Where the bundle comes from; its licence follows from the encoder's and the corpora's, those of `small` too."""
     split = fitted.prepared.split
+    theirs = small.origin if small else {}
     return {
         "corpus": "+".join(split.corpora),
         "protocol": split.protocol,
         "fold": split.fold,
         "split_hash": fitted.split_hash,
-        "corpora_heard": list(split.corpora),
+        "corpora_heard": sorted({*split.corpora, *theirs.get("corpora_heard", ())}),
         "synthetic": split.corpora == ("synthetic",),
-        "speaker_dependent": split.speaker_dependent,
+        "speaker_dependent": split.speaker_dependent or theirs.get("speaker_dependent", False),
         "contains": fitted.encoder.describe(),
         "pruning": 0.0,
         "made_with": {name: version(name) for name in (*onnx_export.MADE_WITH, "transformers", "scikit-learn")},

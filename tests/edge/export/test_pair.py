@@ -96,6 +96,7 @@ def test_it_has_a_schema_of_its_own_and_says_what_it_contains(folders, bundle_pa
     from edge.bundle.__main__ import main as describe
 
     manifest = Bundle.open(folders / "pair").manifest
+    assert manifest.provenance["corpora_heard"] == ["synthetic"]
     assert (manifest.schema, manifest.kind, manifest.arousal, pair.pooled_width) == (7, "window", True, 32)
     assert manifest.provenance["beside"]["identity"] == Bundle.open(bundle_path).manifest.identity
     described = called(describe, folders / "pair")
@@ -171,4 +172,13 @@ def test_what_cannot_stand_beside_it_is_refused_in_one_line(arguments, folders, 
     other = shutil.copytree(bundle_path, tmp_path / "other")
     edit_json(other / "bundle.json", lambda v: v["provenance"].update(split_hash="0123456789ab"))
     refused(other, str(other), "0123456789ab", "--fold")
+    edit_json(other / "bundle.json", lambda v: v["provenance"].update(corpora_heard=None))
+    refused(other, str(other), "corpora_heard")
     one_clear_line(called(quantize.main, "RUN", "--beside", bundle_path, "--out", tmp_path / "no"), "--beside")
+
+
+def test_the_one_that_ships_has_the_small_one_that_ships_beside_it():
+    """`heard` decides on which recordings it may be evaluated, and its licence."""
+    large, small = (Bundle.open(PRETRAINED.with_name(name)).manifest for name in ("large", "float32"))
+    assert large.provenance["beside"]["identity"] == small.identity, "make it again: docs/large.md"
+    assert {*small.provenance["corpora_heard"]} <= {*large.provenance["corpora_heard"]}
