@@ -1,6 +1,6 @@
 """Compare the answers of emulated processors: stream the clip that ships through the whole loop on each.
 
-    python -m benchmarks.device.processors [--arm64 FOLDER] [--bundles NAME ...]
+    python -m benchmarks.device.processors [--arm64 FOLDER] [--bundles NAME ...] [--only NAME ...]
 
 The small bundles that ship, or those that are named, under every runtime they have files for, on: this machine; x86
 processors with AVX2 and no VNNI (valgrind, and QEMU's Haswell) and with SSE4 alone (QEMU's Nehalem); the cores of the
@@ -131,10 +131,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--bundles", nargs="+", default=BUNDLES, help="folders of edge/pretrained; default: %(default)s"
     )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="processors; default: all that can be emulated here")
     args = parser.parse_args(argv)
     require(
         args.arm64 is None or args.arm64.is_dir(), f"--arm64 {args.arm64}: no such folder; make it by arm64_system.sh"
     )
+    found_here = {found.name: found for found in emulated(args.arm64)}
+    unknown = {*(args.only or ())} - found_here.keys()
+    require(not unknown, f"--only {', '.join(sorted(unknown))}: here are {', '.join(found_here)}")
+    chosen = [found_here[name] for name in args.only or found_here]
     failed = False
     known = identities(args.bundles)
     for name, identity in known.items():
@@ -148,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
         if installed(runtime)
     ]
     ours = stream((sys.executable,), cases)
-    for processor in emulated(args.arm64):
+    for processor in chosen:
         theirs = stream(processor.command, cases)
         for bundle, runtime in cases:
             found = differences(ours[bundle, runtime], theirs[bundle, runtime])

@@ -62,6 +62,7 @@ WRONG = {
         ("benchmarks.device.plain_training", ["--clips", "0", "--out", "plain.json"], "0"),
         ("benchmarks.device.answers", ["clip.wav", "int8"], "BUNDLE:RUNTIME"),
         ("benchmarks.device.processors", ["--arm64", "no-folder"], "no-folder"),
+        ("benchmarks.device.processors", ["--only", "no-processor"], "no-processor"),
         ("benchmarks.adaptation.corrections", ["--settings", "no-settings.yaml"], "no-settings.yaml"),
         ("benchmarks.adaptation.label_free", ["--repetitions", "1"], "1"),
         ("benchmarks.adaptation.people", ["--homes", "0"], "0"),
