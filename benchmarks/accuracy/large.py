@@ -47,11 +47,12 @@ def request_of(fold: int) -> LargeRequest:
 
 
 def recognizer_of(fitted: Fitted, bundle: Bundle, folder: Path) -> StreamingRecognizer:
-    """The encoder of `bundle` with the head of another regression, from files in `folder`."""
+    """The encoder of `bundle` with the head of another regression, from files in `folder`; without a small model."""
     files = ModelFiles(WEIGHT_INT8, "encoder.onnx", "head.onnx")
     (folder / files.encoder).symlink_to((bundle.path / bundle.manifest.model_files(RUNTIME).encoder).resolve())
     onnx_export.export(head_part(fitted.head), folder / files.head)
-    manifest = replace(bundle.manifest, labels=fitted.labels, models={RUNTIME: asdict(files)})
+    alone = replace(bundle.manifest, arousal=False, beside=None)
+    manifest = replace(alone, labels=fitted.labels, models={RUNTIME: asdict(files)})
     return build_recognizer(folder, manifest, RUNTIME, threads=1)
 
 

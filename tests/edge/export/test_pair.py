@@ -150,7 +150,7 @@ def test_the_benchmark_measures_both_alike(folders, small_run, arguments, voices
     from edge.export.large import LargeRequest, fit_large, prepare_large
 
     request = LargeRequest(arguments[1], tmp_path / "no", {"synthetic": str(voices)}, "synthetic-demo", cache=cache)
-    bundle, prepared = Bundle.open(folders / "alone"), prepare_large(request)
+    bundle, prepared = Bundle.open(folders / "pair"), prepare_large(request)
     joined = instrument.recognizer_of(fit_large(request, prepared), bundle, tmp_path)
     window = np.random.default_rng(0).normal(0, 0.1, 48000).astype(np.float32)
     ours, theirs = instrument.pair_of(joined, small_run).push(window)[-1], clip_results(pair, window)[-1]
