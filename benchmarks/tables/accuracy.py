@@ -138,8 +138,8 @@ def across() -> str:
 
 @table("unseen")
 def unseen() -> str:
-    """The recipe that ships on each corpus that its training left out, the larger model as it ships, and the classical baseline. A
-    corpus that only the recipe before was measured on has a line that says so."""
+    """The recipe that ships on each corpus that its training left out, the larger model as it ships, and the classical
+    baseline. A corpus that only the recipe before was measured on has a line that says so."""
     measured = rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=SHIPPED)
     found = {row["test"] for row in measured}
     earlier = rows("cross_corpus_pooled", protocol=LEAVE_ONE_OUT, model=f"crnn {BEFORE}")
