@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import soundfile
 
-from benchmarks.device.streaming import ONE_THREAD, ROOT, SPEECH, median_row
+from benchmarks.device.streaming import ROOT, SPEECH, median_row
+from benchmarks.harness.environment import measured
 from benchmarks.harness.process_status import rss_mb
 from benchmarks.harness.results import RESULTS, add_row
 from crnn.cli.command import command
@@ -59,7 +60,7 @@ def run_all(commands: list[list]) -> Ran:
             subprocess.Popen(
                 [sys.executable, *map(str, command)],
                 cwd=ROOT,
-                env=os.environ | ONE_THREAD,
+                env=measured(),
                 stdout=printed,
                 stderr=printed,
             )

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.environment import measured
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.errors import require
@@ -77,7 +78,7 @@ def stream(
     done = subprocess.run(
         [*python, "-m", "benchmarks.device.answers", str(recording), *names, *more],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=measured(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,

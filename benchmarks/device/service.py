@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.device.stream_systems import RATE
-from benchmarks.device.streaming import ONE_THREAD, SPEECH
+from benchmarks.device.streaming import SPEECH
+from benchmarks.harness.environment import measured
 from benchmarks.harness.process_status import rss_mb, status
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
@@ -96,7 +97,7 @@ class Service:
         limits = ("--max-streams", str(most), "--max-per-minute", "1000000")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "edge.serve", str(bundle), "--port", "0", "--vad", "energy", *limits],
-            cwd=ROOT, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, env=measured(), stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.url = self.process.stdout.readline().strip()
         require(self.url.startswith("http"), "the service did not start")
@@ -142,9 +143,7 @@ async def load_processes(bundle: Path, audio: bytes, n: int, seconds: float, int
     arguments = [str(ROOT / "stream_infer.py"), str(bundle), "-", "--json", "--decisions", "--vad", "energy"]
     pipe = subprocess.PIPE
     made = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, env=os.environ | ONE_THREAD, stdin=pipe, stdout=pipe
-        )
+        await asyncio.create_subprocess_exec(sys.executable, *arguments, env=measured(), stdin=pipe, stdout=pipe)
         for _ in range(n)
     ]
     await settled([process.pid for process in made])

@@ -9,7 +9,6 @@ package is not installed is reported as skipped. Writes benchmarks/results/strea
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.device.stream_systems import RATE, OursRecompute
+from benchmarks.harness.environment import measured
 from benchmarks.harness.results import add_row
 from crnn.cli.command import command
 from crnn.errors import require
@@ -39,7 +39,6 @@ RUNS = (
     ("silero_vad", "onnx"),
     ("egemaps", "opensmile"),
 )
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TOLERANCE = 1e-3
 """Largest difference between the logits of stream and whole windows. The tests' 1e-5 holds if both process the same
 blocks; here the order of float additions differs, and an int8 head may round differently."""
@@ -91,9 +90,7 @@ def measure(system: str, runtime: str, bundle: Path, scratch: Path, seconds: flo
     """One turn of one system, in a new process."""
     command = [sys.executable, "-m", "benchmarks.device.stream_systems", system, runtime, bundle, scratch]
     options = ["--seconds", seconds, "--budget", budget, "--started", time.monotonic()]
-    done = subprocess.run(
-        list(map(str, command + options)), cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True
-    )
+    done = subprocess.run(list(map(str, command + options)), cwd=ROOT, env=measured(), capture_output=True, text=True)
     require(done.returncode == 0, f"{system}: stopped with code {done.returncode}: {done.stderr[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -6,7 +6,6 @@ of those kernels. x86-64 only: the program speaks to Valgrind by the instruction
 
 import ctypes
 import mmap
-import os
 import platform
 import re
 import shutil
@@ -16,10 +15,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.harness.environment import measured
 from crnn.errors import require
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 CODE = bytes.fromhex("4889f8 4889f2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 """request(arguments, default) -> answer: rax and rdx as given; four rotations that together change nothing and an
 exchange of rbx with itself, which Valgrind takes for a request; rdx returned. Outside Valgrind it returns `default`"""
@@ -69,7 +68,7 @@ def counted(module: str, arguments: list[str]) -> dict[str, int]:
         done = subprocess.run(
             [str(valgrind), *options, sys.executable, "-m", module, *arguments],
             cwd=ROOT,
-            env=os.environ | ONE_THREAD,
+            env=measured(PYTHONHASHSEED="0"),
             capture_output=True,
             text=True,
             check=False,
