@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
             trained_on = made["corpus"].split("+")
             write(data, trained_on, corpus, f"crnn {args.recipe}", job.seed, job.protocol, made["split_hash"], figures)
             pool(data, trained_on, corpus, job)
-        write_confidence(data, job)
+        write_confidence(data, f"crnn {job.recipe}", job.seed, job.protocol, evaluated(job)["confidence"])
     return 0
 
 
@@ -98,33 +98,35 @@ def evaluated(job: Job) -> dict[str, dict]:
             logits[part] = predict(trained.model, trained.config, eval_loader(clips[part], trained.config))
         test = clips["test"]
         figures = summarize_by_corpus(probabilities(logits["test"], 1.0), test.labels, test.utterances, split.labels)
-        speakers = [u.speaker for u in clips["dev"].utterances]
-        decision, chosen_on = choose_decision(logits["dev"], clips["dev"].labels, COVERAGE, speakers=speakers)
         elsewhere = None
         if "dev_unseen" in clips:
             elsewhere = choose_decision(logits["dev_unseen"], clips["dev_unseen"].labels, COVERAGE)[0].temperature
-        of_corpus = np.array([u.corpus for u in test.utterances])
-        worth = {}
-        for corpus in figures:
-            its, labels = logits["test"][of_corpus == corpus], test.labels[of_corpus == corpus]
-            worth[corpus] = asdict(decision) | asdict(judge_decision(its, labels, decision, chosen_on))
-            worth[corpus]["temperature_unseen"] = elsewhere
-            worth[corpus]["ece_at"] = {f"{t:g}": calibration_error(probabilities(its, t), labels) for t in TEMPERATURES}
+        worth = confidence_of(logits["dev"], clips["dev"], logits["test"], test)
+        worth = {corpus: found | {"temperature_unseen": elsewhere} for corpus, found in worth.items()}
         write_text(done, json.dumps({"figures": figures, "confidence": worth}))
     return json.loads(done.read_text(encoding="utf-8"))
 
 
-def write_confidence(data, job: Job) -> None:
-    """Calibration and abstention on each corpus that was left out, chosen on development speakers of the others; and
-    the temperature that development speakers of the corpus itself ask for."""
-    for corpus, worth in evaluated(job)["confidence"].items():
-        row = {
-            "protocol": job.protocol,
-            "model": f"crnn {job.recipe}",
-            "seed": job.seed,
-            "test": corpora.title(data[corpus]),
-        }
-        row |= {key: worth[key] for key in (*CONFIDENCE, "curve", "temperature_unseen", "ece_at")}
+def confidence_of(dev_logits: np.ndarray, dev: EvalClips, test_logits: np.ndarray, test: EvalClips) -> dict[str, dict]:
+    """By test corpus: calibration and abstention on its whole clips, chosen on development speakers of the others."""
+    speakers = [u.speaker for u in dev.utterances]
+    decision, chosen_on = choose_decision(dev_logits, dev.labels, COVERAGE, speakers=speakers)
+    of_corpus = np.array([u.corpus for u in test.utterances])
+    worth = {}
+    for corpus in sorted(set(of_corpus)):
+        its, labels = test_logits[of_corpus == corpus], test.labels[of_corpus == corpus]
+        worth[corpus] = asdict(decision) | asdict(judge_decision(its, labels, decision, chosen_on))
+        worth[corpus]["ece_at"] = {f"{t:g}": calibration_error(probabilities(its, t), labels) for t in TEMPERATURES}
+    return worth
+
+
+def write_confidence(data, model: str, seed: int | None, protocol: str, found: dict[str, dict]) -> None:
+    """Rows of what the confidence in each corpus is worth, and the temperature that development speakers of the corpus
+    itself ask for, where it is known."""
+    for corpus, worth in found.items():
+        row = {"protocol": protocol, "model": model, "seed": seed, "test": corpora.title(data[corpus])}
+        row |= {key: worth[key] for key in (*CONFIDENCE, "curve", "ece_at")}
+        row["temperature_unseen"] = worth.get("temperature_unseen")
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed", "test"))
 
 

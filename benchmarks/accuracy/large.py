@@ -5,7 +5,8 @@
 Per fold of leave-one-corpus-out: the regression is fitted without the corpus, its head joins the quantized encoder of
 BUNDLE (which is the same whatever the corpora are), and every test clip is streamed in windows. With --beside also
 together with the model of a run of train.py on the same fold, in float32. Rows go to
-benchmarks/results/cross_corpus.json. Nothing is chosen.
+benchmarks/results/cross_corpus.json, and to confidence.json what the confidence is worth there, of both together if
+there are two. Nothing is chosen but temperature and threshold, on development speakers of the other corpora.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks.accuracy.across_corpora import write
+from benchmarks.accuracy.across_corpora import confidence_of, write, write_confidence
 from benchmarks.harness import corpora, recipes
 from crnn.cli.command import command
 from crnn.data.prepare import Prepared
@@ -73,11 +74,13 @@ def evaluate(bundle: Bundle, request: LargeRequest, prepared: Prepared, beside: 
         if beside is not None:
             RunFolder(beside).check_split(split)
             recognizers[recipes.PAIR] = pair_of(recognizers[recipes.LARGE], beside)
-        answers = {
-            model: probabilities(stream_clips(recognizer, clips).clips, 1.0)
-            for model, recognizer in recognizers.items()
-        }
-    for model, probs in answers.items():
+        logits = {model: stream_clips(recognizer, clips).clips for model, recognizer in recognizers.items()}
+        dev = fitted.clips(split.dev)
+        shipped, recognizer = list(recognizers.items())[-1]
+        worth = confidence_of(stream_clips(recognizer, dev).clips, dev, logits[shipped], clips)
+    write_confidence(request.data, shipped, None, split.protocol, worth)
+    for model, found in logits.items():
+        probs = probabilities(found, 1.0)
         for corpus, figures in summarize_by_corpus(probs, clips.labels, clips.utterances, split.labels).items():
             trained_on = fitted.prepared.split.corpora
             write(request.data, trained_on, corpus, model, None, split.protocol, split.hash, figures)

@@ -238,9 +238,20 @@ def within_sentence() -> str:
 @table("confidence-unseen")
 def confidence_unseen() -> str:
     """Calibration and "uncertain" of the recipe that ships, on each corpus that its training left out."""
+    return _confidence(SHIPPED)
+
+
+@table("confidence-larger")
+def confidence_larger() -> str:
+    """Likewise of the larger bundle that ships."""
+    return _confidence(PAIR)
+
+
+def _confidence(model: str) -> str:
     keys = ("ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
-    lines = []
-    for row in rows("confidence", model=SHIPPED, protocol=LEAVE_ONE_OUT):
-        lines.append((row["test"], row["seed"], f"{row['temperature']:.2f}", *(percent(row[key]) for key in keys)))
-    head = ("corpus left out", "seed", "temperature", "ECE before", "ECE after", "decided", "right of all")
-    return markdown((*head, "right of decided"), lines)
+    lines = [
+        (row["test"], f"{row['temperature']:.2f}", *(percent(row[key]) for key in keys))
+        for row in rows("confidence", model=model, protocol=LEAVE_ONE_OUT)
+    ]
+    head = ("corpus left out", "temperature", "ECE before", "ECE after", "decided", "right of all", "right of decided")
+    return markdown(head, lines)
