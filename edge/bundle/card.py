@@ -120,6 +120,7 @@ def model_card(bundle: Bundle, name: str) -> str:
 
 def _text(manifest: Manifest, name: str, licence: str) -> str:
     made = manifest.provenance
+    beside = made.get("beside")
     paragraphs = [f"# {name}"]
     if made.get("synthetic"):
         paragraphs.append("**Trained on generated voices: for tests only, not for people.**")
@@ -128,6 +129,11 @@ def _text(manifest: Manifest, name: str, licence: str) -> str:
     paragraphs += [
         f"Speech emotion recognition on small devices: {', '.join(manifest.labels)}. Trained on "
         f"{made.get('corpus') or 'recordings that the bundle does not name'}.",
+        *(
+            [f"A small model, trained on {'+'.join(beside['corpora_heard'])}, answers together with it."]
+            if beside
+            else []
+        ),
         "Load it with crnn-ser:",
         "```python\nfrom edge import EmotionModel\n\n"
         'model = EmotionModel.from_pretrained("OWNER/NAME")\nprint(model.recognize("recording.wav"))\n```',

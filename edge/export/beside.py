@@ -48,10 +48,13 @@ def open_small(path: Path) -> Small:
         bundle.manifest.kind == STREAM and RUNTIME in bundle.manifest.models,
         f"{path}: a small bundle with ONNX files is wanted beside the larger one",
     )
-    heard = bundle.manifest.provenance.get("corpora_heard")
+    origin = bundle.manifest.provenance
+    heard = origin.get("corpora_heard")
     require(
-        isinstance(heard, list) and all(isinstance(name, str) for name in heard),
-        f"{path / MANIFEST}: provenance.corpora_heard must list names; make the bundle again",
+        isinstance(heard, list)
+        and all(isinstance(name, str) for name in heard)
+        and all(type(origin.get(name)) is int for name in ("n_params", "macs_per_window")),
+        f"{path / MANIFEST}: provenance lacks corpora_heard, n_params or macs_per_window; make the bundle again",
     )
     return Small(bundle)
 

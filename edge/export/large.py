@@ -230,8 +230,8 @@ def make_large(request: LargeRequest) -> Large:
         names = [path.name for path in (made.pair.encoder, made.pair.head)]
         row = {key: value for key, value in rows[0].facts().items() if key not in NOT_IN_MANIFEST}
         origin = _origin(fitted, small) | {
-            "n_params": made.n_params + (small.origin.get("n_params", 0) if small else 0),
-            "macs_per_window": made.macs_per_window + (small.origin.get("macs_per_window", 0) if small else 0),
+            "n_params": made.n_params + (small.origin["n_params"] if small else 0),
+            "macs_per_window": made.macs_per_window + (small.origin["macs_per_window"] if small else 0),
             "trained_model": {"dev": headline(figures)},
             "files_on_dev": [row],
             "confidence_dev": asdict(confidence),

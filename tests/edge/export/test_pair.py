@@ -172,8 +172,10 @@ def test_what_cannot_stand_beside_it_is_refused_in_one_line(arguments, folders, 
     other = shutil.copytree(bundle_path, tmp_path / "other")
     edit_json(other / "bundle.json", lambda v: v["provenance"].update(split_hash="0123456789ab"))
     refused(other, str(other), "0123456789ab", "--fold")
-    edit_json(other / "bundle.json", lambda v: v["provenance"].update(corpora_heard=None))
-    refused(other, str(other), "corpora_heard")
+    for name in ("corpora_heard", "n_params"):
+        shutil.copytree(bundle_path, tmp_path / name)
+        edit_json(tmp_path / name / "bundle.json", lambda v, name=name: v["provenance"].update({name: [3]}))
+        refused(tmp_path / name, str(tmp_path / name), name)
     one_clear_line(called(quantize.main, "RUN", "--beside", bundle_path, "--out", tmp_path / "no"), "--beside")
 
 
