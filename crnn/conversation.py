@@ -1,4 +1,4 @@
-"""How well the emotion of the next turn of a dialogue can be told from the six turns before it.
+"""How well the emotion of the next turn of a dialogue can be predicted from the six turns before it.
 
     python -m edge.embed RUN --data csv:turns.csv --out turns.npz
     python -m crnn.conversation turns.npz --list turns.csv

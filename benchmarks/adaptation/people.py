@@ -46,7 +46,7 @@ GUEST_CLIPS = 30
 
 @dataclass(frozen=True)
 class Material:
-    """Clips of a corpus as the listening loop hears them."""
+    """Clips of a corpus as the listening loop gets them."""
 
     labels: tuple[str, ...]
     speakers: Speakers

@@ -7,7 +7,7 @@ PROCESSOR_SETTINGS = (
     "OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
     "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "GLIBC_TUNABLES",
 )  # fmt: skip
-"""By these libraries are told which processor they run on. What is right for this machine stops on an emulated one"""
+"""They tell libraries which processor this is. What is right here stops a program on an emulated one"""
 
 
 def measured(**settings: str) -> dict[str, str]:

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 from crnn.cli.installed import install
 from crnn.data.list_table import Cell, ListTable
 from crnn.errors import InputError, require
-from crnn.files.atomic import replacing
+from crnn.files.atomic import new_folder, replacing
 
 ROWS = 100
 """In a row group, which is in memory at once: recordings of 1 MB are common"""
@@ -86,7 +84,6 @@ def write_audformat(table: ListTable, out: Path) -> None:
     """A new folder with a header and CSV tables: `emotion`, or one for each split. Recordings stay where they are."""
     with _needed(out):
         import audformat
-    require(not out.exists(), f"{out}: exists already; name a new folder")
     db = audformat.Database(out.name, usage="other", description="written by crnn.lists")
     sexes = dict(zip(table.columns.get("speaker", []), table.columns.get("sex", []), strict=False))
     for name, cells in table.columns.items():
@@ -108,14 +105,8 @@ def write_audformat(table: ListTable, out: Path) -> None:
         for name in db.schemes:
             made[name] = audformat.Column(scheme_id=name)
             made[name].set([table.columns[name][row] for row in rows])
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    part_folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
-    try:
+    with new_folder(out) as part_folder:
         db.save(part_folder, storage_format="csv")
-        part_folder.chmod(0o755)
-        part_folder.rename(out)
-    finally:
-        shutil.rmtree(part_folder, ignore_errors=True)
 
 
 def _index(table: ListTable, rows: list[int], out: Path, audformat: Any) -> Any:

@@ -3,11 +3,15 @@
 import os
 import re
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+
+from crnn.errors import require
 
 
 @contextmanager
@@ -38,6 +42,28 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         with suppress(OSError):  # gone already, once it is renamed
             part.unlink()
     sync(path.parent)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that is renamed to `out` if the block succeeds, and otherwise removed.
+
+    Raises InputError if `out` exists.
+    """
+    out = Path(out)
+    require(not out.exists(), f"{out}: exists already; name another folder, or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield part
+        part.chmod(0o755)
+        for file in part.rglob("*"):  # a power cut must not leave empty files under the final name
+            sync(file)
+        sync(part)
+        part.rename(out)
+        sync(out.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def is_unfinished(name: str, target: str) -> bool:

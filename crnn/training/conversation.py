@@ -1,4 +1,4 @@
-"""How well the emotion of the next turn can be told from the turns before it, on people who were not trained on."""
+"""How well the emotion of the next turn can be predicted from the turns before it, on people not trained on."""
 
 from collections.abc import Sequence
 

@@ -150,8 +150,8 @@ class SelfSupervisedTask(EmotionTask):
     @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Move the teacher's weights towards the student's. Its batch norm statistics are its own."""
-        for kept, moved in zip(self.model.parameters(), self.student.parameters(), strict=True):
-            kept.lerp_(moved, 1 - decay)
+        for slow, fast in zip(self.model.parameters(), self.student.parameters(), strict=True):
+            slow.lerp_(fast, 1 - decay)
 
     def on_train_epoch_end(self) -> None:
         if not self._epoch_figures:  # resumed after the last epoch, Lightning ends an epoch that it has not begun

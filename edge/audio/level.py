@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-SILENT_DBFS = -200.0
+LOWEST_DBFS = -200.0
 """The level of digital silence"""
 
 
@@ -39,4 +39,4 @@ def power_dbfs(power: float) -> float:
     >>> power_dbfs(0.1)
     -10.0
     """
-    return 10 * math.log10(max(power, ratio(SILENT_DBFS)))
+    return 10 * math.log10(max(power, ratio(LOWEST_DBFS)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         ModelFiles,
     )
     from edge.bundle.reader import PRETRAINED, Bundle, build_recognizer
-    from edge.bundle.writer import new_folder, seal
+    from edge.bundle.writer import seal
 else:
 
     def __getattr__(name: str) -> object:
@@ -46,6 +46,5 @@ __all__ = [
     "Manifest",
     "ModelFiles",
     "build_recognizer",
-    "new_folder",
     "seal",
 ]

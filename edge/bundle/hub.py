@@ -15,11 +15,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crnn.errors import InputError, require
-from crnn.files.atomic import write_text
+from crnn.files.atomic import new_folder, write_text
 from crnn.files.strict import read_json
 from edge.bundle.large import data_folder
 from edge.bundle.manifest import LARGEST_MANIFEST, MANIFEST, listed_files, read_manifest
-from edge.bundle.writer import new_folder
 from edge.preflight import needed
 
 log = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
+from crnn.files.atomic import new_folder
 from edge.bundle.card import model_card
 from edge.bundle.manifest import MANIFEST, read_manifest
 from edge.bundle.reader import Bundle
 from edge.bundle.weights_file import WEIGHTS, read_weights_file, write_weights_file
-from edge.bundle.writer import new_folder
 
 CARD = "README.md"
 """The name under which the hub shows it"""

@@ -36,8 +36,8 @@ class Small:
 
     def describe(self) -> dict:
         """For the larger bundle's provenance."""
-        kept = ("corpora_heard", "seed", "n_params", "macs_per_window", "taught_by")
-        of_it = {key: self.origin[key] for key in kept if key in self.origin}
+        named = ("corpora_heard", "seed", "n_params", "macs_per_window", "taught_by")
+        of_it = {key: self.origin[key] for key in named if key in self.origin}
         return of_it | {"identity": self.bundle.manifest.identity}
 
 
@@ -49,10 +49,10 @@ def open_small(path: Path) -> Small:
         f"{path}: a small bundle with ONNX files is wanted beside the larger one",
     )
     origin = bundle.manifest.provenance
-    heard = origin.get("corpora_heard")
+    corpora = origin.get("corpora_heard")
     require(
-        isinstance(heard, list)
-        and all(isinstance(name, str) for name in heard)
+        isinstance(corpora, list)
+        and all(isinstance(name, str) for name in corpora)
         and all(type(origin.get(name)) is int for name in ("n_params", "macs_per_window")),
         f"{path / MANIFEST}: provenance lacks corpora_heard, n_params or macs_per_window; make the bundle again",
     )

@@ -19,6 +19,7 @@ from crnn.data.embeddings import open_embeddings
 from crnn.data.loaders import EvalClips
 from crnn.data.utterances import Utterance
 from crnn.errors import InputError, require
+from crnn.files.atomic import new_folder
 from crnn.models.hidden_states import WhisperStates
 from crnn.models.pretrained import SpeechEncoder, open_encoder
 from crnn.outputs import split_outputs
@@ -210,7 +211,7 @@ def make_large(request: LargeRequest) -> Large:
     fitted = fit_large(request, prepared)
     split = fitted.prepared.split
     dev = fitted.clips(some_of_each(split.dev))
-    with bundle.new_folder(request.out) as folder:
+    with new_folder(request.out) as folder:
         made = export_large(fitted, small, folder)
         log.info("verifying on %d clips of development speakers", len(dev))
         reference = stream_clips(made.reference, dev)

@@ -9,6 +9,7 @@ import numpy as np
 
 from crnn.cli.installed import install
 from crnn.errors import require
+from crnn.files.atomic import new_folder
 from crnn.metrics import at_chance
 from crnn.models.crnn import CRNN, WindowModel
 from crnn.run_config import RunConfig
@@ -100,7 +101,7 @@ def compress(source: Source, request: Request, tuning: FineTuneData | None) -> C
     """
     config, draft, shipping = source.trained.config, source.draft(), request.shipping
     blocks = calibration_blocks(source.dev, config.geometry)
-    with bundle.new_folder(request.out) as folder:
+    with new_folder(request.out) as folder:
         rounds = FEW_ROUNDS if request.targets.rtf is None else ROUNDS
         measure = BundleCost(shipping, draft, blocks[:TRIAL_BLOCKS], rounds)
         model, config, steps = _pruned(source, request, tuning, measure)

@@ -82,7 +82,7 @@ class UtteranceRecognizer:
         self._live = LiveLabel(recognizer.labels, recognizer.decision, interval, settings.smoothing)
         self._live_arousal = RunningMean(interval, settings.smoothing.half_life_seconds)
         self._sums = SegmentSums(rate, settings)
-        self._heard: Callable[[np.ndarray | None], None] | None = None
+        self._take_voice: Callable[[np.ndarray | None], None] | None = None
         if recognizer.people is not None:
             self._sums.voice = VoiceSums(recognizer.features)
         self._prior = prior
@@ -96,10 +96,10 @@ class UtteranceRecognizer:
         self._open = self._ended = self._spoken = False
         self._pre_roll.clear()
 
-    def measure_voices(self, heard: Callable[[np.ndarray | None], None]) -> None:
-        """Call `heard` with the voice of every segment (`edge.stream.voice`; None if too short), before `push` returns
+    def measure_voices(self, take: Callable[[np.ndarray | None], None]) -> None:
+        """Call `take` with the voice of every segment (`edge.stream.voice`; None if too short), before `push` returns
         the segment. For enrolment; to be called before the first sample."""
-        self._heard, self._sums.voice = heard, VoiceSums(self.recognizer.features)
+        self._take_voice, self._sums.voice = take, VoiceSums(self.recognizer.features)
 
     @property
     def open(self) -> bool:
@@ -276,8 +276,8 @@ class UtteranceRecognizer:
             decision = self.recognizer.decision
             recognizer = self.recognizer
             found = [self._sums.segment(recognizer.labels, decision, self._adaptation, recognizer.people)]
-            if self._heard and self._sums.voice:
-                self._heard(self._sums.voice.vector())
+            if self._take_voice and self._sums.voice:
+                self._take_voice(self._sums.voice.vector())
             self._spoken = True
             if self._prior is not None and found[0].verdict in ANSWERED:
                 self._prior.count(self._sums.probabilities(decision.temperature))

@@ -57,9 +57,9 @@ class PairRecognizer(WindowRecognizer):
 
     def _outputs(self) -> np.ndarray:
         large = split_outputs(super()._outputs(), len(self.labels), arousal=False)
-        heard = clip_results(self._small, self._window[: len(self._window) - self._repeated])
-        small = np.mean([result.logits for result in heard if result.logits is not None], axis=0)
-        arousal = [result.arousal for result in heard if result.arousal is not None]
+        results = clip_results(self._small, self._window[: len(self._window) - self._repeated])
+        small = np.mean([result.logits for result in results if result.logits is not None], axis=0)
+        arousal = [result.arousal for result in results if result.arousal is not None]
         logits = mean_log_probabilities(large.logits, small)
         columns = (logits, [np.mean(arousal)] if arousal else [], large.pooled)
         return np.concatenate(columns, dtype=np.float32)

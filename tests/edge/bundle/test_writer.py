@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from crnn.errors import InputError
-from edge.bundle import PRETRAINED, Bundle, build_recognizer, new_folder, seal
+from crnn.files.atomic import new_folder
+from edge.bundle import PRETRAINED, Bundle, build_recognizer, seal
 
 FLOAT32 = PRETRAINED.parent / "float32"
 

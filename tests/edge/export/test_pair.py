@@ -57,9 +57,9 @@ def speech(voices):
     return np.resize(samples, 8 * 16000)
 
 
-def together(large: np.ndarray, heard: list) -> np.ndarray:
+def together(large: np.ndarray, results: list) -> np.ndarray:
     """The mean of log-probabilities, computed in another way: the product of the probabilities, as a logarithm."""
-    small = np.mean([result.logits for result in heard], axis=0)
+    small = np.mean([result.logits for result in results], axis=0)
     parts = [np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum() for logits in (large, small)]
     return np.log(np.prod(parts, axis=0)) / 2
 
@@ -73,9 +73,9 @@ def test_each_answer_is_that_of_both_on_the_sound_of_its_window(alone, pair, sma
     for result, other in zip(both, large, strict=True):
         assert (result.seconds, result.level_dbfs) == (other.seconds, other.level_dbfs)
         end = min(round(result.seconds * 16000), len(clip))
-        heard = clip_results(small, clip[max(0, round((result.seconds - 3) * 16000)) : end])
-        assert np.abs(result.logits - together(other.logits, heard)).max() < 1e-5
-        assert result.arousal == pytest.approx(np.mean([each.arousal for each in heard]), abs=1e-6)
+        ours = clip_results(small, clip[max(0, round((result.seconds - 3) * 16000)) : end])
+        assert np.abs(result.logits - together(other.logits, ours)).max() < 1e-5
+        assert result.arousal == pytest.approx(np.mean([each.arousal for each in ours]), abs=1e-6)
         assert np.array_equal(result.pooled, other.pooled)
 
 
@@ -180,7 +180,7 @@ def test_what_cannot_stand_beside_it_is_refused_in_one_line(arguments, folders, 
 
 
 def test_the_one_that_ships_has_the_small_one_that_ships_beside_it():
-    """`heard` decides on which recordings it may be evaluated, and its licence."""
+    """`corpora_heard` decides on which recordings it may be evaluated, and its licence."""
     large, small = (Bundle.open(PRETRAINED.with_name(name)).manifest for name in ("large", "float32"))
     assert large.provenance["beside"]["identity"] == small.identity, "make it again: docs/large.md"
     assert {*small.provenance["corpora_heard"]} <= {*large.provenance["corpora_heard"]}

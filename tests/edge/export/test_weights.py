@@ -18,6 +18,7 @@ from crnn.data.corpora import read_corpus
 from crnn.data.protocols import Split
 from crnn.errors import InputError
 from crnn.features import LogMel
+from crnn.files.atomic import new_folder
 from crnn.models.crnn import CRNN
 from crnn.run_config import RunConfig
 from crnn.training.initial_weights import Start, start_from
@@ -62,7 +63,7 @@ def exported(model: CRNN, config: RunConfig, folder: Path, labels=("angry", "sad
     schema = bundle.AROUSAL_SCHEMA if config.model.arousal else bundle.SCHEMA
     draft = bundle.Manifest(schema, labels, *given, arousal=config.model.arousal)
     block = torch.randn(1, config.features.n_mels, config.geometry.block_frames).numpy()
-    with bundle.new_folder(folder) as part:
+    with new_folder(folder) as part:
         runtime, scheme, encoder, head = export_all(model, config, ("onnx",), [block], part)[0]
         for path in set(part.iterdir()) - {encoder, head}:
             path.unlink()
