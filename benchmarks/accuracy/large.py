@@ -34,6 +34,7 @@ from edge.runtimes import WEIGHT_INT8
 from edge.stream.decision import probabilities
 from edge.stream.pair_recognizer import PairRecognizer
 from edge.stream.recognizer import StreamingRecognizer
+from edge.stream.window_recognizer import WindowRecognizer
 
 
 def request_of(fold: int) -> LargeRequest:
@@ -57,12 +58,10 @@ def recognizer_of(fitted: Fitted, bundle: Bundle, folder: Path) -> StreamingReco
     return build_recognizer(folder, manifest, RUNTIME, threads=1)
 
 
-def pair_of(large: StreamingRecognizer, run: Path) -> PairRecognizer:
+def pair_of(large: WindowRecognizer, run: Path) -> PairRecognizer:
     """That recognizer with the model of a run of train.py beside it, in torch."""
     trained = load_trained(RunFolder(run))
-    small = torch_recognizer(trained.model, draft_of(trained.config, large.labels))
-    encoder, head = large.models
-    return PairRecognizer(encoder, head, large.features, large.geometry, large.labels, small=small)
+    return PairRecognizer(large, torch_recognizer(trained.model, draft_of(trained.config, large.labels)))
 
 
 def evaluate(bundle: Bundle, request: LargeRequest, prepared: Prepared, beside: Path | None) -> None:

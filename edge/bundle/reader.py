@@ -96,7 +96,7 @@ def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: in
     settings = manifest.features, manifest.geometry, tuple(manifest.labels), manifest.decision
     if manifest.beside:
         small = build_recognizer(folder, manifest.small, runtime, threads)
-        return PairRecognizer(encoder, head, *settings, small=small)
+        return PairRecognizer(WindowRecognizer(encoder, head, *settings), small)
     recognizer = WindowRecognizer if manifest.kind == WINDOW else StreamingRecognizer
     return recognizer(encoder, head, *settings, manifest.arousal)
 

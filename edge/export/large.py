@@ -177,13 +177,12 @@ def export_large(fitted: Fitted, small: Small | None, folder: Path) -> Exported:
     head = head_part(fitted.head)
     pair = ExportedPair(RUNTIME, WEIGHT_INT8, *onnx_export.write_window(encoder, head, folder))
     models = [TorchModel(part.module, part.example) for part in (encoder, head)]
-    settings = models[0], models[1], draft.features, draft.geometry, draft.labels
-    reference = WindowRecognizer(*settings)
+    reference = WindowRecognizer(models[0], models[1], draft.features, draft.geometry, draft.labels)
     if small:
         beside = small.copy_to(folder)
         arousal = small.bundle.manifest.arousal
         draft = replace(draft, schema=bundle.PAIR_SCHEMA, beside=beside, arousal=arousal)
-        reference = PairRecognizer(*settings, small=small.recognizer())
+        reference = PairRecognizer(reference, small.recognizer())
     n_params = sum(p.numel() for part in (encoder, head) for p in part.module.parameters())
     return Exported(draft, pair, reference, n_params, window_macs((encoder, head)))
 

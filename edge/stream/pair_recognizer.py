@@ -6,40 +6,27 @@ log-probabilities; arousal, if any, is the small model's, and the pooled vector 
 
 import numpy as np
 
-from crnn.config import FeatureConfig, StreamGeometry
 from crnn.outputs import split_outputs
-from edge.runtimes import Model
-from edge.stream.decision import DecisionConfig, mean_log_probabilities
+from edge.stream.decision import mean_log_probabilities
 from edge.stream.recognizer import StreamingRecognizer, clip_results
 from edge.stream.window_recognizer import WindowRecognizer
 
 
 class PairRecognizer(WindowRecognizer):
-    """As `WindowRecognizer`, with a recognizer `small` of the same labels and sample rate beside it.
+    """As `window`, over its models, with a recognizer `small` of the same labels and sample rate beside it.
 
     `small` is given the sound in each window as a clip of its own. So it has no state from one decision to the next,
     and no decision depends on anything outside of its window.
     """
 
-    def __init__(
-        self,
-        encoder: Model,
-        head: Model,
-        features: FeatureConfig,
-        geometry: StreamGeometry,
-        labels: tuple[str, ...],
-        decision: DecisionConfig | None = None,
-        *,
-        small: StreamingRecognizer,
-    ) -> None:
+    def __init__(self, window: WindowRecognizer, small: StreamingRecognizer) -> None:
         self._small = small
-        super().__init__(encoder, head, features, geometry, labels, decision, arousal=small.arousal)
+        encoder, head = window.models
+        settings = window.features, window.geometry, window.labels
+        super().__init__(encoder, head, *settings, window.decision, arousal=small.arousal)
 
     def another(self) -> "PairRecognizer":
-        encoder, head = self.models
-        made = PairRecognizer(
-            encoder, head, self.features, self.geometry, self.labels, self.decision, small=self._small.another()
-        )
+        made = PairRecognizer(self, self._small.another())
         made.profile, made.people = self.profile, self.people
         return made
 
