@@ -130,6 +130,13 @@ def make_bundle(run: Path, out: Path, cache: Path, *arguments, here: bool = Fals
     return script("quantize.py", *given)
 
 
+def flip_bit(path: Path) -> None:
+    """One bit in the middle of a file, as damage does."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 def needs(*packages: str, reason: str) -> None:
     """At the top of a test file: skip it where one is missing. Each of pytest's workers collects every file, and would
     import with `pytest.importorskip` what only one of them uses."""

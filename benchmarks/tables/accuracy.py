@@ -58,6 +58,11 @@ NAMES = {"ravdess": "RAVDESS", "emodb": "EmoDB", "emovo": "EMOVO"}
 """Corpora whose names in result files are those of folders"""
 
 
+def named(row: dict) -> str:
+    """The test corpus of a row, as people write it."""
+    return NAMES.get(row["test"], row["test"])
+
+
 @table("targets")
 def targets() -> str:
     """Each target, every model's figure, and whether the best one reaches it."""
@@ -151,7 +156,7 @@ def unseen() -> str:
         uar = percent(ours["uar_mean"])
         others = (percent(larger.get("uar")), percent(base.get("uar")))
         figures = (interval(ours["uar_ci95"]), len(ours["seeds"]), *others)
-        lines.append((NAMES.get(ours["test"], ours["test"]), uar, *figures, ours["n_speakers"]))
+        lines.append((named(ours), uar, *figures, ours["n_speakers"]))
     ours = ("small model, UAR", "95 % interval", "seeds")
     return markdown(("corpus left out", *ours, "larger model, UAR", "eGeMAPS + SVM", "test speakers"), lines)
 
@@ -165,7 +170,7 @@ def unseen_larger() -> str:
         both, small = one("cross_corpus", model=PAIR, **where), one("cross_corpus", model=SHIPPED, **where)
         of_both = (percent(both.get("uar")), interval(both["uar_ci95"]) if both else "")
         alone = (percent(small.get("uar")), percent(large["uar"]), interval(large["uar_ci95"]))
-        lines.append((NAMES.get(large["test"], large["test"]), *alone, *of_both, large["n_clips"]))
+        lines.append((named(large), *alone, *of_both, large["n_clips"]))
     if not lines:
         return "Not measured yet: `python -m benchmarks.accuracy.large BUNDLE --fold 1`."
     head = ("small, UAR", "large alone, UAR", "95 % interval", "both, UAR", "95 % interval", "test clips")
@@ -250,7 +255,7 @@ def confidence_larger() -> str:
 def _confidence(model: str) -> str:
     keys = ("ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
     lines = [
-        (NAMES.get(row["test"], row["test"]), f"{row['temperature']:.2f}", *(percent(row[key]) for key in keys))
+        (named(row), f"{row['temperature']:.2f}", *(percent(row[key]) for key in keys))
         for row in rows("confidence", model=model, protocol=LEAVE_ONE_OUT)
     ]
     head = ("corpus left out", "temperature", "ECE before", "ECE after", "decided", "right of all", "right of decided")

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from helpers import edit_json, one_clear_line
+from helpers import edit_json, flip_bit, one_clear_line
 from patients import AUDIO, CRASH, DEVICE, LITERT, board, doctor, examined, pretend, problem, report
 
 from crnn.files.strict import file_hash
@@ -109,9 +109,7 @@ def bundle(tmp_path) -> Path:
 
 def test_a_damaged_bundle_is_a_problem(python, bundle):
     head = bundle / "head.dynamic_int8.onnx"
-    data = bytearray(head.read_bytes())
-    data[len(data) // 2] ^= 1
-    head.write_bytes(data)
+    flip_bit(head)
     values = report(doctor(python(*DEVICE), bundle, "--no-mic", "--json"))
     problem(values, "bundle", str(head), "copy or download the whole folder again")
     assert values["self_tests"] == []

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, called, edit_json, one_clear_line
+from helpers import ROOT, called, edit_json, flip_bit, one_clear_line
 from tiny_whisper import write_tiny_whisper
 
 import quantize
@@ -100,9 +100,7 @@ def test_stored_weights_are_eight_bits_and_the_answer_that_of_float32(large, rec
 def test_a_changed_byte_and_other_golden_values_are_refused(large, tmp_path):
     folder = shutil.copytree(large.path, tmp_path / "large")
     path = folder / "encoder.weight_int8.onnx"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    flip_bit(path)
     with pytest.raises(InputError, match=r"encoder.weight_int8.onnx: its hash"):
         Bundle.open(folder)
     shutil.copy(large.path / path.name, path)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from helpers import called, edit_json, one_clear_line
+from helpers import called, edit_json, flip_bit, one_clear_line
 from tiny_whisper import write_tiny_whisper
 
 import quantize
@@ -136,9 +136,7 @@ def test_a_changed_manifest_is_refused(folders, tmp_path, edit, says):
 def test_a_changed_byte_of_the_small_model_is_refused(folders, tmp_path):
     folder = shutil.copytree(folders / "pair", tmp_path / "pair")
     path = folder / "small.head.dynamic_int8.onnx"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    flip_bit(path)
     with pytest.raises(InputError, match=r"small.head.dynamic_int8.onnx: its hash"):
         Bundle.open(folder)
 
