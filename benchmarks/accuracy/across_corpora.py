@@ -23,6 +23,7 @@ from benchmarks.accuracy.frozen_encoder import NAME as ENCODER
 from benchmarks.accuracy.frozen_encoder import decide_frozen
 from benchmarks.accuracy.functionals import SETS
 from benchmarks.accuracy.within_corpus import CONFIDENCE, COVERAGE, KEYS
+from benchmarks.export.ship import TEMPERATURE
 from benchmarks.harness import corpora, recipes
 from benchmarks.harness.jobs import RUNS, Job, metrics, run_all
 from benchmarks.harness.results import add_row
@@ -39,6 +40,7 @@ from edge.export.trained import load_trained
 from edge.stream.decision import probabilities
 
 RESULTS = Path("benchmarks/results")
+AS_SHIPPED = ("temperature", "min_confidence", "ece", "coverage", "accuracy", "accuracy_covered")
 TEMPERATURES = (1, 1.25, 1.5, 1.75, 2, 2.5)
 PROTOCOLS = (recipes.CROSS, "cross-single", recipes.LEAVE_ONE_OUT)
 
@@ -108,14 +110,18 @@ def evaluated(job: Job) -> dict[str, dict]:
 
 
 def confidence_of(dev_logits: np.ndarray, dev: EvalClips, test_logits: np.ndarray, test: EvalClips) -> dict[str, dict]:
-    """By test corpus: calibration and abstention on its whole clips, chosen on development speakers of the others."""
+    """By test corpus: calibration and abstention on its whole clips, chosen on development speakers of the others; at
+    the temperature that is fitted to these, and `as_shipped` at that of the bundles."""
     speakers = [u.speaker for u in dev.utterances]
     decision, chosen_on = choose_decision(dev_logits, dev.labels, COVERAGE, speakers=speakers)
+    shipped, _ = choose_decision(dev_logits, dev.labels, COVERAGE, speakers=speakers, temperature=TEMPERATURE)
     of_corpus = np.array([u.corpus for u in test.utterances])
     worth = {}
     for corpus in sorted(set(of_corpus)):
         its, labels = test_logits[of_corpus == corpus], test.labels[of_corpus == corpus]
         worth[corpus] = asdict(decision) | asdict(judge_decision(its, labels, decision, chosen_on))
+        as_shipped = asdict(shipped) | asdict(judge_decision(its, labels, shipped))
+        worth[corpus]["as_shipped"] = {key: as_shipped[key] for key in AS_SHIPPED}
         worth[corpus]["ece_at"] = {f"{t:g}": calibration_error(probabilities(its, t), labels) for t in TEMPERATURES}
     return worth
 
@@ -125,7 +131,7 @@ def write_confidence(data, model: str, seed: int | None, protocol: str, found: d
     itself ask for, where it is known."""
     for corpus, worth in found.items():
         row = {"protocol": protocol, "model": model, "seed": seed, "test": corpora.title(data[corpus])}
-        row |= {key: worth[key] for key in (*CONFIDENCE, "curve", "ece_at")}
+        row |= {key: worth[key] for key in (*CONFIDENCE, "curve", "ece_at", "as_shipped")}
         row["temperature_unseen"] = worth.get("temperature_unseen")
         add_row(RESULTS / "confidence.json", row, ("protocol", "model", "seed", "test"))
 

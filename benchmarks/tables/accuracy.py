@@ -253,10 +253,10 @@ def confidence_larger() -> str:
 
 
 def _confidence(model: str) -> str:
-    keys = ("ece_before", "ece", "coverage", "accuracy", "accuracy_covered")
-    lines = [
-        (named(row), f"{row['temperature']:.2f}", *(percent(row[key]) for key in keys))
-        for row in rows("confidence", model=model, protocol=LEAVE_ONE_OUT)
-    ]
-    head = ("corpus left out", "temperature", "ECE before", "ECE after", "decided", "right of all", "right of decided")
+    lines = []
+    for row in rows("confidence", model=model, protocol=LEAVE_ONE_OUT):
+        shipped = row["as_shipped"]
+        figures = (percent(shipped[key]) for key in ("ece", "coverage", "accuracy", "accuracy_covered"))
+        lines.append((named(row), *figures, f"{row['temperature']:.2f}", percent(row["ece"])))
+    head = ("corpus left out", "ECE", "decided", "right of all", "right of decided", "fitted temperature", "ECE at it")
     return markdown(head, lines)
