@@ -42,7 +42,7 @@ def describe(bundle: Bundle) -> dict:
         "bytes": sum((bundle.path / name).stat().st_size for name in (*manifest.files, MANIFEST)),
         "labels": list(manifest.labels),
         "features": asdict(manifest.features),
-        "window_seconds": (g.window_samples - g.lead_samples) / rate,
+        "window_seconds": g.sound_samples / rate,
         "hop_seconds": g.interval_samples / rate,
         **({"arousal": True} if manifest.arousal else {}),
         **({"kind": manifest.kind} if manifest.kind == WINDOW else {}),

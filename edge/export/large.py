@@ -206,7 +206,9 @@ def make_large(request: LargeRequest) -> Large:
     small = open_small(request.beside) if request.beside else None
     prepared = prepare_large(request)
     if small:
-        require_fitting(small, prepared.split, whisper_features().sample_rate)
+        features = whisper_features()
+        window = window_geometry(features, WINDOW_SECONDS, INTERVAL_SECONDS)
+        require_fitting(small, prepared.split, features.sample_rate, window)
     fitted = fit_large(request, prepared)
     split = fitted.prepared.split
     dev = fitted.clips(some_of_each(split.dev))
