@@ -205,8 +205,11 @@ def _check_models(manifest: Manifest, where: Path, section: str = "") -> None:
         f"{where}: {section}models has files for {len(manifest.models)} runtimes; 1 to 20 are known",
     )
     for runtime in manifest.models:
-        of_it = f"{section}models.{brief(runtime).strip(chr(39))}"
-        require(bool(FILE_NAME.fullmatch(runtime)), f"{where}: {of_it}: this is not the name of a runtime")
+        require(
+            bool(FILE_NAME.fullmatch(runtime)),
+            f"{where}: {section}models: {brief(runtime)} is not the name of a runtime",
+        )
+        of_it = f"{section}models.{runtime}"
         files = from_dict(ModelFiles, manifest.models[runtime], f"{where}: {of_it}")
         for part, name in (("encoder", files.encoder), ("head", files.head)):
             require(

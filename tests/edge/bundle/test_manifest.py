@@ -124,7 +124,7 @@ FIT = "geometry .*features"
         (labels("a", "uncertain"), "'uncertain' .*emotion"),
         (runtimes(0), " 0 runtimes.* 1 to 20 "),
         (runtimes(21), " 21 runtimes.* 1 to 20 "),
-        (lambda v, f: v["models"].update({"a/b": v["models"]["onnx"]}), "models.a/b: .*runtime"),
+        (lambda v, f: v["models"].update({"a/b": v["models"]["onnx"]}), "models: 'a/b' .*runtime"),
         (lead(GEOMETRY.first_samples // GEOMETRY.hop_length), FIT),
         (lambda v, f: v["features"].update(n_fft=401), FIT),
         (lambda v, f: v["features"].update(hop_length=99), FIT),

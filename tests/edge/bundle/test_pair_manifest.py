@@ -55,7 +55,7 @@ def refusal(folder, change) -> str:
         (lambda v: v.update(labels=[]), "beside.labels; known: features, geometry, models"),
         (lambda v: v.update(models={}), "beside.models has files for 0 runtimes"),
         (lambda v: v["models"].update(tflite=v["models"]["onnx"]), "beside.models has onnx, tflite, models onnx; "),
-        (lambda v: v["models"].update({"a b": v["models"]["onnx"]}), "beside.models.a b: this is not the name"),
+        (lambda v: v["models"].update({"a b": v["models"]["onnx"]}), "beside.models: 'a b' is not the name"),
         (lambda v: v["models"]["onnx"].pop("head"), "beside.models.onnx lacks head"),
         (lambda v: v["models"]["onnx"].update(head="no.onnx"), "beside.models.onnx.head is 'no.onnx', which is not"),
     ],
