@@ -101,7 +101,18 @@ def test_it_has_a_schema_of_its_own_and_says_what_it_contains(folders, bundle_pa
     assert manifest.provenance["beside"]["identity"] == Bundle.open(bundle_path).manifest.identity
     described = called(describe, folders / "pair")
     assert described.returncode == 0, described.stdout[-2000:]
-    assert "small.encoder.static_int8.onnx + small.head.dynamic_int8.onnx" in described.stdout
+    (row,) = manifest.provenance["files_on_dev"]
+    names = row["files"].split(" + ")
+    assert names == [
+        "encoder.weight_int8.onnx",
+        "head.float32.onnx",
+        "small.encoder.static_int8.onnx",
+        "small.head.dynamic_int8.onnx",
+    ]
+    assert row["bytes"] == sum((folders / "pair" / name).stat().st_size for name in names)
+    assert f"{row['files']}, both models together: UAR {row['uar']:.1%} on dev" in described.stdout
+    assert set(manifest.provenance["tensors"]) == set(names)
+    assert manifest.provenance["tensors"]["small.head.dynamic_int8.onnx"]["int8"] > 0
     assert "arousal    0 to 1" in described.stdout
 
 
