@@ -146,12 +146,12 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
 
     require(args.run is not None, "name a run folder made by train.py, or --large ENCODER")
     require(args.out is not None, "name the bundle folder to write: --out FOLDER")
-    refuse_unused(args, build_parser(), "--large ENCODER", False, "protocol", "fold", "without_labels", "beside")
+    refuse_unused(args, "--large ENCODER", False, "protocol", "fold", "without_labels", "beside")
     size = None if args.target_size is None else parse_size(args.target_size)
     targets, data = PruningTargets(args.prune, size, args.target_rtf), given_folders(args.data)
     if args.plot is not None:
         check_plot(args.plot)
-    refuse_unused(args, build_parser(), "--prune or a target", targets.any, "plot", "fine_tune_epochs")
+    refuse_unused(args, "--prune or a target", targets.any, "plot", "fine_tune_epochs")
     if not (args.run / MANIFEST).is_file():
         config = RunFolder(args.run).read_config()[0]
         require_exportable(config, args.run)
@@ -184,11 +184,11 @@ def run(args: argparse.Namespace, termination: Termination) -> "Compressed":
 def run_large(args: argparse.Namespace, termination: Termination) -> "Large":
     """Make the larger bundle; `args.out` is then set."""
     for_runs = ("run", "formats", "prune", "target_size", "target_rtf", "plot")
-    refuse_unused(args, build_parser(), "RUN and --prune or a target", False, "fine_tune_epochs")
+    refuse_unused(args, "RUN and --prune or a target", False, "fine_tune_epochs")
     given = [name.replace("_", "-") for name in for_runs if getattr(args, name) is not None]
     require(not given, f"--large takes no {', '.join(given)}: its encoder is not pruned, and its files are of one kind")
     require(
-        args.scheme == runtimes.INT8,
+        "scheme" not in args.given,
         f"--scheme {args.scheme}: --large makes {runtimes.WEIGHT_INT8} files; leave it out",
     )
     args.out = args.out or large_folder()

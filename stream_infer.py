@@ -221,7 +221,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list_devices:
         StandardOutput().write(devices(args.json))
         return 0
-    refuse_options(args, build_parser())
+    refuse_options(args)
     names = sort_names(args.names, args.mic, args.csv is not None, args.model)
     model = open_model(
         names.bundle,

@@ -185,7 +185,7 @@ class StreamGeometry:
         for item in dataclasses.fields(self):
             least = 0 if item.name == "lead_frames" else 1
             value = getattr(self, item.name)
-            require(least <= value <= LONGEST, f"window.{item.name} is {value}; give {least} to {LONGEST}")
+            require(least <= value <= LONGEST, f"geometry.{item.name} is {value}; give {least} to {LONGEST}")
         require(
             max(self.window_samples + self.interval_samples, self.lead_samples) <= LONGEST
             and self.block_frames * self.n_fft <= LARGEST_BLOCK,
@@ -267,6 +267,11 @@ class StreamGeometry:
     def lead_samples(self) -> int:
         """Samples of silence before the first sample."""
         return self.lead_frames * self.hop_length
+
+    @cached_property
+    def sound_samples(self) -> int:
+        """Samples of sound under the first decision."""
+        return self.window_samples - self.lead_samples
 
     def n_intervals(self, n_samples: int) -> int:
         """Intervals after `flush`: enough to cover every sample, and to reach the first decision."""

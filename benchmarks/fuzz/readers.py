@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from hypothesis import strategies as st
@@ -132,12 +133,13 @@ def _model(runtime: str, part: str) -> Callable[[Path, bytes], None]:
     return read
 
 
-def _structure(check: Callable[[bytes], None]) -> Callable[[Path, bytes], None]:
-    """The checks that run before a runtime opens the file, without the runtime."""
+def _structure(checks: ModuleType) -> Callable[[Path, bytes], None]:
+    """The checks that run before a runtime opens the file, and the types of its constants, without the runtime."""
 
     def read(folder: Path, data: bytes) -> None:
         try:
-            check(data)
+            checks.check(data)
+            checks.constants(data)
         except ValueError as error:  # checks raise it; the loaders turn it into one line
             raise InputError(f"{folder}: {error}") from error
 
@@ -253,8 +255,8 @@ def readers() -> dict[str, Reader]:
         "speakers": Reader(npz_like(_arrays(SPEAKERS)), _speakers),
         "onnx": Reader(onnx_like(onnx), _model("onnx", "head"), 60),
         "tflite": Reader(damaged(tflite), _model("tflite", "head"), 60),
-        "onnx structure": Reader(onnx_like(onnx), _structure(onnx_check.check), 2),
-        "tflite structure": Reader(damaged(tflite), _structure(tflite_check.check)),
+        "onnx structure": Reader(onnx_like(onnx), _structure(onnx_check), 2),
+        "tflite structure": Reader(damaged(tflite), _structure(tflite_check)),
         "weights": Reader(safetensors_like((SOUND / "weights.safetensors").read_bytes()), _weights, 8),
         "weights facts": Reader(json_like(json.loads((SOUND / "weights.json").read_text())), _weights_facts),
         "weights provenance": Reader(json_like(manifest["provenance"]), _provenance, 8),

@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 DISTRIBUTION = "crnn-ser"
 PROGRAMS = {
@@ -83,8 +84,13 @@ def renamed(text: str) -> str:
     return text
 
 
+class _Absent(list):
+    """Stands for an option that is not on the command line; a list, because `append` makes a copy of what it finds."""
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose help names programs as the person who reads it can type them.
+    """An argument parser whose help names programs as the person who reads it can type them. What it parses has
+    `given`: the names of the options that were on the command line, also with the value that is their default.
 
     Args:
         module: of PROGRAMS, or any other that is run with `python -m`.
@@ -94,6 +100,14 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, module: str, description: str) -> None:
         prog = program(module) if module in PROGRAMS else f"python -m {module}"
         super().__init__(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        absent = {name: _Absent() for name in vars(found)}  # what argparse finds set, it gives no default
+        again, _ = super().parse_known_args(args, argparse.Namespace(**absent))
+        given = {name for name, value in vars(again).items() if value is not absent.get(name)}
+        found.given = getattr(found, "given", set()) | given  # parse_intermixed_args comes here twice
+        return found, rest
 
     def format_help(self) -> str:
         return renamed(super().format_help())

@@ -74,6 +74,14 @@ def corpora_of(name: str, fold: int) -> tuple[str, ...]:
     return (facts["corpus"],)
 
 
+def corpora_tested(name: str, fold: int) -> tuple[str, ...]:
+    """The corpora whose speakers test in the fold; none where all of them train or develop. Raises as `corpora_of`."""
+    corpora, facts = corpora_of(name, fold), protocol_facts(name)
+    if "folds" in facts:
+        return tuple(facts["folds"][fold]["test"])
+    return () if facts.get("unlabelled") else corpora
+
+
 def make_split(name: str, fold: int, utterances: Iterable[Utterance]) -> Split:
     """Divide one or several corpora under fold `fold` of the protocol `name`; corrections among them only train.
 

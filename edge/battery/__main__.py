@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> dict:
     require(args.seed >= 0, f"--seed {args.seed}: give 0 or more")
     bundle = Bundle.open(args.bundle)  # before what takes long to import
     with needed("edge.battery", "train"):
-        given = named_folders(args.data, args.protocol)
+        given = named_folders(args)
         from edge.battery.one_corpus import chosen, rows_of
         from edge.battery.report import summary
         from edge.battery.sounds import read_sounds

@@ -17,6 +17,7 @@ import argparse
 import json
 import logging
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,58 +26,103 @@ from crnn.cli.installed import Parser
 from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
-from edge.bundle import MANIFEST, WINDOW, Bundle, Manifest
+from edge.bundle import MANIFEST, WINDOW, Bundle, Manifest, ModelFiles
 from edge.bundle.find import find_bundle
+from edge.bundle.origin import small_origin
 from edge.bundle.save import save_bundle
+
+WORKS = "golden values given"
 
 
 def describe(bundle: Bundle) -> dict:
     """The properties of a bundle whose hashes are checked, as plain values."""
     manifest = bundle.manifest
     g, rate = manifest.geometry, manifest.features.sample_rate
-    where = manifest.provenance
-    tensors = where.get("tensors", {})
-    require(isinstance(tensors, dict), f"{bundle.path / MANIFEST}: provenance.tensors must hold named values")
+    tensors = _tensors(bundle)
+    proved = {name: _runtime(bundle, name) for name in manifest.models}
     return {
         "bundle": str(bundle.path),
         "bytes": sum((bundle.path / name).stat().st_size for name in (*manifest.files, MANIFEST)),
         "labels": list(manifest.labels),
         "features": asdict(manifest.features),
-        "window_seconds": (g.window_samples - g.lead_samples) / rate,
+        "window_seconds": g.sound_samples / rate,
         "hop_seconds": g.interval_samples / rate,
         **({"arousal": True} if manifest.arousal else {}),
         **({"kind": manifest.kind} if manifest.kind == WINDOW else {}),
-        **({"beside": _beside(manifest)} if manifest.beside else {}),
+        **({"beside": _beside(bundle, proved)} if manifest.beside else {}),
         "decision": asdict(manifest.decision),
-        "runtimes": {name: _runtime(bundle, name) for name in manifest.models},
+        "runtimes": proved,
         "files": {
             name: {**facts, "checked": True, "tensors": tensors.get(name)} for name, facts in manifest.files.items()
         },
-        "provenance": {key: value for key, value in where.items() if key != "tensors"},
+        "provenance": _provenance_of(manifest),
     }
 
 
-def _beside(manifest: Manifest) -> dict:
-    """The small model that answers together with this one."""
-    small = manifest.small
-    files = {name: asdict(small.model_files(name)) for name in small.models}
-    return {"features": asdict(small.features), "runtimes": files}
+def _beside(bundle: Bundle, proved: dict[str, dict]) -> dict:
+    """The small model that answers together with this one; contracts of its files under runtimes that take them."""
+    small = bundle.manifest.small
+    origin = small_origin(bundle.manifest.provenance, bundle.path / MANIFEST)
+    made = {}
+    for name in small.models:
+        files = small.model_files(name)
+        works = proved[name]["state"] == WORKS
+        made[name] = asdict(files) | {"contracts": _contracts(bundle, name, files) if works else {}}
+    rate = small.features.sample_rate
+    seconds = small.geometry.sound_samples / rate
+    return {"features": asdict(small.features), "window_seconds": seconds, "runtimes": made, "origin": asdict(origin)}
+
+
+def _tensors(bundle: Bundle) -> dict[str, dict[str, int]]:
+    """File -> bytes of its constants by type, read from the file; as the provenance says where no runtime is known."""
+    manifest, found = bundle.manifest, bundle.manifest.provenance.get("tensors", {})
+    require(isinstance(found, dict), f"{bundle.path / MANIFEST}: provenance.tensors must hold named values")
+    for part in (manifest, manifest.small) if manifest.beside else (manifest,):
+        for runtime in set(part.models) & set(runtimes.REGISTRY):
+            files = part.model_files(runtime)
+            with suppress(InputError):  # of a damaged file, which the runtime refuses below
+                for file in (files.encoder, files.head):
+                    found = found | {file: runtimes.constants(runtime, bundle.path / file)}
+    return found
+
+
+def _provenance_of(manifest: Manifest) -> dict:
+    """Without what is read from the files. Figures of files on development speakers are those of both models in a
+    pair, of which earlier versions named the larger one's files alone."""
+    made = {key: value for key, value in manifest.provenance.items() if key != "tensors"}
+    rows = made.get("files_on_dev")
+    if manifest.beside and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        made["files_on_dev"] = [_of_both(manifest, row) for row in rows]
+    return made
+
+
+def _of_both(manifest: Manifest, row: dict) -> dict:
+    runtime, named, size = (row.get(key) for key in ("runtime", "files", "bytes"))
+    if not (isinstance(runtime, str) and isinstance(named, str) and isinstance(size, int)):
+        return row
+    small = manifest.small.models.get(runtime)
+    names = [small["encoder"], small["head"]] if small else []
+    missing = [name for name in names if name not in named.split(" + ")]
+    size += sum(manifest.files[name]["bytes"] for name in missing)
+    return row | {"files": " + ".join([named, *missing]), "bytes": size}
 
 
 def _runtime(bundle: Bundle, name: str) -> dict:
     """The files of one runtime; if it is installed, also their inputs and outputs and the result of the replay."""
     files = bundle.manifest.model_files(name)
-    contracts: dict[str, dict] = {}
-    made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": contracts, "state": ""}
+    made = {"scheme": files.scheme, "encoder": files.encoder, "head": files.head, "contracts": {}, "state": ""}
     if not runtimes.installed(name):
         return made | {"state": "not installed here"}
     try:
         bundle.recognizer(name)  # first, because it tries a bundle from elsewhere in a child process
-        for file in (files.encoder, files.head):
-            contracts[file] = asdict(runtimes.load(name, bundle.path / file).contract)
+        return made | {"contracts": _contracts(bundle, name, files), "state": WORKS}
     except InputError as error:
         return made | {"state": f"refused: {error}"}
-    return made | {"state": "golden values given"}
+
+
+def _contracts(bundle: Bundle, name: str, files: ModelFiles) -> dict[str, dict]:
+    """File -> names and shapes of its input and output."""
+    return {file: asdict(runtimes.load(name, bundle.path / file).contract) for file in (files.encoder, files.head)}
 
 
 def as_text(made: dict) -> str:
@@ -87,34 +133,53 @@ def as_text(made: dict) -> str:
         f"labels     {', '.join(made['labels'])}",
         *(["arousal    0 to 1, beside the labels"] if made.get("arousal") else []),
         f"input      {features['sample_rate']} Hz mono, float32 in [-1, 1]",
-        f"features   {features['n_mels']} log-mel bands from {features['f_min']:g} to {features['f_max']:g} Hz, "
-        f"frames of {features['n_fft']} samples every {features['hop_length']}",
+        f"features   {_bands(features)}",
         f"window     {made['window_seconds']:.2f} s, a decision every {made['hop_seconds']:.2f} s"
         + (", recomputed for each" if made.get("kind") == WINDOW else ""),
-        *(
-            f"beside     {each['encoder']} + {each['head']}: the mean of both models' log-probabilities"
-            for each in made.get("beside", {}).get("runtimes", {}).values()
-        ),
+        *(_beside_lines(made["beside"]) if "beside" in made else []),
         f"decision   temperature {decision['temperature']:.2f}, uncertain below {decision['min_confidence']:.2f}",
     ]
     for name, runtime in made["runtimes"].items():
-        lines.append(f"{name:10} {runtime['scheme']}: {runtime['state']}")
-        for file, contract in runtime["contracts"].items():
+        small = made.get("beside", {}).get("runtimes", {}).get(name)
+        schemes = f"{runtime['scheme']}, beside it {small['scheme']}" if small else runtime["scheme"]
+        lines.append(f"{name:10} {schemes}: {runtime['state']}")
+        for file, contract in (runtime["contracts"] | (small["contracts"] if small else {})).items():
             lines.append(f"           {file}: {runtimes.Contract(**contract)}")
     lines.append("files")
     try:
         for name, facts in made["files"].items():
             types = ", ".join(f"{kind} {size:,}" for kind, size in (facts["tensors"] or {}).items())
             lines.append(f"  {name:28} {facts['bytes']:>9,}  {facts['sha256'][:12]}  {types}".rstrip())
-        lines += _provenance(made["provenance"])
+        lines += _provenance(made["provenance"], ", both models together" if "beside" in made else "")
     # Provenance has no schema: quantize.py writes it for people. Values of other types raise these.
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise InputError(f"{made['bundle']}: {MANIFEST} has a provenance that quantize.py does not write") from error
     return "\n".join(map(shown, lines))
 
 
-def _provenance(where: dict) -> list[str]:
-    """Origin, and figures with their intervals."""
+def _bands(features: dict) -> str:
+    return (
+        f"{features['n_mels']} log-mel bands from {features['f_min']:g} to {features['f_max']:g} Hz, "
+        f"frames of {features['n_fft']} samples every {features['hop_length']}"
+    )
+
+
+def _beside_lines(small: dict) -> list[str]:
+    origin = small["origin"]
+    seed = "" if origin["seed"] is None else f", seed {origin['seed']}"
+    taught = "; ".join(f"{t['family']} {t['name']}, layers {list(t['layers'])}" for t in origin["taught_by"])
+    return [
+        "beside     a small model; the answer is the mean of both models' log-probabilities",
+        f"           trained on {'+'.join(origin['corpora_heard'])}{seed}"
+        + (f", taught by {taught}" if taught else ""),
+        f"           {origin['n_params']:,} parameters, {origin['macs_per_window'] / 1e6:.1f} M multiply-accumulates "
+        f"per window, of the bundle {origin['identity'][:12]}",
+        f"           {_bands(small['features'])}; window of {small['window_seconds']:.2f} s",
+    ]
+
+
+def _provenance(where: dict, of: str) -> list[str]:
+    """Origin, and figures with their intervals; `of`: whose they are."""
     origin = [f"{key} {where[key]}" for key in ("corpus", "protocol", "fold", "split_hash", "seed") if key in where]
     lines = [f"trained    {', '.join(origin)}"] if origin else []
     if "contains" in where:
@@ -125,7 +190,7 @@ def _provenance(where: dict) -> list[str]:
     if "n_params" in where:
         lines.append(
             f"model      {where['n_params']:,} parameters, {where['macs_per_window'] / 1e6:.1f} M multiply-accumulates "
-            f"per window, {where['pruning']:.0%} of channels and LSTM units pruned"
+            f"per window{of}, {where['pruning']:.0%} of channels and LSTM units pruned"
         )
     for step in where.get("pruning_steps", []):
         lines.append(
@@ -135,7 +200,7 @@ def _provenance(where: dict) -> list[str]:
     for part, figures in where.get("trained_model", {}).items():
         interval = figures.get("uar_ci95")
         between = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-        lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips, before compression")
+        lines.append(f"UAR {part:6} {figures['uar']:.1%}{between}, {figures['n_clips']} clips{of}, before compression")
         for corpus, found in figures.get("arousal", {}).items():
             named = (("CCC with listeners' ratings", found.get("ccc")), ("rank correlation", found["spearman"]))
             shown_figures = ", ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
@@ -143,7 +208,7 @@ def _provenance(where: dict) -> list[str]:
     lines += _calibrated_on((where.get("confidence_dev") or {}).get("chosen_on") or {})
     for row in where.get("files_on_dev", []):
         lines.append(
-            f"           {row['files']}: UAR {row['uar']:.1%} on dev ({-row['uar_drop']:+.1%}), "
+            f"           {row['files']}{of}: UAR {row['uar']:.1%} on dev ({-row['uar_drop']:+.1%}), "
             f"{row['flip_rate']:.1%} of decisions flipped, probabilities at most {row['max_abs_diff']:.2g} off"
         )
     made_with = ", ".join(f"{name} {version}" for name, version in where.get("made_with", {}).items())

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 from crnn.config import FeatureConfig, StreamGeometry, from_dict
 from crnn.errors import InputError, require
@@ -12,7 +13,9 @@ from crnn.files.printable import brief
 from crnn.files.strict import file_hash, read_json
 from crnn.renamed_keys import with_new_keys
 from edge.bundle.golden import GOLDEN
+from edge.bundle.origin import small_origin
 from edge.stream.decision import UNCERTAIN, DecisionConfig
+from edge.stream.pair_recognizer import fills_window
 from edge.stream.window_recognizer import recomputes
 
 SCHEMA, AROUSAL_SCHEMA, WINDOW_SCHEMA, PAIR_SCHEMA = 4, 5, 6, 7
@@ -26,6 +29,7 @@ MOST_LABELS, LONGEST_LABEL = 100, 40
 LARGEST_MANIFEST, LARGEST_FILE = 2**20, 64 * 2**20
 """Bytes"""
 TOO_LARGE = f"larger than {LARGEST_FILE >> 20} MiB, which no file of a bundle is"
+Typed = TypeVar("Typed")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
 
@@ -58,7 +62,7 @@ class Beside:
     features: FeatureConfig
     """How samples become its log-mel frames; the same sample rate"""
     geometry: StreamGeometry
-    """How frames become its encoder steps and decisions"""
+    """How frames become its encoder steps and decisions; its window is no longer than the other one's"""
     models: dict
     """Runtime -> ModelFiles, for every runtime of the bundle"""
 
@@ -127,7 +131,7 @@ def read_manifest(folder: Path) -> Manifest:
         f"{where}: schema {brief(schema)}, this version reads {SCHEMA} to {PAIR_SCHEMA}; "
         + ("update this software" if newer else "make the bundle again"),
     )
-    manifest = from_dict(Manifest, with_new_keys(values, str(where)), str(where))
+    manifest = _typed(with_new_keys(values, str(where)), where)
     require(
         manifest.arousal == (schema == AROUSAL_SCHEMA) or schema == PAIR_SCHEMA,
         f"{where}: schema {schema} with arousal {manifest.arousal}; copy the whole folder again",
@@ -145,32 +149,72 @@ def read_manifest(folder: Path) -> Manifest:
     _check_files(folder, manifest)
     _check_models(manifest, where)
     if manifest.beside:
-        _check_models(manifest.small, where)
-        require(
-            manifest.beside.features.sample_rate == manifest.features.sample_rate
-            and manifest.beside.models.keys() == manifest.models.keys(),
-            f"{where}: the models of beside have another rate, or other runtimes; copy the whole folder again",
-        )
+        _check_beside(manifest, manifest.beside, where)
     for name in (SPEAKERS, GOLDEN):
         require(name in manifest.files, f"{where}: lists no {name}; make the bundle again")
     return manifest
 
 
-def _check_models(manifest: Manifest, where: Path) -> None:
+def _typed(values: dict, where: Path) -> Manifest:
+    """The manifest of plain values under their present names. Raises InputError that names the file and the key."""
+    beside = values.get("beside")
+    small = None if beside is None else _named(Beside, beside, f"{where}: beside", f"{where}: beside.")
+    return replace(_named(Manifest, values | {"beside": None}, str(where), f"{where}: "), beside=small)
+
+
+def _named(cls: type[Typed], values: object, label: str, prefix: str) -> Typed:
+    """As `from_dict`; an error of a range, which the dataclass checks itself and so cannot know the file, begins with
+    `prefix`."""
+    try:
+        return from_dict(cls, values, label)
+    except InputError as error:
+        if label in str(error):
+            raise
+        raise InputError(f"{prefix}{error}") from error
+
+
+def _check_beside(manifest: Manifest, beside: Beside, where: Path) -> None:
+    _check_models(manifest.small, where, "beside.")
+    rate, other = beside.features.sample_rate, manifest.features.sample_rate
+    require(
+        rate == other, f"{where}: beside.features.sample_rate is {rate}, features.sample_rate {other}; make it again"
+    )
+    require(
+        beside.models.keys() == manifest.models.keys(),
+        f"{where}: beside.models has {', '.join(beside.models)}, models {', '.join(manifest.models)}; copy the whole "
+        "folder again",
+    )
+    require(
+        fills_window(beside.geometry, manifest.geometry),
+        f"{where}: beside.geometry has windows of {beside.geometry.sound_samples} samples, which are never full: "
+        f"geometry has {manifest.geometry.window_samples}; take a small model of shorter windows",
+    )
+    small_origin(manifest.provenance, where)
+
+
+def _check_models(manifest: Manifest, where: Path, section: str = "") -> None:
     features, g = manifest.features, manifest.geometry
     streams = (features.n_fft, features.hop_length) == (g.n_fft, g.hop_length) and g.lead_samples < g.first_samples
     require(
         recomputes(features, g) if manifest.kind == WINDOW else streams,
-        f"{where}: its geometry does not fit its features, or its first interval is empty; copy the whole folder again",
+        f"{where}: {section}geometry does not fit {section}features, or its first interval is empty; copy the whole "
+        "folder again",
     )
     require(
-        0 < len(manifest.models) <= 20, f"{where}: has files for {len(manifest.models)} runtimes; 1 to 20 are known"
+        0 < len(manifest.models) <= 20,
+        f"{where}: {section}models has files for {len(manifest.models)} runtimes; 1 to 20 are known",
     )
     for runtime in manifest.models:
-        require(bool(FILE_NAME.fullmatch(runtime)), f"{where}: {brief(runtime)} is not the name of a runtime")
-        files = manifest.model_files(runtime)
-        for name in (files.encoder, files.head):
-            require(name in manifest.files, f"{where}: {name} is used for {runtime} but not listed with a hash")
+        require(
+            bool(FILE_NAME.fullmatch(runtime)),
+            f"{where}: {section}models: {brief(runtime)} is not the name of a runtime",
+        )
+        of_it = f"{section}models.{runtime}"
+        files = from_dict(ModelFiles, manifest.models[runtime], f"{where}: {of_it}")
+        for part, name in (("encoder", files.encoder), ("head", files.head)):
+            require(
+                name in manifest.files, f"{where}: {of_it}.{part} is {brief(name)}, which is not listed with a hash"
+            )
 
 
 def _check_labels(labels: tuple[str, ...], where: Path) -> None:
@@ -192,7 +236,7 @@ def listed_files(files: Mapping[str, object], where: Path) -> Iterator[tuple[str
     for name, values in files.items():
         require(Path(name).name == name, f"{where}: file name {name!r} leads out of the bundle")
         require(bool(FILE_NAME.fullmatch(name)), f"{where}: {name!r} is not a file name of a bundle")
-        facts = from_dict(FileFacts, values, f"files.{name}")
+        facts = from_dict(FileFacts, values, f"{where}: files.{name}")
         require(0 <= facts.bytes <= LARGEST_FILE, f"{where.parent / name}: {TOO_LARGE}")
         yield name, facts
 

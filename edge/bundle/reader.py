@@ -92,20 +92,27 @@ class Bundle:
 
 def build_recognizer(folder: Path, manifest: Manifest, runtime: str, threads: int) -> StreamingRecognizer:
     """A recognizer from the files of one runtime; checks their shapes, but replays nothing."""
-    encoder, head = _models(folder, manifest, runtime, threads)
+    return _built(folder, manifest, runtime, threads, "")
+
+
+def _built(folder: Path, manifest: Manifest, runtime: str, threads: int, section: str) -> StreamingRecognizer:
+    encoder, head = _models(folder, manifest, runtime, threads, section)
     settings = manifest.features, manifest.geometry, tuple(manifest.labels), manifest.decision
     if manifest.beside:
-        small = build_recognizer(folder, manifest.small, runtime, threads)
+        small = _built(folder, manifest.small, runtime, threads, "beside.")
         return PairRecognizer(WindowRecognizer(encoder, head, *settings), small)
     recognizer = WindowRecognizer if manifest.kind == WINDOW else StreamingRecognizer
     return recognizer(encoder, head, *settings, manifest.arousal)
 
 
-def _models(folder: Path, manifest: Manifest, runtime: str, threads: int) -> tuple[runtimes.Model, runtimes.Model]:
-    """Encoder and head of one runtime, their shapes checked; not those of `beside`."""
+def _models(
+    folder: Path, manifest: Manifest, runtime: str, threads: int, section: str
+) -> tuple[runtimes.Model, runtimes.Model]:
+    """Encoder and head of one runtime, their shapes and scheme checked; not those of `beside`."""
     files = manifest.model_files(runtime)
     schemes = (runtimes.WEIGHT_INT8,) if manifest.kind == WINDOW else runtimes.SCHEMES
-    require(files.scheme in schemes, f"{folder / MANIFEST}: unknown scheme {files.scheme}")
+    scheme = f"{folder / MANIFEST}: {section}models.{runtime}.scheme"
+    require(files.scheme in schemes, f"{scheme} is unknown: {files.scheme}")
     g = manifest.geometry
     encoder = runtimes.load(runtime, folder / files.encoder, threads)
     head = runtimes.load(runtime, folder / files.head, threads)
@@ -126,5 +133,11 @@ def _models(folder: Path, manifest: Manifest, runtime: str, threads: int) -> tup
         require(
             (contract.input_shape, contract.output_shape) == (given, made),
             f"{folder / file}: {contract}; the bundle's features, window and labels need {given} -> {made}",
+        )
+    for file, kinds in zip((files.encoder, files.head), runtimes.fitting(runtime, files.scheme), strict=True):
+        weights = runtimes.weights_of(runtimes.constants(runtime, folder / file))
+        require(
+            weights in kinds,
+            f"{scheme} is {files.scheme}, but {file} has {weights} weights; copy the whole folder again",
         )
     return encoder, head

@@ -134,7 +134,7 @@ def enroll(args: argparse.Namespace) -> tuple[Profile, dict]:
     """Write the profile; returns it and the report to print. Raises InputError; then nothing is written."""
     microphone = not (args.files or args.folder)
     options = ("emotions", "takes", "device", "channel", "keep_audio")
-    refuse_unused(args, build_parser(), "the microphone", microphone, *options)
+    refuse_unused(args, "the microphone", microphone, *options)
     require(not args.out.exists(), f"{args.out}: exists already; give another --out or remove it")
     check_writable(args.out, str(args.out))
     bundle = Bundle.open(args.bundle)

@@ -48,7 +48,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     """The figures, as plain values. Raises InputError."""
     bundle = Bundle.open(args.bundle)  # before what takes long to import
     with needed("edge.evaluate", "train"):
-        given = named_folders(args.data, args.protocol)
+        given = named_folders(args)
         from edge.evaluate.playback import judge, play, unseen_clips
     if args.plot:
         _check_plot(args.plot)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from crnn.cli.unused import refuse_unused
 from crnn.errors import require
 
 
@@ -16,10 +17,12 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="folder for decoded audio (default: ~/.cache/ser)")
 
 
-def named_folders(data: list[str], protocol: str | None) -> dict[str, str]:
-    """Corpus -> folder, of the values of --data. Raises InputError if these and --protocol name nothing to play."""
-    named = bool(data) or protocol is not None
+def named_folders(args: argparse.Namespace) -> dict[str, str]:
+    """Corpus -> folder, of the values of --data. Raises InputError if these and --protocol name nothing to play, or for
+    --fold without --protocol."""
+    named = bool(args.data) or args.protocol is not None
     require(named, "name the recordings: --data CORPUS:FOLDER, or --protocol and --fold")
+    refuse_unused(args, "--protocol", args.protocol is not None, "fold")
     from crnn.data.prepare import given_folders  # takes long to import
 
-    return given_folders(data)
+    return given_folders(args.data)

@@ -4,12 +4,17 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from crnn.data import prepare as preparation
 from crnn.data.cache import AudioCache, merged
 from crnn.data.corpora import Utterance
+from crnn.data.own_data import PLACES
+from crnn.data.own_entries import OWN
+from crnn.data.protocols import corpora_tested, n_folds, protocol_names
+from crnn.data.readers import READERS
 from crnn.errors import require
 from crnn.metrics import at_chance, chance, summarize
 from crnn.run_config import LAYOUT, RunConfig
@@ -56,12 +61,11 @@ def unseen_clips(
         "bundle.json: does not say which corpora the bundle was trained on; make it again",
     )
     trained_on = set() if trained_too else set(made["corpora_heard"])
-    own = f"--protocol {made.get('protocol')} --fold {made.get('fold')}"
     if protocol is None:
         known = sorted(trained_on & set(given))
         require(
             not known,
-            f"--data {', '.join(known)}: the bundle was trained on speakers of it; play its own test fold: {own}",
+            f"--data {', '.join(known)}: the bundle was trained on speakers of it; {_instead(made)}",
         )
         opened = [
             preparation.open_corpus(name, root, LAYOUT, manifest.features.sample_rate, cache_folder)
@@ -71,6 +75,17 @@ def unseen_clips(
         found = tuple(u for corpus, _ in opened for u in corpus.utterances if u.name in cache.clips)
         split_hash = None
     else:
+        # Before recordings are asked for, with which it would be refused all the same
+        tested = corpora_tested(protocol, fold)
+        require(
+            len(tested) > 0,
+            f"{protocol} fold {fold} has no test speakers; {'name --data alone' if trained_too else _instead(made)}",
+        )
+        known = sorted(trained_on & set(tested))
+        require(
+            (made.get("protocol"), made.get("fold")) == (protocol, fold) or not known,
+            f"{protocol} fold {fold}: the bundle was trained on speakers of {', '.join(known)}; {_instead(made)}",
+        )
         config = RunConfig(protocol=protocol, fold=fold)
         if manifest.kind != WINDOW:  # whose features no training run of this project has; the rate is the same
             config = replace(config, features=manifest.features)
@@ -78,19 +93,28 @@ def unseen_clips(
         prepared = preparation.prepare(config, data, cache_folder)
         split, cache, found = prepared.split, prepared.cache, prepared.split.test
         split_hash = split.hash
-        require(len(found) > 0, f"{protocol} fold {fold} has no test speakers; give another fold or protocol")
-        same = (made.get("protocol"), made.get("fold"), made.get("split_hash")) == (protocol, fold, split_hash)
-        known = sorted(trained_on & {u.corpus for u in found})
         require(
-            same or not known,
+            made.get("split_hash") == split_hash or not known,
             f"{protocol} fold {fold}, split {split_hash}: the bundle was trained on speakers of {', '.join(known)}; "
-            f"only those of its own test fold were left out: {own}, split {made.get('split_hash')}",
+            f"only those of its split {made.get('split_hash')} were left out: give the recordings it was made with",
         )
     clips = tuple(u for u in found if u.emotion in manifest.labels)
     require(len(clips) > 0, f"no recording has an emotion of the bundle ({', '.join(manifest.labels)})")
     if len(clips) < len(found):
         log.warning("%d of %d recordings left out: the bundle has no such emotion", len(found) - len(clips), len(found))
     return Clips(clips, cache, split_hash)
+
+
+def _instead(made: dict[str, Any]) -> str:
+    """What the bundle whose provenance is `made` may be played, in place of what is refused."""
+    protocol: Any = made.get("protocol")
+    fold: Any = made.get("fold")
+    known = isinstance(protocol, str) and protocol in protocol_names() and isinstance(fold, int)
+    if known and 0 <= fold < n_folds(protocol) and corpora_tested(protocol, fold):
+        return f"play its own test fold: --protocol {protocol} --fold {fold}"
+    others = [name for name in READERS if name not in made.get("corpora_heard", ()) and name != "synthetic"]
+    own = "" if OWN in made.get("corpora_heard", ()) else f", or your own recordings: {PLACES}"
+    return f"its training left nobody out to test; play other people, --data CORPUS:FOLDER of {', '.join(others)}{own}"
 
 
 def by_corpus(clips: Clips) -> dict[str, Clips]:

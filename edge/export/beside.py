@@ -4,10 +4,12 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from crnn.config import StreamGeometry
 from crnn.data.splits import Split
 from crnn.errors import require
 from edge.bundle import MANIFEST, STREAM, Beside, Bundle, build_recognizer
 from edge.export.onnx_export import RUNTIME
+from edge.stream.pair_recognizer import fills_window
 from edge.stream.recognizer import StreamingRecognizer
 
 
@@ -59,12 +61,18 @@ def open_small(path: Path) -> Small:
     return Small(bundle)
 
 
-def require_fitting(small: Small, split: Split, sample_rate: int) -> None:
-    """Raises InputError unless it has the labels and the split of the larger one: on another split its training
-    speakers may be among the development speakers, on which both are judged."""
+def require_fitting(small: Small, split: Split, sample_rate: int, window: StreamGeometry) -> None:
+    """Raises InputError unless it has the labels and the split of the larger one, and windows that those of the larger
+    one, `window`, fill: on another split its training speakers may be among the development speakers, on which both are
+    judged."""
     manifest, path = small.bundle.manifest, small.bundle.path
     require(manifest.labels == split.labels, f"{path}: its emotions are not {', '.join(split.labels)}, in this order")
     require(manifest.features.sample_rate == sample_rate, f"{path}: takes another sample rate than {sample_rate} Hz")
+    require(
+        fills_window(manifest.geometry, window),
+        f"{path}: has windows of {manifest.geometry.sound_samples / sample_rate:.2f} s, which the larger one's, of "
+        f"{window.window_samples / sample_rate:g} s, do not fill; take one of shorter windows",
+    )
     theirs = small.origin.get("split_hash")
     require(
         theirs == split.hash,

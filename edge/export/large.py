@@ -206,7 +206,9 @@ def make_large(request: LargeRequest) -> Large:
     small = open_small(request.beside) if request.beside else None
     prepared = prepare_large(request)
     if small:
-        require_fitting(small, prepared.split, whisper_features().sample_rate)
+        features = whisper_features()
+        window = window_geometry(features, WINDOW_SECONDS, INTERVAL_SECONDS)
+        require_fitting(small, prepared.split, features.sample_rate, window)
     fitted = fit_large(request, prepared)
     split = fitted.prepared.split
     dev = fitted.clips(some_of_each(split.dev))
@@ -227,7 +229,6 @@ def make_large(request: LargeRequest) -> Large:
         )
         confidence = judge_decision(reference.decisions, truth, decision, chosen_on)
         _save_speakers(fitted, small, folder)
-        names = [path.name for path in (made.pair.encoder, made.pair.head)]
         row = {key: value for key, value in rows[0].facts().items() if key not in NOT_IN_MANIFEST}
         origin = _origin(fitted, small) | {
             "n_params": made.n_params + (small.origin["n_params"] if small else 0),
@@ -235,7 +236,7 @@ def make_large(request: LargeRequest) -> Large:
             "trained_model": {"dev": headline(figures)},
             "files_on_dev": [row],
             "confidence_dev": asdict(confidence),
-            "tensors": {name: bytes_by_type(inventory(folder / name)) for name in names},
+            "tensors": {name: bytes_by_type(inventory(folder / name)) for name in rows[0].names},
             **({"beside": small.describe()} if small else {}),
         }
         models = {RUNTIME: asdict(made.pair.files)}

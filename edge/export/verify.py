@@ -164,14 +164,21 @@ class Row:
     runtime: str
     files: ModelFiles
     bytes: int
-    """Both files"""
+    """Of these files, those of `beside` included"""
     comparison: Comparison
     ships: bool
     """Whether these files go into the bundle"""
+    beside: ModelFiles | None = None
+    """Of the small model that was compared together with them"""
+
+    @property
+    def names(self) -> list[str]:
+        """Of every file that was compared."""
+        return [name for files in (self.files, self.beside) if files for name in (files.encoder, files.head)]
 
     @property
     def file_names(self) -> str:
-        return f"{self.files.encoder} + {self.files.head}"
+        return " + ".join(self.names)
 
     def facts(self) -> dict:
         """Plain values, as in JSON output and in a manifest."""
@@ -188,7 +195,8 @@ def compare_all(
     trained_uar: float,
     limits: ExportLimits,
 ) -> list[Row]:
-    """Compare every pair as `compare` does; weights whose sums depend on the processor are a failure too.
+    """Compare every pair as `compare` does; weights whose sums depend on the processor are a failure too. A small model
+    that `draft` has beside them answers together with them.
 
     `shipping`: runtime -> scheme that goes into the bundle.
     """
@@ -201,7 +209,10 @@ def compare_all(
             failure = f"weights {', '.join(wide)} use 8 bits: x86 processors without VNNI would compute other sums"
             found = replace(found, failures=(*found.failures, failure))
         ships = shipping[pair.runtime] == pair.scheme
-        rows.append(Row(pair.runtime, pair.files, pair.bytes, found, ships))
+        beside = draft.small.model_files(pair.runtime) if draft.beside else None
+        theirs = [pair.encoder.with_name(name) for name in (beside.encoder, beside.head)] if beside else []
+        size = pair.bytes + sum(path.stat().st_size for path in theirs)
+        rows.append(Row(pair.runtime, pair.files, size, found, ships, beside))
     return rows
 
 

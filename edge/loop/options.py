@@ -7,7 +7,7 @@ from crnn.errors import require
 from edge.loop.arguments import STDIN
 
 
-def refuse_options(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def refuse_options(args: argparse.Namespace) -> None:
     """Raise InputError that names the option and what it needs, or what it contradicts."""
     stored, mqtt = ([name for name in vars(args) if name.startswith(start)] for start in ("keep_unsure_", "mqtt_"))
     for needed, used, options in (
@@ -17,7 +17,7 @@ def refuse_options(args: argparse.Namespace, parser: argparse.ArgumentParser) ->
         ("--keep-unsure FOLDER", args.keep_unsure, stored),
         ("--mqtt HOST", args.mqtt, mqtt),
     ):
-        refuse_unused(args, parser, needed, used, *options)
+        refuse_unused(args, needed, used, *options)
     if args.view:
         refuse_others(args, "--view takes the place of lines", "json", "decisions")
     if args.rttm:

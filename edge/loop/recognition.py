@@ -139,7 +139,7 @@ class EmotionModel:
     def window_seconds(self) -> float:
         """s of audio under one decision."""
         g = self._recognizer.geometry
-        return (g.window_samples - g.lead_samples) / self.sample_rate
+        return g.sound_samples / self.sample_rate
 
     @property
     def interval_seconds(self) -> float:

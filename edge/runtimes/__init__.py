@@ -1,6 +1,7 @@
 """Inference runtimes with one interface. Names of runtimes appear only here and in their own files."""
 
 import importlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from crnn.cli.installed import install
-from crnn.errors import require
+from crnn.errors import InputError, require
+from crnn.files.strict import read_bounded
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,40 @@ def package(name: str) -> str | None:
 def installed(name: str) -> bool:
     """Whether the runtime `name` can be used here."""
     return package(name) is not None
+
+
+def constants(name: str, path: Path) -> dict[str, int]:
+    """Type -> bytes of the constants in a model file of the runtime `name`, most first. The runtime need not be there.
+
+    Raises InputError for a file that cannot be read, or that is not loaded either.
+    """
+    data = read_bounded(path, LARGEST_FILE)
+    reader = importlib.import_module(f"{REGISTRY[name].module}_check")
+    try:
+        reader.check(data)
+        return dict(reader.constants(data))
+    except ValueError as error:
+        raise InputError(f"{path}: holds {error}; not run") from error
+
+
+def fitting(name: str, scheme: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the weights of encoder and head can be in files of the runtime `name` and this scheme, as `weights_of` says.
+
+    >>> fitting("onnx", "static_int8"), fitting("tflite", "float16")
+    ((('int8', 'float32'), ('int8',)), (('float16',), ('float16',)))
+    """
+    if scheme == WEIGHT_INT8:
+        return ("int8",), ("float32",)
+    kind = "int8" if "int8" in scheme else scheme
+    if name != "onnx" or kind != "int8":
+        return (kind,), (kind,)
+    # ONNX's dynamic_int8 leaves convolutions as they are, and static_int8 the first of them, which may be the only one.
+    return (("float32",) if scheme == "dynamic_int8" else ("int8", "float32")), ("int8",)
+
+
+def weights_of(types: Collection[str]) -> str:
+    """What the weights of a model file are, whose constants have these types. Scales and biases are float32 in each."""
+    return next((kind for kind in ("int8", "float16") if kind in types), "float32")
 
 
 def load(name: str, path: Path, threads: int = 1) -> Model:

@@ -6,6 +6,7 @@ values than the file has bytes.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 PLAIN = """
@@ -24,8 +25,11 @@ OPERATORS = {"": frozenset(PLAIN.split()), "com.microsoft": frozenset(CONTRIBUTE
 MOST_NODES = 2000
 LARGEST_SETTING = 2**20
 """Largest absolute value of an integer attribute of an operator: pads, strides, sizes"""
-NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13}
-"""Data types of constants: numbers of 8 to 64 bits and bool; no text"""
+NUMBERS = {
+    1: ("float32", 4), 2: ("uint8", 1), 3: ("int8", 1), 4: ("uint16", 2), 5: ("int16", 2), 6: ("int32", 4),
+    7: ("int64", 8), 9: ("bool", 1), 10: ("float16", 2), 11: ("float64", 8), 12: ("uint32", 4), 13: ("uint64", 8),
+}  # fmt: skip
+"""Data types of constants, with their bytes: numbers of 8 to 64 bits and bool; no text"""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types of protobuf"""
 
@@ -54,6 +58,22 @@ def check(data: bytes) -> None:
         _demand(number != 15, "sparse constants")
 
 
+def constants(data: bytes) -> Counter[str]:
+    """Type -> bytes of all constants of the ONNX file `data`, most first. Raises ValueError where it is damaged."""
+    found: Counter[str] = Counter()
+    for graph in (value for number, value in _fields(memoryview(data)) if number == 7):
+        for number, value in _fields(graph):
+            tensors = [value] if number == 5 else []
+            if number == 1:  # an operator; a Constant has its tensor in an attribute
+                settings = (inner for part, inner in _fields(value) if part == 5)
+                tensors = [tensor for inner in settings for part, tensor in _fields(inner) if part == 5]
+            for tensor in tensors:
+                sizes, kind = _sizes_and_type(tensor)
+                name, size = NUMBERS.get(kind, ("other", 1))
+                found[name] += math.prod(sizes) * size
+    return Counter(dict(found.most_common()))
+
+
 def _check_node(node: Value) -> None:
     domain, operator = (_text(_first(node, number)) for number in (7, 4))
     known = OPERATORS.get("" if domain == "ai.onnx" else domain, ())
@@ -72,17 +92,25 @@ def _check_node(node: Value) -> None:
 
 
 def _check_tensor(tensor: Value) -> None:
-    sizes: list[int] = []
     for number, value in _fields(tensor):
         _demand(number != 13 and (number != 14 or value == 0), "a constant whose data lie outside the file")
-        if number == 1:
-            sizes += [value] if isinstance(value, int) else list(_varints(value))
-        elif number == 2:
-            _demand(value in NUMBERS, f"a constant of data type {value}")
-        _demand(len(sizes) <= 8, "a constant of more than 8 dimensions")
+    sizes, kind = _sizes_and_type(tensor)
+    _demand(kind in NUMBERS, f"a constant of data type {kind}")
     count = math.prod(sizes)  # a negative size reads as an enormous one
     size = len(_message(tensor))
     _demand(count <= size, f"a constant of {count} values in {size} bytes")
+
+
+def _sizes_and_type(tensor: Value) -> tuple[list[int], int]:
+    sizes: list[int] = []
+    kind = 0
+    for number, value in _fields(tensor):
+        if number == 1:
+            sizes += [value] if isinstance(value, int) else list(_varints(value))
+        elif number == 2 and isinstance(value, int):
+            kind = value
+        _demand(len(sizes) <= 8, "a constant of more than 8 dimensions")
+    return sizes, kind
 
 
 def _fields(message: Value) -> Iterator[tuple[int, Value]]:

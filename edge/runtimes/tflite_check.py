@@ -4,6 +4,7 @@ LiteRT follows the offsets of a damaged file out of its memory. `edge.bundle.san
 """
 
 import struct
+from collections import Counter
 
 IDENTIFIER = b"TFL3"
 OPERATORS = {
@@ -16,8 +17,14 @@ OPERATORS = {
     "QUANTIZE": 114, "BATCH_MATMUL": 126,
 }  # fmt: skip
 """Name -> number in LiteRT's schema"""
-OPERATOR_CODES, SUBGRAPHS = 1, 2
+OPERATOR_CODES, SUBGRAPHS, BUFFERS = 1, 2, 4
 """Fields of the model's table"""
+TENSORS, TENSOR_TYPE, TENSOR_BUFFER, BUFFER_DATA = 0, 1, 2, 0
+"""Fields of the tables of a graph, a tensor and a buffer"""
+TYPES = {
+    0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 10: "float64",
+}  # fmt: skip
+"""Of tensors"""
 
 
 def check(data: bytes) -> None:
@@ -38,6 +45,25 @@ def check(data: bytes) -> None:
                 raise ValueError(f"the operator number {number}")
     except struct.error as error:
         raise ValueError("an offset that leads out of the file") from error
+
+
+def constants(data: bytes) -> Counter[str]:
+    """Type -> bytes of all constants of the LiteRT file `data`, most first. Raises ValueError where it is damaged."""
+    found: Counter[str] = Counter()
+    try:
+        model = _follow(data, 0)
+        buffers = _vector(data, model, BUFFERS)
+        for graph in _vector(data, model, SUBGRAPHS):
+            for tensor in _vector(data, graph, TENSORS):
+                kind = _number("<b", data, _field(data, tensor, TENSOR_TYPE))
+                buffer = _number("<I", data, _field(data, tensor, TENSOR_BUFFER))
+                if buffer >= len(buffers):
+                    raise ValueError("a tensor without a buffer")
+                at = _field(data, buffers[buffer], BUFFER_DATA)
+                found[TYPES.get(kind, "other")] += 0 if at is None else _number("<I", data, _follow(data, at))
+    except struct.error as error:
+        raise ValueError("an offset that leads out of the file") from error
+    return Counter({kind: size for kind, size in found.most_common() if size})
 
 
 def _number(form: str, data: bytes, at: int | None) -> int:

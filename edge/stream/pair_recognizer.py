@@ -6,10 +6,19 @@ log-probabilities; arousal, if any, is the small model's, and the pooled vector 
 
 import numpy as np
 
+from crnn.config import StreamGeometry
 from crnn.outputs import split_outputs
 from edge.stream.decision import mean_log_probabilities
 from edge.stream.recognizer import StreamingRecognizer, clip_results
 from edge.stream.window_recognizer import WindowRecognizer
+
+
+def fills_window(small: StreamGeometry, window: StreamGeometry) -> bool:
+    """Whether the sound in a window of `window` fills one of `small`, but for less than one of its intervals: a window
+    is rounded to a whole number of them. Where it does not, a part of all that `small` is given is silence, on which it
+    was not trained. Where it fills several, their mean counts, as that of a clip does.
+    """
+    return small.sound_samples - window.window_samples < small.interval_samples
 
 
 class PairRecognizer(WindowRecognizer):

@@ -9,7 +9,7 @@ import pytest
 
 from crnn.data.corpora import Utterance, read_corpus
 from crnn.data.leaks import check_leaks
-from crnn.data.protocols import LeakError, corpora_of, make_split, protocol_facts, protocol_names
+from crnn.data.protocols import LeakError, corpora_of, corpora_tested, make_split, protocol_facts, protocol_names
 from crnn.errors import InputError
 
 EMOTIONS = {"ravdess": "neutral", "crema_d": "happy", "emodb": "bored", "iemocap": "excited", "synthetic": "calm"}
@@ -91,6 +91,15 @@ def test_leave_one_corpus_out_tests_each_corpus_once_and_trains_on_all_others():
     assert [fold["test"] for fold in facts["folds"]] == [[corpus] for corpus in facts["leave_one_out"]]
     assert all({*fold["train"], *fold["test"]} == six and len(fold["train"]) == 5 for fold in facts["folds"])
     assert set(corpora_of("all-six-corpora", 0)) == six
+
+
+def test_the_corpora_that_a_fold_tests():
+    assert corpora_tested("all-six-corpora", 0) == corpora_tested("unlabelled", 0) == ()
+    assert corpora_tested("leave-one-corpus-out", 1) == ("emodb",)
+    assert corpora_tested("cross-single", 2) == ("emodb", "ravdess")
+    assert (corpora_tested("emodb-loso", 9), corpora_tested("own-data", 4)) == (("emodb",), ("own",))
+    with pytest.raises(InputError, match="folds 0 to 0"):
+        corpora_tested("all-six-corpora", 1)
 
 
 def tess() -> list[Utterance]:

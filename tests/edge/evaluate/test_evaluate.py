@@ -16,7 +16,7 @@ from crnn.errors import InputError
 from crnn.synthetic import write_corpus, write_own
 from edge.audio.speech_evidence import Voice
 from edge.audio.vad import make_vad
-from edge.bundle import MANIFEST, Bundle
+from edge.bundle import MANIFEST, PRETRAINED, Bundle
 from edge.evaluate.__main__ import as_text, doubts, main
 from edge.evaluate.playback import Played, judge, play, unseen_clips
 from edge.loop.utterances import UtteranceRecognizer, UtteranceSettings
@@ -147,6 +147,36 @@ def test_an_edited_fold_does_not_open_training_speakers(bundle_path, voices, cac
     edit_json(folder / MANIFEST, lambda values: values["provenance"].update(fold=1))
     refused = called(main, folder, *OWN, "--data", f"synthetic:{voices}", "--cache", cache)
     one_clear_line(refused, "trained on speakers")
+
+
+SHIPPED_ASKED = [
+    ("--data", "emodb:nowhere"),
+    ("--protocol", "all-six-corpora"),
+    ("--protocol", "all-six-corpora", "--fold", "0", "--data", "ravdess:nowhere"),
+    ("--protocol", "leave-one-corpus-out", "--fold", "1"),
+    ("--protocol", "emodb-loso", "--data", "emodb:nowhere"),
+]
+
+
+@pytest.mark.parametrize("name", ["int8", "float32", "large"])
+def test_what_is_advised_for_the_bundles_that_ship_can_be_played(name, cache, tmp_path, monkeypatch):
+    """They were trained on every speaker of six corpora; their own protocol has no test speakers."""
+    monkeypatch.delenv("SER_DATA", raising=False)
+    shipped = PRETRAINED.with_name(name)
+    for asked in SHIPPED_ASKED:
+        refused = called(main, shipped, *asked)
+        one_clear_line(refused, "--data CORPUS:FOLDER of savee, tess, iemocap, or your own recordings: folder:PATH")
+        assert "--fold" not in refused.stderr.partition(";")[2], "no advice that fails"
+    write_own(tmp_path / "mine", speakers=1, seconds=0.5)
+    manifest = Bundle.open(shipped).manifest
+    clips = unseen_clips(manifest, None, 0, {"own": f"folder:{tmp_path / 'mine'}"}, cache)
+    assert {u.corpus for u in clips.utterances} == {"own"}
+    one_clear_line(called(main, shipped, "--protocol", "savee-loso"), "--data savee:FOLDER")
+
+
+def test_a_protocol_without_test_speakers_leads_to_the_bundles_own_fold(bundle_path):
+    asked = ("--protocol", "all-six-corpora", "--data", "emodb:nowhere")
+    one_clear_line(called(main, bundle_path, *asked), "no test speakers", "--protocol synthetic-demo --fold 0")
 
 
 def test_a_model_at_chance_is_reported():

@@ -190,8 +190,10 @@ def test_what_makes_no_larger_bundle_is_refused(arguments, whisper, tmp_path):
 
     refused("RUN", says="--large takes no run")
     refused("--prune", 0.5, says="--large takes no prune")
-    refused("--fine-tune-epochs", 3, says="--fine-tune-epochs")
-    refused("--scheme", "float16", says="float16")
+    for epochs in (3, 8):
+        refused("--fine-tune-epochs", epochs, says="--fine-tune-epochs: does nothing without RUN")
+    for scheme in ("float16", "int8"):
+        refused("--scheme", scheme, says=f"--scheme {scheme}: ")
     for temperature in ("0", "nan"):
         refused("--temperature", temperature, says=f"--temperature {float(temperature)}")
     one_clear_line(called(quantize.main, *arguments, "--out", whisper), str(whisper))

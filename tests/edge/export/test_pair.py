@@ -101,7 +101,18 @@ def test_it_has_a_schema_of_its_own_and_says_what_it_contains(folders, bundle_pa
     assert manifest.provenance["beside"]["identity"] == Bundle.open(bundle_path).manifest.identity
     described = called(describe, folders / "pair")
     assert described.returncode == 0, described.stdout[-2000:]
-    assert "small.encoder.static_int8.onnx + small.head.dynamic_int8.onnx" in described.stdout
+    (row,) = manifest.provenance["files_on_dev"]
+    names = row["files"].split(" + ")
+    assert names == [
+        "encoder.weight_int8.onnx",
+        "head.float32.onnx",
+        "small.encoder.static_int8.onnx",
+        "small.head.dynamic_int8.onnx",
+    ]
+    assert row["bytes"] == sum((folders / "pair" / name).stat().st_size for name in names)
+    assert f"{row['files']}, both models together: UAR {row['uar']:.1%} on dev" in described.stdout
+    assert set(manifest.provenance["tensors"]) == set(names)
+    assert manifest.provenance["tensors"]["small.head.dynamic_int8.onnx"]["int8"] > 0
     assert "arousal    0 to 1" in described.stdout
 
 
@@ -118,9 +129,12 @@ def test_profiles_and_statistics_of_speakers_belong_to_both(folders, pair, alone
         (lambda v: v.update(beside=None), "schema 7 without a model beside it"),
         (lambda v: v.update(schema=6, arousal=False), "schema 6 with a model beside it"),
         (lambda v: v["beside"].update(models={}), "0 runtimes"),
-        (lambda v: v["beside"]["models"]["onnx"].update(encoder="missing.onnx"), "missing.onnx is used for onnx"),
-        (lambda v: v["beside"]["features"].update(sample_rate=22050), "another rate"),
-        (lambda v: v["beside"]["features"].update(n_fft=512), "its geometry does not fit"),
+        (
+            lambda v: v["beside"]["models"]["onnx"].update(encoder="missing.onnx"),
+            "beside.models.onnx.encoder is .missing.onnx., ",
+        ),
+        (lambda v: v["beside"]["features"].update(sample_rate=22050), "beside.features.sample_rate is 22050, "),
+        (lambda v: v["beside"]["features"].update(n_fft=512), "beside.geometry does not fit"),
         (lambda v: v["beside"].update(labels=["a"]), "unknown key .*beside.labels"),
         (lambda v: v.update(beside=[]), "beside must hold named values"),
         (lambda v: v.update(arousal=False), "has arousal, which the manifest has not"),
@@ -170,6 +184,9 @@ def test_what_cannot_stand_beside_it_is_refused_in_one_line(arguments, folders, 
     other = shutil.copytree(bundle_path, tmp_path / "other")
     edit_json(other / "bundle.json", lambda v: v["provenance"].update(split_hash="0123456789ab"))
     refused(other, str(other), "0123456789ab", "--fold")
+    longer = shutil.copytree(bundle_path, tmp_path / "longer")
+    edit_json(longer / "bundle.json", lambda v: v["geometry"].update(window_hops=24))
+    refused(longer, str(longer), "of 3 s")
     for name in ("corpora_heard", "n_params"):
         shutil.copytree(bundle_path, tmp_path / name)
         edit_json(tmp_path / name / "bundle.json", lambda v, name=name: v["provenance"].update({name: [3]}))

@@ -31,8 +31,25 @@ def test_the_microphone_has_no_rate_to_choose():
     one_clear_line(called(stream_infer.main, "--mic", "--rate", "48000"), "--rate: does nothing without - (standard")
 
 
-def test_a_default_that_is_given_is_no_fault():
-    one_clear_line(called(stream_infer.main, "clip.wav", "--rate", "16000", "--mqtt-prefix", "ser"), "no such file")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rate", "16000", "--channels=1"], "--rate, --channels: does nothing without - (standard input)"),
+        (["--mqtt-pref", "ser"], "--mqtt-prefix: does nothing without --mqtt HOST"),
+    ],
+)
+def test_a_default_that_is_given_does_nothing_either(options, says):
+    one_clear_line(called(stream_infer.main, "clip.wav", *options), says)
+    one_clear_line(called(stream_infer.main, "clip.wav", "--profile", "a", "--profile", "b"), "clip.wav: no such file")
+
+
+def test_the_fold_of_no_protocol_is_refused():
+    from edge.battery.__main__ import main as battery
+    from edge.bundle import PRETRAINED
+    from edge.evaluate.__main__ import main as evaluate
+
+    for main in (evaluate, battery):
+        one_clear_line(called(main, PRETRAINED, "--data", "emodb:x", "--fold", "0"), "--fold: does nothing")
 
 
 def test_recordings_are_not_asked_for(tmp_path):
@@ -48,6 +65,9 @@ def test_recordings_are_not_asked_for(tmp_path):
     ("options", "says"),
     [
         (["--fold", "1"], "--fold: does nothing without --large ENCODER"),
+        (["--protocol", "all-six-corpora", "--fold", "0"], "--protocol, --fold: does nothing without --large ENCODER"),
+        (["--fine-tune-epochs", "8"], "--fine-tune-epochs: does nothing without --prune or a target"),
+        (["--fine-tune-epochs", "3", "--plot", "a.svg"], "--plot, --fine-tune-epochs: does nothing without --prune"),
         (["--without-labels", "emodb"], "--without-labels: does nothing without --large ENCODER"),
         (["--plot", "steps.svg"], "--plot: does nothing without --prune or a target"),
     ],
