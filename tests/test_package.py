@@ -149,9 +149,10 @@ def test_the_wheel_says_what_it_is_and_holds_everything(wheel):
         about = email.message_from_bytes(archive.read(next(n for n in names if n.endswith(".dist-info/METADATA"))))
         licences = {n.partition("licenses/")[2]: archive.read(n).decode() for n in names if "/licenses/" in n}
     assert about["License-Expression"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
-    assert about.get_all("License-File") == ["LICENSE", "edge/pretrained/LICENSE"]
+    assert about.get_all("License-File") == ["LICENSE", "edge/pretrained/LICENSE", "edge/pretrained/LICENSE-whisper"]
     assert "Apache License" in licences["LICENSE"]
     assert "creativecommons.org/licenses/by-nc-sa/4.0/legalcode" in licences["edge/pretrained/LICENSE"]
+    assert "Copyright (c) 2022 OpenAI" in licences["edge/pretrained/LICENSE-whisper"]
     assert about["Description-Content-Type"] == "text/markdown"
     assert about.get_payload().startswith("# Speech emotion recognition")
     for version in ("3.11", "3.12", "3.13", "3.14"):

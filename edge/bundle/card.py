@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from crnn.errors import InputError
 from edge.bundle.manifest import MANIFEST, WINDOW, Manifest
+from edge.bundle.notices import is_ours, notices_of
 from edge.bundle.reader import PRETRAINED, Bundle
 from edge.preflight import needed
 
@@ -32,15 +33,6 @@ METRICS = {
 """Figure -> the hub's metric, our name, its arguments"""
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
 """To a page of the repository, which is not beside a saved bundle"""
-NO_LICENCE = (
-    "Licence: not named yet. It follows from those of the recordings, and of a speech encoder that taught it. "
-    "Write it into the front matter (`license:`) before you publish."
-)
-OUR_LICENCE = (
-    "Licence: CC BY-NC-SA 4.0. The speech encoder in it is Whisper base, whose MIT licence asks that its notice "
-    "goes with every copy: take `edge/pretrained/LICENSE` of crnn-ser along."
-)
-"""Of the larger bundle that ships"""
 
 
 def results(corpus: str, name: str, split: str, figures: Mapping) -> list["EvalResult"]:
@@ -101,17 +93,18 @@ def front_matter(manifest: Manifest, name: str, licence: str | None, more: Itera
 
 
 def model_card(bundle: Bundle, name: str) -> str:
-    """The card of a bundle: that of the small bundles that ship, or one of what the manifest says.
+    """The card of a bundle: that of the small bundles that ship, of a copy as well, or one of what the manifest says.
 
     Raises InputError if the extra hub is missing, or the provenance is not one that quantize.py writes.
     """
     with needed("a model card", "hub"):
         import huggingface_hub  # noqa: F401
-    if bundle.ships and bundle.manifest.kind != WINDOW:
+    ours = is_ours(bundle.manifest)
+    if ours and bundle.manifest.kind != WINDOW:
         return LINK.sub(r"\1", OURS.read_text(encoding="utf-8"))
     try:
-        front = front_matter(bundle.manifest, name, LICENCE if bundle.ships else None)
-        text = _text(bundle.manifest, name, OUR_LICENCE if bundle.ships else NO_LICENCE)
+        front = front_matter(bundle.manifest, name, LICENCE if ours else None)
+        text = _text(bundle.manifest, name, notices_of(bundle.manifest).text)
     # Provenance has no schema: quantize.py writes it for people. Values of other types raise these.
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise InputError(f"{bundle.path}: {MANIFEST} has a provenance that quantize.py does not write") from error

@@ -25,6 +25,13 @@ def card(path):
     return ModelCard.load(path, ignore_metadata_errors=False)
 
 
+def notices(folder) -> set[str]:
+    """Names of the licences in a saved bundle, each of which is the file that ships."""
+    found = {path.name for path in folder.glob("LICENSE*")}
+    assert all((folder / name).read_bytes() == (OURS.parent / name).read_bytes() for name in found)
+    return found
+
+
 def figures(data) -> dict[tuple, float]:
     return {(r.dataset_type, r.dataset_split, r.metric_name): r.metric_value for r in data.eval_results}
 
@@ -59,12 +66,39 @@ def test_the_larger_bundle_brings_a_card_of_its_own(tmp_path):
     save_bundle(bundle, tmp_path / "saved")
     saved = card(tmp_path / "saved" / "README.md")
     assert saved.data.license == "cc-by-nc-sa-4.0"
-    assert "MIT" in saved.text
+    assert "layers of the speech encoder whisper, which is Whisper base, under the MIT licence" in saved.text
     assert "not named yet" not in saved.text
     figure = bundle.manifest.provenance["trained_model"]["dev"]["uar"]
     assert [value for key, value in figures(saved.data).items() if key[1:] == ("dev", "UAR")] == [round(figure, 4)]
     corpora = "crema_d+emodb+emospeech_india+emotiontts+emovo+ravdess"
     assert f"A small model, trained on {corpora}, answers together with it." in saved.text
+    assert notices(tmp_path / "saved") == {"LICENSE", "LICENSE-whisper"}
+    save_bundle(Bundle.open(tmp_path / "saved"), tmp_path / "again")
+    assert (tmp_path / "again" / "README.md").read_text().replace("# again", "# saved").replace(
+        "- name: again", "- name: saved"
+    ) == (tmp_path / "saved" / "README.md").read_text(), "a copy is as much ours"
+    assert notices(tmp_path / "again") == {"LICENSE", "LICENSE-whisper"}
+
+
+def test_a_larger_bundle_of_your_own_names_the_encoder_and_the_small_model_in_it(tmp_path):
+    def saved(name: str, change) -> tuple[str, set[str]]:
+        mine = shutil.copytree(PRETRAINED.with_name("large"), tmp_path / f"mine-{name}")
+        edit_json(mine / "bundle.json", lambda v: change(v["provenance"]))
+        save_bundle(Bundle.open(mine), tmp_path / name)
+        return (tmp_path / name / "README.md").read_text(), notices(tmp_path / name)
+
+    text, files = saved("same", lambda made: made.update(corpus="mine"))
+    assert "Licence: not named yet" in text and "The small model in it comes with crnn-ser" in text
+    assert "which is Whisper base, under the MIT licence (`LICENSE-whisper`)" in text
+    assert files == {"LICENSE", "LICENSE-whisper"}
+
+    def other(made: dict) -> None:
+        made["contains"].update(name="theirs", sha256="ab" * 32)
+        made["beside"]["identity"] = "cd" * 32
+
+    text, files = saved("other", other)
+    assert "the first 4 layers of the speech encoder theirs (whisper, weights abababababab)" in text
+    assert "put it beside this file" in text and "comes with crnn-ser" not in text and not files
 
 
 def test_a_saved_bundle_that_ships_brings_that_card_without_links_to_the_repository(tmp_path):
@@ -73,6 +107,7 @@ def test_a_saved_bundle_that_ships_brings_that_card_without_links_to_the_reposit
     assert figures(saved.data) == figures(card(OURS).data)
     assert not re.search(r"\]\((?!http)", saved.text)
     assert "must not be used for" in saved.text
+    assert notices(tmp_path / "saved") == {"LICENSE"}
 
 
 def test_another_bundle_brings_a_card_of_its_own_figures_and_names_no_licence(tmp_path):
@@ -87,10 +122,12 @@ def test_another_bundle_brings_a_card_of_its_own_figures_and_names_no_licence(tm
     assert saved.data.model_name == "my-model" and saved.data.license is None
     assert "generated voices" in saved.text and "Licence: not named yet" in saved.text
     assert "onnx" in saved.data.tags
+    assert not notices(tmp_path / "my-model")
 
 
 @pytest.mark.parametrize(
-    "strange", [{"trained_model": {"dev": {"uar": "high"}}}, {"corpora_heard": 3}, {"trained_model": 7}]
+    "strange",
+    [{"trained_model": {"dev": {"uar": "high"}}}, {"corpora_heard": 3}, {"trained_model": 7}, {"contains": 7}],
 )
 def test_provenance_that_nobody_wrote_is_one_line(tmp_path, strange):
     shutil.copytree(PRETRAINED, tmp_path / "mine")
