@@ -26,7 +26,7 @@ from crnn.cli.installed import Parser
 from crnn.errors import InputError, require
 from crnn.files.printable import shown
 from edge import runtimes
-from edge.bundle import MANIFEST, WINDOW, Bundle, Manifest, ModelFiles
+from edge.bundle import MANIFEST, WINDOW, Bundle, ModelFiles
 from edge.bundle.find import find_bundle
 from edge.bundle.origin import small_origin
 from edge.bundle.save import save_bundle
@@ -55,7 +55,7 @@ def describe(bundle: Bundle) -> dict:
         "files": {
             name: {**facts, "checked": True, "tensors": tensors.get(name)} for name, facts in manifest.files.items()
         },
-        "provenance": _provenance_of(manifest),
+        "provenance": {key: value for key, value in manifest.provenance.items() if key != "tensors"},
     }
 
 
@@ -84,27 +84,6 @@ def _tensors(bundle: Bundle) -> dict[str, dict[str, int]]:
                 for file in (files.encoder, files.head):
                     found = found | {file: runtimes.constants(runtime, bundle.path / file)}
     return found
-
-
-def _provenance_of(manifest: Manifest) -> dict:
-    """Without what is read from the files. Figures of files on development speakers are those of both models in a
-    pair, of which earlier versions named the larger one's files alone."""
-    made = {key: value for key, value in manifest.provenance.items() if key != "tensors"}
-    rows = made.get("files_on_dev")
-    if manifest.beside and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-        made["files_on_dev"] = [_of_both(manifest, row) for row in rows]
-    return made
-
-
-def _of_both(manifest: Manifest, row: dict) -> dict:
-    runtime, named, size = (row.get(key) for key in ("runtime", "files", "bytes"))
-    if not (isinstance(runtime, str) and isinstance(named, str) and isinstance(size, int)):
-        return row
-    small = manifest.small.models.get(runtime)
-    names = [small["encoder"], small["head"]] if small else []
-    missing = [name for name in names if name not in named.split(" + ")]
-    size += sum(manifest.files[name]["bytes"] for name in missing)
-    return row | {"files": " + ".join([named, *missing]), "bytes": size}
 
 
 def _runtime(bundle: Bundle, name: str) -> dict:

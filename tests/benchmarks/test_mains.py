@@ -147,6 +147,7 @@ def test_a_missing_run_is_refused(name, elsewhere, monkeypatch, capsys):
     for folder in ("noise", "rir"):
         (elsewhere / "recordings" / folder).mkdir(parents=True)
     monkeypatch.setenv("SER_DATA", "recordings")
+    monkeypatch.setattr("benchmarks.harness.jobs.RUNS", elsewhere)  # not $SER_RUNS, where there may be one
     refused(name, ARGUMENTS.get(name, []), OF_RUNS[name], capsys)
 
 
