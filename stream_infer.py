@@ -168,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PREFIX",
         help="where Home Assistant looks for devices; empty: this one is not announced (default: homeassistant)",
     )
+    parser.may_be_empty.add("mqtt_discovery")
     return parser
 
 

@@ -90,7 +90,8 @@ class _Absent(list):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose help names programs as the person who reads it can type them. What it parses has
-    `given`: the names of the options that were on the command line, also with the value that is their default.
+    `given`: the names of the options that were on the command line, also with the value that is their default. An empty
+    value, which a variable that is not set leaves in a script, is refused unless its name is in `may_be_empty`.
 
     Args:
         module: of PROGRAMS, or any other that is run with `python -m`.
@@ -100,12 +101,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, module: str, description: str) -> None:
         prog = program(module) if module in PROGRAMS else f"python -m {module}"
         super().__init__(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.may_be_empty: set[str] = set()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         found, rest = super().parse_known_args(args, namespace)
         absent = {name: _Absent() for name in vars(found)}  # what argparse finds set, it gives no default
         again, _ = super().parse_known_args(args, argparse.Namespace(**absent))
         given = {name for name, value in vars(again).items() if value is not absent.get(name)}
+        for name in sorted(given - self.may_be_empty):
+            if getattr(found, name) == "":
+                self.error(f"{name.replace('_', '-')} is empty; give a value or leave it out")
         found.given = getattr(found, "given", set()) | given  # parse_intermixed_args comes here twice
         return found, rest
 

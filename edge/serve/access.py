@@ -84,10 +84,12 @@ class Access:
 
     async def _http(self, refusal: Refusal | None, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope["path"] if scope["path"] in ROUTES else "other"
+        end = "gone"
 
-        async def send_counted(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
+            nonlocal end
             if message["type"] == "http.response.start":
-                self._metrics.requests.labels(route, str(message["status"])).inc()
+                end = str(message["status"])
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Cache-Control"] = "no-store"
@@ -97,12 +99,15 @@ class Access:
 
         if refusal is not None:
             answer = JSONResponse({"error": refusal.line}, refusal.status, refusal.headers)
-            await answer(scope, receive, send_counted)
+            await answer(scope, receive, send_noted)
+            self._metrics.requests.labels(route, end).inc()
             return
         try:
-            await self._app(scope, receive, send_counted)
-        except ClientDisconnect:  # there is nobody to answer
-            self._metrics.requests.labels(route, "gone").inc()
+            await self._app(scope, receive, send_noted)
+        except ClientDisconnect:  # there is nobody to answer; the framework has tried to, with a 500
+            end = "gone"
+        finally:
+            self._metrics.requests.labels(route, end).inc()
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)

@@ -123,7 +123,7 @@ def _add_recognition(app: FastAPI, uploads: Uploads, streams: Streams) -> None:
     )
     async def recognize(request: Request) -> Response:
         """Recognize a recording: the body is the file. Nothing of it is stored."""
-        if request.headers.get("content-type", "").startswith("multipart/"):
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
             raise HTTPException(415, "send the file itself as the body: curl --data-binary @FILE")
         return JSONResponse(await uploads.recognize(request))
 

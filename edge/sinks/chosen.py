@@ -40,7 +40,7 @@ def open_sinks(
             ca_file=args.mqtt_ca,
             prefix=args.mqtt_prefix,
             discovery_prefix=args.mqtt_discovery or None,
-            **({"name": args.mqtt_name} if args.mqtt_name else {}),
+            **({"name": args.mqtt_name} if args.mqtt_name is not None else {}),
         )
         names = tuple(rule.name for rule in rules)
         sinks["MQTT"] = MqttSink(settings, labels, model.arousal, names, mute)

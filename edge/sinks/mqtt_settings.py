@@ -86,5 +86,5 @@ def parse_broker(text: str) -> tuple[str, int | None]:
         "@" not in text,
         f"{complaint}; give the user with its own option, and the password in a file or {PASSWORD_VARIABLE}",
     )
-    require(bool(host) and parts.netloc == text, complaint)
+    require(bool(host) and parts.netloc == text and not text.endswith(":"), complaint)
     return str(host), port

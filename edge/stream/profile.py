@@ -131,7 +131,8 @@ def load_profile(path: Path, bundle: str, labels: tuple[str, ...], width: int) -
     Raises InputError, naming the file, if it is missing, damaged, or was made for another bundle.
     """
     path = Path(path)
-    require(path.is_file(), f"{path}: no such file; make a profile with python -m edge.enroll")
+    require(path.exists(), f"{path}: no such file; make a profile with python -m edge.enroll")
+    require(path.is_file(), f"{path}: not a file; name a profile of python -m edge.enroll")
     damaged = f"{path}: not a profile, or damaged; make it again with python -m edge.enroll"
     values = parse_json(read_bounded(path, LARGEST), damaged)
     require(isinstance(values, dict) and type(values.get("schema")) is int, damaged)
@@ -166,7 +167,7 @@ def _voice(values: dict, damaged: str) -> np.ndarray | None:
     if not (isinstance(rows, list) and rows and isinstance(rows[0], list) and rows[0]):
         raise InputError(damaged)
     voice = _numbers(rows, (sum(values["sentences"].values()), len(rows[0])))
-    if voice is None:
+    if voice is None or not voice.any(axis=1).all():  # a row of zeros is no voice, and fits nobody or all
         raise InputError(damaged)
     return voice
 

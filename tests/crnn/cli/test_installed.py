@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from crnn.cli import installed
-from crnn.cli.installed import install, program, renamed
+from crnn.cli.installed import Parser, install, program, renamed
 
 TEXT = "a bundle of quantize.py; pipe it: python stream_infer.py - --rate HZ, or see python -m edge.doctor --json"
 
@@ -39,3 +39,18 @@ def test_an_installed_package_names_commands():
 @pytest.mark.parametrize("text", ["train.py: no such file", "/home/me/train.py is a file", "my-train.py", "train.pyc"])
 def test_names_of_other_files_are_not_changed(text):
     assert renamed(text) == text
+
+
+def test_an_empty_value_is_refused_unless_it_means_something(capsys):
+    """`--mqtt "$BROKER"` without that variable was a loop that published nothing, without a word."""
+    parser = Parser("edge.doctor", "Looks.")
+    parser.add_argument("bundle", nargs="?")
+    parser.add_argument("--mqtt")
+    parser.add_argument("--mqtt-discovery", default="homeassistant")
+    parser.may_be_empty.add("mqtt_discovery")
+    found = parser.parse_args(["--mqtt-discovery", ""])
+    assert found.mqtt_discovery == "" and "mqtt_discovery" in found.given and "mqtt" not in found.given
+    for arguments, named in ((["--mqtt", ""], "mqtt is empty"), ([""], "bundle is empty")):
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args(arguments)
+        assert ended.value.code == 2 and named in capsys.readouterr().err

@@ -64,7 +64,8 @@ def test_too_large_and_too_long_get_413(start, clip):
 
 def test_a_form_gets_415(service):
     form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
-    refused(service.ask("/recognize", form, Content_Type="multipart/form-data; boundary=x"), 415, "curl")
+    for kind in ("multipart/form-data", "Multipart/Form-Data"):
+        refused(service.ask("/recognize", form, Content_Type=f"{kind}; boundary=x"), 415, "curl")
 
 
 def test_the_rate_of_an_address_gets_429(start):
@@ -133,13 +134,17 @@ def test_unknown_paths_and_methods_get_one_line_as_well(service):
     assert headers["allow"] == "POST"
 
 
-def test_a_client_that_disconnects_leaves_no_file(service):
+def test_a_client_that_disconnects_leaves_no_file_and_is_no_error_of_the_service(service):
+    ends = {end: f'ser_requests_total{{route="/recognize",status="{end}"}}' for end in ("gone", "500")}
+    before = {end: service.counted(line) for end, line in ends.items()}
     with socket.create_connection((service.host.split(":")[0], int(service.host.split(":")[1]))) as line:
         head = f"POST /recognize HTTP/1.1\r\nHost: {service.host}\r\nContent-Length: 100000\r\n\r\n"
         line.sendall(head.encode() + bytes(50_000))
         eventually(lambda: len([*service.folder.iterdir()]) == 1, "the upload begins")
     eventually(lambda: [*service.folder.iterdir()] == [], "its file is removed")
     eventually(lambda: service.counted("ser_uploads_open") == 0, "its place is free")
+    eventually(lambda: service.counted(ends["gone"]) == before["gone"] + 1, "it is counted as gone")
+    assert service.counted(ends["500"]) == before["500"]
 
 
 def test_a_computation_that_nobody_waits_for_is_stopped(service, clip, monkeypatch):

@@ -49,7 +49,7 @@ def test_broker_addresses():
     assert parse_broker("broker.local") == ("broker.local", None)
     assert parse_broker("192.168.1.4:1884") == ("192.168.1.4", 1884)
     assert parse_broker("[fe80::1]:1884") == ("fe80::1", 1884)
-    for bad in ("", ":1883", "host:port", "host:99999", "mqtt://host", "host/topic"):
+    for bad in ("", ":1883", "host:port", "host:99999", "mqtt://host", "host/topic", "host:", "[::1]:"):
         with pytest.raises(InputError, match="HOST:PORT"):
             parse_broker(bad)
     with pytest.raises(InputError, match=PASSWORD_VARIABLE) as error:

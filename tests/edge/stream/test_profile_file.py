@@ -108,7 +108,8 @@ def test_a_profile_beyond_a_limit_is_refused(path, change, part):
     assert found.startswith(f"{path}: ") and re.search(part, found)
 
 
-@pytest.mark.parametrize("voice", [None, [], [[]], [1.0], [[1.0, 2.0]], [[1.0], [1.0, 2.0], [1.0]], [["1"]] * 3, {}])
+@pytest.mark.parametrize("voice", [None, [], [[]], [1.0], [[1.0, 2.0]], [[1.0], [1.0, 2.0], [1.0]], [["1"]] * 3, {},
+                                   [[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]]])  # fmt: skip
 def test_a_voice_is_a_row_of_numbers_for_each_sentence(path, voice):
     values = json.loads(path.read_text()) | {"schema": 2, "sentences": {"happy": 1, "angry": 2}}
     path.write_text(json.dumps(values | {"voice": [[1.0, 2.0]] * 3}))
@@ -128,10 +129,9 @@ def test_what_is_no_profile_at_all_is_refused(path):
     path.write_text("{}".ljust(4 * 2**20 + 1))
     assert re.match(f"{path}: .*4194304 bytes", refusal(path))
     path.unlink()
-    missing = f"{path}: no such file.*edge.enroll$"
-    assert re.match(missing, refusal(path))
+    assert re.match(f"{path}: no such file.*edge.enroll$", refusal(path))
     path.mkdir()
-    assert re.match(missing, refusal(path))
+    assert re.match(f"{path}: not a file.*edge.enroll$", refusal(path))
 
 
 SPEAKERS = Speakers(
