@@ -133,7 +133,7 @@ def fine_tune_data(source: "Source", cache: Path | None) -> "FineTuneData":
     trained = source.trained
     features, geometry = trained.config.features, trained.config.geometry
     config = from_dict(AugmentConfig, trained.augment, "augment")
-    made = chains(config, features.sample_rate, geometry.window_samples, features.log_offset)
+    made = chains(config, features.sample_rate, geometry.window_samples, features.log_offset, features.hop_length)
     return open_fine_tune_data(source, made, cache)
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from augment.config import AugmentConfig, with_folders
-from augment.pipeline import chains
+from augment.pipeline import chains, settings_given
 from crnn.cli.arguments import present_arguments
 from crnn.cli.command import command, log_to_stderr
 from crnn.cli.installed import Parser, install, program
@@ -154,7 +154,7 @@ def run(
         log.info("%s is finished", folder.path)
         return metrics if first else None
 
-    for line in unused_settings(config, augmented=augment != with_folders(AugmentConfig())):
+    for line in unused_settings(config, settings_given(augment)):
         log.warning("%s", line)
     if start:
         refuse_other_settings(start, config)
@@ -211,7 +211,9 @@ def open_chains(config: RunConfig, augment: AugmentConfig) -> Chains:
     """The augmentation chains that the settings describe. Raises InputError."""
     features = config.features
     try:
-        return chains(augment, features.sample_rate, config.geometry.window_samples, features.log_offset)
+        return chains(
+            augment, features.sample_rate, config.geometry.window_samples, features.log_offset, features.hop_length
+        )
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
 

@@ -53,6 +53,18 @@ class AugmentConfig:
     """Other microphones and lines, in copies: equalizer, band limits, clipping"""
     microphone_p: float = 0.4
     """Share of copies"""
+    reverberation: bool = False
+    """Late reverberation of a drawn room, in every step"""
+    reverberation_p: float = 0.5
+    """Share of clips"""
+    min_reverberation_seconds: float = 0.15
+    """s until the power has fallen by 60 dB, shortest"""
+    max_reverberation_seconds: float = 2.0
+    """s, longest"""
+    min_direct_db: float = -8.0
+    """dB of the direct sound over the reverberation, farthest speaker"""
+    max_direct_db: float = 15.0
+    """dB, nearest speaker"""
     steady_noise: bool = False
     """Steady noise under each clip, in every step"""
     steady_noise_p: float = 0.8
@@ -92,7 +104,10 @@ class AugmentConfig:
         for name in (item.name for item in fields(self) if item.name.endswith("_p") or item.name == "style_strength"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}; give a share between 0 and 1")
-        for name in ("gain_db", "snr_db", "steady_noise_db", "background_db"):
+        if self.min_reverberation_seconds <= 0:
+            given = self.min_reverberation_seconds
+            raise ValueError(f"augment.min_reverberation_seconds is {given}; give a time above 0")
+        for name in ("gain_db", "snr_db", "steady_noise_db", "background_db", "reverberation_seconds", "direct_db"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low > high:
                 raise ValueError(f"augment.min_{name} is {low}, above augment.max_{name} ({high})")

@@ -2,7 +2,7 @@
 
 `CopyAugment` changes waveforms. It makes a few *augmented copies* of each recording, computed once and stored as
 features (`crnn.data.augmented`). `batch_augment` changes batches of features in every training step, at little
-cost: level, long-term spectrum, steady noise, mixup and masks.
+cost: level, long-term spectrum, rooms, steady noise, mixup and masks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from augment.config import AugmentConfig
+from augment.config import AugmentConfig, with_folders
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -29,6 +29,14 @@ OnFeatures = Callable[["Tensor", "Generator"], "Tensor"]
 COPY_SETTINGS = ("copies", "denoise", "speed", "padding", "room", "noise", "microphone")
 COPY_RANGES = ("min_background", "max_background", "min_snr", "max_snr")
 """Prefixes of the settings that decide what a copy is"""
+
+
+def settings_given(config: AugmentConfig) -> dict[str, bool]:
+    """Settings that differ from the default ones -> whether they change features alone, which a model over waveforms
+    does not get."""
+    usual = vars(with_folders(AugmentConfig()))
+    changed = [name for name, value in vars(config).items() if value != usual[name]]
+    return {name: not name.startswith((*COPY_SETTINGS, *COPY_RANGES, "mixup")) for name in changed}
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,9 @@ class Chains:
     """The chain on batches of waveforms: mixup alone"""
 
 
-def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float) -> Chains:
-    """Both chains of a configuration. Copies get at least `min_samples`; `log_offset` is that of the features.
+def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset: float, hop_length: int) -> Chains:
+    """Both chains of a configuration. Copies get at least `min_samples`; `log_offset` and `hop_length` (samples) are
+    those of the features.
 
     Raises FileNotFoundError if noise or rooms are switched on and their folder holds no recording.
     """
@@ -55,7 +64,7 @@ def chains(config: AugmentConfig, sample_rate: int, min_samples: int, log_offset
         # The files and not their place: a moved folder gives the same copies, another file gives others.
         settings[f"{what}_dir"] = described_files(config, what) if getattr(config, what) else []
     make = partial(CopyAugment, config, sample_rate, min_samples)
-    batches = batch_augment(config, log_offset), waveform_augment(config)
+    batches = batch_augment(config, log_offset, hop_length / sample_rate), waveform_augment(config)
     return Chains(settings | {"min_samples": min_samples}, make, *batches)
 
 
@@ -109,17 +118,21 @@ class CopyAugment:
         return np.clip(waveform, -1.0, 1.0).astype(np.float32)
 
 
-def batch_augment(config: AugmentConfig, log_offset: float) -> BatchAugment:
-    """The chain on batches of features."""
+def batch_augment(config: AugmentConfig, log_offset: float, frame_seconds: float) -> BatchAugment:
+    """The chain on batches of features, whose frames follow each other after `frame_seconds` s."""
     import torch
 
     from augment.level import Gain, SteadyNoise, StyleMix
     from augment.mix import Mixup
+    from augment.reverberation import Reverberation
     from augment.spec_augment import SpecAugment
 
+    seconds = (config.min_reverberation_seconds, config.max_reverberation_seconds)
+    rooms = (config.reverberation_p, *seconds, config.min_direct_db, config.max_direct_db, frame_seconds)
     noise_db = (config.min_steady_noise_db, config.max_steady_noise_db)
     on_features: list[OnFeatures | None] = [
         StyleMix(config.style_p, config.style_strength) if config.style else None,
+        Reverberation(*rooms) if config.reverberation else None,
         SteadyNoise(config.steady_noise_p, *noise_db) if config.steady_noise else None,
         Gain(config.min_gain_db, config.max_gain_db, log_offset) if config.gain else None,
     ]

@@ -103,7 +103,7 @@ def open_fold(run: RunFolder, part: str, augment: AugmentConfig) -> Fold:
     run.check_split(prepared.split)
     config = trained.config
     window = config.geometry.window_samples
-    chain = chains(augment, config.features.sample_rate, window, config.features.log_offset)
+    chain = chains(augment, config.features.sample_rate, window, config.features.log_offset, config.features.hop_length)
     people = tuple(people_of(getattr(prepared.split, part)))
     pools = [u for person in people for u in person.pool]
     cache = with_corrections(prepared.cache, pools)

@@ -1,6 +1,8 @@
 """Settings that do nothing in a run, because another one switches them off."""
 
-from crnn.data.inputs import LOG_MEL, STEPS, TOKENS
+from collections.abc import Mapping
+
+from crnn.data.inputs import LOG_MEL, STEPS, TOKENS, WAVEFORM
 from crnn.models.registry import input_of
 from crnn.run_config import CRNN_KIND, RunConfig
 
@@ -43,12 +45,13 @@ def without_effect(config: RunConfig) -> dict[str, str]:
     return {f"{section}.{name}": needed for used, needed, section, names in groups if not used for name in names}
 
 
-def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
+def unused_settings(config: RunConfig, augmented: Mapping[str, bool]) -> list[str]:
     """A line for each group of settings that differ from the default ones and do nothing, with what they need. They are
     no error: whoever compares runs sets a weight to 0 and leaves the rest as it is.
 
     Args:
-        augmented: whether settings of augmentation differ from the default ones.
+        augmented: settings of augmentation that differ from the default ones -> whether they change log-mel features
+            alone.
     """
     given: dict[str, list[str]] = {}
     for setting, needed in without_effect(config).items():
@@ -60,4 +63,7 @@ def unused_settings(config: RunConfig, augmented: bool) -> list[str]:
     model, takes = config.model, input_of(config)
     if augmented and takes in WHOLE_CLIPS:
         lines.append(f"augment.* without effect: model.kind {model.kind} {NOT_AUGMENTED}")
+    on_features = [f"augment.{name}" for name, features_alone in augmented.items() if features_alone]
+    if on_features and takes == WAVEFORM:
+        lines.append(f"{', '.join(on_features)} without effect: only with a model.kind over log-mel features")
     return lines

@@ -175,12 +175,12 @@ def test_mixup_blends_clips_and_targets_alike_and_the_clip_itself_weighs_most():
 
 def test_the_batch_chain_repeats_from_its_seed_and_can_be_switched_off():
     x, targets = torch.randn(4, 64, 90), torch.eye(4)
-    chain = batch_augment(AugmentConfig(), 1e-6)
+    chain = batch_augment(AugmentConfig(), 1e-6, 0.0125)
     one, other = chain(x, targets, 5), chain(x, targets, 5)
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
     assert not torch.equal(one[0], chain(x, targets, 6)[0])
-    off = batch_augment(AugmentConfig(style=False, gain=False, mixup=False, spec=False), 1e-6)
+    off = batch_augment(AugmentConfig(style=False, gain=False, mixup=False, spec=False), 1e-6, 0.0125)
     assert torch.equal(off(x, targets, 5)[0], x)
 
 
@@ -191,7 +191,7 @@ def test_mixup_works_wherever_the_batch_lies():
 
 def test_other_noise_makes_other_copies_and_another_place_does_not(sounds, tmp_path_factory):
     def settings_of(folder):
-        return chains(everything(folder), RATE, MIN_SAMPLES, 1e-6).copy_settings
+        return chains(everything(folder), RATE, MIN_SAMPLES, 1e-6, 200).copy_settings
 
     before = settings_of(sounds)
     moved = shutil.copytree(sounds, tmp_path_factory.mktemp("elsewhere") / "moved")
@@ -199,7 +199,7 @@ def test_other_noise_makes_other_copies_and_another_place_does_not(sounds, tmp_p
     shutil.copy(next((moved / "noise").rglob("*.wav")), moved / "noise" / "more.wav")
     assert settings_of(moved) != before
     off = everything(moved, noise=False)
-    assert chains(off, RATE, MIN_SAMPLES, 1e-6).copy_settings["noise_dir"] == []
+    assert chains(off, RATE, MIN_SAMPLES, 1e-6, 200).copy_settings["noise_dir"] == []
 
 
 @pytest.mark.parametrize(

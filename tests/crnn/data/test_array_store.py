@@ -46,7 +46,9 @@ def audio_of(clips, folder: Path) -> dict[str, np.ndarray]:
 
 def copies_of(clips, folder: Path) -> dict[str, np.ndarray]:
     """What training would read of the copies, by name and number."""
-    chain = chains(AUGMENT, RATE, CONFIG.geometry.window_samples, CONFIG.features.log_offset)
+    chain = chains(
+        AUGMENT, RATE, CONFIG.geometry.window_samples, CONFIG.features.log_offset, CONFIG.features.hop_length
+    )
     cache = open_cache(clips, RATE, folder.parent / f"{folder.name}-audio")
     copies = open_augmented(cache, ["ravdess"], CONFIG.features, chain.copy_settings, chain.make_copy_augment, folder)
     return {f"{name} {copy}": np.array(copies.rows(name, copy)) for name in copies.places for copy in range(2)}

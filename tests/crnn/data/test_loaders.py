@@ -59,7 +59,7 @@ def world(voices, cache):
 
 
 def copies_of(world, folder: Path, config: AugmentConfig = AUGMENT):
-    chain = chains(config, 16000, G.window_samples, CONFIG.features.log_offset)
+    chain = chains(config, 16000, G.window_samples, CONFIG.features.log_offset, CONFIG.features.hop_length)
     audio, split = world
     return open_augmented(audio, split.corpora, CONFIG.features, chain.copy_settings, chain.make_copy_augment, folder)
 
@@ -75,7 +75,7 @@ def loader_for(world, copies, rank: int = 0, world_size: int = 1):
 
 def test_copies_are_stored_as_samples_or_as_the_features_of_these(world, cache):
     audio, split = world
-    chain = chains(AUGMENT, 16000, G.window_samples, CONFIG.features.log_offset)
+    chain = chains(AUGMENT, 16000, G.window_samples, CONFIG.features.log_offset, CONFIG.features.hop_length)
     given = (audio, split.corpora, CONFIG.features, chain.copy_settings, chain.make_copy_augment, cache)
     features, samples = open_augmented(*given), open_augmented(*given, waveforms=True)
     name = split.train[0].name

@@ -6,6 +6,8 @@ import pytest
 from helpers import called
 
 import train
+from augment.config import AugmentConfig, with_folders
+from augment.pipeline import settings_given
 from crnn.config import from_dict
 from crnn.run_config import RunConfig
 from crnn.training.unused_settings import unused_settings
@@ -62,14 +64,22 @@ from crnn.training.unused_settings import unused_settings
     ],
 )
 def test_what_has_no_effect_is_named(settings, line):
-    assert "; ".join(unused_settings(from_dict(RunConfig, settings), augmented=False)) == line
+    assert "; ".join(unused_settings(from_dict(RunConfig, settings), {})) == line
 
 
 def test_augmentation_of_stored_outputs_has_no_effect():
     frozen = from_dict(RunConfig, {"model": {"kind": "frozen-encoder"}, "system": {"encoder": "x"}})
-    (line,) = unused_settings(frozen, augmented=True)
+    (line,) = unused_settings(frozen, {"copies": False})
     assert line.startswith("augment.* without effect: model.kind frozen-encoder")
-    assert unused_settings(RunConfig(), augmented=True) == unused_settings(frozen, augmented=False) == []
+    assert unused_settings(RunConfig(), {"copies": False, "style": True}) == unused_settings(frozen, {}) == []
+
+
+def test_augmentation_of_features_has_no_effect_on_waveforms():
+    waveforms = from_dict(RunConfig, {"model": {"kind": "waveform-cnn"}})
+    given = settings_given(with_folders(AugmentConfig(copies=4, mixup_p=0.2, reverberation=True, min_direct_db=0.0)))
+    (line,) = unused_settings(waveforms, given)
+    assert line.startswith("augment.reverberation, augment.min_direct_db without effect: only with a model.kind over")
+    assert unused_settings(waveforms, settings_given(with_folders(AugmentConfig(copies=4, mixup=False)))) == []
 
 
 def test_train_says_so(tmp_path, caplog):
