@@ -6,6 +6,7 @@ from pathlib import Path
 from crnn.errors import InputError, require
 from edge.bundle.hub import fetch
 from edge.bundle.large import find_large
+from edge.bundle.manifest import MANIFEST
 from edge.bundle.reader import PRETRAINED
 
 SMALL, LARGE = "small", "large"
@@ -16,9 +17,9 @@ def find_bundle(name: str | Path, revision: str | None = None) -> Path:
     """The folder of the bundle that a name means; nothing in it is checked yet (`Bundle.open` does).
 
     Args:
-        name: "small" or "large", which ship (a large one of one's own comes first, docs/large.md); the path of a
-            folder; or, where there is no such folder, OWNER/NAME or OWNER/NAME@REVISION of a model on the Hugging Face
-            hub. Only the last asks the network.
+        name: "small" or "large", which ship (a large one of one's own comes first, docs/large.md), unless a bundle of
+            that name is in the current folder; the path of a folder; or, where there is no such folder, OWNER/NAME or
+            OWNER/NAME@REVISION of a model on the Hugging Face hub. Only the last asks the network.
         revision: of a model on the hub: a branch, a tag or, so that the answer never changes, a commit. By default
             that in the name, or else "main".
 
@@ -29,10 +30,14 @@ def find_bundle(name: str | Path, revision: str | None = None) -> Path:
     found = None if Path(text).is_dir() else HUB_NAME.fullmatch(text)
     if revision is not None and (found is None or text in (SMALL, LARGE)):
         raise InputError(f"revision {revision}: {text} is not on the hub; leave the revision out")
-    if text == SMALL:
-        return PRETRAINED
-    if text == LARGE:
-        return find_large()
+    if text in (SMALL, LARGE):
+        meant = PRETRAINED if text == SMALL else find_large()
+        here = Path(text)
+        require(
+            not (here / MANIFEST).is_file() or here.samefile(meant),
+            f"{text}: means {meant}, and a bundle of that name is here as well; give ./{text} for this one, or a path",
+        )
+        return meant
     if found is None:
         if Path(text).is_dir():
             return Path(text)

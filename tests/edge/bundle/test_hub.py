@@ -217,6 +217,20 @@ def no_home():
     raise RuntimeError("Could not determine home directory.")
 
 
+def test_a_folder_of_the_same_name_is_not_passed_over_without_a_word(tmp_path, monkeypatch, hub):
+    """`save_pretrained("small")`, then `from_pretrained("small")`, gave the model that ships."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    assert find_bundle("small") == PRETRAINED, "an empty folder is no bundle"
+    for name in ("small", "large"):
+        shutil.copytree(PRETRAINED, tmp_path / name, dirs_exist_ok=True)
+    for name in ("small", "large"):
+        assert f"give ./{name} for this one" in refused(hub, name)
+        assert find_bundle(f"./{name}") == Path(name)
+    monkeypatch.chdir(PRETRAINED.parent)
+    assert find_bundle("large").samefile("large"), "the same bundle"
+
+
 def test_names_of_bundles_here_ask_nobody(hub, tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     assert find_bundle("small") == PRETRAINED
