@@ -61,9 +61,9 @@ class AugmentConfig:
     """s until the power has fallen by 60 dB, shortest"""
     max_reverberation_seconds: float = 2.0
     """s, longest"""
-    min_direct_db: float = -8.0
-    """dB of the direct sound over the reverberation, farthest speaker"""
-    max_direct_db: float = 15.0
+    min_drr_db: float = -8.0
+    """dB, direct-to-reverberant ratio, farthest speaker"""
+    max_drr_db: float = 15.0
     """dB, nearest speaker"""
     steady_noise: bool = False
     """Steady noise under each clip, in every step"""
@@ -107,7 +107,7 @@ class AugmentConfig:
         if self.min_reverberation_seconds <= 0:
             given = self.min_reverberation_seconds
             raise ValueError(f"augment.min_reverberation_seconds is {given}; give a time above 0")
-        for name in ("gain_db", "snr_db", "steady_noise_db", "background_db", "reverberation_seconds", "direct_db"):
+        for name in ("gain_db", "snr_db", "steady_noise_db", "background_db", "reverberation_seconds", "drr_db"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low > high:
                 raise ValueError(f"augment.min_{name} is {low}, above augment.max_{name} ({high})")

@@ -128,7 +128,7 @@ def batch_augment(config: AugmentConfig, log_offset: float, frame_seconds: float
     from augment.spec_augment import SpecAugment
 
     seconds = (config.min_reverberation_seconds, config.max_reverberation_seconds)
-    rooms = (config.reverberation_p, *seconds, config.min_direct_db, config.max_direct_db, frame_seconds)
+    rooms = (config.reverberation_p, *seconds, config.min_drr_db, config.max_drr_db, frame_seconds)
     noise_db = (config.min_steady_noise_db, config.max_steady_noise_db)
     on_features: list[OnFeatures | None] = [
         StyleMix(config.style_p, config.style_strength) if config.style else None,

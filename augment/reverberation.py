@@ -21,7 +21,7 @@ class Reverberation:
         min_seconds, max_seconds: s, range of the reverberation time of the lowest band, in which power falls by 60 dB;
             drawn evenly in its logarithm. Up to the highest band it falls to a drawn share of `HIGHEST` to 1, because
             walls and air take more of high sound.
-        min_direct_db, max_direct_db: dB, range of the power of the direct sound over that of the tail.
+        min_drr_db, max_drr_db: dB, range of the power of the direct sound over that of the tail.
         frame_seconds: s, from one frame to the next.
     """
 
@@ -32,8 +32,8 @@ class Reverberation:
         p: float,
         min_seconds: float,
         max_seconds: float,
-        min_direct_db: float,
-        max_direct_db: float,
+        min_drr_db: float,
+        max_drr_db: float,
         frame_seconds: float,
     ) -> None:
         if not 0 <= p <= 1:
@@ -42,10 +42,10 @@ class Reverberation:
             raise ValueError(
                 f"reverberation of {min_seconds} to {max_seconds} s; give times above 0, the shorter first"
             )
-        if min_direct_db > max_direct_db:
-            raise ValueError(f"min_direct_db {min_direct_db} is above max_direct_db {max_direct_db}")
+        if min_drr_db > max_drr_db:
+            raise ValueError(f"min_drr_db {min_drr_db} is above max_drr_db {max_drr_db}")
         self._p, self._frame = p, frame_seconds
-        self._seconds, self._direct = (min_seconds, max_seconds), (min_direct_db, max_direct_db)
+        self._seconds, self._direct = (min_seconds, max_seconds), (min_drr_db, max_drr_db)
 
     def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
         """`log_mel (batch, n_mels, frames)` -> the same shape."""
@@ -53,10 +53,10 @@ class Reverberation:
         (shortest, longest), (low, high) = self._seconds, self._direct
         seconds = shortest * (longest / shortest) ** torch.rand(n, 1, generator=generator)
         fall = (1 - self.HIGHEST) * torch.rand(n, 1, generator=generator)
-        direct_db = low + (high - low) * torch.rand(n, 1, generator=generator)
+        drr_db = low + (high - low) * torch.rand(n, 1, generator=generator)
         chosen = (torch.rand(n, generator=generator) < self._p).nonzero()[:, 0]
         decay = (-DECAY * self._frame / (seconds * (1 - fall * torch.linspace(0, 1, n_mels)))).exp()
-        gain = (1 - decay) * 10 ** (-direct_db / 10)  # so that the tail of one frame has this power as a whole
+        gain = (1 - decay) * 10 ** (-drr_db / 10)  # so that the tail of one frame has this power as a whole
         decay, gain, chosen = (values.to(log_mel.device) for values in (decay[chosen], gain[chosen], chosen))
         made = log_mel.clone()
         made[chosen] = with_tail(log_mel[chosen], decay, gain)

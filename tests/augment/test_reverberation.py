@@ -57,18 +57,18 @@ def test_times_and_distances_are_drawn_over_their_ranges():
 
 def test_it_is_what_an_impulse_response_of_such_a_room_does_to_a_recording():
     """The diffuse tail of noise that decays, by convolution of the waveform: Polack's model of a room."""
-    seconds, direct_db, config = 0.6, 0.0, FeatureConfig()
+    seconds, drr_db, config = 0.6, 0.0, FeatureConfig()
     rng, hop = np.random.default_rng(0), config.hop_length
     time = np.arange(RATE) / RATE
     tail = rng.standard_normal(RATE) * 10 ** (-3 * time / seconds) * (time >= hop / RATE)
-    tail *= np.sqrt(10 ** (-direct_db / 10) / np.square(tail).sum())
+    tail *= np.sqrt(10 ** (-drr_db / 10) / np.square(tail).sum())
     tail[0] = 1.0
     dry = speech(3.0) * (np.sin(2 * np.pi * 1.3 * np.arange(3 * RATE) / RATE) > 0)  # bursts, whose ends show the tail
     wet = fftconvolve(dry, tail)[: len(dry)].astype(np.float32)
     features = LogMel(config)
     before, expected = (torch.from_numpy(features(sound.astype(np.float32))) for sound in (dry, wet))
     decay = math.exp(-6 * math.log(10) * hop / RATE / seconds)
-    gain = torch.full((1, config.n_mels), (1 - decay) * 10 ** (-direct_db / 10))
+    gain = torch.full((1, config.n_mels), (1 - decay) * 10 ** (-drr_db / 10))
     found = with_tail(before[None], torch.full((1, config.n_mels), decay), gain)[0]
     loud = expected.mean(dim=0) > expected.mean(dim=0).max() - 40 / DB
     error = DB * (found - expected)[:, loud].mean(dim=0)  # over bands: a noise tail is the model's on average alone
@@ -98,11 +98,11 @@ def test_chance_is_drawn_on_the_processor_wherever_the_batch_lies():
         (lambda: room(p=1.5), "reverberation p is 1.5"),
         (lambda: room(seconds=(0.0, 1.0)), "0.0 to 1.0 s"),
         (lambda: room(seconds=(2.0, 1.0)), "2.0 to 1.0 s"),
-        (lambda: room(direct=(5.0, -5.0)), "min_direct_db 5.0"),
+        (lambda: room(direct=(5.0, -5.0)), "min_drr_db 5.0"),
         (lambda: AugmentConfig(reverberation_p=2), "augment.reverberation_p is 2"),
         (lambda: AugmentConfig(min_reverberation_seconds=0), "augment.min_reverberation_seconds is 0"),
         (lambda: AugmentConfig(max_reverberation_seconds=0.1), "min_reverberation_seconds is 0.15, above"),
-        (lambda: AugmentConfig(min_direct_db=20), "augment.min_direct_db is 20, above"),
+        (lambda: AugmentConfig(min_drr_db=20), "augment.min_drr_db is 20, above"),
     ],
 )
 def test_ranges_are_checked_by_name(make, part):

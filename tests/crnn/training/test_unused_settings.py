@@ -76,9 +76,9 @@ def test_augmentation_of_stored_outputs_has_no_effect():
 
 def test_augmentation_of_features_has_no_effect_on_waveforms():
     waveforms = from_dict(RunConfig, {"model": {"kind": "waveform-cnn"}})
-    given = settings_given(with_folders(AugmentConfig(copies=4, mixup_p=0.2, reverberation=True, min_direct_db=0.0)))
+    given = settings_given(with_folders(AugmentConfig(copies=4, mixup_p=0.2, reverberation=True, min_drr_db=0.0)))
     (line,) = unused_settings(waveforms, given)
-    assert line.startswith("augment.reverberation, augment.min_direct_db without effect: only with a model.kind over")
+    assert line.startswith("augment.reverberation, augment.min_drr_db without effect: only with a model.kind over")
     assert unused_settings(waveforms, settings_given(with_folders(AugmentConfig(copies=4, mixup=False)))) == []
 
 
