@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
             for _ in range(args.homes):
                 visit(m, list(rng.choice(enough, at_home, replace=False)), CLIPS, rng, tally)
             row = {
-                "corpus": corpora.title(corpora.recordings() / corpus),
+                "corpus": corpora.title(corpora.folder(corpus)),
                 "at_home": at_home,
                 "clips_per_class": CLIPS,
                 "bundle": args.bundle.name,
