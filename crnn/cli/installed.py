@@ -53,14 +53,16 @@ def installed_version() -> str:
 
 
 def home_page() -> str | None:
-    """The web page that this installation's metadata names (`url` of setup.py); None if they name none."""
+    """The web page that this installation's metadata names (`Homepage` in the `project.urls` of pyproject.toml), or
+    None."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
-        page = metadata(DISTRIBUTION).json.get("home_page")
+        urls = metadata(DISTRIBUTION).get_all("Project-URL") or []
     except PackageNotFoundError:
         return None
-    return page if isinstance(page, str) else None
+    named = (url.partition(",") for url in urls)
+    return next((page.strip() for label, _, page in named if label.strip().lower() == "homepage"), None)
 
 
 def find_config(name: str) -> str:

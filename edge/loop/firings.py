@@ -34,7 +34,8 @@ class Firings:
     """Times at which rules fired, s since 1970.
 
     A file that cannot be read or written is logged and does not end the loop: the limits then hold for this process
-    alone. A time in the future, from a clock that was wrong, counts as the moment at which it is first looked at.
+    alone. A time in the future, from a clock that was wrong, counts as the moment at which it is first looked at. The
+    loops of one user share the file: each keeps what the others stored, and limits its own rules by its own times.
 
     Args:
         path: where they are stored; None: nowhere.
@@ -53,7 +54,9 @@ class Firings:
         """`rule` fires now; its times older than `remember` s are dropped."""
         self._times[rule] = [*self.of(rule, now, remember), now]
         if self._path is not None:
-            self._save(self._path)
+            times = _of_both({} if self._failed else self._load(self._path), self._times)
+            times[rule] = [t for t in times[rule] if t <= now and now - t < remember]
+            self._save(self._path, times)
 
     def _load(self, path: Path) -> dict[str, list[float]]:
         try:
@@ -65,8 +68,7 @@ class Firings:
             return {}
         return {name: _numbers(times) for name, times in values.items()}
 
-    def _save(self, path: Path) -> None:
-        times: Mapping[str, list[float]] = self._times
+    def _save(self, path: Path, times: Mapping[str, list[float]]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path, mode=OWNER_ONLY) as file:
@@ -75,6 +77,10 @@ class Firings:
             if not self._failed:
                 log.warning("%s: when rules fire is not stored (%s)", path, error.strerror)
             self._failed = True
+
+
+def _of_both(stored: Mapping[str, list[float]], own: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    return {rule: sorted({*stored.get(rule, ()), *own.get(rule, ())}) for rule in {**stored, **own}}
 
 
 def _numbers(times: object) -> list[float]:

@@ -35,7 +35,7 @@ OF_UPLOADS: dict[int | str, dict[str, Any]] = {
     status: {"model": docs.Problem, "description": why}
     for status, why in {
         413: "larger or longer than the limit",
-        415: "a form; send the bytes of the file themselves",
+        415: "a form of several parts, or a Content-Encoding; send the bytes of the file themselves",
         422: "not a recording that can be processed",
         503: "too many recordings are waiting",
     }.items()
@@ -125,6 +125,8 @@ def _add_recognition(app: FastAPI, uploads: Uploads, streams: Streams) -> None:
         """Recognize a recording: the body is the file. Nothing of it is stored."""
         if request.headers.get("content-type", "").lower().startswith("multipart/"):
             raise HTTPException(415, "send the file itself as the body: curl --data-binary @FILE")
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HTTPException(415, "send the file as it is, without Content-Encoding")
         return JSONResponse(await uploads.recognize(request))
 
     @app.websocket("/stream")

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from crnn.cli import installed
-from crnn.cli.installed import Parser, install, program, renamed
+from crnn.cli.installed import Parser, home_page, install, program, renamed
 
 TEXT = "a bundle of quantize.py; pipe it: python stream_infer.py - --rate HZ, or see python -m edge.doctor --json"
 
@@ -54,3 +54,15 @@ def test_an_empty_value_is_refused_unless_it_means_something(capsys):
         with pytest.raises(SystemExit) as ended:
             parser.parse_args(arguments)
         assert ended.value.code == 2 and named in capsys.readouterr().err
+
+
+def test_the_home_page_is_that_of_the_metadata(monkeypatch):
+    from email.message import Message
+
+    made = Message()
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: made)
+    assert home_page() is None
+    made["Project-URL"] = "RAVDESS, https://zenodo.org/records/1188976"
+    assert home_page() is None
+    made["Project-URL"] = "Homepage, https://example.org/ser"
+    assert home_page() == "https://example.org/ser"

@@ -228,6 +228,19 @@ def test_a_restart_forgets_the_row_and_not_the_limits(tmp_path):
     assert again.says("angry") == ["shouting"]
 
 
+def test_two_loops_of_one_user_keep_what_the_other_stored(tmp_path):
+    path = tmp_path / "rules.json"
+    kitchen, hall = Firings(path), Firings(path)
+    kitchen.add("shouting", 1000.0, 3600.0)
+    hall.add("crying", 1001.0, 3600.0)
+    hall.add("shouting", 1002.0, 3600.0)
+    kitchen.add("shouting", 1003.0, 3600.0)
+    assert json.loads(path.read_text()) == {"crying": [1001.0], "shouting": [1000.0, 1002.0, 1003.0]}
+    assert kitchen.of("shouting", 1003.0, 3600.0) == [1000.0, 1003.0], "each limits its own"
+    hall.add("shouting", 4603.0, 3600.0)
+    assert json.loads(path.read_text()) == {"crying": [1001.0], "shouting": [4603.0]}, "what is too old is dropped"
+
+
 def test_a_clock_that_was_ahead_holds_a_rule_back_no_longer_than_its_limit(tmp_path):
     path = tmp_path / "rules.json"
     rule = angry(once_per_minutes=30)

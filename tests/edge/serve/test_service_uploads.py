@@ -66,6 +66,7 @@ def test_a_form_gets_415(service):
     form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
     for kind in ("multipart/form-data", "Multipart/Form-Data"):
         refused(service.ask("/recognize", form, Content_Type=f"{kind}; boundary=x"), 415, "curl")
+    refused(service.ask("/recognize", b"packed", Content_Encoding="gzip"), 415, "Content-Encoding")
 
 
 def test_the_rate_of_an_address_gets_429(start):
