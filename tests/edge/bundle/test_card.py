@@ -101,6 +101,35 @@ def test_a_larger_bundle_of_your_own_names_the_encoder_and_the_small_model_in_it
     assert "put it beside this file" in text and "comes with crnn-ser" not in text and not files
 
 
+def test_a_licence_beside_the_bundle_goes_with_every_copy(tmp_path):
+    """Such as that of somebody else's encoder, which this project does not have."""
+    mine = shutil.copytree(PRETRAINED, tmp_path / "mine")
+    edit_json(mine / "bundle.json", lambda v: v["provenance"].update(corpus="mine"))
+    (mine / "LICENSE").write_text("theirs")
+    (mine / "LICENSE-encoder").write_text("the encoder's")
+    save_bundle(Bundle.open(mine), tmp_path / "once")
+    save_bundle(Bundle.open(tmp_path / "once"), tmp_path / "again")
+    found = {path.name: path.read_text() for path in (tmp_path / "again").glob("LICENSE*")}
+    assert found == {"LICENSE": "theirs", "LICENSE-encoder": "the encoder's"}
+    (mine / "LICENSE-link").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="LICENSE-link: is a link"):
+        save_bundle(Bundle.open(mine), tmp_path / "linked")
+    ours = shutil.copytree(PRETRAINED, tmp_path / "ours")
+    (ours / "LICENSE").write_text("theirs")
+    with pytest.raises(InputError, match="ours/LICENSE: is not the licence of this name .*LICENSE-mine"):
+        save_bundle(Bundle.open(ours), tmp_path / "hidden")
+    assert not (tmp_path / "hidden").exists()
+
+
+@pytest.mark.parametrize("contains", [None, 7, {"family": "whisper", "name": "a", "layers": [4]}])
+def test_a_larger_bundle_that_does_not_say_what_is_in_it_is_not_saved(contains, tmp_path):
+    mine = shutil.copytree(PRETRAINED.with_name("large"), tmp_path / "mine")
+    edit_json(mine / "bundle.json", lambda v: v["provenance"].update(contains=contains))
+    with pytest.raises(InputError, match=f"{mine}: bundle.json has a provenance that quantize.py does not write"):
+        save_bundle(Bundle.open(mine), tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_a_saved_bundle_that_ships_brings_that_card_without_links_to_the_repository(tmp_path):
     save_bundle(Bundle.open(PRETRAINED), tmp_path / "saved")
     saved = card(tmp_path / "saved" / "README.md")
