@@ -148,7 +148,7 @@ def run(
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined] # set on the function when Lightning is imported
     folder = RunFolder(Path(args.out or f"runs/{config.protocol}-fold{config.fold}-seed{config.seed}"))
     if first:
-        folder.open_for(config, asdict(augment), args.resume)
+        folder.open_for(config, asdict(augment), asdict(AugmentConfig()), args.resume)
     if folder.finished():
         metrics = folder.finished_metrics(args.test)
         log.info("%s is finished", folder.path)

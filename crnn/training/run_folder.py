@@ -62,12 +62,16 @@ class RunFolder:
             f"{self.path}: is neither empty nor a run of train.py; nothing is written there, give another --out",
         )
 
-    def open_for(self, config: RunConfig, augment: dict, resume: bool) -> None:
-        """Claim the folder for a run with these settings, or continue the run in it. Raises InputError."""
+    def open_for(self, config: RunConfig, augment: dict, usual: dict, resume: bool) -> None:
+        """Claim the folder for a run with these settings, or continue the run in it. Raises InputError.
+
+        Args:
+            usual: default settings of augmentation, which are what an earlier version that lacks one of them did.
+        """
         self.claim()
         if self.exists():
             require(resume, f"{self.path}: holds a run already; add --resume to continue it, or give another --out")
-            self.check_same(config, augment)
+            self.check_same(config, augment, usual)
             self.tidy()
 
     def finished_metrics(self, test: bool) -> dict:
@@ -124,11 +128,11 @@ class RunFolder:
         protocol_facts(config.protocol)
         return config, values["data"], augment
 
-    def check_same(self, config: RunConfig, augment: dict) -> None:
+    def check_same(self, config: RunConfig, augment: dict, usual: dict) -> None:
         """Refuse to resume under other settings, naming every key that differs. The hardware (`loop`) may differ, the
-        number of processes may not."""
+        number of processes may not. `usual`: as in `open_for`."""
         ours, _, our_augment = self.read_config()
-        old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": our_augment}
+        old = asdict(ours) | {"loop": {"processes": ours.loop.processes}, "augment": usual | our_augment}
         new = asdict(config) | {"loop": {"processes": config.loop.processes}, "augment": augment}
         refuse_others(self.path, old, new)
 

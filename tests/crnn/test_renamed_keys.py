@@ -64,7 +64,10 @@ def test_a_run_folder_as_the_version_before_wrote_it(tmp_path):
     assert config == RunConfig()
     assert data == {"synthetic": "/recordings"}
     assert from_dict(AugmentConfig, augment) == AugmentConfig()
-    RunFolder(tmp_path).check_same(RunConfig(), dataclasses.asdict(AugmentConfig()))  # so it resumes
+    usual = dataclasses.asdict(AugmentConfig())
+    RunFolder(tmp_path).check_same(RunConfig(), usual, usual)  # so it resumes, as it began
+    with pytest.raises(InputError, match="augment.reverberation was False, now True"):
+        RunFolder(tmp_path).check_same(RunConfig(), usual | {"reverberation": True}, usual)
     values = json.loads(written.read_text())
     old = values["run"] | {"augment": values["augment"]}
     assert all(value_of(old, name) == default for name, default in REMOVED.items())
@@ -106,7 +109,8 @@ def test_a_run_folder_under_old_names(tmp_path):
     augment = old.pop("augment")
     folder.write("config", {"schema": 2, "run": old, "data": {}, "augment": augment})
     assert folder.read_config() == expected
-    folder.check_same(RunConfig(), dataclasses.asdict(AugmentConfig()))
+    usual = dataclasses.asdict(AugmentConfig())
+    folder.check_same(RunConfig(), usual, usual)
 
 
 @pytest.mark.parametrize("form", ["a file", "words", "equations", "sections", "equal sections", "files of sections"])
