@@ -46,6 +46,13 @@ class Service:
         self._thread.start()
         eventually(lambda: self._server.started, "the service starts")
 
+    def upgrade(self, path: str) -> bytes:
+        """The request that opens a WebSocket."""
+        return (
+            f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        ).encode()
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(PATIENCE)

@@ -1,6 +1,7 @@
 """uvicorn until a signal, and the folder for what is uploaded. The local page is served by it too."""
 
 import importlib.util
+import logging
 import shutil
 import signal
 import socket
@@ -60,7 +61,7 @@ def settings_of(app: Any, listening: socket.socket, **settings: Any) -> "Config"
 
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; otherwise unsent bytes keep a connection open that we have closed
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * STALLED_SECONDS))
-    return Config(
+    config = Config(
         app,
         log_level="warning",
         access_log=False,
@@ -68,6 +69,15 @@ def settings_of(app: Any, listening: socket.socket, **settings: Any) -> "Config"
         timeout_graceful_shutdown=GRACE_SECONDS,
         **settings,
     )
+    logging.getLogger("uvicorn.error").addFilter(_of_the_client)  # after it, because it sets up its loggers
+    return config
+
+
+def _of_the_client(record: logging.LogRecord) -> bool:
+    """A text message that is no UTF-8 is a client's fault, and one line; uvicorn logs a traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def run(app: Any, listening: socket.socket, **settings: Any) -> None:

@@ -4,6 +4,7 @@ that stays behind."""
 import gc
 import io
 import json
+import logging
 import os
 import random
 import socket
@@ -233,6 +234,22 @@ def test_a_client_faster_than_the_service_is_slowed_down(service, monkeypatch):
     eventually(lambda: service.counted("ser_streams_open") == 0, "it has ended")
 
 
+def test_a_text_that_is_no_text_is_one_line_of_the_log(service):
+    said = logging.Handler()
+    lines = []
+    said.emit = lambda record: lines.append(logging.Formatter().format(record))
+    logging.getLogger("uvicorn.error").addHandler(said)
+    try:
+        with socket.create_connection(("127.0.0.1", int(service.host.split(":")[1])), timeout=60) as line:
+            line.sendall(service.upgrade("/stream"))
+            assert b" 101 " in line.recv(1000)
+            line.sendall(b"\x81\x82" + bytes(4) + b"\xff\xff")
+            assert line.recv(1000).startswith(b"\x88\x02" + (1007).to_bytes(2, "big"))
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(said)
+    assert lines == ["Invalid UTF-8 sequence received from client."]
+
+
 @pytest.mark.parametrize("end", ["stalled", "gone"])
 def test_a_client_that_reads_nothing_is_given_up(start, pcm, monkeypatch, end):
     """Its events do not pile up: the service stops reading, then ends the connection, or the system its socket."""
@@ -247,11 +264,7 @@ def test_a_client_that_reads_nothing_is_given_up(start, pcm, monkeypatch, end):
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", int(service.host.split(":")[1])))
-        head = (
-            f"GET /stream?decisions=true HTTP/1.1\r\nHost: {service.host}\r\nConnection: Upgrade\r\n"
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        line.sendall(head.encode())
+        line.sendall(service.upgrade("/stream?decisions=true"))
         assert b" 101 " in line.recv(1000)
         frame = b"\x82\xff" + (200_000).to_bytes(8, "big") + bytes(4) + pcm[:200_000]
 
