@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 DECAY = 6 * math.log(10)
-"""Nepers of power: what 60 dB are"""
+"""Natural logarithm of a ratio of powers of 60 dB"""
 
 
 class Reverberation:
@@ -45,12 +45,12 @@ class Reverberation:
         if min_drr_db > max_drr_db:
             raise ValueError(f"min_drr_db {min_drr_db} is above max_drr_db {max_drr_db}")
         self._p, self._frame = p, frame_seconds
-        self._seconds, self._direct = (min_seconds, max_seconds), (min_drr_db, max_drr_db)
+        self._seconds, self._drr = (min_seconds, max_seconds), (min_drr_db, max_drr_db)
 
     def __call__(self, log_mel: Tensor, generator: torch.Generator) -> Tensor:
         """`log_mel (batch, n_mels, frames)` -> the same shape."""
         n, n_mels, _ = log_mel.shape
-        (shortest, longest), (low, high) = self._seconds, self._direct
+        (shortest, longest), (low, high) = self._seconds, self._drr
         seconds = shortest * (longest / shortest) ** torch.rand(n, 1, generator=generator)
         fall = (1 - self.HIGHEST) * torch.rand(n, 1, generator=generator)
         drr_db = low + (high - low) * torch.rand(n, 1, generator=generator)
